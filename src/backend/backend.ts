@@ -1,0 +1,63 @@
+/**
+ * A backend keeps named files somewhere. It knows names, bytes and nothing of what they mean: no keys, no JSON.
+ * Wrappers (retry, limits, caches) take a backend and are one.
+ */
+
+/** The six kinds of file a repository consists of; the folder of packs is called `data`. */
+export type FileType = "config" | "key" | "lock" | "snapshot" | "index" | "pack";
+
+export const FILE_TYPES: readonly FileType[] = ["config", "key", "lock", "snapshot", "index", "pack"];
+
+export interface Handle {
+  readonly type: FileType;
+  /** 64 lower-case hex digits; "" for the config. */
+  readonly name: string;
+}
+
+export interface FileInfo {
+  readonly name: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+export interface LoadRange {
+  /** Bytes from the start, 0 when left out. */
+  readonly offset?: number;
+  /** Bytes; to the end when left out. */
+  readonly length?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface Backend {
+  /** For people, without any password. */
+  readonly location: string;
+  /** How many operations are worth having under way at a time. */
+  readonly connections: number;
+
+  /** Makes the empty layout. Existing parts are left as they are. */
+  create(): Promise<void>;
+  /**
+   * Keeps a file, given as pieces in order. When it resolves the file is durable and whole; on any failure the name
+   * shows nothing. A file that exists is replaced as a whole.
+   * @throws {YoreError} `no-space`, or `backend` for everything else
+   */
+  save(handle: Handle, pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<void>;
+  /**
+   * Reads a whole file, or exactly the range asked for.
+   * @throws {NotFoundError} if there is no such file
+   * @throws {DamagedError} if the file ends before the range does
+   */
+  load(handle: Handle, range?: LoadRange): Promise<Uint8Array>;
+  /** @throws {NotFoundError} if there is no such file */
+  stat(handle: Handle): Promise<FileInfo>;
+  /** All files of a type, in no order. Names that are no IDs are left out. A missing folder lists nothing. */
+  list(type: FileType): AsyncIterable<FileInfo>;
+  /** @throws {NotFoundError} if there is no such file */
+  remove(handle: Handle): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** "pack 1234abcd", as messages name a file; the whole name is in the hint of an error where it matters. */
+export function formatHandle(handle: Handle): string {
+  return handle.type === "config" ? "config" : `${handle.type} ${handle.name.slice(0, 8)}`;
+}

@@ -1,0 +1,110 @@
+/**
+ * The engine does the arithmetic of a repository: hash, compress, encrypt, authenticate, cut, derive keys. It knows no
+ * file, no JSON and no policy. Two implementations stand behind this one interface, chosen at start-up by
+ * `loadEngine()`: `native` (the addon, off the main thread) and `portable` (TypeScript and WebAssembly, anywhere).
+ *
+ * "Seal" is compress, encrypt, authenticate; "unseal" is the way back, verified before a byte is handed out.
+ */
+
+import type { Id, IdList } from "../bytes/id.js";
+
+/** The three keys every sealed thing of a repository is made with. */
+export interface MasterKey {
+  /** AES-256 key, 32 bytes. */
+  readonly encrypt: Uint8Array;
+  /** AES-128 key of Poly1305-AES, 16 bytes. */
+  readonly macK: Uint8Array;
+  /** Polynomial key of Poly1305-AES, 16 bytes, clamped on use. */
+  readonly macR: Uint8Array;
+}
+
+/** IV before and MAC behind the ciphertext: a sealed thing is this much longer than what was encrypted. */
+export const SEAL_OVERHEAD = 32;
+
+export interface SealInput {
+  readonly plaintext: Uint8Array;
+  /** zstd level (negative ones included); `undefined` stores the plaintext as it is. */
+  readonly compressionLevel: number | undefined;
+}
+
+export interface Sealed {
+  /** IV (16) | ciphertext | MAC (16). */
+  readonly sealed: Uint8Array;
+  /** Length of the plaintext if it was compressed, else 0: what the pack header and the index store. */
+  readonly uncompressedLength: number;
+}
+
+export interface UnsealInput {
+  readonly sealed: Uint8Array;
+  /** As in the index: 0 when the plaintext was not compressed; otherwise its exact length, which is also a bound. */
+  readonly uncompressedLength: number;
+  /** When given, SHA-256 of the plaintext must equal it. */
+  readonly id: Id | undefined;
+}
+
+/** Why one thing could not be unsealed. Never comes with bytes. */
+export type UnsealFailure = "too-short" | "mac" | "decompress" | "length" | "hash";
+
+export type Unsealed = { readonly plaintext: Uint8Array } | { readonly failure: UnsealFailure };
+
+/** What `Chunker.cut` found. */
+export interface Cuts {
+  /** Lengths of the chunks, from the start of the data on. */
+  readonly lengths: Uint32Array;
+  /** SHA-256 of each chunk. */
+  readonly ids: IdList;
+  /** Sum of the lengths; what lies behind belongs to the next chunk. */
+  readonly consumed: number;
+}
+
+/** Cuts data into chunks by content (Rabin fingerprint). Holds tables only, no state: one serves any number of files. */
+export interface Chunker {
+  /**
+   * Finds all chunks that end within `data`, which must begin at a chunk's start, and hashes them.
+   * With `final` the rest is the last chunk. Without, the caller hands what lies behind `consumed` in again,
+   * followed by more data. `scanned` is how many bytes of `data` an earlier call has seen without a cut in
+   * them (0 when unknown), so that nothing is scanned twice.
+   * The caller must not change `data` before the promise resolves.
+   */
+  cut(data: Uint8Array, options: { final: boolean; scanned?: number }): Promise<Cuts>;
+}
+
+/** restic's bounds, and no others so far. */
+export const CHUNK_MIN_BYTES = 512 * 1024;
+export const CHUNK_MAX_BYTES = 8 * 1024 * 1024;
+
+export interface ScryptParameters {
+  readonly N: number;
+  readonly r: number;
+  readonly p: number;
+}
+
+export interface Engine {
+  readonly name: "native" | "portable";
+  /** SHA-256 at once, for small things. */
+  hash(data: Uint8Array): Id;
+  /** SHA-256 of many, off the main thread where there is one. */
+  hashAll(data: readonly Uint8Array[]): Promise<IdList>;
+  /** An incremental SHA-256. */
+  createHash(): { update(data: Uint8Array): void; digest(): Id };
+  /**
+   * Seals each input with a fresh random IV, in one hop. With `verify`, each result is unsealed again and compared
+   * before it is handed out. The caller must not change the inputs before the promise resolves.
+   * @throws {DamagedError} if the verification fails: the memory or the processor of this machine is broken
+   */
+  seal(key: MasterKey, inputs: readonly SealInput[], options?: { verify?: boolean }): Promise<Sealed[]>;
+  /** Unseals each input, in one hop; one failure does not touch the others. */
+  unseal(key: MasterKey, inputs: readonly UnsealInput[]): Promise<Unsealed[]>;
+  compress(data: Uint8Array, level: number): Promise<Uint8Array>;
+  /** @throws {DamagedError} for anything but one or more whole zstd frames of at most `maxBytes` plaintext */
+  decompress(data: Uint8Array, maxBytes: number): Promise<Uint8Array>;
+  /** @throws {RangeError} if the polynomial is not of degree 53 */
+  createChunker(polynomial: bigint): Chunker;
+  scrypt(
+    password: Uint8Array,
+    salt: Uint8Array,
+    parameters: ScryptParameters,
+    length: number,
+  ): Promise<Uint8Array>;
+  randomBytes(length: number): Uint8Array;
+}

@@ -1,0 +1,96 @@
+/**
+ * The one error family. Every error that yore throws on purpose is a `YoreError` with a stable `code`; the command
+ * line turns the code into an exit code, the mount turns it into an errno, and nobody reads the message by machine.
+ *
+ * The sentence has one form: "Cannot <verb> <thing>: <reason>", no period at the end, values in quotes.
+ * Missing and damaged are different: `NotFoundError` means that there is nothing, `DamagedError` that what is there is wrong.
+ */
+
+/** Stable names of what went wrong; the exit codes of the command line follow from them. */
+export type ErrorCode =
+  | "usage"
+  | "not-found"
+  | "damaged"
+  | "format"
+  | "no-repository"
+  | "locked"
+  | "wrong-password"
+  | "backend"
+  | "no-space"
+  | "timeout"
+  | "interrupted"
+  | "not-supported"
+  | "incomplete"
+  | "mount"
+  | "native";
+
+export class YoreError extends Error {
+  readonly code: ErrorCode;
+  /** What the user can do next, one sentence; shown below the message. */
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; hint?: string } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.hint = options.hint;
+  }
+
+  override get name(): string {
+    return this.constructor.name;
+  }
+}
+
+/** The caller asked for something impossible: a wrong flag, a wrong argument, a wrong combination. */
+export class UsageError extends YoreError {
+  constructor(message: string, options?: { cause?: unknown; hint?: string }) {
+    super("usage", message, options);
+  }
+}
+
+/** Nothing is there: a file of the backend, a blob in the index, a snapshot, a path. */
+export class NotFoundError extends YoreError {
+  constructor(message: string, options?: { cause?: unknown; hint?: string }) {
+    super("not-found", message, options);
+  }
+}
+
+/** What is there is not what it should be: a wrong hash, a failed authentication, a file that is too short. */
+export class DamagedError extends YoreError {
+  constructor(message: string, options?: { cause?: unknown; hint?: string }) {
+    super("damaged", message, options);
+  }
+}
+
+/** Bytes or text that cannot be decoded. Says where, what was wanted and what was there. */
+export class FormatError extends YoreError {
+  constructor(message: string, options?: { cause?: unknown; hint?: string }) {
+    super("format", message, options);
+  }
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The system's error code ("ENOENT", "ENOSPC") of anything that was thrown, if it has one, its causes included. */
+export function systemCodeOf(error: unknown): string | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+    const code = (at as NodeJS.ErrnoException).code;
+    if (typeof code === "string" && /^E[A-Z0-9]+$/.test(code)) return code;
+  }
+  return undefined;
+}
+
+/** Throws the `interrupted` error when the signal has fired. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw interruptedError(signal);
+}
+
+/** The error for work that was stopped by its caller. */
+export function interruptedError(signal?: AbortSignal): YoreError {
+  const reason: unknown = signal?.reason;
+  return reason instanceof YoreError
+    ? reason
+    : new YoreError("interrupted", "Interrupted", { cause: reason });
+}

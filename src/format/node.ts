@@ -1,0 +1,50 @@
+import type { Id, IdList } from "../bytes/id.js";
+import type { Timestamp } from "./timestamp.js";
+
+/** What a node is. `irregular` is what restic stores for things it could not tell. */
+export type NodeType = "file" | "dir" | "symlink" | "dev" | "chardev" | "fifo" | "socket" | "irregular";
+
+export interface ExtendedAttribute {
+  readonly name: string;
+  /** `null` when the writer stored none. */
+  readonly value: Uint8Array | null;
+}
+
+/**
+ * An entry of a tree: one file system object and all that is known of it. Field by field as in a restic tree blob;
+ * what a writer left out is 0, empty or undefined here, as restic itself reads it.
+ */
+export interface TreeNode {
+  /** The raw bytes of the name; not necessarily UTF-8. */
+  readonly name: Buffer;
+  readonly type: NodeType;
+  /** Go's FileMode number: permission bits and type bits above bit 18. The kind of a node is `type`, never these bits. */
+  readonly mode: number;
+  readonly mtime: Timestamp;
+  readonly atime: Timestamp;
+  readonly ctime: Timestamp;
+  readonly uid: number;
+  readonly gid: number;
+  readonly user: string;
+  readonly group: string;
+  /** st_ino; unsigned 64 bit. */
+  readonly inode: bigint;
+  /** st_dev; unsigned 64 bit. */
+  readonly deviceId: bigint;
+  /** Bytes, files only. */
+  readonly size: number;
+  /** st_nlink; 0 when not stored. */
+  readonly links: number;
+  /** Raw bytes of the target, symlinks only. */
+  readonly linkTarget: Buffer | undefined;
+  readonly extendedAttributes: readonly ExtendedAttribute[];
+  /** Attributes of other systems (Windows), as parsed JSON. */
+  readonly genericAttributes: Readonly<Record<string, unknown>> | undefined;
+  /** st_rdev, devices only; unsigned 64 bit. */
+  readonly device: bigint;
+  /** Blob IDs of a file's content in order; `null` for everything that is no file. */
+  readonly content: IdList | null;
+  /** Tree ID of a directory. */
+  readonly subtree: Id | undefined;
+  readonly error: string;
+}

@@ -1,0 +1,116 @@
+/**
+ * What a read-only filesystem must answer so that a driver can show it. The drivers (our own transport and
+ * fuse-native) know this interface and no snapshot; the filesystem knows no `/dev/fuse`.
+ *
+ * Two numbers look alike and are not:
+ *
+ * - a **NodeId** is what driver and filesystem call an object between them, while the kernel remembers it. It is
+ *   handed out by `lookup` and listings, counted, and given back by `forget`. It means nothing after an unmount.
+ * - the **ino** of the attributes is st_ino, what programs see and compare. It is the same from mount to mount, and the
+ *   same for two names exactly if they are hard links to one object.
+ *
+ * Every answer may come at once or as a promise: an answer from memory must not cost a turn of the event loop.
+ */
+
+declare const nodeIdBrand: unique symbol;
+export type NodeId = number & { readonly [nodeIdBrand]: true };
+
+/** The root; never forgotten. */
+export const ROOT_NODE = 1 as NodeId;
+
+export type Answer<T> = T | Promise<T>;
+
+/** Answers that can never change carry this for their time to live. */
+export const FOREVER = Number.POSITIVE_INFINITY;
+
+export interface Attributes {
+  readonly ino: bigint;
+  /** POSIX st_mode: S_IFMT bits and permission bits. */
+  readonly mode: number;
+  readonly nlink: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Linux device number in the kernel's 32-bit encoding, devices only. */
+  readonly rdev: number;
+  /** Bytes. */
+  readonly size: number;
+  /** Units of 512 bytes. */
+  readonly blocks: number;
+  readonly blockSize: number;
+  readonly atime: Moment;
+  readonly mtime: Moment;
+  readonly ctime: Moment;
+}
+
+export interface Moment {
+  /** Since 1970, negative before. */
+  readonly seconds: number;
+  readonly nanoseconds: number;
+}
+
+/** A name that exists. Whoever receives one owes one `forget`. */
+export interface Entry {
+  readonly nodeId: NodeId;
+  readonly attributes: Attributes;
+  /** How long the kernel may believe the name and the attributes, milliseconds or FOREVER. */
+  readonly ttlMs: number;
+}
+
+/** A name that does not exist, and how long the kernel may believe that. */
+export interface Absent {
+  readonly nodeId: 0;
+  readonly ttlMs: number;
+}
+
+/** The entries of a directory as they are at one moment, in a fixed order; "." and ".." are the driver's business. */
+export interface DirectoryListing {
+  readonly length: number;
+  name(position: number): Buffer;
+  /** st_ino of the entry; hands nothing out. */
+  ino(position: number): bigint;
+  /** S_IFMT bits of the entry's mode. */
+  typeBits(position: number): number;
+  /** The entry itself; hands out a node that must be forgotten. */
+  entry(position: number): Entry;
+}
+
+export interface FilesystemStatistics {
+  readonly blockSize: number;
+  /** In units of `blockSize`. */
+  readonly blocks: number;
+  readonly files: number;
+  readonly maxNameBytes: number;
+}
+
+/** How a filesystem tells the kernel that a changeable answer has changed. */
+export interface KernelNotifier {
+  invalidateEntry(parent: NodeId, name: Buffer): void;
+  invalidateNode(node: NodeId): void;
+}
+
+export interface Filesystem {
+  /** Called once the kernel listens. */
+  start(notifier: KernelNotifier): void;
+  lookup(parent: NodeId, name: Buffer): Answer<Entry | Absent>;
+  /** Attributes and how long they may be believed. */
+  getattr(node: NodeId): Answer<{ readonly attributes: Attributes; readonly ttlMs: number }>;
+  /** One listing serves all the reads of a directory stream; drivers may ask for it again at any offset. */
+  list(node: NodeId): Answer<DirectoryListing>;
+  /** The parent of a directory, for "..". */
+  parent(node: NodeId): NodeId;
+  readlink(node: NodeId): Answer<Buffer>;
+  /**
+   * Bytes of a file as pieces in order; together as many as were asked for, fewer only at the end of the file.
+   * The pieces must not be changed by either side.
+   */
+  read(node: NodeId, offset: number, size: number, signal: AbortSignal): Answer<readonly Uint8Array[]>;
+  /** SEEK_DATA or SEEK_HOLE; `undefined` when there is nothing from the offset on (ENXIO). */
+  seek(node: NodeId, offset: number, what: "data" | "hole"): Answer<number | undefined>;
+  /** `undefined` when the object has no such attribute. */
+  getxattr(node: NodeId, name: string): Answer<Uint8Array | undefined>;
+  listxattr(node: NodeId): Answer<readonly string[]>;
+  statfs(): Answer<FilesystemStatistics>;
+  /** The kernel gives back `count` of the entries that it was handed for this node. */
+  forget(node: NodeId, count: number): void;
+  close(): Promise<void>;
+}

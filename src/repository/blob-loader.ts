@@ -1,0 +1,17 @@
+import type { Id } from "../bytes/id.js";
+import type { BlobType } from "../format/blob.js";
+
+/**
+ * Whatever can hand out a blob by ID: the repository itself, and the caches in front of it.
+ * What comes out is verified; whoever gets it must not change it.
+ */
+export interface BlobLoader {
+  /**
+   * @returns the plaintext
+   * @throws {NotFoundError} if no index knows the blob
+   * @throws {DamagedError} if no copy of it is intact, naming blob and pack
+   */
+  loadBlob(type: BlobType, id: Id, signal?: AbortSignal): Promise<Uint8Array>;
+  /** Length of the plaintext in bytes, from the index alone; `undefined` when no index knows the blob. */
+  blobSize(type: BlobType, id: Id): number | undefined;
+}
