@@ -1,0 +1,34 @@
+/**
+ * Which folder of src/ may import which: the architecture as a table. `scripts/check-layers.ts` holds every import against it.
+ *
+ * A folder may import itself, the floor, and what is named here. A name with a file ("repository/blob-loader") allows that
+ * one module only.
+ */
+export const FLOOR = ["bytes", "async", "errors"] as const;
+
+const CORE = ["native", "engine", "format", "patterns", "backend", "repository", "cache"] as const;
+
+export const LAYERS: Readonly<Record<string, readonly string[]>> = {
+  errors: [],
+  bytes: [],
+  async: [],
+  native: [],
+  format: [],
+  patterns: [],
+  backend: [],
+  engine: ["native"],
+  repository: ["engine", "format", "backend"],
+  cache: ["format", "repository/blob-loader"],
+  fuse: ["native"],
+  snapfs: ["format", "cache", "repository/blob-loader", "fuse/filesystem"],
+  archiver: ["native", "engine", "format", "patterns", "repository"],
+  restorer: ["native", "format", "patterns", "repository", "cache"],
+  maintenance: ["engine", "format", "backend", "repository"],
+  mount: ["snapfs", "fuse", "repository", "cache", "format", "backend"],
+  commands: [...CORE, "fuse", "snapfs", "archiver", "restorer", "maintenance", "mount"],
+  mod: [...CORE, "fuse", "snapfs", "archiver", "restorer", "maintenance", "mount", "commands"],
+  cli: ["commands", "mod"],
+};
+
+/** The portable engine and the format must also run where there is no Node.js: folders that import no `node:` module. */
+export const WITHOUT_NODE: readonly string[] = ["engine/portable", "format"];
