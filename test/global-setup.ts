@@ -1,0 +1,66 @@
+/**
+ * Once before and once after a test run: builds the command line when sources are newer than what was built, and
+ * fails the run when a test has left something mounted.
+ */
+
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+const CHECKOUT = join(import.meta.dirname, "..");
+const STAMP = join(CHECKOUT, "dist", ".built");
+
+export default function setup(): () => void {
+  const before = fuseMounts();
+  if (newestSource() > builtAt()) build();
+  return () => {
+    const left = fuseMounts().filter((mountpoint) => !before.includes(mountpoint));
+    if (left.length > 0) throw new Error(`Tests left something mounted: ${left.join(", ")}`);
+  };
+}
+
+function build(): void {
+  const started = Date.now();
+  try {
+    execFileSync(
+      process.execPath,
+      [join(CHECKOUT, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.json"],
+      {
+        cwd: CHECKOUT,
+        stdio: ["ignore", "pipe", "inherit"],
+      },
+    );
+  } catch (error) {
+    // tsc emits what it can; a type error is the business of the type check, and must not keep other tests from running.
+    const output = String((error as { stdout?: Buffer }).stdout ?? "");
+    console.warn(`The build has type errors:\n${output.split("\n").slice(0, 20).join("\n")}`);
+  }
+  mkdirSync(join(CHECKOUT, "dist"), { recursive: true });
+  writeFileSync(STAMP, `${started}\n`);
+}
+
+/** When the newest source file was changed, in milliseconds. */
+function newestSource(): number {
+  let newest = statSync(join(CHECKOUT, "tsconfig.json")).mtimeMs;
+  for (const entry of readdirSync(join(CHECKOUT, "src"), { recursive: true, withFileTypes: true })) {
+    newest = Math.max(newest, statSync(join(entry.parentPath, entry.name)).mtimeMs);
+  }
+  return newest;
+}
+
+function builtAt(): number {
+  try {
+    return Number(readFileSync(STAMP, "utf8"));
+  } catch {
+    return 0;
+  }
+}
+
+/** Mountpoints of all FUSE mounts that this process can see. */
+function fuseMounts(): string[] {
+  if (process.platform !== "linux") return [];
+  return readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .filter((line) => / - fuse(\.|blk |ctl | )/.test(line) && !/ - fusectl /.test(line))
+    .map((line) => line.split(" ")[4] ?? "");
+}
