@@ -1,0 +1,333 @@
+import { randomBytes } from "node:crypto";
+import { constants, type Stats } from "node:fs";
+import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { isHexId } from "../bytes/id.js";
+import {
+  DamagedError,
+  messageOf,
+  NotFoundError,
+  systemCodeOf,
+  throwIfAborted,
+  YoreError,
+} from "../errors.js";
+import type { Backend, FileInfo, FileType, Handle, LoadRange } from "./backend.js";
+import { allFolders, folderOfType, foldersOf, pathOf } from "./local-layout.js";
+
+/** Reads this long and longer look at the file's size first: a damaged index must not make us reserve gigabytes. */
+const CHECKED_LENGTH = 1024 * 1024;
+
+/** Files that are stat'ed at a time while a folder is listed. */
+const STATS_AT_A_TIME = 32;
+
+/** fsync is refused by some network file systems and FUSE; restic goes on there, and so do we. */
+const FSYNC_UNSUPPORTED = new Set(["ENOTSUP", "EOPNOTSUPP", "EINVAL", "ENOSYS", "ENOTTY"]);
+
+interface Modes {
+  readonly folder: number;
+  /** While it is written; the finished file loses its write bits. */
+  readonly file: number;
+}
+
+const PRIVATE: Modes = { folder: 0o700, file: 0o600 };
+const FOR_GROUP: Modes = { folder: 0o770, file: 0o660 };
+
+/**
+ * A repository in a folder of this machine, laid out as restic lays it out.
+ *
+ * A file appears under its name only when it is whole and on the disk: it is written beside its place as
+ * `<name>-tmp-<random>`, synced, made read-only and renamed, and the folder is synced. Whatever dies on the way leaves at most
+ * such a temporary name, which no listing shows. When the config can be read by the group, everything new can be too.
+ */
+export class LocalBackend implements Backend {
+  readonly location: string;
+  readonly connections: number;
+  #modes: Modes;
+
+  private constructor(path: string, connections: number, modes: Modes) {
+    this.location = path;
+    this.connections = connections;
+    this.#modes = modes;
+  }
+
+  /** Takes a folder, there or not yet there. `connections` is 2 unless said otherwise, as with restic. */
+  static async open(path: string, options: { readonly connections?: number } = {}): Promise<LocalBackend> {
+    return new LocalBackend(path, options.connections ?? 2, await modesOf(path));
+  }
+
+  async create(): Promise<void> {
+    const { folder } = this.#modes;
+    try {
+      await mkdir(this.location, { recursive: true, mode: folder });
+      for (const name of allFolders()) await this.#makeFolder(name);
+    } catch (error) {
+      throw failure("create repository folder", this.location, error);
+    }
+  }
+
+  async save(handle: Handle, pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<void> {
+    throwIfAborted(signal);
+    const path = join(this.location, pathOf(handle));
+    const temporary = `${path}-tmp-${randomBytes(8).toString("hex")}`;
+    try {
+      const file = await this.#openTemporary(handle, temporary);
+      try {
+        await this.#fill(file, pieces, signal);
+      } finally {
+        await file.close();
+      }
+      throwIfAborted(signal);
+      await rename(temporary, path);
+    } catch (error) {
+      await unlink(temporary).catch(() => {});
+      throw failure("save", path, error);
+    }
+    await syncFolder(dirname(path));
+    if (handle.type === "config") this.#modes = await modesOf(this.location);
+  }
+
+  async load(handle: Handle, range: LoadRange = {}): Promise<Uint8Array> {
+    throwIfAborted(range.signal);
+    const path = join(this.location, pathOf(handle));
+    const offset = range.offset ?? 0;
+    try {
+      const file = await open(path, constants.O_RDONLY);
+      try {
+        let { length } = range;
+        if (length === undefined || length >= CHECKED_LENGTH) {
+          const { size } = await file.stat();
+          length ??= Math.max(0, size - offset);
+          if (offset + length > size) throw tooShort(path, offset, length, size);
+        }
+        const bytes = Buffer.allocUnsafe(length);
+        const got = await readFully(file, bytes, offset, range.signal);
+        if (got < length) throw tooShort(path, offset, length, offset + got);
+        return bytes;
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      throw failure("load", path, error);
+    }
+  }
+
+  async stat(handle: Handle): Promise<FileInfo> {
+    const path = join(this.location, pathOf(handle));
+    try {
+      return { name: handle.name, size: (await stat(path)).size };
+    } catch (error) {
+      throw failure("stat", path, error);
+    }
+  }
+
+  async *list(type: FileType): AsyncIterable<FileInfo> {
+    if (type === "config") {
+      const size = await sizeOfFile(join(this.location, "config"));
+      if (size !== undefined) yield { name: "", size };
+      return;
+    }
+    const folder = join(this.location, folderOfType(type));
+    if (type !== "pack") {
+      yield* listFolder(folder);
+      return;
+    }
+    for (const shard of await namesIn(folder)) {
+      if (!/^[0-9a-f]{2}$/.test(shard)) continue;
+      yield* listFolder(join(folder, shard), shard);
+    }
+  }
+
+  async remove(handle: Handle): Promise<void> {
+    const path = join(this.location, pathOf(handle));
+    try {
+      await unlink(path);
+    } catch (error) {
+      throw failure("remove", path, error);
+    }
+  }
+
+  async close(): Promise<void> {}
+
+  /** Folders below `data` may be missing; they are made when first needed. The repository's own folder never is: its disk may be unmounted. */
+  async #openTemporary(handle: Handle, temporary: string): Promise<FileHandle> {
+    try {
+      return await open(temporary, "wx", this.#modes.file);
+    } catch (error) {
+      if (systemCodeOf(error) !== "ENOENT") throw error;
+    }
+    for (const folder of foldersOf(handle)) {
+      await this.#makeFolder(folder);
+      await syncFolder(dirname(join(this.location, folder)));
+    }
+    return open(temporary, "wx", this.#modes.file);
+  }
+
+  async #makeFolder(name: string): Promise<void> {
+    try {
+      await mkdir(join(this.location, name), { mode: this.#modes.folder });
+    } catch (error) {
+      if (systemCodeOf(error) !== "EEXIST") throw error;
+    }
+  }
+
+  /** Writes all pieces, checks the length and syncs. */
+  async #fill(
+    file: FileHandle,
+    pieces: readonly Uint8Array[],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const wanted = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    await writeFully(file, pieces, signal);
+    const { size } = await file.stat();
+    if (size !== wanted)
+      throw new YoreError("backend", `Cannot save file: wrote ${wanted} bytes, but there are ${size}`);
+    await sync(file);
+    await file.chmod(this.#modes.file & ~0o222).catch((error: unknown) => {
+      // Some file systems keep no modes; the file is as safe without.
+      if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(systemCodeOf(error) ?? "")) throw error;
+    });
+  }
+}
+
+/** Group-readable config: everything for the group. Unreadable or absent: private. */
+async function modesOf(path: string): Promise<Modes> {
+  try {
+    const { mode } = await stat(join(path, "config"));
+    return (mode & 0o040) !== 0 ? FOR_GROUP : PRIVATE;
+  } catch {
+    return PRIVATE;
+  }
+}
+
+async function writeFully(
+  file: FileHandle,
+  pieces: readonly Uint8Array[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  let rest = pieces.filter((piece) => piece.length > 0);
+  while (rest.length > 0) {
+    throwIfAborted(signal);
+    const { bytesWritten } = await file.writev(rest);
+    rest = dropBytes(rest, bytesWritten);
+  }
+}
+
+/** What is left of the pieces after so many bytes were taken. */
+function dropBytes(pieces: Uint8Array[], count: number): Uint8Array[] {
+  let left = count;
+  let i = 0;
+  for (; i < pieces.length && left >= pieces[i]!.length; i++) left -= pieces[i]!.length;
+  const rest = pieces.slice(i);
+  if (left > 0) rest[0] = rest[0]!.subarray(left);
+  return rest;
+}
+
+/** Reads until the buffer is full or the file ends. @returns the bytes read */
+async function readFully(
+  file: FileHandle,
+  into: Buffer,
+  offset: number,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  let got = 0;
+  while (got < into.length) {
+    throwIfAborted(signal);
+    const { bytesRead } = await file.read(into, got, into.length - got, offset + got);
+    if (bytesRead === 0) break;
+    got += bytesRead;
+  }
+  return got;
+}
+
+async function sync(file: FileHandle): Promise<void> {
+  try {
+    await file.sync();
+  } catch (error) {
+    if (!FSYNC_UNSUPPORTED.has(systemCodeOf(error) ?? "")) throw error;
+  }
+}
+
+/** Makes a rename durable. The file itself is whole whatever happens here, so only a real I/O error counts. */
+async function syncFolder(path: string): Promise<void> {
+  try {
+    const folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      await sync(folder);
+    } finally {
+      await folder.close();
+    }
+  } catch (error) {
+    // A folder that may be written but not read (drop box) cannot be opened.
+    if (systemCodeOf(error) === "EACCES") return;
+    throw failure("sync folder", path, error);
+  }
+}
+
+async function* listFolder(folder: string, prefix = ""): AsyncIterable<FileInfo> {
+  const names = (await namesIn(folder)).filter((name) => isHexId(name) && name.startsWith(prefix));
+  for (let i = 0; i < names.length; i += STATS_AT_A_TIME) {
+    const batch = names.slice(i, i + STATS_AT_A_TIME);
+    const sizes = await Promise.all(batch.map((name) => sizeOfFile(join(folder, name))));
+    for (const [j, name] of batch.entries()) {
+      const size = sizes[j];
+      if (size !== undefined) yield { name, size };
+    }
+  }
+}
+
+/** The names in a folder; none when it is missing or no folder. */
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR"].includes(systemCodeOf(error) ?? "")) return [];
+    throw failure("list", folder, error);
+  }
+}
+
+/** `undefined` for what is no plain file, or is gone since its folder was read. */
+async function sizeOfFile(path: string): Promise<number | undefined> {
+  let stats: Stats;
+  try {
+    stats = await stat(path);
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR", "ELOOP"].includes(systemCodeOf(error) ?? "")) return undefined;
+    throw failure("stat", path, error);
+  }
+  return stats.isFile() ? stats.size : undefined;
+}
+
+function tooShort(path: string, offset: number, length: number, size: number): DamagedError {
+  return new DamagedError(
+    `Cannot load "${path}": file is too short, wanted ${length} bytes at offset ${offset}, but it ends at ${size}`,
+  );
+}
+
+/** Gives a system error its sentence and its code. Errors of the family pass as they are. */
+function failure(verb: string, path: string, error: unknown): YoreError {
+  if (error instanceof YoreError) return error;
+  const subject = `Cannot ${verb} "${path}"`;
+  switch (systemCodeOf(error)) {
+    case "ENOENT":
+      if (verb === "save")
+        return new YoreError("backend", `${subject}: the folder of the repository is missing`, {
+          cause: error,
+        });
+      return new NotFoundError(`${subject}: file does not exist`, { cause: error });
+    case "ENOSPC":
+      return new YoreError("no-space", `${subject}: no space left on the device`, { cause: error });
+    case "EDQUOT":
+      return new YoreError("no-space", `${subject}: disk quota exceeded`, { cause: error });
+    case "EFBIG":
+      return new YoreError("no-space", `${subject}: the file system allows no file that large`, {
+        cause: error,
+      });
+    case "EACCES":
+    case "EPERM":
+      return new YoreError("backend", `${subject}: permission denied`, { cause: error });
+    case "EROFS":
+      return new YoreError("backend", `${subject}: the file system is read-only`, { cause: error });
+    default:
+      return new YoreError("backend", `${subject}: ${messageOf(error)}`, { cause: error });
+  }
+}
