@@ -1,0 +1,51 @@
+{
+  'targets': [
+    {
+      'target_name': 'yore',
+      'sources': [
+        'src/addon.cc',
+        'src/engine.cc',
+        'src/fuse_channel.cc',
+        'src/metadata.cc',
+        'src/scan.cc',
+        'src/thread_pool.cc',
+      ],
+      # zstd comes from the sources in the zstd-napi package, as a static library with hidden symbols: Node.js 22.15
+      # and later have ZSTD_* of their own in the executable, and the executable would win the symbol look-up.
+      'dependencies': [
+        '<!(node -p "require(\'path\').dirname(require.resolve(\'zstd-napi/package.json\'))")/deps/zstd.gyp:libzstd',
+      ],
+      'defines': ['NAPI_VERSION=9', '_FILE_OFFSET_BITS=64'],
+      'cflags_cc!': ['-std=gnu++17', '-std=gnu++20', '-fno-exceptions'],
+      'cflags_cc': [
+        '-std=c++17',
+        '-fexceptions',
+        '-fvisibility=hidden',
+        '-Wall',
+        '-Wextra',
+        '-Werror=return-type',
+      ],
+      'cflags': ['-O3'],
+      'conditions': [
+        ['OS=="linux"', {
+          'ldflags': [
+            # A symbol that this Node.js does not have must fail at require(), where it is caught, and not kill the
+            # process at the first call, as lazy binding does.
+            '-Wl,-z,now',
+            '-Wl,--exclude-libs,ALL',
+            '-Wl,-Bsymbolic',
+            # The pool's threads outlive the environments (worker_threads) that loaded the addon.
+            '-Wl,-z,nodelete',
+          ],
+        }],
+        ['OS=="mac"', {
+          'xcode_settings': {
+            'CLANG_CXX_LANGUAGE_STANDARD': 'c++17',
+            'GCC_ENABLE_CPP_EXCEPTIONS': 'YES',
+            'GCC_SYMBOLS_PRIVATE_EXTERN': 'YES',
+          },
+        }],
+      ],
+    },
+  ],
+}

@@ -1,0 +1,14 @@
+// The parts of the addon. Each registers its flat functions on the exports object; what each function takes and
+// gives is declared in src/native/<part>-functions.ts, and that declaration is the contract.
+#pragma once
+
+#include <node_api.h>
+
+namespace yore {
+
+void RegisterEngine(napi_env env, napi_value exports);
+void RegisterFuseChannel(napi_env env, napi_value exports);
+void RegisterScan(napi_env env, napi_value exports);
+void RegisterMetadata(napi_env env, napi_value exports);
+
+}  // namespace yore

@@ -1,0 +1,87 @@
+// Work off the main thread, on threads of our own: libuv's pool has four threads that it shares with fs and dns, and
+// its size cannot be set from inside an ES module. One call is one hop there and one hop back.
+//
+//   class SumTask final : public Task {
+//    public:
+//     SumTask(Bytes input) : input_(input) {}
+//     void Execute() override {                       // on a pool thread: no env, no napi call
+//       for (size_t i = 0; i < input_.size; i++) sum_ += input_.data[i];
+//     }
+//     napi_value Complete(napi_env env) override {    // on the JavaScript thread: the promise's value
+//       return MakeNumber(env, sum_);
+//     }
+//    private:
+//     Bytes input_;
+//     double sum_ = 0;
+//   };
+//
+//   napi_value Sum(napi_env env, napi_callback_info info) {
+//     Arguments<1> arguments(env, info);
+//     Bytes input;
+//     if (!GetBytes(env, arguments[0], "data", &input)) return nullptr;
+//     auto task = std::make_unique<SumTask>(input);
+//     if (!task->Hold(env, arguments[0])) return nullptr;  // keeps the bytes alive while the work is under way
+//     return Submit(env, std::move(task));                 // a promise
+//   }
+//
+// Rules
+// - Execute sees only what was copied or held before. A C++ exception thrown in it rejects the promise.
+// - Complete rejects by leaving a JavaScript exception pending (napi_throw); what it returns then is ignored.
+// - Bytes that are held may be read and written by Execute, JavaScript must leave them alone (and not transfer them)
+//   until the promise is settled.
+// - Pending work keeps the event loop alive, an idle pool does not.
+// - When an environment ends (worker.terminate(), end of the process), work not begun is dropped, work begun is waited
+//   for, and no Complete is called any more: destructors must not need an env.
+#pragma once
+
+#include <node_api.h>
+
+#include <exception>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace yore {
+
+class EnvironmentTasks;
+
+class Task {
+ public:
+  Task() = default;
+  Task(const Task&) = delete;
+  Task& operator=(const Task&) = delete;
+  virtual ~Task() = default;
+
+  virtual void Execute() = 0;
+  virtual napi_value Complete(napi_env env) = 0;
+
+  // Keeps an object (a buffer, an array) from being collected until the task is done. False: an exception is pending.
+  bool Hold(napi_env env, napi_value object);
+
+ private:
+  friend class EnvironmentTasks;
+  std::vector<napi_ref> held_;
+  napi_deferred deferred_ = nullptr;
+  EnvironmentTasks* environment_ = nullptr;
+  bool failed_ = false;
+  std::string failure_;
+};
+
+// Two pools, so that a hung network file system never keeps a read of the mount from being decrypted.
+enum class Lane {
+  // As many threads as cores: arithmetic.
+  kCompute,
+  // Some more: work that waits for disks.
+  kBlocking,
+};
+
+// Once for each environment, before the first Submit. False: an exception is pending.
+bool AttachThreadPool(napi_env env);
+
+// Queues the task and returns a promise of what Complete returns; nullptr: an exception is pending.
+napi_value Submit(napi_env env, std::unique_ptr<Task> task, Lane lane = Lane::kCompute);
+
+// How many threads compute: callers cut their work accordingly.
+unsigned ComputeThreads();
+
+}  // namespace yore

@@ -1,0 +1,49 @@
+/**
+ * Loads the one native addon. The program must also run where it cannot be built or loaded: then `loadAddon` returns
+ * `undefined` and `addonProblem` says why. What each function takes and gives is declared in `*-functions.ts`, a file
+ * for each part of `native/src`; those functions check types and lengths only, policy and defaults are TypeScript's.
+ */
+
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { messageOf } from "../errors.js";
+import type { EngineFunctions } from "./engine-functions.js";
+import type { FuseFunctions } from "./fuse-functions.js";
+import type { MetadataFunctions } from "./metadata-functions.js";
+import type { ScanFunctions } from "./scan-functions.js";
+
+export type Addon = EngineFunctions & FuseFunctions & ScanFunctions & MetadataFunctions;
+
+type Outcome = { readonly addon: Addon } | { readonly problem: string };
+
+let outcome: Outcome | undefined;
+
+/** The addon, loaded at the first call; `undefined` when it cannot be. */
+export function loadAddon(): Addon | undefined {
+  outcome ??= load();
+  return "addon" in outcome ? outcome.addon : undefined;
+}
+
+/** Why there is no addon; `undefined` when there is one. */
+export function addonProblem(): string | undefined {
+  outcome ??= load();
+  return "problem" in outcome ? outcome.problem : undefined;
+}
+
+/** Where the addon lies: `YORE_ADDON` (for builds with sanitizers), else where `scripts/build-native` puts it. */
+function addonPath(): string {
+  // Both src/native/ and dist/native/ lie two folders below the package.
+  const built = new URL("../../native/build/Release/yore.node", import.meta.url);
+  return process.env["YORE_ADDON"] || fileURLToPath(built);
+}
+
+function load(): Outcome {
+  const path = addonPath();
+  if (!existsSync(path)) return { problem: `Cannot load the native addon: "${path}" is not built` };
+  try {
+    return { addon: createRequire(import.meta.url)(path) as Addon };
+  } catch (error) {
+    return { problem: `Cannot load the native addon: ${messageOf(error)}` };
+  }
+}

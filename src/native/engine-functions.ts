@@ -1,0 +1,2 @@
+/** Functions of native/src/engine.cc. */
+export type EngineFunctions = object;

@@ -1,0 +1,2 @@
+/** Functions of native/src/fuse_channel.cc. */
+export type FuseFunctions = object;

@@ -1,0 +1,2 @@
+/** Functions of native/src/metadata.cc. */
+export type MetadataFunctions = object;

@@ -1,0 +1,2 @@
+/** Functions of native/src/scan.cc. */
+export type ScanFunctions = object;
