@@ -1,0 +1,151 @@
+/**
+ * Decides what to load before it is asked for. Two patterns are known: a file that is read from front to back, and a
+ * directory whose small files are read one after the other (in whatever order: cp and fts sort by inode number).
+ * Both windows start small and double with each success, up to a bound in bytes, so that one stray read costs little.
+ */
+
+import { LRUCache } from "lru-cache";
+
+export interface ReadAheadOptions {
+  /** Bytes that may be ahead of one reader; 16 MiB when left out. */
+  readonly maxBytes?: number;
+}
+
+export const DEFAULT_READ_AHEAD_BYTES = 16 * 1024 * 1024;
+
+const FIRST_WINDOW_BYTES = 1024 * 1024;
+/** The kernel sends the requests of one readahead in parallel, so they come a little out of order. */
+const REORDER_BYTES = 4 * 1024 * 1024;
+const MAX_READERS = 256;
+
+interface Reader {
+  /** Where the furthest read so far has ended. */
+  end: number;
+  window: number;
+}
+
+/** Sequential readers, by any number that names a file. */
+export class SequentialReaders {
+  readonly #maxBytes: number;
+  readonly #readers = new LRUCache<number, Reader>({ max: MAX_READERS });
+
+  constructor(options: ReadAheadOptions = {}) {
+    this.#maxBytes = options.maxBytes ?? DEFAULT_READ_AHEAD_BYTES;
+  }
+
+  /**
+   * Notes a read and says up to which offset it is worth loading ahead: `offset + size` when it is not.
+   * A file counts as read in sequence from its first read on, if that begins at 0.
+   */
+  note(file: number, offset: number, size: number): number {
+    const end = offset + size;
+    const reader = this.#readers.get(file);
+    if (!reader) {
+      const window = offset === 0 ? FIRST_WINDOW_BYTES : 0;
+      this.#readers.set(file, { end, window });
+      return end + window;
+    }
+    const inSequence = offset <= reader.end + REORDER_BYTES && end + REORDER_BYTES >= reader.end;
+    if (!inSequence) {
+      reader.end = end;
+      reader.window = 0;
+      return end;
+    }
+    if (end > reader.end) {
+      reader.end = end;
+      reader.window = Math.min(Math.max(2 * reader.window, FIRST_WINDOW_BYTES), this.#maxBytes);
+    }
+    return reader.end + reader.window;
+  }
+
+  forget(file: number): void {
+    this.#readers.delete(file);
+  }
+}
+
+/** Files up to this size count as small; larger ones have enough to read ahead in themselves. */
+export const SMALL_FILE_BYTES = 1024 * 1024;
+
+const FIRST_SIBLINGS_BYTES = 128 * 1024;
+const MAX_SIBLINGS_BYTES = 4 * 1024 * 1024;
+const MAX_DIRECTORIES = 64;
+
+interface DirectoryReader {
+  /** Bit for each position that was read or is loaded ahead. */
+  readonly seen: Uint8Array;
+  reads: number;
+  /** Bytes that were loaded ahead and not read yet. */
+  aheadBytes: number;
+  window: number;
+  /** Where to look for the next siblings. */
+  next: number;
+  /** Nothing is left to load ahead. */
+  exhausted: boolean;
+}
+
+const READ = 1;
+const AHEAD = 2;
+
+/** Readers of whole directories, by any key that names a directory. */
+export class DirectoryReaders {
+  readonly #directories = new LRUCache<number, DirectoryReader>({ max: MAX_DIRECTORIES });
+
+  /**
+   * Notes that the small file at a position was read, and says which siblings are worth loading.
+   *
+   * @param count entries of the directory
+   * @param smallFileBytes size of the entry at a position if it is a small file with content, else 0
+   */
+  note(
+    directory: number,
+    position: number,
+    count: number,
+    smallFileBytes: (position: number) => number,
+  ): number[] {
+    let reader = this.#directories.get(directory);
+    if (!reader || reader.seen.length !== count) {
+      reader = {
+        seen: new Uint8Array(count),
+        reads: 0,
+        aheadBytes: 0,
+        window: FIRST_SIBLINGS_BYTES,
+        next: position,
+        exhausted: false,
+      };
+      this.#directories.set(directory, reader);
+    }
+    const before = reader.seen[position]!;
+    if (before === READ) return [];
+    reader.seen[position] = READ;
+    reader.reads++;
+    if (before === AHEAD) {
+      reader.aheadBytes -= smallFileBytes(position);
+      reader.window = Math.min(2 * reader.window, MAX_SIBLINGS_BYTES);
+    }
+    if (reader.reads < 2 || reader.exhausted) return [];
+    return this.#siblings(reader, count, smallFileBytes);
+  }
+
+  forget(directory: number): void {
+    this.#directories.delete(directory);
+  }
+
+  /** Fills the window up again once half of it is used, so that requests stay few and large. */
+  #siblings(reader: DirectoryReader, count: number, smallFileBytes: (position: number) => number): number[] {
+    const siblings: number[] = [];
+    if (reader.aheadBytes > reader.window / 2) return siblings;
+    let looked = 0;
+    for (; looked < count && reader.aheadBytes < reader.window; looked++) {
+      const position = reader.next;
+      reader.next = (position + 1) % count;
+      if (reader.seen[position] !== 0) continue;
+      const bytes = smallFileBytes(position);
+      if (bytes === 0) continue;
+      reader.seen[position] = AHEAD;
+      reader.aheadBytes += bytes;
+      siblings.push(position);
+    }
+    reader.exhausted = looked === count;
+    return siblings;
+  }
+}

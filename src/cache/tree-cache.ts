@@ -1,0 +1,141 @@
+/**
+ * Directories in memory: decoded, tidied and compact, bounded in bytes. Beside them it remembers how many
+ * subdirectories a tree has long after the tree itself is gone, since every stat of a directory asks for that.
+ */
+
+import { LRUCache } from "lru-cache";
+import { SingleFlight } from "../async/single-flight.js";
+import { type Id, idKey } from "../bytes/id.js";
+import type { TreeNode } from "../format/node.js";
+import { decodeTree } from "../format/tree.js";
+import type { BlobLoader } from "../repository/blob-loader.js";
+import { CompactTree } from "./compact-tree.js";
+import { SharedLoads } from "./shared-loads.js";
+
+export interface TreeCacheOptions {
+  /** Bytes of decoded trees that are kept; 16 MiB when left out. */
+  readonly maxBytes?: number;
+  /** Milliseconds after which a load is given up; 60,000 when left out. */
+  readonly timeoutMs?: number;
+  /** Another name for an entry, or the same; names that become equal are told apart by a suffix. */
+  readonly rename?: (name: Buffer) => Buffer;
+}
+
+export const DEFAULT_TREE_CACHE_BYTES = 16 * 1024 * 1024;
+
+const MAX_COUNTS = 100_000;
+/** Old writers nested at most one such level; a loop of them must end. */
+const MAX_FLATTENED_LEVELS = 4;
+
+export class TreeCache {
+  readonly #loader: BlobLoader;
+  readonly #loads: SharedLoads;
+  readonly #decoding = new SingleFlight<string, CompactTree>();
+  readonly #trees: LRUCache<string, CompactTree>;
+  readonly #subdirectories = new LRUCache<string, number>({ max: MAX_COUNTS });
+  readonly #rename: ((name: Buffer) => Buffer) | undefined;
+
+  constructor(loader: BlobLoader, options: TreeCacheOptions = {}) {
+    this.#loader = loader;
+    this.#loads = new SharedLoads(loader, options);
+    this.#rename = options.rename;
+    this.#trees = new LRUCache({
+      maxSize: options.maxBytes ?? DEFAULT_TREE_CACHE_BYTES,
+      sizeCalculation: (tree) => tree.bytes,
+    });
+  }
+
+  /** The tree if it is in memory, else a promise of it. @throws what the loader and the decoder throw */
+  load(id: Id): CompactTree | Promise<CompactTree> {
+    const key = idKey(id);
+    return this.#trees.get(key) ?? this.#decoding.run(key, () => this.#loadAndKeep(id));
+  }
+
+  /** How many subdirectories a tree has, if that was ever seen. */
+  subdirectories(id: Id): number | undefined {
+    return this.#subdirectories.get(idKey(id));
+  }
+
+  /** Loads trees that will be asked for soon. Never fails. */
+  async loadAhead(ids: readonly Id[]): Promise<void> {
+    const wanted = ids.filter((id) => !this.#trees.has(idKey(id)) && !this.#subdirectories.has(idKey(id)));
+    await this.#loads.loadAhead("tree", wanted, (id, plaintext) => {
+      // What cannot be decoded fails again, and then audibly, for whoever really wants it.
+      void this.#decoding.run(idKey(id), () => this.#decode(id, plaintext)).catch(() => undefined);
+    });
+  }
+
+  async #loadAndKeep(id: Id): Promise<CompactTree> {
+    const plaintext = await this.#loads.load("tree", id, () => undefined);
+    return this.#trees.get(idKey(id)) ?? this.#decode(id, plaintext);
+  }
+
+  async #decode(id: Id, plaintext: Uint8Array): Promise<CompactTree> {
+    const nodes = await this.#flatten(decodeTree(plaintext), 0);
+    const tree = CompactTree.from(tidy(nodes, this.#rename));
+    this.#trees.set(idKey(id), tree);
+    this.#subdirectories.set(idKey(id), tree.subdirectories);
+    return tree;
+  }
+
+  /** Puts the entries of directories called "." and "/" in their place, as old writers meant them. */
+  async #flatten(nodes: readonly TreeNode[], level: number): Promise<readonly TreeNode[]> {
+    if (level >= MAX_FLATTENED_LEVELS || !nodes.some(isTransparent)) return nodes;
+    const flat: TreeNode[] = [];
+    for (const node of nodes) {
+      if (!isTransparent(node)) {
+        flat.push(node);
+        continue;
+      }
+      const plaintext = await this.#loader.loadBlob("tree", node.subtree!);
+      flat.push(...(await this.#flatten(decodeTree(plaintext), level + 1)));
+    }
+    return flat;
+  }
+}
+
+function isTransparent(node: TreeNode): boolean {
+  if (node.type !== "dir" || !node.subtree || node.name.length !== 1) return false;
+  return node.name[0] === 0x2e || node.name[0] === 0x2f;
+}
+
+/**
+ * What a directory can show: base names only, sorted by their bytes, each once (the later entry wins, as in restic),
+ * and nothing that has no kind.
+ */
+function tidy(nodes: readonly TreeNode[], rename: ((name: Buffer) => Buffer) | undefined): TreeNode[] {
+  const byName = new Map<string, TreeNode>();
+  for (const node of nodes) {
+    const name = baseName(node.name);
+    if (node.type === "irregular" || !isUsable(name)) continue;
+    byName.set(name.toString("latin1"), name === node.name ? node : { ...node, name });
+  }
+  const shown = [...byName.values()];
+  return (rename ? renameAll(shown, rename) : shown).sort((a, b) => Buffer.compare(a.name, b.name));
+}
+
+function baseName(name: Buffer): Buffer {
+  const slash = name.lastIndexOf(0x2f);
+  return slash < 0 ? name : name.subarray(slash + 1);
+}
+
+function isUsable(name: Buffer): boolean {
+  if (name.length === 0 || name.includes(0)) return false;
+  return !(name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e)));
+}
+
+/** Names that need no change keep theirs; of those that became equal, the later ones get "~1", "~2". */
+function renameAll(nodes: readonly TreeNode[], rename: (name: Buffer) => Buffer): TreeNode[] {
+  const renamed = nodes.map((node) => ({ node, name: rename(node.name) }));
+  const taken = new Set<string>();
+  for (const { node, name } of renamed) if (name.equals(node.name)) taken.add(name.toString("latin1"));
+  return renamed.map(({ node, name }) => {
+    if (name.equals(node.name)) return node;
+    let unique = name;
+    for (let i = 1; taken.has(unique.toString("latin1")); i++) {
+      unique = Buffer.concat([name, Buffer.from(`~${i}`)]);
+    }
+    taken.add(unique.toString("latin1"));
+    return { ...node, name: unique };
+  });
+}
