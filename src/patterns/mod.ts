@@ -1,0 +1,3 @@
+export { foldCase, pathText, textBytes } from "./path-text.js";
+export { parsePatternFile, readTextLines, trimSpace } from "./pattern-file.js";
+export { PatternList, type PatternMatch, type PatternOptions, parsePatterns } from "./pattern-list.js";
