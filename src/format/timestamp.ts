@@ -1,3 +1,5 @@
+import { FormatError } from "../errors.js";
+
 /**
  * A moment as restic writes it: RFC 3339 with up to nine decimals and the zone it was taken in. Whole seconds are a
  * plain number, exact for every year from 0 to 9999; nanoseconds stand apart, so nothing is ever rounded.
@@ -7,6 +9,235 @@ export interface Timestamp {
   readonly seconds: number;
   /** 0 to 999,999,999, always counted forward from `seconds`. */
   readonly nanoseconds: number;
-  /** Minutes east of UTC; only how the moment is written, never which moment it is. */
+  /**
+   * Minutes east of UTC; only how the moment is written, never which moment it is. A fraction means a zone with
+   * seconds, as places had before they agreed on whole hours; RFC 3339 has no room for it (see `formatTimestamp`).
+   */
   readonly zoneMinutes: number;
+}
+
+const DAY_SECONDS = 86_400;
+const NS_PER_SECOND = 1_000_000_000n;
+/** The Gregorian calendar repeats after 400 years, weekdays included. */
+const ERA_DAYS = 146_097;
+const ERA_SECONDS = ERA_DAYS * DAY_SECONDS;
+/** Days from 0000-03-01, where the arithmetic below begins its years, to 1970-01-01. */
+const EPOCH_DAYS = 719_468;
+
+const MONTH_DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+const TWO_DIGITS = Array.from({ length: 100 }, (_, i) => String(i).padStart(2, "0"));
+
+/** Go's zero time, which stands for "unknown" in trees of rustic. */
+export const ZERO_TIME: Timestamp = Object.freeze({
+  seconds: -62_135_596_800,
+  nanoseconds: 0,
+  zoneMinutes: 0,
+});
+
+/**
+ * Reads RFC 3339 as Go does: upper-case `T` and `Z`, any number of decimals of which nine count, no leap second.
+ *
+ * @throws {FormatError} for everything else
+ */
+export function parseTimestamp(text: string): Timestamp {
+  const year = number(text, 0, 4);
+  const month = number(text, 5, 2);
+  const day = number(text, 8, 2);
+  const hour = number(text, 11, 2);
+  const minute = number(text, 14, 2);
+  const second = number(text, 17, 2);
+  const shaped =
+    text.charCodeAt(4) === 0x2d &&
+    text.charCodeAt(7) === 0x2d &&
+    text.charCodeAt(10) === 0x54 &&
+    text.charCodeAt(13) === 0x3a &&
+    text.charCodeAt(16) === 0x3a;
+  const inRange = year >= 0 && month >= 1 && month <= 12 && day >= 1 && hour >= 0 && hour < 24 && minute >= 0;
+  if (!shaped || !inRange || minute > 59 || second < 0 || second > 59 || day > daysOfMonth(year, month))
+    throw badTimestamp(text);
+
+  let at = 19;
+  let nanoseconds = 0;
+  if (text.charCodeAt(at) === 0x2e) {
+    let scale = 100_000_000;
+    const first = ++at;
+    for (let digit = text.charCodeAt(at) - 0x30; digit >= 0 && digit <= 9; ) {
+      nanoseconds += digit * scale;
+      scale = Math.floor(scale / 10);
+      digit = text.charCodeAt(++at) - 0x30;
+    }
+    if (at === first) throw badTimestamp(text);
+  }
+  const zoneMinutes = parseZone(text, at);
+  const days = daysFromCivil(year, month, day);
+  const seconds = days * DAY_SECONDS + hour * 3600 + minute * 60 + second - zoneMinutes * 60;
+  return { seconds, nanoseconds, zoneMinutes };
+}
+
+/**
+ * Writes a moment as restic does: Go's RFC3339Nano with trailing zeros of the fraction removed and `Z` for UTC.
+ *
+ * - A year outside 0 to 9999 becomes 0 or 9999, the rest of the date stays (29 February becomes 1 March where it must).
+ * - A zone with seconds shows its minutes only, while the clock time keeps the seconds, as Go has it: what is read
+ *   back is then up to a minute off. Trees that should be equal to restic's have to do the same.
+ */
+export function formatTimestamp(timestamp: Timestamp): string {
+  const zoneSeconds = Math.round(timestamp.zoneMinutes * 60);
+  const clock = timestamp.seconds + zoneSeconds;
+  let days = Math.floor(clock / DAY_SECONDS);
+  const ofDay = clock - days * DAY_SECONDS;
+  let date = civilFromDays(days);
+  if (date.year < 0 || date.year > 9999) {
+    days = daysFromCivil(date.year < 0 ? 0 : 9999, date.month, date.day);
+    date = civilFromDays(days);
+  }
+  const { year, month, day } = date;
+  const century = TWO_DIGITS[Math.floor(year / 100)]! + TWO_DIGITS[year % 100]!;
+  const hour = TWO_DIGITS[Math.floor(ofDay / 3600)]!;
+  const minute = TWO_DIGITS[Math.floor(ofDay / 60) % 60]!;
+  const second = TWO_DIGITS[ofDay % 60]!;
+  const fraction = formatFraction(timestamp.nanoseconds);
+  const zone = formatZone(zoneSeconds);
+  return `${century}-${TWO_DIGITS[month]}-${TWO_DIGITS[day]}T${hour}:${minute}:${second}${fraction}${zone}`;
+}
+
+/** The moment that is so many nanoseconds after 1970-01-01T00:00:00Z. */
+export function timestampFromNs(ns: bigint, zoneMinutes: number): Timestamp {
+  let seconds = ns / NS_PER_SECOND;
+  let nanoseconds = ns % NS_PER_SECOND;
+  if (nanoseconds < 0n) {
+    seconds -= 1n;
+    nanoseconds += NS_PER_SECOND;
+  }
+  return { seconds: Number(seconds), nanoseconds: Number(nanoseconds), zoneMinutes };
+}
+
+/** Nanoseconds since 1970-01-01T00:00:00Z. */
+export function timestampNs(timestamp: Timestamp): bigint {
+  return BigInt(timestamp.seconds) * NS_PER_SECOND + BigInt(timestamp.nanoseconds);
+}
+
+/** Negative, zero or positive as the first moment is before, at or after the second; zones do not matter. */
+export function compareTimestamps(a: Timestamp, b: Timestamp): number {
+  return a.seconds - b.seconds || a.nanoseconds - b.nanoseconds;
+}
+
+/** True if both are the same moment, in whatever zone they are written. */
+export function equalMoments(a: Timestamp, b: Timestamp): boolean {
+  return a.seconds === b.seconds && a.nanoseconds === b.nanoseconds;
+}
+
+const QUARTER_SECONDS = 900;
+const zoneCache = new Map<number, number>();
+const ZONE_CACHE_ENTRIES = 100_000;
+let cachedZoneName: string | undefined;
+/** Seconds that a JavaScript Date can hold, with a day to spare for the zone. */
+const DATE_LIMIT_SECONDS = 8.64e12 - DAY_SECONDS;
+
+/**
+ * Minutes east of UTC that the local zone has at a moment; a fraction where the zone has seconds (before about 1900).
+ * Zones change at whole quarters of an hour since 1972 at the latest, so quarters are what is remembered.
+ */
+export function localZoneMinutes(seconds: number): number {
+  if (process.env["TZ"] !== cachedZoneName) {
+    cachedZoneName = process.env["TZ"];
+    zoneCache.clear();
+  }
+  const quarter = Math.floor(seconds / QUARTER_SECONDS);
+  let minutes = zoneCache.get(quarter);
+  if (minutes === undefined) {
+    if (zoneCache.size >= ZONE_CACHE_ENTRIES) zoneCache.clear();
+    minutes = askZone(quarter * QUARTER_SECONDS);
+    zoneCache.set(quarter, minutes);
+  }
+  return minutes;
+}
+
+function askZone(seconds: number): number {
+  let within = seconds;
+  if (Math.abs(seconds) > DATE_LIMIT_SECONDS)
+    within =
+      seconds -
+      Math.sign(seconds) * Math.ceil((Math.abs(seconds) - DATE_LIMIT_SECONDS) / ERA_SECONDS) * ERA_SECONDS;
+  const date = new Date(within * 1000);
+  const clockDays = daysFromCivil(date.getFullYear(), date.getMonth() + 1, date.getDate());
+  const clock = clockDays * DAY_SECONDS + date.getHours() * 3600 + date.getMinutes() * 60 + date.getSeconds();
+  return (clock - within) / 60;
+}
+
+/** Days since 1970-01-01 of a date of the Gregorian calendar, before 1582 as well. Days beyond the month run on. */
+function daysFromCivil(year: number, month: number, day: number): number {
+  const shifted = month <= 2 ? year - 1 : year;
+  const era = Math.floor(shifted / 400);
+  const yearOfEra = shifted - era * 400;
+  const dayOfYear = Math.floor((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) + day - 1;
+  const dayOfEra = yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear;
+  return era * ERA_DAYS + dayOfEra - EPOCH_DAYS;
+}
+
+function civilFromDays(days: number): { year: number; month: number; day: number } {
+  const shifted = days + EPOCH_DAYS;
+  const era = Math.floor(shifted / ERA_DAYS);
+  const dayOfEra = shifted - era * ERA_DAYS;
+  const yearOfEra = Math.floor(
+    (dayOfEra -
+      Math.floor(dayOfEra / 1460) +
+      Math.floor(dayOfEra / 36_524) -
+      Math.floor(dayOfEra / 146_096)) /
+      365,
+  );
+  const dayOfYear = dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100));
+  const monthFromMarch = Math.floor((5 * dayOfYear + 2) / 153);
+  const day = dayOfYear - Math.floor((153 * monthFromMarch + 2) / 5) + 1;
+  const month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9;
+  return { year: yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day };
+}
+
+function daysOfMonth(year: number, month: number): number {
+  const leap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
+  return month === 2 && leap ? 29 : MONTH_DAYS[month - 1]!;
+}
+
+/** The decimal number of so many digits at a position, or -1. */
+function number(text: string, at: number, digits: number): number {
+  let value = 0;
+  for (let i = at; i < at + digits; i++) {
+    const digit = text.charCodeAt(i) - 0x30;
+    if (!(digit >= 0 && digit <= 9)) return -1;
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
+function parseZone(text: string, at: number): number {
+  const sign = text.charAt(at);
+  if (sign === "Z" && text.length === at + 1) return 0;
+  const hours = number(text, at + 1, 2);
+  const minutes = number(text, at + 4, 2);
+  const shaped = (sign === "+" || sign === "-") && text.charAt(at + 3) === ":" && text.length === at + 6;
+  if (!shaped || hours < 0 || hours > 23 || minutes < 0 || minutes > 59) throw badTimestamp(text);
+  const zone = hours * 60 + minutes;
+  return sign === "-" && zone !== 0 ? -zone : zone;
+}
+
+function formatFraction(nanoseconds: number): string {
+  if (nanoseconds === 0) return "";
+  let digits = 9;
+  let value = nanoseconds;
+  while (value % 10 === 0) {
+    value /= 10;
+    digits -= 1;
+  }
+  return `.${String(value).padStart(digits, "0")}`;
+}
+
+function formatZone(zoneSeconds: number): string {
+  if (zoneSeconds === 0) return "Z";
+  const minutes = Math.trunc(zoneSeconds / 60);
+  const absolute = Math.abs(minutes);
+  return `${minutes < 0 ? "-" : "+"}${TWO_DIGITS[Math.floor(absolute / 60)]}:${TWO_DIGITS[absolute % 60]}`;
+}
+
+function badTimestamp(text: string): FormatError {
+  return new FormatError(`Cannot read time: want RFC 3339, have ${JSON.stringify(text.slice(0, 80))}`);
 }
