@@ -1,7 +1,426 @@
+// What a backup reads of a file system: a directory's entries with everything that a snapshot keeps of them, and the
+// contents of small files, many to a hop.
+//
+// An entry is packed as follows (little endian, each record padded to 8 bytes; src/native/scan-functions.ts has the
+// same numbers):
+//
+//     0 u32 length of the record      4 u32 length of the name
+//     8 u32 length of the target     12 u32 length of the attributes
+//    16 i32 errno of lstat           20 i32 errno of the list of attributes
+//    24 i32 errno of readlink        28 u32 st_mode
+//    32 u32 st_uid                   36 u32 st_gid
+//    40 u64 st_dev                   48 u64 st_ino
+//    56 u64 st_nlink                 64 u64 st_rdev
+//    72 i64 st_size                  80 i64 st_blocks
+//    88 i64 atime, seconds           96 i64 mtime, seconds       104 i64 ctime, seconds
+//   112 u32 atime, nanoseconds      116 u32 mtime, nanoseconds   120 u32 ctime, nanoseconds
+//   124 i32 errno of the content
+//   128 name | target | attributes
+//
+// and an attribute as u32 length of the name, u32 length of the value, name, value; a value that could not be read
+// has the length 0xffffffff and no bytes.
+
 #include "addon.h"
 
-namespace yore {
+#include "napi_helpers.h"
+#include "thread_pool.h"
 
-void RegisterScan(napi_env, napi_value) {}
+#include <dirent.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <sys/xattr.h>
+#endif
+
+#include <algorithm>
+#include <cerrno>
+
+namespace yore {
+namespace {
+
+constexpr size_t kFixedLength = 128;
+constexpr uint32_t kUnreadable = 0xffffffff;
+
+#ifdef __APPLE__
+#define st_atim st_atimespec
+#define st_mtim st_mtimespec
+#define st_ctim st_ctimespec
+#endif
+
+#ifndef O_NOATIME
+#define O_NOATIME 0
+#endif
+
+template <typename T>
+void Put(std::vector<uint8_t>* out, size_t at, T value) {
+  // Every machine that Node.js runs on here is little endian; the reader in TypeScript says so too.
+  memcpy(out->data() + at, &value, sizeof value);
+}
+
+void PutBytes(std::vector<uint8_t>* out, const void* data, size_t size) {
+  const uint8_t* bytes = static_cast<const uint8_t*>(data);
+  out->insert(out->end(), bytes, bytes + size);
+}
+
+void PutUint32(std::vector<uint8_t>* out, uint32_t value) { PutBytes(out, &value, sizeof value); }
+
+// Reads something whose size is known only by asking: asks, makes room, and asks again when it has grown meanwhile.
+// Returns 0 or an errno.
+template <typename Call>
+int ReadGrowing(std::vector<char>* buffer, Call call, size_t* size) {
+  if (buffer->empty()) buffer->resize(1024);
+  for (;;) {
+    ssize_t got = call(buffer->data(), buffer->size());
+    if (got >= 0) {
+      *size = static_cast<size_t>(got);
+      return 0;
+    }
+    if (errno != ERANGE || buffer->size() > (1u << 26)) return errno;
+    buffer->resize(buffer->size() * 4);
+  }
+}
+
+#ifdef __linux__
+// Appends the extended attributes in the order in which the kernel lists them, as restic keeps them.
+int AppendAttributes(const char* path, std::vector<uint8_t>* out) {
+  thread_local std::vector<char> names;
+  thread_local std::vector<char> value;
+  size_t names_size = 0;
+  int problem = ReadGrowing(
+      &names, [&](char* data, size_t size) { return llistxattr(path, data, size); }, &names_size);
+  if (problem == ENOTSUP) return 0;
+  if (problem != 0) return problem;
+  for (size_t at = 0; at < names_size;) {
+    const char* name = names.data() + at;
+    size_t name_length = strnlen(name, names_size - at);
+    at += name_length + 1;
+    size_t value_size = 0;
+    problem = ReadGrowing(
+        &value, [&](char* data, size_t size) { return lgetxattr(path, name, data, size); }, &value_size);
+    // Removed since it was listed.
+    if (problem == ENODATA) continue;
+    PutUint32(out, static_cast<uint32_t>(name_length));
+    PutUint32(out, problem == 0 ? static_cast<uint32_t>(value_size) : kUnreadable);
+    PutBytes(out, name, name_length);
+    if (problem == 0) PutBytes(out, value.data(), value_size);
+  }
+  return 0;
+}
+#else
+int AppendAttributes(const char*, std::vector<uint8_t>*) { return 0; }
+#endif
+
+// Appends the fixed part of a record and its name; returns where the record begins.
+size_t BeginRecord(std::vector<uint8_t>* out, const std::string& name) {
+  size_t start = out->size();
+  out->resize(start + kFixedLength);
+  Put(out, start + 4, static_cast<uint32_t>(name.size()));
+  PutBytes(out, name.data(), name.size());
+  return start;
+}
+
+void PutStat(std::vector<uint8_t>* out, size_t start, const struct stat& st) {
+  Put(out, start + 28, static_cast<uint32_t>(st.st_mode));
+  Put(out, start + 32, static_cast<uint32_t>(st.st_uid));
+  Put(out, start + 36, static_cast<uint32_t>(st.st_gid));
+  Put(out, start + 40, static_cast<uint64_t>(st.st_dev));
+  Put(out, start + 48, static_cast<uint64_t>(st.st_ino));
+  Put(out, start + 56, static_cast<uint64_t>(st.st_nlink));
+  Put(out, start + 64, static_cast<uint64_t>(st.st_rdev));
+  Put(out, start + 72, static_cast<int64_t>(st.st_size));
+  Put(out, start + 80, static_cast<int64_t>(st.st_blocks));
+  Put(out, start + 88, static_cast<int64_t>(st.st_atim.tv_sec));
+  Put(out, start + 96, static_cast<int64_t>(st.st_mtim.tv_sec));
+  Put(out, start + 104, static_cast<int64_t>(st.st_ctim.tv_sec));
+  Put(out, start + 112, static_cast<uint32_t>(st.st_atim.tv_nsec));
+  Put(out, start + 116, static_cast<uint32_t>(st.st_mtim.tv_nsec));
+  Put(out, start + 120, static_cast<uint32_t>(st.st_ctim.tv_nsec));
+}
+
+void EndRecord(std::vector<uint8_t>* out, size_t start) {
+  out->resize((out->size() + 7) & ~static_cast<size_t>(7));
+  Put(out, start, static_cast<uint32_t>(out->size() - start));
+}
+
+// One entry: `name` relative to the open directory, `path` for the calls that have no such form.
+void AppendEntry(int directory, const std::string& name, const std::string& path, bool follow, bool attributes,
+                 std::vector<uint8_t>* out) {
+  size_t start = BeginRecord(out, name);
+  struct stat st;
+  if (fstatat(directory, name.c_str(), &st, follow ? 0 : AT_SYMLINK_NOFOLLOW) != 0) {
+    Put(out, start + 16, static_cast<int32_t>(errno));
+    return EndRecord(out, start);
+  }
+  PutStat(out, start, st);
+  if (S_ISLNK(st.st_mode)) {
+    std::vector<char> target(st.st_size > 0 && st.st_size < 65536 ? static_cast<size_t>(st.st_size) + 1 : 4096);
+    ssize_t got = readlinkat(directory, name.c_str(), target.data(), target.size());
+    while (got == static_cast<ssize_t>(target.size()) && target.size() < (1u << 20)) {
+      target.resize(target.size() * 4);
+      got = readlinkat(directory, name.c_str(), target.data(), target.size());
+    }
+    if (got < 0) {
+      Put(out, start + 24, static_cast<int32_t>(errno));
+    } else {
+      Put(out, start + 8, static_cast<uint32_t>(got));
+      PutBytes(out, target.data(), static_cast<size_t>(got));
+    }
+  }
+  if (attributes) {
+    size_t before = out->size();
+    int problem = AppendAttributes(path.c_str(), out);
+    Put(out, start + 12, static_cast<uint32_t>(out->size() - before));
+    Put(out, start + 20, static_cast<int32_t>(problem));
+  }
+  EndRecord(out, start);
+}
+
+std::string JoinPath(const std::string& directory, const std::string& name) {
+  return directory.back() == '/' ? directory + name : directory + "/" + name;
+}
+
+class ScanTask final : public Task {
+ public:
+  ScanTask(std::string path, bool follow, bool attributes)
+      : path_(std::move(path)), follow_(follow), attributes_(attributes) {}
+
+  void Execute() override {
+    int descriptor = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | (follow_ ? 0 : O_NOFOLLOW));
+    if (descriptor < 0) return Fail("opendir");
+    DIR* directory = fdopendir(descriptor);
+    if (directory == nullptr) {
+      Fail("opendir");
+      close(descriptor);
+      return;
+    }
+    std::vector<std::string> names;
+    for (;;) {
+      errno = 0;
+      const dirent* entry = readdir(directory);
+      if (entry == nullptr) break;
+      const char* name = entry->d_name;
+      if (name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0))) continue;
+      names.emplace_back(name);
+    }
+    if (errno != 0) Fail("readdir");
+    if (error_ == 0) {
+      // By unsigned bytes, as trees are sorted.
+      std::sort(names.begin(), names.end());
+      out_.reserve(names.size() * (kFixedLength + 32));
+      for (const std::string& name : names)
+        AppendEntry(dirfd(directory), name, JoinPath(path_, name), false, attributes_, &out_);
+    }
+    closedir(directory);
+  }
+
+  napi_value Complete(napi_env env) override {
+    if (error_ != 0) return ThrowSystemError(env, error_, syscall_, path_);
+    return MakeBufferCopy(env, out_.data(), out_.size());
+  }
+
+ private:
+  void Fail(const char* syscall) {
+    error_ = errno;
+    syscall_ = syscall;
+  }
+
+  std::string path_;
+  bool follow_;
+  bool attributes_;
+  std::vector<uint8_t> out_;
+  int error_ = 0;
+  const char* syscall_ = "";
+};
+
+class StatTask final : public Task {
+ public:
+  StatTask(std::string path, bool follow) : path_(std::move(path)), follow_(follow) {}
+
+  void Execute() override { AppendEntry(AT_FDCWD, path_, path_, follow_, true, &out_); }
+
+  napi_value Complete(napi_env env) override { return MakeBufferCopy(env, out_.data(), out_.size()); }
+
+ private:
+  std::string path_;
+  bool follow_;
+  std::vector<uint8_t> out_;
+};
+
+// Without touching the access time where that is allowed (to the owner and root).
+int OpenForReading(const char* path) {
+  constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  int descriptor = open(path, kFlags | O_NOATIME);
+  return descriptor < 0 && errno == EPERM ? open(path, kFlags) : descriptor;
+}
+
+// Reads small files whole. A file that turns out larger than the bound is reported with EFBIG and left to the caller.
+class ReadFilesTask final : public Task {
+ public:
+  ReadFilesTask(std::vector<std::string> paths, size_t max_bytes) : paths_(std::move(paths)), max_bytes_(max_bytes) {}
+
+  void Execute() override {
+    contents_.resize(paths_.size());
+    for (size_t i = 0; i < paths_.size(); i++) {
+      size_t start = BeginRecord(&out_, "");
+      Put(&out_, start + 124, static_cast<int32_t>(ReadFile(paths_[i], start, &contents_[i])));
+      EndRecord(&out_, start);
+    }
+  }
+
+  napi_value Complete(napi_env env) override {
+    napi_value result = nullptr;
+    napi_create_array_with_length(env, contents_.size() + 1, &result);
+    napi_set_element(env, result, 0, MakeBufferCopy(env, out_.data(), out_.size()));
+    for (size_t i = 0; i < contents_.size(); i++) {
+      napi_value content = MakeBufferCopy(env, contents_[i].data(), contents_[i].size());
+      napi_set_element(env, result, static_cast<uint32_t>(i + 1), content);
+    }
+    return result;
+  }
+
+ private:
+  int ReadFile(const std::string& path, size_t record, std::vector<uint8_t>* content) {
+    int descriptor = OpenForReading(path.c_str());
+    if (descriptor < 0) return errno;
+    struct stat st;
+    int problem = 0;
+    if (fstat(descriptor, &st) != 0) {
+      problem = errno;
+    } else {
+      PutStat(&out_, record, st);
+      if (S_ISREG(st.st_mode)) problem = ReadContent(descriptor, static_cast<size_t>(st.st_size), content);
+      if (problem != 0) content->clear();
+    }
+    close(descriptor);
+    return problem;
+  }
+
+  int ReadContent(int descriptor, size_t expected, std::vector<uint8_t>* content) {
+    if (expected > max_bytes_) return EFBIG;
+    // One byte more, so that the end of a file that has not grown is seen without another round.
+    content->resize(expected + 1);
+    size_t filled = 0;
+    for (;;) {
+      ssize_t got = read(descriptor, content->data() + filled, content->size() - filled);
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) return errno;
+      if (got == 0) break;
+      filled += static_cast<size_t>(got);
+      if (filled > max_bytes_) return EFBIG;
+      if (filled == content->size()) content->resize(std::min(max_bytes_ + 1, filled * 2 + 4096));
+    }
+    content->resize(filled);
+    return 0;
+  }
+
+  std::vector<std::string> paths_;
+  size_t max_bytes_;
+  std::vector<uint8_t> out_;
+  std::vector<std::vector<uint8_t>> contents_;
+};
+
+// scanDirectory(path, followTarget, withAttributes): Promise<Buffer> of the records of all entries, sorted by name
+napi_value ScanDirectory(napi_env env, napi_callback_info info) {
+  Arguments<3> arguments(env, info);
+  std::string path;
+  bool follow, attributes;
+  if (!GetPath(env, arguments[0], "path", &path)) return nullptr;
+  if (!GetBool(env, arguments[1], "followTarget", &follow)) return nullptr;
+  if (!GetBool(env, arguments[2], "withAttributes", &attributes)) return nullptr;
+  return Submit(env, std::make_unique<ScanTask>(std::move(path), follow, attributes), Lane::kBlocking);
+}
+
+// statEntry(path, followTarget): Promise<Buffer> of one record, whose name is the path
+napi_value StatEntry(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  std::string path;
+  bool follow;
+  if (!GetPath(env, arguments[0], "path", &path)) return nullptr;
+  if (!GetBool(env, arguments[1], "followTarget", &follow)) return nullptr;
+  return Submit(env, std::make_unique<StatTask>(std::move(path), follow), Lane::kBlocking);
+}
+
+// readSmallFiles(paths, maxBytes): Promise<[Buffer of a record for each, content, content ...]>
+napi_value ReadSmallFiles(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  uint32_t count;
+  uint32_t max_bytes;
+  if (!GetArrayLength(env, arguments[0], "paths", &count)) return nullptr;
+  if (!GetUint32(env, arguments[1], "maxBytes", &max_bytes)) return nullptr;
+  std::vector<std::string> paths(count);
+  for (uint32_t i = 0; i < count; i++) {
+    napi_value element = nullptr;
+    if (napi_get_element(env, arguments[0], i, &element) != napi_ok) return nullptr;
+    if (!GetPath(env, element, "path", &paths[i])) return nullptr;
+  }
+  return Submit(env, std::make_unique<ReadFilesTask>(std::move(paths), max_bytes), Lane::kBlocking);
+}
+
+// seekData(descriptor, offset): number, where the next data at or behind the offset begins; -1 when there is only a
+// hole up to the end, the offset itself where the file system cannot tell. Leaves the file position anywhere.
+napi_value SeekData(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  int32_t descriptor;
+  int64_t offset;
+  if (!GetInt32(env, arguments[0], "descriptor", &descriptor)) return nullptr;
+  if (!GetInteger(env, arguments[1], "offset", 0, int64_t{1} << 53, &offset)) return nullptr;
+#ifdef SEEK_DATA
+  off_t found = lseek(descriptor, offset, SEEK_DATA);
+  if (found >= 0) return MakeNumber(env, static_cast<double>(found));
+  if (errno == ENXIO) return MakeNumber(env, -1);
+#endif
+  return MakeNumber(env, static_cast<double>(offset));
+}
+
+// Calls a getXxid_r function with as much room as it wants; "" when nobody has the number.
+template <typename Record, typename Call>
+std::string NameOf(Call call, char* Record::*name) {
+  std::vector<char> room(1024);
+  Record record;
+  Record* found = nullptr;
+  int problem;
+  while ((problem = call(&record, room.data(), room.size(), &found)) == ERANGE && room.size() < (1u << 22))
+    room.resize(room.size() * 4);
+  return problem == 0 && found != nullptr ? std::string(found->*name) : std::string();
+}
+
+// userName(uid): string, "" when the system knows none
+napi_value UserName(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  uint32_t uid;
+  if (!GetUint32(env, arguments[0], "uid", &uid)) return nullptr;
+  return MakeString(env, NameOf<passwd>(
+                             [uid](passwd* record, char* room, size_t size, passwd** found) {
+                               return getpwuid_r(uid, record, room, size, found);
+                             },
+                             &passwd::pw_name));
+}
+
+// groupName(gid): string, "" when the system knows none
+napi_value GroupName(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  uint32_t gid;
+  if (!GetUint32(env, arguments[0], "gid", &gid)) return nullptr;
+  return MakeString(env, NameOf<group>(
+                             [gid](group* record, char* room, size_t size, group** found) {
+                               return getgrgid_r(gid, record, room, size, found);
+                             },
+                             &group::gr_name));
+}
+
+}  // namespace
+
+void RegisterScan(napi_env env, napi_value exports) {
+  ExportFunction(env, exports, "scanDirectory", ScanDirectory);
+  ExportFunction(env, exports, "statEntry", StatEntry);
+  ExportFunction(env, exports, "readSmallFiles", ReadSmallFiles);
+  ExportFunction(env, exports, "seekData", SeekData);
+  ExportFunction(env, exports, "userName", UserName);
+  ExportFunction(env, exports, "groupName", GroupName);
+}
 
 }  // namespace yore
