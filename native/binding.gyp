@@ -4,10 +4,16 @@
       'target_name': 'yore',
       'sources': [
         'src/addon.cc',
+        'src/chunker.cc',
+        'src/compression.cc',
+        'src/crypto.cc',
         'src/engine.cc',
         'src/fuse_channel.cc',
+        'src/fuse_mount.cc',
         'src/metadata.cc',
+        'src/poly1305.cc',
         'src/scan.cc',
+        'src/seal.cc',
         'src/thread_pool.cc',
       ],
       # zstd comes from the sources in the zstd-napi package, as a static library with hidden symbols: Node.js 22.15

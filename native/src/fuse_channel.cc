@@ -1,7 +1,413 @@
+#include "fuse_channel.h"
+
 #include "addon.h"
+#include "fuse_mount.h"
+#include "napi_helpers.h"
+
+#ifdef __linux__
+
+#include <limits.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
 
 namespace yore {
 
+namespace {
+
+// fuse_in_header: len u32, opcode u32, unique u64, ... ; fuse_out_header: len u32, error i32, unique u64.
+constexpr size_t kInHeaderBytes = 40;
+constexpr size_t kOutHeaderBytes = 16;
+// The kernel refuses to read into less (FUSE_MIN_READ_BUFFER).
+constexpr uint32_t kMinSlotBytes = 8192;
+constexpr uint32_t kOpForget = 2, kOpInterrupt = 36, kOpBatchForget = 42;
+
+constexpr napi_type_tag kChannelTag = {0x6b1f3a5d9c2e4f70ULL, 0xa1d87e5540c94b36ULL};
+
+napi_value ThrowClosed(napi_env env) {
+  napi_throw_error(env, "ERR_FUSE_CLOSED", "The channel is closed");
+  return nullptr;
+}
+
+}  // namespace
+
+FuseDevice::~FuseDevice() { close(fd); }
+
+// --- Notifier ---------------------------------------------------------------------------------------------------
+
+void FuseNotifier::Start(const std::shared_ptr<FuseNotifier>& notifier) {
+  // Detached: a write that waits in the kernel must not keep anybody from ending.
+  std::thread([notifier] { notifier->Run(); }).detach();
+}
+
+void FuseNotifier::Push(std::vector<uint8_t> message) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (stopped_) return;
+  queue_.push_back(std::move(message));
+  wake_.notify_one();
+}
+
+void FuseNotifier::Stop() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  stopped_ = true;
+  queue_.clear();
+  wake_.notify_one();
+}
+
+bool FuseNotifier::IsWriting() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return writing_;
+}
+
+void FuseNotifier::Run() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  for (;;) {
+    wake_.wait(lock, [this] { return stopped_ || !queue_.empty(); });
+    if (stopped_) break;
+    std::vector<uint8_t> message = std::move(queue_.front());
+    queue_.pop_front();
+    writing_ = true;
+    lock.unlock();
+    // ENOENT: the kernel does not know the name or inode, so there is nothing to invalidate. Any other failure means
+    // that the connection has ended, which the poll reports.
+    ssize_t ignored = write(device_->fd, message.data(), message.size());
+    (void)ignored;
+    lock.lock();
+    writing_ = false;
+  }
+  lock.unlock();
+  device_.reset();
+}
+
+// --- Channel: life ----------------------------------------------------------------------------------------------
+
+napi_value FuseChannel::Create(napi_env env, int fd) {
+  auto* channel = new FuseChannel(fd);
+  napi_value value = nullptr;
+  if (napi_create_external(env, channel, OnFinalize, nullptr, &value) != napi_ok) {
+    channel->Release();
+    return nullptr;
+  }
+  napi_type_tag_object(env, value, &kChannelTag);
+  return value;
+}
+
+FuseChannel* FuseChannel::From(napi_env env, napi_value value) {
+  bool is_channel = false;
+  napi_valuetype type = napi_undefined;
+  napi_typeof(env, value, &type);
+  if (type == napi_external) napi_check_object_type_tag(env, value, &kChannelTag, &is_channel);
+  void* data = nullptr;
+  if (!is_channel || napi_get_value_external(env, value, &data) != napi_ok) {
+    ThrowType(env, "channel", "a channel of fuseMount");
+    return nullptr;
+  }
+  return static_cast<FuseChannel*>(data);
+}
+
+void FuseChannel::OnFinalize(napi_env, void* data, void*) {
+  auto* channel = static_cast<FuseChannel*>(data);
+  // While polling there is a strong reference to the value: it is finalized then only when the environment ends,
+  // after the clean-up hook. What remains to be closed here is a channel that was never started.
+  channel->device_.reset();
+  channel->Release();
+}
+
+void FuseChannel::Release() {
+  if (--owners_ == 0) delete this;
+}
+
+napi_value FuseChannel::Start(napi_env env, napi_value self, napi_value requests, uint32_t slot_bytes,
+                              napi_value replies, napi_value on_requests, napi_value on_end) {
+  Bytes request_bytes, reply_bytes;
+  if (!GetBytes(env, requests, "requests", &request_bytes)) return nullptr;
+  if (!GetBytes(env, replies, "replies", &reply_bytes)) return nullptr;
+  if (slot_bytes < kMinSlotBytes || request_bytes.size < slot_bytes) {
+    ThrowRange(env, "slotBytes", "at least 8192 bytes, and one slot in \"requests\"");
+    return nullptr;
+  }
+  if (reply_bytes.size < kOutHeaderBytes) {
+    ThrowRange(env, "replies", "at least 16 bytes");
+    return nullptr;
+  }
+  for (napi_value callback : {on_requests, on_end}) {
+    napi_valuetype type = napi_undefined;
+    napi_typeof(env, callback, &type);
+    if (type == napi_function) continue;
+    ThrowType(env, "callback", "a function");
+    return nullptr;
+  }
+  if (polling_ || !references_.empty()) {
+    napi_throw_error(env, "ERR_FUSE_STARTED", "The channel has been started already");
+    return nullptr;
+  }
+
+  uv_loop_t* loop = nullptr;
+  napi_get_uv_event_loop(env, &loop);
+  int failure = uv_poll_init(loop, &poll_, device_->fd);
+  if (failure != 0) return ThrowSystemError(env, -failure, "uv_poll_init");
+  poll_.data = this;
+  polling_ = true;
+  owners_++;
+  env_ = env;
+  napi_async_init(env, nullptr, MakeString(env, "yore:fuse"), &context_);
+  for (napi_value value : {self, requests, replies, on_requests, on_end}) {
+    napi_ref reference = nullptr;
+    napi_create_reference(env, value, 1, &reference);
+    references_.push_back(reference);
+  }
+  on_requests_ = references_[3];
+  on_end_ = references_[4];
+  requests_ = request_bytes.data;
+  slot_bytes_ = slot_bytes;
+  slots_ = request_bytes.size / slot_bytes;
+  replies_ = reply_bytes.data;
+  replies_size_ = reply_bytes.size;
+  napi_add_async_cleanup_hook(env, OnEnvironmentEnd, this, &cleanup_);
+  failure = uv_poll_start(&poll_, UV_READABLE, OnReadable);
+  if (failure != 0) {
+    Close();
+    return ThrowSystemError(env, -failure, "uv_poll_start");
+  }
+  return Undefined(env);
+}
+
+void FuseChannel::Close() {
+  if (!device_) return;
+  if (notifier_) {
+    notifier_->Stop();
+    AnswerWhileNotifierIsStuck();
+    notifier_.reset();
+  }
+  if (polling_) {
+    polling_ = false;
+    uv_poll_stop(&poll_);
+    uv_close(reinterpret_cast<uv_handle_t*>(&poll_), OnPollClosed);
+    DropReferences();
+  }
+  device_.reset();
+}
+
+// A notification that waits for a lock holds the device open, so closing it would not end the connection: the lock's
+// holder waits for a reply. Everything that is still queued is answered here, until the write has come back.
+void FuseChannel::AnswerWhileNotifierIsStuck() {
+  std::vector<uint8_t> request(kMinSlotBytes);
+  for (int waited_ms = 0; waited_ms < 2000 && notifier_->IsWriting(); waited_ms++) {
+    ssize_t length = read(device_->fd, request.data(), request.size());
+    if (length < static_cast<ssize_t>(kInHeaderBytes)) {
+      usleep(1000);
+      continue;
+    }
+    uint32_t opcode;
+    memcpy(&opcode, request.data() + 4, sizeof opcode);
+    if (opcode == kOpForget || opcode == kOpBatchForget || opcode == kOpInterrupt) continue;
+    uint8_t reply[kOutHeaderBytes];
+    const uint32_t reply_length = kOutHeaderBytes;
+    const int32_t error = -EIO;
+    memcpy(reply, &reply_length, 4);
+    memcpy(reply + 4, &error, 4);
+    memcpy(reply + 8, request.data() + 8, 8);
+    ssize_t ignored = write(device_->fd, reply, sizeof reply);
+    (void)ignored;
+  }
+}
+
+void FuseChannel::DropReferences() {
+  for (napi_ref reference : references_) napi_delete_reference(env_, reference);
+  references_.clear();
+  on_requests_ = nullptr;
+  on_end_ = nullptr;
+  requests_ = nullptr;
+  replies_ = nullptr;
+  replies_size_ = 0;
+  if (context_ != nullptr) napi_async_destroy(env_, context_);
+  context_ = nullptr;
+}
+
+void FuseChannel::OnPollClosed(uv_handle_t* handle) {
+  auto* channel = static_cast<FuseChannel*>(handle->data);
+  if (channel->cleanup_ != nullptr) napi_remove_async_cleanup_hook(channel->cleanup_);
+  channel->cleanup_ = nullptr;
+  channel->Release();
+}
+
+void FuseChannel::OnEnvironmentEnd(napi_async_cleanup_hook_handle, void* data) {
+  // When the channel is closed already, its handle is just being closed, and OnPollClosed removes the hook.
+  static_cast<FuseChannel*>(data)->Close();
+}
+
+// --- Channel: requests ------------------------------------------------------------------------------------------
+
+// Reads what is there into the slots, one request each. `end` becomes the errno that ended the connection.
+uint32_t FuseChannel::ReadRequests(int* end) {
+  uint32_t count = 0;
+  while (count < slots_) {
+    ssize_t length = read(device_->fd, requests_ + count * slot_bytes_, slot_bytes_);
+    if (length >= static_cast<ssize_t>(kInHeaderBytes)) {
+      count++;
+    } else if (length >= 0) {
+      *end = EPROTO;
+      break;
+    } else if (errno == EAGAIN) {
+      break;
+    } else if (errno != EINTR && errno != ENOENT) {  // ENOENT: the request was aborted while it was read.
+      *end = errno;
+      break;
+    }
+  }
+  return count;
+}
+
+void FuseChannel::OnReadable(uv_poll_t* handle, int status, int) {
+  auto* channel = static_cast<FuseChannel*>(handle->data);
+  channel->owners_++;  // A callback may close the channel.
+  int end = 0;
+  uint32_t count = channel->ReadRequests(&end);
+  if (count > 0) channel->Call(channel->on_requests_, count);
+  // libuv reports POLLERR, the end of the connection, as a failure; the read above has normally said ENODEV already.
+  if (end == 0 && status < 0 && count == 0) end = ENODEV;
+  if (end != 0 && channel->polling_) {
+    uv_poll_stop(&channel->poll_);
+    channel->Call(channel->on_end_, static_cast<uint32_t>(end));
+  }
+  channel->Release();
+}
+
+void FuseChannel::Call(napi_ref callback, uint32_t argument) {
+  napi_env env = env_;
+  napi_handle_scope scope = nullptr;
+  if (napi_open_handle_scope(env, &scope) != napi_ok) return;
+  napi_value function = nullptr, receiver = nullptr;
+  napi_get_reference_value(env, callback, &function);
+  napi_get_global(env, &receiver);
+  napi_value arguments[] = {MakeUint32(env, argument)};
+  if (napi_make_callback(env, context_, receiver, function, 1, arguments, nullptr) == napi_pending_exception) {
+    napi_value exception = nullptr;
+    if (napi_get_and_clear_last_exception(env, &exception) == napi_ok) napi_fatal_exception(env, exception);
+  }
+  napi_close_handle_scope(env, scope);
+}
+
+// --- Channel: replies -------------------------------------------------------------------------------------------
+
+int FuseChannel::Reply(size_t length) {
+  return write(device_->fd, replies_, length) < 0 ? errno : 0;
+}
+
+int FuseChannel::ReplyWithPieces(size_t head_length, std::vector<struct iovec>& pieces) {
+  pieces[0] = {replies_, head_length};
+  return writev(device_->fd, pieces.data(), static_cast<int>(pieces.size())) < 0 ? errno : 0;
+}
+
+void FuseChannel::Notify(std::vector<uint8_t> message) {
+  if (!notifier_) {
+    notifier_ = std::make_shared<FuseNotifier>(device_);
+    FuseNotifier::Start(notifier_);
+  }
+  notifier_->Push(std::move(message));
+}
+
+// --- Functions --------------------------------------------------------------------------------------------------
+
+namespace {
+
+napi_value Start(napi_env env, napi_callback_info info) {
+  Arguments<6> arguments(env, info);
+  FuseChannel* channel = FuseChannel::From(env, arguments[0]);
+  if (channel == nullptr) return nullptr;
+  if (!channel->is_open()) return ThrowClosed(env);
+  uint32_t slot_bytes;
+  if (!GetUint32(env, arguments[2], "slotBytes", &slot_bytes)) return nullptr;
+  return channel->Start(env, arguments[0], arguments[1], slot_bytes, arguments[3], arguments[4], arguments[5]);
+}
+
+// A started, open channel and a length within its reply buffer.
+FuseChannel* ReplyingChannel(napi_env env, napi_value handle, napi_value length_value, uint32_t* length) {
+  FuseChannel* channel = FuseChannel::From(env, handle);
+  if (channel == nullptr) return nullptr;
+  if (!channel->is_open()) {
+    ThrowClosed(env);
+    return nullptr;
+  }
+  if (!GetUint32(env, length_value, "length", length)) return nullptr;
+  if (*length >= kOutHeaderBytes && *length <= channel->reply_capacity()) return channel;
+  ThrowRange(env, "length", "from 16 to the size of the reply buffer");
+  return nullptr;
+}
+
+napi_value Reply(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  uint32_t length;
+  FuseChannel* channel = ReplyingChannel(env, arguments[0], arguments[1], &length);
+  if (channel == nullptr) return nullptr;
+  return MakeUint32(env, static_cast<uint32_t>(channel->Reply(length)));
+}
+
+napi_value ReplyWithPieces(napi_env env, napi_callback_info info) {
+  Arguments<3> arguments(env, info);
+  uint32_t head_length;
+  FuseChannel* channel = ReplyingChannel(env, arguments[0], arguments[1], &head_length);
+  if (channel == nullptr) return nullptr;
+  uint32_t count;
+  if (!GetArrayLength(env, arguments[2], "pieces", &count)) return nullptr;
+  if (count > IOV_MAX - 1) {
+    ThrowRange(env, "pieces", "at most 1023 pieces");
+    return nullptr;
+  }
+  std::vector<struct iovec> vectors(1 + count);
+  for (uint32_t i = 0; i < count; i++) {
+    napi_value piece = nullptr;
+    Bytes bytes;
+    if (napi_get_element(env, arguments[2], i, &piece) != napi_ok) return nullptr;
+    if (!GetBytes(env, piece, "pieces", &bytes)) return nullptr;
+    vectors[1 + i] = {bytes.data, bytes.size};
+  }
+  return MakeUint32(env, static_cast<uint32_t>(channel->ReplyWithPieces(head_length, vectors)));
+}
+
+napi_value Notify(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  FuseChannel* channel = FuseChannel::From(env, arguments[0]);
+  Bytes message;
+  if (channel == nullptr || !GetBytes(env, arguments[1], "message", &message)) return nullptr;
+  if (!channel->is_open()) return ThrowClosed(env);
+  if (message.size < kOutHeaderBytes) {
+    ThrowRange(env, "message", "at least 16 bytes");
+    return nullptr;
+  }
+  channel->Notify(std::vector<uint8_t>(message.data, message.data + message.size));
+  return Undefined(env);
+}
+
+napi_value Close(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  FuseChannel* channel = FuseChannel::From(env, arguments[0]);
+  if (channel == nullptr) return nullptr;
+  channel->Close();
+  return Undefined(env);
+}
+
+}  // namespace
+
+void RegisterFuseChannel(napi_env env, napi_value exports) {
+  ExportFunction(env, exports, "fuseStart", Start);
+  ExportFunction(env, exports, "fuseReply", Reply);
+  ExportFunction(env, exports, "fuseReplyWithPieces", ReplyWithPieces);
+  ExportFunction(env, exports, "fuseNotify", Notify);
+  ExportFunction(env, exports, "fuseClose", Close);
+  RegisterFuseMount(env, exports);
+}
+
+}  // namespace yore
+
+#else
+
+namespace yore {
+
+// Other systems have no /dev/fuse of this kind; the fuse-native driver serves them.
 void RegisterFuseChannel(napi_env, napi_value) {}
 
 }  // namespace yore
+
+#endif

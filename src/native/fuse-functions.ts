@@ -1,2 +1,59 @@
-/** Functions of native/src/fuse_channel.cc. */
-export type FuseFunctions = object;
+declare const fuseChannelBrand: unique symbol;
+/** A mounted, open /dev/fuse. Opaque. */
+export type FuseChannelHandle = object & { readonly [fuseChannelBrand]: true };
+
+/** Functions of native/src/fuse_channel.cc and fuse_mount.cc. They exist on Linux only. */
+export interface FuseFunctions {
+  /**
+   * Opens /dev/fuse and calls mount(2).
+   *
+   * @param data mount data without `fd=`
+   * @throws an error as those of node:fs; `syscall` is "open" (then `code` is about /dev/fuse) or "mount"
+   */
+  fuseMount(
+    mountpoint: Uint8Array,
+    source: string,
+    type: string,
+    flags: number,
+    data: string,
+  ): Promise<FuseChannelHandle>;
+  /**
+   * Lets fusermount3 mount and hand over the descriptor.
+   *
+   * @throws an error with `syscall` "spawn" when there is no such helper; an error with `code` "ERR_FUSE_HELPER" and
+   * the helper's own words as its message when the helper refuses
+   */
+  fuseMountWithHelper(helper: string, mountpoint: Uint8Array, options: string): Promise<FuseChannelHandle>;
+  /**
+   * Polls the channel in the event loop, which it keeps alive.
+   *
+   * @param requests split into slots of `slotBytes` (8192 or more); request n of a call lies in slot n, and is
+   * overwritten after the call
+   * @param replies whose beginning `fuseReply` sends
+   * @param onEnd called once with the errno that ended the connection, ENODEV when it was unmounted
+   */
+  fuseStart(
+    channel: FuseChannelHandle,
+    requests: Uint8Array,
+    slotBytes: number,
+    replies: Uint8Array,
+    onRequests: (count: number) => void,
+    onEnd: (errno: number) => void,
+  ): void;
+  /** Sends the first `length` bytes of the reply buffer. @returns 0, or the errno with which the kernel refused */
+  fuseReply(channel: FuseChannelHandle, length: number): number;
+  /** Sends the first `headLength` bytes of the reply buffer and at most 1023 pieces behind them. @returns as above */
+  fuseReplyWithPieces(
+    channel: FuseChannelHandle,
+    headLength: number,
+    pieces: readonly Uint8Array[],
+  ): number;
+  /** Queues a notification; it is copied, and written by a thread of its own. */
+  fuseNotify(channel: FuseChannelHandle, message: Uint8Array): void;
+  /** Ends the connection: what is pending fails in the kernel. Calling it again does nothing. */
+  fuseClose(channel: FuseChannelHandle): void;
+  /** umount2(2). @throws an error as those of node:fs */
+  fuseUnmount(mountpoint: Uint8Array, flags: number): Promise<void>;
+  /** umount2(2) with MNT_DETACH at once, for the last moment of a process. @returns 0 or the errno */
+  fuseDetachNow(mountpoint: Uint8Array): number;
+}
