@@ -1,7 +1,435 @@
+// The engine's functions: argument checks, then one task for each call. src/native/engine-functions.ts says what they
+// take and give.
+
+#include <algorithm>
+#include <memory>
+#include <stdexcept>
+
 #include "addon.h"
+#include "chunker.h"
+#include "compression.h"
+#include "napi_helpers.h"
+#include "seal.h"
+#include "thread_pool.h"
 
 namespace yore {
 
-void RegisterEngine(napi_env, napi_value) {}
+namespace {
+
+// Opaque handles are externals with a tag, so that one kind cannot be passed for another.
+constexpr napi_type_tag kKeyTag = {0x9b1c5f0e2d7a4e61, 0x8f3ab6c4d1e05297};
+constexpr napi_type_tag kChunkerTag = {0x41d6e8a90b7f4c23, 0xa5c2f7139e684bd0};
+
+template <typename T>
+napi_value MakeHandle(napi_env env, std::shared_ptr<const T> object, const napi_type_tag* tag) {
+  auto release = [](napi_env, void* data, void*) { delete static_cast<std::shared_ptr<const T>*>(data); };
+  auto holder = std::make_unique<std::shared_ptr<const T>>(std::move(object));
+  napi_value handle = nullptr;
+  if (napi_create_external(env, holder.get(), release, nullptr, &handle) != napi_ok) return nullptr;
+  holder.release();
+  napi_type_tag_object(env, handle, tag);
+  return handle;
+}
+
+// Tasks share the object, so that it outlives a handle that is collected while work is pending.
+template <typename T>
+std::shared_ptr<const T> GetHandle(napi_env env, napi_value value, const char* name, const napi_type_tag* tag) {
+  napi_valuetype type;
+  bool matches = false;
+  void* data = nullptr;
+  if (napi_typeof(env, value, &type) == napi_ok && type == napi_external &&
+      napi_check_object_type_tag(env, value, tag, &matches) == napi_ok && matches &&
+      napi_get_value_external(env, value, &data) == napi_ok)
+    return *static_cast<std::shared_ptr<const T>*>(data);
+  ThrowType(env, name, "a handle that this addon made");
+  return nullptr;
+}
+
+// The elements of an array of byte arrays, held by the task. All elements are taken out before the first is looked
+// into: a getter among them could detach the memory of one seen before.
+bool GetBytesList(napi_env env, napi_value array, const char* name, Task* holder, std::vector<Bytes>* out,
+                  bool may_lack = false) {
+  uint32_t length = 0;
+  if (!GetArrayLength(env, array, name, &length)) return false;
+  std::vector<napi_value> elements;
+  for (uint32_t i = 0; i < length; i++) {
+    napi_value element = nullptr;
+    if (napi_get_element(env, array, i, &element) != napi_ok) return false;
+    elements.push_back(element);
+  }
+  out->reserve(length);
+  for (napi_value element : elements) {
+    Bytes bytes;
+    if (!(may_lack && IsNullish(env, element))) {
+      if (!GetBytes(env, element, name, &bytes) || !holder->Hold(env, element)) return false;
+    }
+    out->push_back(bytes);
+  }
+  return true;
+}
+
+bool SameLength(napi_env env, const char* name, size_t got, size_t wanted) {
+  if (got == wanted) return true;
+  ThrowRange(env, name, (std::to_string(wanted) + " elements, got " + std::to_string(got)).c_str());
+  return false;
+}
+
+// The numbers of an Int32Array or Uint32Array, copied.
+template <typename T>
+bool GetNumbers(napi_env env, napi_value value, const char* name, napi_typedarray_type wanted, const char* expected,
+                size_t length, std::vector<T>* out) {
+  bool is_typed_array = false;
+  napi_is_typedarray(env, value, &is_typed_array);
+  napi_typedarray_type type = napi_int8_array;
+  void* data = nullptr;
+  size_t got = 0;
+  if (is_typed_array) napi_get_typedarray_info(env, value, &type, &got, &data, nullptr, nullptr);
+  if (!is_typed_array || type != wanted) {
+    ThrowType(env, name, expected);
+    return false;
+  }
+  if (!SameLength(env, name, got, length)) return false;
+  if (got > 0) out->assign(static_cast<T*>(data), static_cast<T*>(data) + got);
+  return true;
+}
+
+// For functions that compute on the JavaScript thread.
+template <typename Work>
+napi_value Guard(napi_env env, Work work) {
+  try {
+    return work();
+  } catch (const std::exception& error) {
+    napi_throw_error(env, nullptr, error.what());
+    return nullptr;
+  }
+}
+
+napi_value MakeArray(napi_env env, size_t length) {
+  napi_value array = nullptr;
+  napi_create_array_with_length(env, length, &array);
+  return array;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+napi_value HashOne(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  Bytes data;
+  if (!GetBytes(env, arguments[0], "data", &data)) return nullptr;
+  return Guard(env, [&] {
+    uint8_t hash[kHashSize];
+    Sha256(data.data, data.size, hash);
+    return MakeBufferCopy(env, hash, sizeof(hash));
+  });
+}
+
+class HashManyTask final : public Task {
+ public:
+  std::vector<Bytes> inputs;
+
+  void Execute() override {
+    hashes_ = OwnedBytes(inputs.size() * kHashSize);
+    for (size_t i = 0; i < inputs.size(); i++)
+      Sha256(inputs[i].data, inputs[i].size, hashes_.data.get() + i * kHashSize);
+  }
+
+  napi_value Complete(napi_env env) override { return MakeBuffer(env, std::move(hashes_)); }
+
+ private:
+  OwnedBytes hashes_;
+};
+
+napi_value HashMany(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  auto task = std::make_unique<HashManyTask>();
+  if (!GetBytesList(env, arguments[0], "inputs", task.get(), &task->inputs)) return Abandon(env, std::move(task));
+  return Submit(env, std::move(task));
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+napi_value CreateMasterKey(napi_env env, napi_callback_info info) {
+  Arguments<3> arguments(env, info);
+  Bytes encrypt, mac_k, mac_r;
+  if (!GetBytesOfSize(env, arguments[0], "encrypt", 32, &encrypt) ||
+      !GetBytesOfSize(env, arguments[1], "macK", 16, &mac_k) ||
+      !GetBytesOfSize(env, arguments[2], "macR", 16, &mac_r))
+    return nullptr;
+  auto key = std::make_shared<MasterKey>();
+  memcpy(key->encrypt, encrypt.data, sizeof(key->encrypt));
+  memcpy(key->mac_k, mac_k.data, sizeof(key->mac_k));
+  memcpy(key->mac_r, mac_r.data, sizeof(key->mac_r));
+  return MakeHandle<MasterKey>(env, std::move(key), &kKeyTag);
+}
+
+class SealTask final : public Task {
+ public:
+  std::shared_ptr<const MasterKey> key;
+  std::vector<Bytes> plaintexts;
+  std::vector<int32_t> levels;
+  bool verify = false;
+
+  void Execute() override {
+    results_.resize(plaintexts.size());
+    for (size_t i = 0; i < plaintexts.size(); i++) {
+      if (!Seal(*key, plaintexts[i], levels[i], verify, &results_[i])) results_[i] = OwnedBytes();
+    }
+  }
+
+  napi_value Complete(napi_env env) override {
+    napi_value array = MakeArray(env, results_.size());
+    for (uint32_t i = 0; i < results_.size(); i++) {
+      napi_value result = results_[i].size == 0 ? Undefined(env) : MakeBuffer(env, std::move(results_[i]));
+      if (result == nullptr) return nullptr;
+      napi_set_element(env, array, i, result);
+    }
+    return array;
+  }
+
+ private:
+  std::vector<OwnedBytes> results_;
+};
+
+napi_value SealMany(napi_env env, napi_callback_info info) {
+  Arguments<4> arguments(env, info);
+  auto task = std::make_unique<SealTask>();
+  task->key = GetHandle<MasterKey>(env, arguments[0], "key", &kKeyTag);
+  if (task->key == nullptr || !GetBytesList(env, arguments[1], "plaintexts", task.get(), &task->plaintexts) ||
+      !GetNumbers(env, arguments[2], "levels", napi_int32_array, "an Int32Array", task->plaintexts.size(),
+                  &task->levels) ||
+      !GetBool(env, arguments[3], "verify", &task->verify))
+    return Abandon(env, std::move(task));
+  for (const Bytes& plaintext : task->plaintexts) {
+    if (plaintext.size > UINT32_MAX) {
+      ThrowRange(env, "plaintexts", "less than 4 GiB each");
+      return Abandon(env, std::move(task));
+    }
+  }
+  for (int32_t level : task->levels) {
+    if (level != kStored && (level < MinCompressionLevel() || level > MaxCompressionLevel())) {
+      ThrowRange(env, "levels", "levels that zstd knows");
+      return Abandon(env, std::move(task));
+    }
+  }
+  return Submit(env, std::move(task));
+}
+
+class UnsealTask final : public Task {
+ public:
+  std::shared_ptr<const MasterKey> key;
+  std::vector<Bytes> sealed;
+  std::vector<uint32_t> uncompressed_lengths;
+  std::vector<Bytes> ids;
+
+  void Execute() override {
+    results_.resize(sealed.size());
+    failures_.resize(sealed.size());
+    for (size_t i = 0; i < sealed.size(); i++)
+      failures_[i] = Unseal(*key, sealed[i], uncompressed_lengths[i], ids[i].data, &results_[i]);
+  }
+
+  napi_value Complete(napi_env env) override {
+    napi_value array = MakeArray(env, results_.size());
+    for (uint32_t i = 0; i < results_.size(); i++) {
+      napi_value result = failures_[i] == UnsealFailure::kNone
+                              ? MakeBuffer(env, std::move(results_[i]))
+                              : MakeUint32(env, static_cast<uint32_t>(failures_[i]));
+      if (result == nullptr) return nullptr;
+      napi_set_element(env, array, i, result);
+    }
+    return array;
+  }
+
+ private:
+  std::vector<OwnedBytes> results_;
+  std::vector<UnsealFailure> failures_;
+};
+
+napi_value UnsealMany(napi_env env, napi_callback_info info) {
+  Arguments<4> arguments(env, info);
+  auto task = std::make_unique<UnsealTask>();
+  task->key = GetHandle<MasterKey>(env, arguments[0], "key", &kKeyTag);
+  if (task->key == nullptr || !GetBytesList(env, arguments[1], "sealed", task.get(), &task->sealed) ||
+      !GetNumbers(env, arguments[2], "uncompressedLengths", napi_uint32_array, "a Uint32Array", task->sealed.size(),
+                  &task->uncompressed_lengths) ||
+      !GetBytesList(env, arguments[3], "ids", task.get(), &task->ids, true) ||
+      !SameLength(env, "ids", task->ids.size(), task->sealed.size()))
+    return Abandon(env, std::move(task));
+  for (const Bytes& id : task->ids) {
+    if (id.data != nullptr && id.size != kHashSize) {
+      ThrowRange(env, "ids", "32 bytes each");
+      return Abandon(env, std::move(task));
+    }
+  }
+  return Submit(env, std::move(task));
+}
+
+// For tests: which of two Poly1305 is at work cannot be seen from outside.
+napi_value Poly1305AesNow(napi_env env, napi_callback_info info) {
+  Arguments<5> arguments(env, info);
+  Bytes k, r, nonce, data;
+  bool own = false;
+  if (!GetBytesOfSize(env, arguments[0], "k", 16, &k) || !GetBytesOfSize(env, arguments[1], "r", 16, &r) ||
+      !GetBytesOfSize(env, arguments[2], "nonce", kIvSize, &nonce) || !GetBytes(env, arguments[3], "data", &data) ||
+      !GetBool(env, arguments[4], "own", &own))
+    return nullptr;
+  return Guard(env, [&] {
+    uint8_t mac[kMacSize];
+    Poly1305Aes(k.data, r.data, nonce.data, data.data, data.size, mac,
+                own ? Poly1305Source::kOwn : Poly1305Source::kFastest);
+    return MakeBufferCopy(env, mac, sizeof(mac));
+  });
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+class CompressTask final : public Task {
+ public:
+  Bytes data;
+  int32_t level = 0;
+
+  void Execute() override {
+    result_ = OwnedBytes(CompressBound(data.size));
+    result_.size = CompressInto(data.data, data.size, level, result_.data.get());
+    // The bound is far more than what text needs.
+    if (auto* fitted = static_cast<uint8_t*>(realloc(result_.data.get(), result_.size))) {
+      result_.data.release();
+      result_.data.reset(fitted);
+    }
+  }
+
+  napi_value Complete(napi_env env) override { return MakeBuffer(env, std::move(result_)); }
+
+ private:
+  OwnedBytes result_;
+};
+
+napi_value Compress(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  auto task = std::make_unique<CompressTask>();
+  int64_t level = 0;
+  if (!GetBytes(env, arguments[0], "data", &task->data) ||
+      !GetInteger(env, arguments[1], "level", MinCompressionLevel(), MaxCompressionLevel(), &level) ||
+      !task->Hold(env, arguments[0]))
+    return Abandon(env, std::move(task));
+  task->level = static_cast<int32_t>(level);
+  return Submit(env, std::move(task));
+}
+
+class DecompressTask final : public Task {
+ public:
+  Bytes data;
+  size_t max_size = 0;
+
+  void Execute() override { outcome_ = DecompressBounded(data.data, data.size, max_size, &result_); }
+
+  napi_value Complete(napi_env env) override {
+    if (outcome_ == Decompression::kOk) return MakeBuffer(env, std::move(result_));
+    return MakeUint32(env, static_cast<uint32_t>(outcome_ == Decompression::kWrongLength
+                                                     ? UnsealFailure::kLength
+                                                     : UnsealFailure::kDecompress));
+  }
+
+ private:
+  Decompression outcome_ = Decompression::kDamaged;
+  OwnedBytes result_;
+};
+
+napi_value Decompress(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  auto task = std::make_unique<DecompressTask>();
+  int64_t max_size = 0;
+  if (!GetBytes(env, arguments[0], "data", &task->data) ||
+      !GetInteger(env, arguments[1], "maxBytes", 0, int64_t{1} << 40, &max_size) || !task->Hold(env, arguments[0]))
+    return Abandon(env, std::move(task));
+  task->max_size = static_cast<size_t>(max_size);
+  return Submit(env, std::move(task));
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+napi_value CreateChunker(napi_env env, napi_callback_info info) {
+  Arguments<4> arguments(env, info);
+  uint64_t polynomial = 0;
+  int64_t min_bytes = 0, max_bytes = 0, average_bits = 0;
+  if (!GetUint64(env, arguments[0], "polynomial", &polynomial)) return nullptr;
+  if (polynomial >> 53 != 1) {
+    ThrowRange(env, "polynomial", "degree 53");
+    return nullptr;
+  }
+  if (!GetInteger(env, arguments[1], "minBytes", Chunker::kWindow, INT32_MAX, &min_bytes) ||
+      !GetInteger(env, arguments[2], "maxBytes", min_bytes, INT32_MAX, &max_bytes) ||
+      !GetInteger(env, arguments[3], "averageBits", 1, 52, &average_bits))
+    return nullptr;
+  return Guard(env, [&] {
+    auto chunker = std::make_shared<Chunker>(polynomial, min_bytes, max_bytes, static_cast<unsigned>(average_bits));
+    return MakeHandle<Chunker>(env, std::move(chunker), &kChunkerTag);
+  });
+}
+
+class CutTask final : public Task {
+ public:
+  std::shared_ptr<const Chunker> chunker;
+  Bytes data;
+  bool is_last = false;
+  size_t scanned = 0;
+
+  void Execute() override {
+    lengths_ = chunker->Cut(data.data, data.size, is_last, scanned);
+    ids_ = OwnedBytes(lengths_.size() * kHashSize);
+    const uint8_t* chunk = data.data;
+    for (size_t i = 0; i < lengths_.size(); i++) {
+      Sha256(chunk, lengths_[i], ids_.data.get() + i * kHashSize);
+      chunk += lengths_[i];
+    }
+  }
+
+  napi_value Complete(napi_env env) override {
+    void* memory = nullptr;
+    napi_value array_buffer = nullptr, lengths = nullptr, cuts = nullptr;
+    if (napi_create_arraybuffer(env, lengths_.size() * sizeof(uint32_t), &memory, &array_buffer) != napi_ok)
+      return nullptr;
+    if (!lengths_.empty()) memcpy(memory, lengths_.data(), lengths_.size() * sizeof(uint32_t));
+    napi_create_typedarray(env, napi_uint32_array, lengths_.size(), array_buffer, 0, &lengths);
+    napi_value ids = MakeBuffer(env, std::move(ids_));
+    if (ids == nullptr || napi_create_object(env, &cuts) != napi_ok) return nullptr;
+    napi_set_named_property(env, cuts, "lengths", lengths);
+    napi_set_named_property(env, cuts, "ids", ids);
+    return cuts;
+  }
+
+ private:
+  std::vector<uint32_t> lengths_;
+  OwnedBytes ids_;
+};
+
+napi_value Cut(napi_env env, napi_callback_info info) {
+  Arguments<4> arguments(env, info);
+  auto task = std::make_unique<CutTask>();
+  int64_t scanned = 0;
+  task->chunker = GetHandle<Chunker>(env, arguments[0], "chunker", &kChunkerTag);
+  if (task->chunker == nullptr || !GetBytes(env, arguments[1], "data", &task->data) ||
+      !GetBool(env, arguments[2], "final", &task->is_last) ||
+      !GetInteger(env, arguments[3], "scanned", 0, static_cast<int64_t>(task->data.size), &scanned) ||
+      !task->Hold(env, arguments[1]))
+    return Abandon(env, std::move(task));
+  task->scanned = static_cast<size_t>(scanned);
+  return Submit(env, std::move(task));
+}
+
+}  // namespace
+
+void RegisterEngine(napi_env env, napi_value exports) {
+  ExportFunction(env, exports, "sha256", HashOne);
+  ExportFunction(env, exports, "sha256Many", HashMany);
+  ExportFunction(env, exports, "createMasterKey", CreateMasterKey);
+  ExportFunction(env, exports, "sealMany", SealMany);
+  ExportFunction(env, exports, "unsealMany", UnsealMany);
+  ExportFunction(env, exports, "poly1305Aes", Poly1305AesNow);
+  ExportFunction(env, exports, "compress", Compress);
+  ExportFunction(env, exports, "decompress", Decompress);
+  ExportFunction(env, exports, "createChunker", CreateChunker);
+  ExportFunction(env, exports, "cutChunks", Cut);
+}
 
 }  // namespace yore

@@ -42,7 +42,6 @@ class EnvironmentTasks {
 
   void CompleteAll(napi_env env);
   void Settle(napi_env env, Task* task);
-  void Retire(napi_env env, Task* task);
 
   napi_env env_ = nullptr;
   napi_threadsafe_function bell_ = nullptr;
@@ -70,15 +69,13 @@ class ThreadPool {
 
   unsigned size() const { return size_; }
 
-  void Add(std::unique_ptr<Task> task, EnvironmentTasks* environment) {
-    std::unique_lock<std::mutex> lock(mutex_);
+  // Takes the task unless it throws.
+  void Add(std::unique_ptr<Task>& task, EnvironmentTasks* environment) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    // An idle thread may have been notified already and not be awake yet: it counts for one task only.
+    if (queue_.size() >= idle_ && started_ < size_) StartThread();
     queue_.push_back({std::move(task), environment});
-    if (idle_ == 0 && started_ < size_) {
-      StartThread();
-    } else {
-      lock.unlock();
-      work_.notify_one();
-    }
+    work_.notify_one();
   }
 
   // Takes back what has not begun.
@@ -132,9 +129,7 @@ class ThreadPool {
       pthread_sigmask(SIG_SETMASK, &before, nullptr);
       started_++;
     } catch (...) {
-      if (started_ > 0) return;
-      queue_.pop_back();
-      throw;
+      if (started_ == 0) throw;
     }
   }
 
@@ -201,6 +196,11 @@ bool Task::Hold(napi_env env, napi_value object) {
   return true;
 }
 
+void Task::Release(napi_env env) {
+  for (napi_ref reference : held_) napi_delete_reference(env, reference);
+  held_.clear();
+}
+
 EnvironmentTasks* EnvironmentTasks::Create(napi_env env) {
   auto tasks = std::make_unique<EnvironmentTasks>();
   tasks->env_ = env;
@@ -217,16 +217,16 @@ EnvironmentTasks* EnvironmentTasks::Create(napi_env env) {
 napi_value EnvironmentTasks::Enqueue(napi_env env, std::unique_ptr<Task> task, Lane lane) {
   napi_value promise = nullptr;
   if (closed_ || napi_create_promise(env, &task->deferred_, &promise) != napi_ok) {
-    Retire(env, task.get());
+    task->Release(env);
     napi_throw_error(env, nullptr, "Cannot start work: the environment is closing");
     return nullptr;
   }
-  task->environment_ = this;
   if (pending_++ == 0) napi_ref_threadsafe_function(env, bell_);
   try {
-    ThreadPool::Of(lane).Add(std::move(task), this);
+    ThreadPool::Of(lane).Add(task, this);
   } catch (const std::exception& error) {
     if (--pending_ == 0) napi_unref_threadsafe_function(env, bell_);
+    task->Release(env);
     napi_throw_error(env, nullptr, (std::string("Cannot start a thread: ") + error.what()).c_str());
     return nullptr;
   }
@@ -272,7 +272,7 @@ void EnvironmentTasks::CompleteAll(napi_env env) {
     napi_handle_scope scope;
     if (napi_open_handle_scope(env, &scope) != napi_ok) return;
     Settle(env, task.get());
-    Retire(env, task.get());
+    task->Release(env);
     task.reset();
     napi_close_handle_scope(env, scope);
     if (--pending_ == 0) napi_unref_threadsafe_function(env, bell_);
@@ -297,21 +297,16 @@ void EnvironmentTasks::Settle(napi_env env, Task* task) {
   }
 }
 
-void EnvironmentTasks::Retire(napi_env env, Task* task) {
-  for (napi_ref reference : task->held_) napi_delete_reference(env, reference);
-  task->held_.clear();
-}
-
 void EnvironmentTasks::OnCleanup(void* data) {
   auto* self = static_cast<EnvironmentTasks*>(data);
   self->closed_ = true;
   for (Lane lane : {Lane::kCompute, Lane::kBlocking}) {
-    for (auto& task : ThreadPool::Of(lane).Withdraw(self)) self->Retire(self->env_, task.get());
+    for (auto& task : ThreadPool::Of(lane).Withdraw(self)) task->Release(self->env_);
   }
   // Tasks under way read memory that ends with this environment.
   std::unique_lock<std::mutex> lock(self->mutex_);
   self->idle_.wait(lock, [self] { return self->running_ == 0; });
-  for (auto& task : self->done_) self->Retire(self->env_, task.get());
+  for (auto& task : self->done_) task->Release(self->env_);
   self->done_.clear();
 }
 
@@ -329,6 +324,11 @@ napi_value Submit(napi_env env, std::unique_ptr<Task> task, Lane lane) {
   void* tasks = nullptr;
   napi_get_instance_data(env, &tasks);
   return static_cast<EnvironmentTasks*>(tasks)->Enqueue(env, std::move(task), lane);
+}
+
+napi_value Abandon(napi_env env, std::unique_ptr<Task> task) {
+  task->Release(env);
+  return nullptr;
 }
 
 unsigned ComputeThreads() { return ThreadPool::Of(Lane::kCompute).size(); }

@@ -20,8 +20,8 @@
 //     Bytes input;
 //     if (!GetBytes(env, arguments[0], "data", &input)) return nullptr;
 //     auto task = std::make_unique<SumTask>(input);
-//     if (!task->Hold(env, arguments[0])) return nullptr;  // keeps the bytes alive while the work is under way
-//     return Submit(env, std::move(task));                 // a promise
+//     if (!task->Hold(env, arguments[0])) return Abandon(env, std::move(task));  // bytes stay alive while it works
+//     return Submit(env, std::move(task));                                       // a promise
 //   }
 //
 // Rules
@@ -60,9 +60,11 @@ class Task {
 
  private:
   friend class EnvironmentTasks;
+  friend napi_value Abandon(napi_env env, std::unique_ptr<Task> task);
+  void Release(napi_env env);
+
   std::vector<napi_ref> held_;
   napi_deferred deferred_ = nullptr;
-  EnvironmentTasks* environment_ = nullptr;
   bool failed_ = false;
   std::string failure_;
 };
@@ -80,6 +82,10 @@ bool AttachThreadPool(napi_env env);
 
 // Queues the task and returns a promise of what Complete returns; nullptr: an exception is pending.
 napi_value Submit(napi_env env, std::unique_ptr<Task> task, Lane lane = Lane::kCompute);
+
+// For a task that is not submitted after all (an argument was refused): lets go of what it holds. Returns nullptr, so
+// that a function can end with it; the exception stays pending.
+napi_value Abandon(napi_env env, std::unique_ptr<Task> task);
 
 // How many threads compute: callers cut their work accordingly.
 unsigned ComputeThreads();

@@ -1,0 +1,30 @@
+// zstd as restic uses it: frames without checksum (the MAC and the hash are checksum enough), with content size, window
+// of 512 KiB. Any thread; contexts belong to their thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "napi_helpers.h"
+
+namespace yore {
+
+// Upper bound of what CompressInto writes.
+size_t CompressBound(size_t size);
+
+// Writes one frame into `out`, which has room for CompressBound(size), and returns its length.
+size_t CompressInto(const uint8_t* data, size_t size, int level, uint8_t* out);
+
+enum class Decompression { kOk, kDamaged, kWrongLength };
+
+// One or more whole frames that must give exactly `size` bytes.
+Decompression DecompressExactly(const uint8_t* frames, size_t frames_size, uint8_t* out, size_t size);
+
+// One or more whole frames that give at most `max_size` bytes; frames need not say how long they are.
+Decompression DecompressBounded(const uint8_t* frames, size_t frames_size, size_t max_size, OwnedBytes* out);
+
+// The levels that zstd knows.
+int MinCompressionLevel();
+int MaxCompressionLevel();
+
+}  // namespace yore

@@ -1,0 +1,38 @@
+// SHA-256, AES and Poly1305-AES from the OpenSSL inside Node.js (its exported symbols; no library of our own).
+// Everything here may be called from any thread: algorithms are fetched once, contexts belong to their thread.
+// What OpenSSL refuses is thrown as std::runtime_error.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace yore {
+
+constexpr size_t kHashSize = 32;
+constexpr size_t kIvSize = 16;
+constexpr size_t kMacSize = 16;
+
+struct MasterKey {
+  uint8_t encrypt[32];
+  uint8_t mac_k[16];
+  uint8_t mac_r[16];
+  ~MasterKey();
+};
+
+enum class Poly1305Source { kFastest, kOwn };
+
+void Sha256(const uint8_t* data, size_t size, uint8_t hash[kHashSize]);
+
+// AES-256-CTR, either way; the IV is the initial value of the 128-bit big-endian counter. In place or not.
+void AesCtr(const uint8_t key[32], const uint8_t iv[kIvSize], const uint8_t* in, size_t size, uint8_t* out);
+
+// Poly1305 under the one-time key r | AES-128(k, nonce).
+void Poly1305Aes(const uint8_t k[16], const uint8_t r[16], const uint8_t nonce[kIvSize], const uint8_t* data,
+                 size_t size, uint8_t mac[kMacSize], Poly1305Source source = Poly1305Source::kFastest);
+
+void RandomBytes(uint8_t* out, size_t size);
+
+// Takes the same time wherever they differ.
+bool EqualInConstantTime(const uint8_t* a, const uint8_t* b, size_t size);
+
+}  // namespace yore

@@ -1,0 +1,25 @@
+// Sealed things: IV (16) | ciphertext | MAC (16). restic's envelope.
+#pragma once
+
+#include "crypto.h"
+#include "napi_helpers.h"
+
+namespace yore {
+
+constexpr size_t kSealOverhead = kIvSize + kMacSize;
+
+// Not a compression level: the plaintext is stored as it is.
+constexpr int32_t kStored = INT32_MIN;
+
+// Seals with a fresh random IV. An empty plaintext is never compressed. With `verify` the result is unsealed again and
+// compared; false means that it did not come out the same.
+bool Seal(const MasterKey& key, Bytes plaintext, int32_t level, bool verify, OwnedBytes* sealed);
+
+// The values are the positions in UNSEAL_FAILURES of src/native/engine-functions.ts.
+enum class UnsealFailure : uint32_t { kTooShort, kMac, kDecompress, kLength, kHash, kNone };
+
+// `id` may be null. Nothing is written to `plaintext` unless kNone is returned.
+UnsealFailure Unseal(const MasterKey& key, Bytes sealed, uint32_t uncompressed_length, const uint8_t* id,
+                     OwnedBytes* plaintext);
+
+}  // namespace yore
