@@ -1,0 +1,114 @@
+/** What a command has at hand while it runs, and how it is run. */
+
+import type { Command } from "commander";
+import { type RepositoryOptions, type Session, type SessionEvent, withSession } from "../commands/session.js";
+import { type GlobalFlags, type GlobalOptions, resolveGlobalOptions } from "./global-options.js";
+import type { Io } from "./output.js";
+import { ProgressRenderer } from "./progress-renderer.js";
+import { formatDuration } from "./units.js";
+
+export interface SessionNeeds {
+  readonly lock: "none" | "shared" | "exclusive";
+  /** When the lock is needed although `--no-lock` was given: the command writes. False when left out. */
+  readonly lockAlways?: boolean;
+  /** Another repository than the one of the global options. */
+  readonly repository?: RepositoryOptions;
+  /** Whether the line "repository ... opened" is shown; true when left out. */
+  readonly announce?: boolean;
+}
+
+export class CommandContext {
+  readonly io: Io;
+  readonly global: GlobalOptions;
+
+  constructor(io: Io, global: GlobalOptions) {
+    this.io = io;
+    this.global = global;
+  }
+
+  get signal(): AbortSignal {
+    return this.io.signal;
+  }
+
+  /** Opens the repository with the lock that the command needs, and closes it on every way out. */
+  withSession<T>(needs: SessionNeeds, work: (session: Session) => Promise<T>): Promise<T> {
+    const unlocked = this.global.noLock && !needs.lockAlways;
+    return withSession(
+      needs.repository ?? this.global.repository(),
+      {
+        lock: unlocked ? "none" : needs.lock,
+        retryLockMs: this.global.retryLockMs,
+        signal: this.signal,
+        on: (event) => this.#showSessionEvent(event, needs.announce ?? true),
+      },
+      work,
+    );
+  }
+
+  /** A line that `--quiet` silences, and `--json` too. */
+  print(text = ""): void {
+    this.verbose(1, text);
+  }
+
+  /** A line that is only shown from a verbosity on: 1 as usual, 2 for `-v`, 3 for `-vv`. Never with `--json`. */
+  verbose(level: 1 | 2 | 3, text: string): void {
+    if (!this.global.json && this.global.verbosity >= level) this.io.stdout.line(text);
+  }
+
+  /** A JSON value on a line of its own. Whoever writes many awaits the result. */
+  json(value: unknown): Promise<void> | undefined {
+    return this.io.stdout.json(value);
+  }
+
+  /** A line on stderr. */
+  warn(text: string): void {
+    this.io.stderr.line(text);
+  }
+
+  /**
+   * Shows progress until it is stopped; see `ProgressRenderer` for when and where.
+   *
+   * @param lines what a terminal shows, first line first, given the seconds since the start
+   * @param status what `--json` prints; `undefined` prints nothing there
+   */
+  startProgress(
+    lines: (elapsedSeconds: number) => readonly string[],
+    status?: (elapsedSeconds: number) => unknown,
+  ): ProgressRenderer {
+    return new ProgressRenderer(this.io, this.global, lines, status);
+  }
+
+  #showSessionEvent(event: SessionEvent, announce: boolean): void {
+    if (event.type === "opened") {
+      if (!announce || !this.io.stdout.isTTY) return;
+      const { config } = event.repository;
+      const compression = config.version === 2 ? `, compression level ${event.repository.compression}` : "";
+      this.print(`repository ${config.id.slice(0, 8)} opened (version ${config.version}${compression})`);
+      return;
+    }
+    const wait = formatDuration(this.global.retryLockMs / 1000);
+    if (!this.global.json) this.warn(`repo already locked, waiting up to ${wait} for the lock`);
+  }
+}
+
+const exitStatus = new WeakMap<Io, number>();
+
+/** What the command that ran on this `io` has returned; 0 when it returned nothing. */
+export function exitStatusOf(io: Io): number {
+  return exitStatus.get(io) ?? 0;
+}
+
+/**
+ * Makes the function that commander calls. The command gets its context, its arguments and its own flags; what it
+ * returns is the exit code.
+ */
+export function action<Flags = Record<string, never>>(
+  io: Io,
+  run: (context: CommandContext, args: readonly string[], flags: Flags) => Promise<number | undefined>,
+): (...parameters: unknown[]) => Promise<void> {
+  return async (...parameters) => {
+    const command = parameters.at(-1) as Command;
+    const context = new CommandContext(io, resolveGlobalOptions(command.optsWithGlobals<GlobalFlags>(), io));
+    exitStatus.set(io, (await run(context, command.args, command.opts<Flags & object>())) ?? 0);
+  };
+}

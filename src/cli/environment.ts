@@ -1,0 +1,52 @@
+/**
+ * The environment as the command line reads it. Every `RESTIC_<NAME>` has a twin `YORE_<NAME>`, and the twin wins, so
+ * that both programs can live in one shell. A variable that is empty counts as not set, as with restic.
+ */
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** A value and the variable that it came from, for messages. */
+export interface EnvironmentValue {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** Reads `YORE_<suffix>`, else `RESTIC_<suffix>`. */
+export function readEnvironment(env: Environment, suffix: string): EnvironmentValue | undefined {
+  for (const name of [`YORE_${suffix}`, `RESTIC_${suffix}`]) {
+    const value = env[name];
+    if (value) return { name, value };
+  }
+  return undefined;
+}
+
+/** How the help names the variables of a flag. */
+export function describeEnvironment(suffix: string): string {
+  return `$YORE_${suffix} or $RESTIC_${suffix}`;
+}
+
+/** The environment without our own variables: what children get, so that no password leaks into them. */
+export function environmentForChildren(env: Environment): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(RESTIC|YORE)_/.test(name)));
+}
+
+/** `FROM_` for the variables of the second repository of `copy` and `init`. */
+export type VariablePrefix = "" | "FROM_";
+
+/**
+ * What the three origins say about one thing, in the order in which they count: the flags, `YORE_*`, `RESTIC_*`. Taken
+ * whole, because a password file of one origin and a password command of another are no contradiction.
+ */
+export function origins<T>(
+  fromFlags: T,
+  env: Environment,
+  read: (get: (suffix: string) => string | undefined) => T,
+  prefix: VariablePrefix,
+): T[] {
+  const reader = (program: string) => (suffix: string) => {
+    // restic's older names for the second repository: RESTIC_REPOSITORY2 and the like.
+    const legacy = prefix === "FROM_" && program === "RESTIC_" ? env[`RESTIC_${suffix}2`] : undefined;
+    return env[`${program}${prefix}${suffix}`] || legacy || undefined;
+  };
+  return [fromFlags, read(reader("YORE_")), read(reader("RESTIC_"))];
+}

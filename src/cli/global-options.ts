@@ -1,0 +1,208 @@
+/**
+ * The flags that every command has, their environment variables and what follows from both. A flag beats the
+ * environment; `YORE_*` beats `RESTIC_*`. A value that makes no sense is refused wherever it comes from.
+ */
+
+import { type Command, Option } from "commander";
+import type { RepositoryOptions } from "../commands/session.js";
+import { UsageError } from "../errors.js";
+import { COMPRESSION_MODES, type CompressionMode } from "../repository/compression.js";
+import { ONE_MORE } from "./arguments.js";
+import { describeEnvironment, type Environment, readEnvironment } from "./environment.js";
+import type { Io } from "./output.js";
+import { resolveRepositoryOptions } from "./repository-options.js";
+import { parseDuration } from "./units.js";
+
+export interface GlobalOptions {
+  readonly json: boolean;
+  /** 0 quiet, 1 as usual, 2 and 3 for one and two `-v`. */
+  readonly verbosity: 0 | 1 | 2 | 3;
+  readonly noLock: boolean;
+  /** How long to keep trying for a lock; 0 gives up at once. */
+  readonly retryLockMs: number;
+  readonly noCache: boolean;
+  readonly cleanupCache: boolean;
+  readonly cacheDir: string | undefined;
+  /** 0 when there is no limit. */
+  readonly limitUploadKib: number;
+  readonly limitDownloadKib: number;
+  /** Pictures a second of progress, from YORE_PROGRESS_FPS; `undefined` leaves it to the renderer. */
+  readonly progressFps: number | undefined;
+  /**
+   * Where the repository is and how it is opened. Only called by commands that need one.
+   * @throws {UsageError} if none is named, or two
+   */
+  repository(): RepositoryOptions;
+}
+
+/** As commander collects them; absent when not given. */
+export interface GlobalFlags {
+  readonly repo?: string;
+  readonly repositoryFile?: string;
+  readonly passwordFile?: string;
+  readonly passwordCommand?: string;
+  readonly insecureNoPassword?: boolean;
+  readonly keyHint?: string;
+  readonly lock: boolean;
+  readonly retryLock?: number;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly verbose?: number;
+  readonly cacheDir?: string;
+  readonly cache: boolean;
+  readonly cleanupCache?: boolean;
+  readonly compression?: CompressionMode;
+  readonly packSize?: number;
+  readonly extraVerify: boolean;
+  readonly limitUpload?: number;
+  readonly limitDownload?: number;
+  readonly option?: string[];
+}
+
+const MIN_PACK_MIB = 4;
+const MAX_PACK_MIB = 128;
+const MAX_FPS = 60;
+
+/** Declares the global flags on the program. */
+export function addGlobalOptions(program: Command): void {
+  const add = (flags: string, description: string, environment?: string) => {
+    const more = environment ? ` (default: ${describeEnvironment(environment)})` : "";
+    const option = new Option(flags, description + more);
+    program.addOption(option);
+    return option;
+  };
+  add("-r, --repo <repository>", "repository to work with", "REPOSITORY");
+  add("--repository-file <file>", "file to read the repository location from", "REPOSITORY_FILE");
+  add("-p, --password-file <file>", "file to read the repository password from", "PASSWORD_FILE");
+  add("--password-command <command>", "command that prints the repository password", "PASSWORD_COMMAND");
+  add("--insecure-no-password", "use an empty password; every command needs the flag (insecure)");
+  add("--key-hint <key>", "ID of the key to try first", "KEY_HINT");
+  add("--no-lock", "do not lock the repository, for commands that only read");
+  add(
+    "--retry-lock <duration>",
+    "keep trying for a lock so long, like 5m or 2h (default: no retries)",
+  ).argParser(parseDuration);
+  add("--json", "print JSON, for commands that have it");
+  add("-q, --quiet", "print nothing that was not asked for");
+  add("-v, --verbose [n]", "print more; twice, or --verbose=2, for still more")
+    .preset(ONE_MORE)
+    .argParser((value: string, previous: number | undefined) =>
+      value === ONE_MORE ? (previous ?? 0) + 1 : parseCount("--verbose", value),
+    );
+  add("--cache-dir <directory>", "directory of the local cache", "CACHE_DIR");
+  add("--no-cache", "do not use a local cache");
+  add("--cleanup-cache", "remove old cache directories");
+  add("--compression <mode>", `one of ${COMPRESSION_MODES.join("|")}`, "COMPRESSION").argParser(
+    (value: string) => parseCompression(value, `"--compression" flag`),
+  );
+  add("--pack-size <size>", "target size of packs in MiB", "PACK_SIZE").argParser((value: string) =>
+    parseCount("--pack-size", value),
+  );
+  add("--no-extra-verify", "do not verify data again before it is saved");
+  add("--limit-upload <rate>", "at most so many KiB/s (default: unlimited)").argParser((value: string) =>
+    parseCount("--limit-upload", value),
+  );
+  add("--limit-download <rate>", "at most so many KiB/s (default: unlimited)").argParser((value: string) =>
+    parseCount("--limit-download", value),
+  );
+  add("--cacert <file>", "file of root certificates (default: the system's, or $RESTIC_CACERT)").argParser(
+    collect,
+  );
+  add("--tls-client-cert <file>", "PEM file of the TLS client's certificate and key", "TLS_CLIENT_CERT");
+  add("--insecure-tls", "do not verify TLS certificates (insecure)");
+  add("--http-user-agent <text>", "user agent of HTTP requests", "HTTP_USER_AGENT");
+  add(
+    "--stuck-request-timeout <duration>",
+    "retry a request that stands still so long (default: 5m)",
+  ).argParser(parseDuration);
+  add("-o, --option <key=value>", "extended option of a backend (repeatable)").argParser(collect);
+}
+
+/** @throws {UsageError} for values that make no sense */
+export function resolveGlobalOptions(flags: GlobalFlags, io: Io): GlobalOptions {
+  const { env } = io;
+  const verbose = flags.verbose ?? 0;
+  if (flags.quiet && verbose > 0)
+    throw new UsageError("--quiet and --verbose cannot be specified at the same time");
+  const compression = flags.compression ?? compressionFromEnvironment(env);
+  const packSizeBytes = resolvePackSize(flags, env);
+  const backendOptions = parseExtendedOptions(flags.option ?? []);
+  const keyHint = flags.keyHint ?? readEnvironment(env, "KEY_HINT")?.value;
+  return {
+    json: flags.json === true,
+    verbosity: flags.quiet ? 0 : verbose === 0 ? 1 : verbose === 1 ? 2 : 3,
+    noLock: !flags.lock,
+    retryLockMs: flags.retryLock ?? 0,
+    noCache: !flags.cache,
+    cleanupCache: flags.cleanupCache === true,
+    cacheDir: flags.cacheDir ?? readEnvironment(env, "CACHE_DIR")?.value,
+    limitUploadKib: flags.limitUpload ?? 0,
+    limitDownloadKib: flags.limitDownload ?? 0,
+    progressFps: progressFps(env),
+    repository: () => ({
+      ...resolveRepositoryOptions(flags, "", io),
+      keyHint,
+      compression,
+      packSizeBytes,
+      extraVerify: flags.extraVerify,
+      backendOptions,
+    }),
+  };
+}
+
+/** Commander's collector for flags that may be repeated. */
+export function collect(value: string, previous: string[] | undefined): string[] {
+  return [...(previous ?? []), value];
+}
+
+/** A whole number that is not negative. @throws {UsageError} naming where it stood */
+export function parseCount(where: string, text: string): number {
+  if (!/^\d{1,15}$/.test(text))
+    throw new UsageError(`invalid argument "${text}" for "${where}": wanted a whole number`);
+  return Number(text);
+}
+
+function parseCompression(value: string, where: string): CompressionMode {
+  const mode = COMPRESSION_MODES.find((one) => one === value);
+  if (!mode)
+    throw new UsageError(
+      `invalid argument "${value}" for ${where}: wanted one of ${COMPRESSION_MODES.join("|")}`,
+    );
+  return mode;
+}
+
+function compressionFromEnvironment(env: Environment): CompressionMode | undefined {
+  const found = readEnvironment(env, "COMPRESSION");
+  return found && parseCompression(found.value, found.name);
+}
+
+function resolvePackSize(flags: GlobalFlags, env: Environment): number | undefined {
+  const found = readEnvironment(env, "PACK_SIZE");
+  const mib = flags.packSize ?? (found && parseCount(found.name, found.value));
+  if (!mib) return undefined;
+  if (mib < MIN_PACK_MIB) throw new UsageError(`pack size smaller than minimum of ${MIN_PACK_MIB} MiB`);
+  if (mib > MAX_PACK_MIB) throw new UsageError(`pack size larger than limit of ${MAX_PACK_MIB} MiB`);
+  return mib * 1024 * 1024;
+}
+
+/** "rest.connections=8" to a map; names in lower case, as restic has them. */
+function parseExtendedOptions(options: readonly string[]): ReadonlyMap<string, string> {
+  const map = new Map<string, string>();
+  for (const option of options) {
+    const [, key, value] = /^([^=]*)(?:=(.*))?$/s.exec(option) ?? [];
+    const name = (key ?? "").trim().toLowerCase();
+    if (name === "") throw new UsageError(`invalid extended option "${option}": the key is empty`);
+    const text = (value ?? "").trim();
+    if (map.has(name) && map.get(name) !== text)
+      throw new UsageError(`invalid extended option "${option}": "${name}" is given twice`);
+    map.set(name, text);
+  }
+  return map;
+}
+
+function progressFps(env: Environment): number | undefined {
+  const found = readEnvironment(env, "PROGRESS_FPS");
+  const fps = Number(found?.value);
+  if (!found || Number.isNaN(fps) || fps <= 0) return undefined;
+  return Math.min(fps, MAX_FPS);
+}

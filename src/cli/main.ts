@@ -1,0 +1,44 @@
+#!/usr/bin/env node
+/** The program `yore`: hands the process over to `program.ts`, and is the only file of the command line that does. */
+
+import { interruptedError } from "../errors.js";
+import { EXIT_FAILURE, EXIT_INTERRUPTED } from "./exit-code.js";
+import { type Io, Output } from "./output.js";
+import { runProgram } from "./program.js";
+import { StatusArea } from "./status-area.js";
+
+const stop = new AbortController();
+
+// The first signal lets the command end in order: locks are released, mounts let go. The second does not wait.
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    if (stop.signal.aborted) process.exit(EXIT_INTERRUPTED);
+    stop.abort(interruptedError());
+  });
+}
+// A terminal that closes must not leave a lock behind or half a backup; restic ignores the signal, too.
+process.on("SIGHUP", () => {});
+
+const status = new StatusArea(
+  process.stdout.isTTY && process.env["TERM"] !== "dumb" ? process.stdout : undefined,
+);
+const terminalStatus = status.usable ? status : undefined;
+const io: Io = {
+  stdin: process.stdin,
+  stdout: new Output(process.stdout, terminalStatus, () => stop.abort(interruptedError())),
+  stderr: new Output(process.stderr, terminalStatus),
+  env: process.env,
+  signal: stop.signal,
+  status,
+};
+
+process.on("uncaughtException", (error) => {
+  status.hide();
+  process.stderr.write(
+    `Fatal: ${process.env["YORE_DEBUG"] ? error.stack : error.message}\n` +
+      "This is a defect of yore. Please report it, with the output of YORE_DEBUG=1 set.\n",
+  );
+  process.exit(EXIT_FAILURE);
+});
+
+process.exit(await runProgram(process.argv.slice(2), io));

@@ -1,0 +1,116 @@
+/**
+ * Where a command line reads from and writes to. Handed in, so that a test can run a command inside its own process
+ * and nothing but `main.ts` touches `process`.
+ */
+
+import type { Readable, Writable } from "node:stream";
+import type { Environment } from "./environment.js";
+import type { StatusArea } from "./status-area.js";
+
+export interface Io {
+  readonly stdin: Readable & { readonly isTTY?: boolean };
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly env: Environment;
+  /** Fires on SIGINT and SIGTERM, and when whoever reads our output has gone. */
+  readonly signal: AbortSignal;
+  /** The lines below the output that progress is shown in; does nothing unless stdout is a terminal. */
+  readonly status: StatusArea;
+}
+
+type TerminalStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
+
+/** Bytes gathered before they are written to what is no terminal. */
+const GATHER_BYTES = 64 * 1024;
+/** Bytes not yet taken by the reader above which a writer should wait. */
+const WAIT_BYTES = 1024 * 1024;
+
+/** One of the two ways out. Keeps the order of what is written, and never breaks a line in two with progress. */
+export class Output {
+  readonly isTTY: boolean;
+  readonly #stream: TerminalStream;
+  readonly #status: StatusArea | undefined;
+  #gathered: Buffer[] = [];
+  #gatheredBytes = 0;
+  #scheduled = false;
+  #broken = false;
+
+  /** @param onBroken called once when the reader has gone (EPIPE) */
+  constructor(stream: TerminalStream, status?: StatusArea, onBroken?: () => void) {
+    this.#stream = stream;
+    this.isTTY = stream.isTTY === true;
+    this.#status = this.isTTY ? status : undefined;
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (this.#broken) return;
+      this.#broken = true;
+      this.#gathered = [];
+      if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
+      onBroken?.();
+    });
+  }
+
+  /** Columns of the terminal; 80 when there is none. */
+  get columns(): number {
+    return this.#stream.columns || 80;
+  }
+
+  /** True once the reader has gone. */
+  get broken(): boolean {
+    return this.#broken;
+  }
+
+  /** Writes a line. Whoever writes many awaits the result, so that a slow reader does not fill the memory. */
+  line(text = ""): Promise<void> | undefined {
+    return this.write(`${text}\n`);
+  }
+
+  /** Writes a JSON value on a line of its own. */
+  json(value: unknown): Promise<void> | undefined {
+    return this.write(`${JSON.stringify(value)}\n`);
+  }
+
+  /** Writes text or raw bytes. */
+  write(data: string | Uint8Array): Promise<void> | undefined {
+    if (this.#broken) return undefined;
+    const bytes =
+      typeof data === "string" ? Buffer.from(data) : Buffer.from(data.buffer, data.byteOffset, data.length);
+    if (this.isTTY) {
+      if (this.#status) this.#status.writeAbove(bytes);
+      else this.#stream.write(bytes);
+      return undefined;
+    }
+    this.#gathered.push(bytes);
+    this.#gatheredBytes += bytes.length;
+    if (this.#gatheredBytes >= GATHER_BYTES) this.#pass();
+    else if (!this.#scheduled) {
+      this.#scheduled = true;
+      setImmediate(() => {
+        this.#scheduled = false;
+        this.#pass();
+      });
+    }
+    return this.#stream.writableLength > WAIT_BYTES ? this.flush() : undefined;
+  }
+
+  /** Resolves when everything written so far has left the process, or the reader has gone. */
+  flush(): Promise<void> {
+    this.#pass();
+    if (this.#broken) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = () => {
+        this.#stream.off("error", done);
+        resolve();
+      };
+      this.#stream.once("error", done);
+      this.#stream.write("", done);
+    });
+  }
+
+  #pass(): void {
+    if (this.#gathered.length === 0 || this.#broken) return;
+    const bytes = this.#gathered.length === 1 ? this.#gathered[0]! : Buffer.concat(this.#gathered);
+    this.#gathered = [];
+    this.#gatheredBytes = 0;
+    this.#stream.write(bytes);
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * Where the password comes from, in restic's order: a command, a file, the environment, a person at the terminal (who
+ * may try three times), and last the first line of standard input. Flags beat `YORE_*`, which beat `RESTIC_*`.
+ */
+
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import type { Readable } from "node:stream";
+import { knownPassword, type PasswordSource } from "../commands/session.js";
+import { interruptedError, messageOf, systemCodeOf, UsageError, YoreError } from "../errors.js";
+import { origins, type VariablePrefix } from "./environment.js";
+import type { Io } from "./output.js";
+import type { RepositoryFlags } from "./repository-options.js";
+import { splitShellWords } from "./shell-words.js";
+import { decodeTextFile } from "./text-file.js";
+
+const PROMPT_ATTEMPTS = 3;
+
+interface GivenPassword {
+  readonly command: string | undefined;
+  readonly file: string | undefined;
+  readonly password: string | undefined;
+}
+
+/**
+ * Finds out where the password comes from; files are read and commands run only when it is asked for.
+ *
+ * @throws {UsageError} for contradictions
+ */
+export function passwordSource(
+  flags: RepositoryFlags,
+  prefix: VariablePrefix,
+  io: Io,
+  options: { isNew?: boolean } = {},
+): PasswordSource {
+  const given = givenPassword(flags, prefix, io);
+  if (flags.insecureNoPassword) {
+    if (given.command || given.file || given.password)
+      throw new UsageError(
+        "--insecure-no-password must not be specified together with providing a password via a cli option or environment variable",
+      );
+    return knownPassword("");
+  }
+  if (given.command && given.file)
+    throw new UsageError("Password file and command are mutually exclusive options");
+  const { command, file, password } = given;
+  if (command) return once(() => runPasswordCommand(command, io));
+  if (file) return once(() => readPasswordFile(file));
+  if (password) return once(() => password);
+  if (io.stdin.isTTY) return prompting(prefix, io, options.isNew === true);
+  return { attempts: 1, ask: async () => notEmpty(await readFirstLine(io.stdin, io.signal)) };
+}
+
+/** True when the password would be read from standard input, which then cannot be what is backed up. */
+export function passwordComesFromStdin(flags: RepositoryFlags, io: Io): boolean {
+  const given = givenPassword(flags, "", io);
+  return !flags.insecureNoPassword && !given.command && !given.file && !given.password;
+}
+
+function givenPassword(flags: RepositoryFlags, prefix: VariablePrefix, io: Io): GivenPassword {
+  const all = origins<GivenPassword>(
+    { command: flags.passwordCommand, file: flags.passwordFile, password: undefined },
+    io.env,
+    (get) => ({ command: get("PASSWORD_COMMAND"), file: get("PASSWORD_FILE"), password: get("PASSWORD") }),
+    prefix,
+  );
+  return all.find((one) => one.command || one.file || one.password) ?? all[0]!;
+}
+
+function once(get: () => string): PasswordSource {
+  return { attempts: 1, ask: async () => notEmpty(get()) };
+}
+
+function notEmpty(password: string): string {
+  if (password === "")
+    throw new UsageError(
+      "an empty password is not allowed by default. Pass the flag `--insecure-no-password` to disable this check",
+    );
+  return password;
+}
+
+/** Also used for the new password of `key add`. @throws {YoreError} saying why the file cannot be read */
+export function readPasswordFile(path: string): string {
+  try {
+    return decodeTextFile(readFileSync(path)).trim();
+  } catch (error) {
+    const reason = systemCodeOf(error) === "ENOENT" ? "it does not exist" : messageOf(error);
+    throw new YoreError("usage", `Cannot read password file "${path}": ${reason}`, { cause: error });
+  }
+}
+
+/** Runs the program without a shell; what it says on stderr reaches the user. */
+function runPasswordCommand(command: string, io: Io): string {
+  const [program, ...args] = splitShellWords(command);
+  if (!program) throw new UsageError("Cannot run the password command: it is empty");
+  const result = spawnSync(program, args, { env: { ...io.env }, stdio: ["inherit", "pipe", "inherit"] });
+  if (result.error || result.status !== 0) {
+    const reason = result.error
+      ? messageOf(result.error)
+      : `it ended with ${result.signal ?? `status ${result.status}`}`;
+    throw new YoreError("usage", `Cannot run the password command "${program}": ${reason}`);
+  }
+  return decodeTextFile(result.stdout).trim();
+}
+
+function prompting(prefix: VariablePrefix, io: Io, isNew: boolean): PasswordSource {
+  const what = isNew ? "new repository" : prefix === "FROM_" ? "source repository" : "repository";
+  return {
+    attempts: isNew ? 1 : PROMPT_ATTEMPTS,
+    async ask(attempt) {
+      if (attempt > 0) io.stderr.line("wrong password or no key found. Try again");
+      const password = notEmpty(await promptHidden(`enter password for ${what}: `, io));
+      if (isNew && (await promptHidden("enter password again: ", io)) !== password)
+        throw new UsageError("passwords do not match");
+      return password;
+    },
+  };
+}
+
+type Terminal = Readable & { setRawMode?(raw: boolean): void };
+
+/** Asks at the terminal without showing what is typed. @throws {YoreError} `interrupted` on Ctrl-C and end of input */
+export async function promptHidden(prompt: string, io: Io): Promise<string> {
+  const terminal = io.stdin as Terminal;
+  io.stderr.write(prompt);
+  terminal.setRawMode?.(true);
+  try {
+    const typed: number[] = [];
+    for await (const byte of bytesOf(terminal, io.signal)) {
+      if (byte === 0x0a || byte === 0x0d) return Buffer.from(typed).toString();
+      if (byte === 0x03) throw interruptedError();
+      if (byte === 0x04 && typed.length === 0) throw interruptedError();
+      if (byte === 0x7f || byte === 0x08) removeLastCharacter(typed);
+      else if (byte === 0x15) typed.length = 0;
+      else if (byte >= 0x20) typed.push(byte);
+    }
+    throw interruptedError(io.signal);
+  } finally {
+    terminal.setRawMode?.(false);
+    terminal.pause();
+    io.stderr.write("\n");
+  }
+}
+
+/** The first line of a stream, without its end; what follows is put back. */
+async function readFirstLine(stream: Readable, signal: AbortSignal): Promise<string> {
+  const line: number[] = [];
+  for await (const byte of bytesOf(stream, signal)) {
+    if (byte === 0x0a) break;
+    line.push(byte);
+  }
+  return Buffer.from(line).toString().replace(/\r$/, "");
+}
+
+/** Byte by byte, taking no more from the stream than is asked for: the rest is handed back to it. */
+async function* bytesOf(stream: Readable, signal: AbortSignal): AsyncGenerator<number> {
+  while (!stream.destroyed) {
+    const piece = stream.read() as Buffer | null;
+    if (piece === null) {
+      if (stream.readableEnded || !(await readable(stream, signal))) return;
+      continue;
+    }
+    let used = 0;
+    try {
+      for (const byte of piece) {
+        used++;
+        yield byte;
+      }
+    } finally {
+      if (used < piece.length) stream.unshift(piece.subarray(used));
+    }
+  }
+}
+
+/** Waits for data; false at the end of the stream. */
+function readable(stream: Readable, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const finish = (settle: () => void) => () => {
+      stream.off("readable", onReadable).off("end", onEnd).off("error", onError);
+      signal.removeEventListener("abort", onAbort);
+      settle();
+    };
+    const onReadable = finish(() => resolve(true));
+    const onEnd = finish(() => resolve(false));
+    const onError = finish(() => resolve(false));
+    const onAbort = finish(() => reject(interruptedError(signal)));
+    if (signal.aborted) return reject(interruptedError(signal));
+    stream.on("readable", onReadable).on("end", onEnd).on("error", onError);
+    signal.addEventListener("abort", onAbort);
+  });
+}
+
+/** Takes the last character away, all of its UTF-8 bytes. */
+function removeLastCharacter(bytes: number[]): void {
+  while (bytes.length > 0) if ((bytes.pop()! & 0xc0) !== 0x80) return;
+}

@@ -1,0 +1,143 @@
+/**
+ * The command line: all commands under one program, and what happens around each of them.
+ *
+ * To add a command `foo`:
+ *
+ * 1. `src/commands/foo.ts` does the work: `runFoo(session, options, watch)`, typed options in, typed result out. It
+ *    prints nothing and knows no flag.
+ * 2. `src/cli/commands/foo.ts` exports `registerFoo(program, io)`, which declares the flags and renders:
+ *
+ *    ```ts
+ *    export function registerFoo(program: Command, io: Io): void {
+ *      program
+ *        .command("foo")
+ *        .description("do something to snapshots")
+ *        .argument("[snapshotID...]")
+ *        .option("-n, --dry-run", "only say what would be done")
+ *        .action(
+ *          action<FooFlags>(io, async (context, args, flags) => {
+ *            const result = await context.withSession({ lock: "shared" }, async (session) => {
+ *              const progress = context.startProgress(() => [`${counters.done} packs`], () => ({ ... }));
+ *              try {
+ *                return await runFoo(session, { dryRun: flags.dryRun === true }, { signal: session.signal, progress: counters });
+ *              } finally {
+ *                progress.stop();
+ *              }
+ *            });
+ *            if (context.global.json) context.json(result);
+ *            else context.print(`done: ${result.count}`);
+ *            return result.incomplete ? EXIT_INCOMPLETE : EXIT_SUCCESS; // nothing returned means success
+ *          }),
+ *        );
+ *    }
+ *    ```
+ *
+ * 3. One line in `src/cli/commands/mod.ts`.
+ *
+ * Flags are read as restic reads them (`arguments.ts`); values of flags that may be repeated are gathered with
+ * `collect`. Whatever is thrown becomes one message on stderr and an exit code (`exit-code.ts`); throw a `UsageError`
+ * for what the user asked wrongly. `context.global` has the global options; `context.print` prints unless `--quiet`,
+ * `context.io.stdout.line` always; `context.warn` writes to stderr; `context.verbose(2, ...)` only with `-v`.
+ * Names from a repository are shown by `terminal-text.ts`, never raw.
+ */
+
+import { Command, CommanderError } from "commander";
+import { UsageError, YoreError } from "../errors.js";
+import { normaliseArguments } from "./arguments.js";
+import { exitStatusOf } from "./command-context.js";
+import { registerCommands } from "./commands/mod.js";
+import { EXIT_BROKEN_PIPE, EXIT_FAILURE, EXIT_SUCCESS, exitCodeOf, failureText } from "./exit-code.js";
+import { addGlobalOptions } from "./global-options.js";
+import type { Io } from "./output.js";
+
+/** All commands, ready to parse; also what the help and the shell completions are made from. */
+export function createProgram(io: Io): Command {
+  const program = new Command("yore")
+    .description(
+      "yore keeps backups and lets you walk through them. It reads and writes restic repositories,\nand mounts every snapshot as ordinary read-only directories.",
+    )
+    .usage("[command] [flags]")
+    .helpOption("-h, --help", "show help")
+    .helpCommand(false)
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: true })
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void io.stdout.write(text),
+      writeErr: () => {}, // Everything that goes wrong is thrown as well, and said once.
+      getOutHelpWidth: () => io.stdout.columns,
+    });
+  addGlobalOptions(program);
+  registerCommands(program, io);
+  return program;
+}
+
+/** Runs one command line to its end. Never throws. @returns the exit code */
+export async function runProgram(argv: readonly string[], io: Io): Promise<number> {
+  let code: number;
+  try {
+    code = await parseAndRun(argv, io);
+  } catch (error) {
+    code = report(error, argv, io);
+  }
+  io.status.hide();
+  await io.stdout.flush();
+  await io.stderr.flush();
+  return io.stdout.broken ? EXIT_BROKEN_PIPE : code;
+}
+
+async function parseAndRun(argv: readonly string[], io: Io): Promise<number> {
+  const program = createProgram(io);
+  const args = helpAsked(program, argv) ?? normaliseArguments(program, argv);
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return exitStatusOf(io);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return EXIT_SUCCESS;
+    throw new UsageError(error.message.replace(/^error: /, ""));
+  }
+}
+
+/** `yore`, `yore help` and `yore help key add` are the same as with `--help` behind. */
+function helpAsked(program: Command, argv: readonly string[]): string[] | undefined {
+  if (argv.length === 0) return ["--help"];
+  if (argv[0] === "--version") return ["version"];
+  if (argv[0] !== "help") return undefined;
+  return normaliseArguments(program, [...argv.slice(1), "--help"]);
+}
+
+/** Says what went wrong, once, in the form that was asked for. */
+function report(error: unknown, argv: readonly string[], io: Io): number {
+  io.status.hide();
+  const code = exitCodeOf(error);
+  const text = failureText(error);
+  if (wantsJson(argv)) io.stderr.json({ message_type: "exit_error", code, message: `Fatal: ${text}` });
+  else if (error instanceof YoreError && error.code === "interrupted") {
+    if (!io.stdout.broken) io.stderr.line(text);
+  } else io.stderr.line(`Fatal: ${text}`);
+  if (!(error instanceof YoreError) && !isSystemError(error)) {
+    io.stderr.line("This is a defect of yore. Please report it, with the output of YORE_DEBUG=1 set.");
+  }
+  if (io.env["YORE_DEBUG"]) io.stderr.line(stacks(error));
+  return code === EXIT_SUCCESS ? EXIT_FAILURE : code;
+}
+
+/** Asked of the raw arguments: they may be what cannot be parsed. */
+function wantsJson(argv: readonly string[]): boolean {
+  const end = argv.indexOf("--");
+  const flags = end < 0 ? argv : argv.slice(0, end);
+  return flags.some((flag) => flag === "--json" || /^--json=(1|t|T|true|TRUE|True)$/.test(flag));
+}
+
+function isSystemError(error: unknown): boolean {
+  return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === "string";
+}
+
+/** The stacks of an error and of its causes. */
+function stacks(error: unknown): string {
+  const texts: string[] = [];
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+    texts.push(at.stack ?? at.message);
+  }
+  return texts.join("\ncaused by: ");
+}

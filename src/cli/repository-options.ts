@@ -1,0 +1,89 @@
+/**
+ * Which repository is meant, and by which password it opens. There may be two (`--from-...` of `copy` and `init`), so
+ * everything here takes the prefix of the variables: "" or "FROM_".
+ */
+
+import { existsSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import type { RepositoryOptions } from "../commands/session.js";
+import { messageOf, systemCodeOf, UsageError, type YoreError } from "../errors.js";
+import { type Environment, origins, type VariablePrefix } from "./environment.js";
+import type { Io } from "./output.js";
+import { passwordSource } from "./password.js";
+import { decodeTextFile } from "./text-file.js";
+
+/** The flags of one repository, whatever they are called. */
+export interface RepositoryFlags {
+  readonly repo?: string | undefined;
+  readonly repositoryFile?: string | undefined;
+  readonly passwordFile?: string | undefined;
+  readonly passwordCommand?: string | undefined;
+  readonly insecureNoPassword?: boolean | undefined;
+}
+
+/** @throws {UsageError} if no repository is named, or two */
+export function resolveRepositoryOptions(
+  flags: RepositoryFlags,
+  prefix: VariablePrefix,
+  io: Io,
+): RepositoryOptions {
+  const location =
+    namedLocation(flags, prefix, io.env) ?? (prefix === "" ? existingDefault(io.env) : undefined);
+  if (location === undefined) throw noRepositoryNamed(prefix);
+  return { location, password: passwordSource(flags, prefix, io) };
+}
+
+/** As `resolveRepositoryOptions`, but for a repository that does not exist yet. */
+export function resolveNewRepositoryOptions(flags: RepositoryFlags, io: Io): RepositoryOptions {
+  const location = namedLocation(flags, "", io.env) ?? defaultRepositoryPath(io.env);
+  return { location, password: passwordSource(flags, "", io, { isNew: true }) };
+}
+
+/** Where `yore init` makes a repository when none is named. */
+export function defaultRepositoryPath(env: Environment): string {
+  return join(env["XDG_DATA_HOME"] || join(env["HOME"] || homedir(), ".local/share"), "yore/repository");
+}
+
+function namedLocation(flags: RepositoryFlags, prefix: VariablePrefix, env: Environment): string | undefined {
+  const all = origins(
+    { repo: flags.repo, file: flags.repositoryFile },
+    env,
+    (get) => ({ repo: get("REPOSITORY"), file: get("REPOSITORY_FILE") }),
+    prefix,
+  );
+  const { repo, file } = all.find((one) => one.repo || one.file) ?? {};
+  if (repo && file) {
+    const flag = prefix === "" ? "" : "from-";
+    throw new UsageError(
+      `Options --${flag}repo and --${flag}repository-file are mutually exclusive, please specify only one`,
+    );
+  }
+  return file ? readLocationFile(file) : repo || undefined;
+}
+
+function readLocationFile(path: string): string {
+  try {
+    const text = decodeTextFile(readFileSync(path)).trim();
+    if (text === "") throw new UsageError("it is empty");
+    return text;
+  } catch (error) {
+    const reason = systemCodeOf(error) === "ENOENT" ? "it does not exist" : messageOf(error);
+    throw new UsageError(`Cannot read repository location from "${path}": ${reason}`, { cause: error });
+  }
+}
+
+function existingDefault(env: Environment): string | undefined {
+  const path = defaultRepositoryPath(env);
+  return existsSync(join(path, "config")) ? path : undefined;
+}
+
+function noRepositoryNamed(prefix: VariablePrefix): YoreError {
+  if (prefix === "FROM_")
+    return new UsageError(
+      "Please specify a source repository location (--from-repo or --from-repository-file)",
+    );
+  return new UsageError("Please specify repository location (-r or --repository-file)", {
+    hint: "Name one with --repo or YORE_REPOSITORY, or make one in your home directory with: yore init",
+  });
+}

@@ -1,0 +1,47 @@
+import { textWidth } from "./text-width.js";
+
+export interface Column {
+  readonly header: string;
+  readonly align?: "left" | "right";
+}
+
+/** A cell may have several lines. */
+export type Row = readonly string[];
+
+/**
+ * A table as restic draws it: a line of headers, a rule, the rows, a rule and the footer. Columns are as wide as their
+ * widest line, in columns of a terminal, and two spaces apart; nothing is left at the end of a line.
+ */
+export function renderTable(
+  columns: readonly Column[],
+  rows: readonly Row[],
+  footer: readonly string[] = [],
+): string[] {
+  const widths = columns.map((column, i) =>
+    Math.max(textWidth(column.header), ...rows.flatMap((row) => (row[i] ?? "").split("\n").map(textWidth))),
+  );
+  const body = rows.flatMap((row) => renderRow(columns, widths, row));
+  const header = renderRow(
+    columns,
+    widths,
+    columns.map((column) => column.header),
+  );
+  const rule = "-".repeat(Math.max(...[...header, ...body, ...footer].map(textWidth)));
+  return [...header, rule, ...body, rule, ...footer];
+}
+
+function renderRow(columns: readonly Column[], widths: readonly number[], row: Row): string[] {
+  const cells = row.map((cell) => cell.split("\n"));
+  const height = Math.max(1, ...cells.map((lines) => lines.length));
+  return Array.from({ length: height }, (_, line) =>
+    columns
+      .map((column, i) => pad(cells[i]?.[line] ?? "", widths[i]!, column.align))
+      .join("  ")
+      .trimEnd(),
+  );
+}
+
+function pad(text: string, width: number, align: Column["align"]): string {
+  const space = " ".repeat(Math.max(0, width - textWidth(text)));
+  return align === "right" ? space + text : text + space;
+}

@@ -1,0 +1,55 @@
+import { formatLocation, parseLocation } from "../backend/location.js";
+import { loadEngine } from "../engine/load-engine.js";
+import { Repository } from "../repository/repository.js";
+import { openRepositoryBackend, openSession, type RepositoryOptions } from "./session.js";
+
+export interface InitOptions {
+  readonly repository: RepositoryOptions;
+  /** 2 when left out. */
+  readonly version?: 1 | 2;
+  /** A repository whose chunker polynomial the new one shares, so that copies between them deduplicate. */
+  readonly copyChunkerFrom?: RepositoryOptions;
+}
+
+export interface InitResult {
+  /** 64 hex digits. */
+  readonly id: string;
+  /** For people, without any password. */
+  readonly location: string;
+}
+
+/**
+ * Makes an empty repository.
+ *
+ * @throws {YoreError} if there is one already, or anything that looks like one
+ */
+export async function runInit(
+  options: InitOptions,
+  watch: { signal?: AbortSignal } = {},
+): Promise<InitResult> {
+  const chunkerPolynomial =
+    options.copyChunkerFrom && (await polynomialOf(options.copyChunkerFrom, watch.signal));
+  const location = parseLocation(options.repository.location);
+  const backend = await openRepositoryBackend(options.repository);
+  try {
+    const repository = await Repository.create(backend, await loadEngine(), {
+      // As late as can be: whatever can fail without a password should.
+      password: await options.repository.password.ask(0),
+      version: options.version ?? 2,
+      ...(chunkerPolynomial === undefined ? {} : { chunkerPolynomial }),
+    });
+    await repository.close();
+    return { id: repository.config.id, location: formatLocation(location) };
+  } finally {
+    await backend.close();
+  }
+}
+
+async function polynomialOf(source: RepositoryOptions, signal: AbortSignal | undefined): Promise<bigint> {
+  const session = await openSession(source, { lock: "none", ...(signal ? { signal } : {}) });
+  try {
+    return session.repository.config.chunkerPolynomial;
+  } finally {
+    await session.close();
+  }
+}

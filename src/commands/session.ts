@@ -1,0 +1,172 @@
+/**
+ * A session is a repository that is open for one command: backend, engine, keys and, where the command needs one, a
+ * lock. It is closed, and the lock released, on every way out.
+ */
+
+import type { Backend } from "../backend/backend.js";
+import { parseLocation } from "../backend/location.js";
+import { openBackend } from "../backend/open-backend.js";
+import type { Engine } from "../engine/engine.js";
+import { loadEngine } from "../engine/load-engine.js";
+import { UsageError, YoreError } from "../errors.js";
+import type { CompressionMode } from "../repository/compression.js";
+import type { RepositoryLock } from "../repository/lock.js";
+import { Repository } from "../repository/repository.js";
+
+/** What a command can be told about the repository, whoever asks: the command line or a program. */
+export interface RepositoryOptions {
+  /** Where it lies: "/srv/repo", "rest:https://...". */
+  readonly location: string;
+  /** Asked for the password; asked again after a wrong one as long as `attempts` allow. */
+  readonly password: PasswordSource;
+  /** Hex prefix of the key that is tried first. */
+  readonly keyHint?: string | undefined;
+  readonly compression?: CompressionMode | undefined;
+  readonly packSizeBytes?: number | undefined;
+  /** Whether what was sealed is unsealed again and compared before it is saved; true when left out. */
+  readonly extraVerify?: boolean | undefined;
+  /** "rest.connections" to "8" and the like. */
+  readonly backendOptions?: ReadonlyMap<string, string> | undefined;
+}
+
+export interface PasswordSource {
+  /** How often a wrong one may be followed by another: 3 for a person, 1 for a file. */
+  readonly attempts: number;
+  /** @param attempt counted from 0; after the first, the one before was wrong */
+  ask(attempt: number): Promise<string>;
+}
+
+/** A password that is known already. */
+export function knownPassword(password: string): PasswordSource {
+  return { attempts: 1, ask: () => Promise.resolve(password) };
+}
+
+export type LockMode = "none" | "shared" | "exclusive";
+
+export type SessionEvent =
+  | { readonly type: "opened"; readonly repository: Repository }
+  | { readonly type: "waiting-for-lock"; readonly reason: string };
+
+export interface SessionOptions {
+  readonly lock: LockMode;
+  /** How long to keep trying for the lock; 0 gives up at once. */
+  readonly retryLockMs?: number;
+  readonly signal?: AbortSignal;
+  readonly on?: (event: SessionEvent) => void;
+}
+
+export class Session {
+  readonly repository: Repository;
+  /** Fires when the command must stop: it was interrupted, or its lock was lost. */
+  readonly signal: AbortSignal;
+  readonly #backend: Backend;
+  readonly #lock: RepositoryLock | undefined;
+
+  constructor(
+    repository: Repository,
+    backend: Backend,
+    lock: RepositoryLock | undefined,
+    signal: AbortSignal,
+  ) {
+    this.repository = repository;
+    this.signal = signal;
+    this.#backend = backend;
+    this.#lock = lock;
+  }
+
+  get engine(): Engine {
+    return this.repository.engine;
+  }
+
+  /** Releases the lock and lets go of the repository. */
+  async close(): Promise<void> {
+    try {
+      await this.#lock?.release();
+    } finally {
+      await this.repository.close();
+      await this.#backend.close();
+    }
+  }
+}
+
+/**
+ * Opens the repository, works with it and closes it again, whatever happens.
+ *
+ * @throws {YoreError} `no-repository`, `wrong-password`, `locked`, and whatever the work throws
+ */
+export async function withSession<T>(
+  repository: RepositoryOptions,
+  options: SessionOptions,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const session = await openSession(repository, options);
+  let result: T;
+  try {
+    result = await work(session);
+  } catch (error) {
+    // The reason for the failure must not be hidden by a failing release of the lock.
+    await session.close().catch(() => {});
+    throw error;
+  }
+  await session.close();
+  return result;
+}
+
+/** @throws {YoreError} `no-repository`, `wrong-password`, `locked` */
+export async function openSession(options: RepositoryOptions, how: SessionOptions): Promise<Session> {
+  const backend = await openRepositoryBackend(options);
+  try {
+    const repository = await openWithPassword(backend, options, how.signal);
+    how.on?.({ type: "opened", repository });
+    const lock = await takeLock(repository, how);
+    const signals = [how.signal, lock?.signal].filter((signal) => signal !== undefined);
+    return new Session(repository, backend, lock, AbortSignal.any(signals));
+  } catch (error) {
+    await backend.close();
+    throw error;
+  }
+}
+
+/** Opens the place that the options name, with the options that are meant for its kind. @throws {UsageError} */
+export function openRepositoryBackend(options: RepositoryOptions): Promise<Backend> {
+  const location = parseLocation(options.location);
+  const connections = options.backendOptions?.get(`${location.scheme}.connections`);
+  if (connections === undefined) return openBackend(location);
+  if (!/^[1-9]\d{0,3}$/.test(connections))
+    throw new UsageError(`invalid value "${connections}" for option ${location.scheme}.connections`);
+  return openBackend(location, { connections: Number(connections) });
+}
+
+async function openWithPassword(
+  backend: Backend,
+  options: RepositoryOptions,
+  signal: AbortSignal | undefined,
+): Promise<Repository> {
+  const engine = await loadEngine();
+  for (let attempt = 0; ; attempt++) {
+    const password = await options.password.ask(attempt);
+    try {
+      return await Repository.open(backend, engine, {
+        password,
+        ...(options.keyHint === undefined ? {} : { keyHint: options.keyHint }),
+        ...(options.compression === undefined ? {} : { compression: options.compression }),
+        ...(options.packSizeBytes === undefined ? {} : { packSizeBytes: options.packSizeBytes }),
+        ...(options.extraVerify === undefined ? {} : { extraVerify: options.extraVerify }),
+        ...(signal ? { signal } : {}),
+      });
+    } catch (error) {
+      const wrong = error instanceof YoreError && error.code === "wrong-password";
+      if (!wrong || attempt + 1 >= options.password.attempts) throw error;
+    }
+  }
+}
+
+async function takeLock(repository: Repository, how: SessionOptions): Promise<RepositoryLock | undefined> {
+  if (how.lock === "none") return undefined;
+  return repository.lock({
+    exclusive: how.lock === "exclusive",
+    retryMs: how.retryLockMs ?? 0,
+    ...(how.signal ? { signal: how.signal } : {}),
+    onWaiting: (reason: string) => how.on?.({ type: "waiting-for-lock", reason }),
+  });
+}

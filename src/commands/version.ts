@@ -1,0 +1,21 @@
+import { loadEngine } from "../engine/load-engine.js";
+import { programVersion } from "./program-version.js";
+
+export interface Versions {
+  readonly yore: string;
+  readonly node: string;
+  /** Which engine does the arithmetic on this machine. */
+  readonly engine: "native" | "portable";
+  readonly platform: string;
+  readonly architecture: string;
+}
+
+export async function runVersion(): Promise<Versions> {
+  return {
+    yore: programVersion(),
+    node: process.versions.node,
+    engine: (await loadEngine()).name,
+    platform: process.platform,
+    architecture: process.arch,
+  };
+}
