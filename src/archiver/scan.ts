@@ -1,0 +1,45 @@
+import { loadAddon } from "../native/addon.js";
+import type { FileStat, ScannedEntry } from "./file-record.js";
+import { createNativeScanner } from "./native-scanner.js";
+import { createPortableScanner } from "./portable-scanner.js";
+import type { RawPath } from "./raw-path.js";
+
+export interface ScanOptions {
+  /** Follow the path itself when it is a symlink; never what is found in it. Default false. */
+  readonly follow?: boolean;
+  /** Read extended attributes too. Default true. */
+  readonly attributes?: boolean;
+}
+
+/** A small file as it was read: what `fstat` said of the opened file, and every byte of it. */
+export interface SmallFile {
+  readonly stat: FileStat;
+  /** `undefined` when the file is larger than the bound, or is no regular file any more. */
+  readonly content: Buffer | undefined;
+}
+
+/**
+ * Reads a file system for the archiver. Two implementations: `native` does a directory, or many small files, in one hop
+ * of the thread pool; `portable` uses `node:fs`, and cannot read extended attributes nor see holes.
+ */
+export interface Scanner {
+  readonly name: "native" | "portable";
+  readonly readsAttributes: boolean;
+  /** All entries sorted by the bytes of their names. @throws the system's error when the directory cannot be listed */
+  scanDirectory(path: RawPath, options?: ScanOptions): Promise<ScannedEntry[]>;
+  /** One object; its name is the path. */
+  statPath(path: RawPath, options?: ScanOptions): Promise<ScannedEntry>;
+  /** Reads files of at most `maxBytes` whole; one failure does not touch the others. Links are not followed. */
+  readSmallFiles(paths: readonly RawPath[], maxBytes: number): Promise<(SmallFile | { error: Error })[]>;
+  /** Where the next data at or behind an offset begins, `undefined` when there is none; the offset when nobody can tell. */
+  seekData(descriptor: number, offset: number): number | undefined;
+  /** "" when the system knows none. */
+  userName(uid: number): string;
+  groupName(gid: number): string;
+}
+
+/** The native scanner where the addon can be loaded, else the portable one. */
+export function createScanner(): Scanner {
+  const addon = loadAddon();
+  return addon ? createNativeScanner(addon) : createPortableScanner();
+}
