@@ -7,6 +7,7 @@
 import { textKeepingBytes } from "../bytes/utf8.js";
 
 // With the `u` flag the last range matches lone surrogates only: what `textKeepingBytes` makes of bytes that are no UTF-8.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what has to be escaped
 const NEEDS_ESCAPE = /[\u0000-\u001f"\\<>&\u2028\u2029\ud800-\udfff]/u;
 const NEEDS_ESCAPE_ALL = new RegExp(NEEDS_ESCAPE, "gu");
 

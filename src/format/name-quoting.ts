@@ -52,9 +52,9 @@ export function unquoteName(text: string): Buffer {
       continue;
     }
     if (at > plainFrom) parts.push(Buffer.from(text.slice(plainFrom, at), "utf8"));
-    const escape = unescape(text, at + 1);
-    parts.push(escape.bytes);
-    at = escape.end;
+    const { bytes, end } = decodeEscape(text, at + 1);
+    parts.push(bytes);
+    at = end;
     plainFrom = at;
   }
   if (plainFrom < text.length) parts.push(Buffer.from(text.slice(plainFrom), "utf8"));
@@ -85,7 +85,7 @@ function quoteCodePoint(code: number): string {
 }
 
 /** Reads the escape whose first character behind the backslash is at `at`. */
-function unescape(text: string, at: number): { bytes: Buffer; end: number } {
+function decodeEscape(text: string, at: number): { bytes: Buffer; end: number } {
   const kind = text.charAt(at);
   const letter = LETTERS.indexOf(kind);
   if (kind !== "" && letter >= 0) return { bytes: Buffer.of(7 + letter), end: at + 1 };

@@ -24,6 +24,16 @@ const ERA_SECONDS = ERA_DAYS * DAY_SECONDS;
 /** Days from 0000-03-01, where the arithmetic below begins its years, to 1970-01-01. */
 const EPOCH_DAYS = 719_468;
 
+const PLUS = 0x2b;
+const DASH = 0x2d;
+const DOT = 0x2e;
+const DIGIT_0 = 0x30;
+const DIGIT_9 = 0x39;
+const COLON = 0x3a;
+const LETTER_T = 0x54;
+const LETTER_Z = 0x5a;
+const NO_NUMBER = 1_000_000;
+
 const MONTH_DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 const TWO_DIGITS = Array.from({ length: 100 }, (_, i) => String(i).padStart(2, "0"));
 
@@ -40,38 +50,39 @@ export const ZERO_TIME: Timestamp = Object.freeze({
  * @throws {FormatError} for everything else
  */
 export function parseTimestamp(text: string): Timestamp {
-  const year = number(text, 0, 4);
-  const month = number(text, 5, 2);
-  const day = number(text, 8, 2);
-  const hour = number(text, 11, 2);
-  const minute = number(text, 14, 2);
-  const second = number(text, 17, 2);
-  const shaped =
-    text.charCodeAt(4) === 0x2d &&
-    text.charCodeAt(7) === 0x2d &&
-    text.charCodeAt(10) === 0x54 &&
-    text.charCodeAt(13) === 0x3a &&
-    text.charCodeAt(16) === 0x3a;
-  const inRange = year >= 0 && month >= 1 && month <= 12 && day >= 1 && hour >= 0 && hour < 24 && minute >= 0;
-  if (!shaped || !inRange || minute > 59 || second < 0 || second > 59 || day > daysOfMonth(year, month))
-    throw badTimestamp(text);
+  const timestamp = parseTimestampBytes(Buffer.from(text, "utf8"));
+  if (timestamp !== undefined) return timestamp;
+  throw new FormatError(`Cannot read time: want RFC 3339, have ${JSON.stringify(text.slice(0, 80))}`);
+}
+
+/** As `parseTimestamp`, from the bytes of the text; `undefined` for everything else. */
+export function parseTimestampBytes(text: Uint8Array): Timestamp | undefined {
+  if (text.length < 20 || text[4] !== DASH || text[7] !== DASH || text[10] !== LETTER_T) return undefined;
+  if (text[13] !== COLON || text[16] !== COLON) return undefined;
+  const year = twoDigits(text, 0) * 100 + twoDigits(text, 2);
+  const month = twoDigits(text, 5);
+  const day = twoDigits(text, 8);
+  const hour = twoDigits(text, 11);
+  const minute = twoDigits(text, 14);
+  const second = twoDigits(text, 17);
+  const isDate = year < 10_000 && month >= 1 && month <= 12 && day >= 1 && day <= daysOfMonth(year, month);
+  if (!isDate || hour > 23 || minute > 59 || second > 59) return undefined;
 
   let at = 19;
   let nanoseconds = 0;
-  if (text.charCodeAt(at) === 0x2e) {
+  if (text[at] === DOT) {
     let scale = 100_000_000;
     const first = ++at;
-    for (let digit = text.charCodeAt(at) - 0x30; digit >= 0 && digit <= 9; ) {
-      nanoseconds += digit * scale;
+    for (; at < text.length && isDigit(text[at]!); at++) {
+      nanoseconds += (text[at]! - DIGIT_0) * scale;
       scale = Math.floor(scale / 10);
-      digit = text.charCodeAt(++at) - 0x30;
     }
-    if (at === first) throw badTimestamp(text);
+    if (at === first) return undefined;
   }
   const zoneMinutes = parseZone(text, at);
-  const days = daysFromCivil(year, month, day);
-  const seconds = days * DAY_SECONDS + hour * 3600 + minute * 60 + second - zoneMinutes * 60;
-  return { seconds, nanoseconds, zoneMinutes };
+  if (zoneMinutes === undefined) return undefined;
+  const clock = daysFromCivil(year, month, day) * DAY_SECONDS + hour * 3600 + minute * 60 + second;
+  return { seconds: clock - zoneMinutes * 60, nanoseconds, zoneMinutes };
 }
 
 /**
@@ -198,26 +209,27 @@ function daysOfMonth(year: number, month: number): number {
   return month === 2 && leap ? 29 : MONTH_DAYS[month - 1]!;
 }
 
-/** The decimal number of so many digits at a position, or -1. */
-function number(text: string, at: number, digits: number): number {
-  let value = 0;
-  for (let i = at; i < at + digits; i++) {
-    const digit = text.charCodeAt(i) - 0x30;
-    if (!(digit >= 0 && digit <= 9)) return -1;
-    value = value * 10 + digit;
-  }
-  return value;
+/** Two decimal digits; anything else is NO_NUMBER, which is beyond every bound, sums included. */
+function twoDigits(text: Uint8Array, at: number): number {
+  const high = text[at]!;
+  const low = text[at + 1]!;
+  return isDigit(high) && isDigit(low) ? (high - DIGIT_0) * 10 + (low - DIGIT_0) : NO_NUMBER;
 }
 
-function parseZone(text: string, at: number): number {
-  const sign = text.charAt(at);
-  if (sign === "Z" && text.length === at + 1) return 0;
-  const hours = number(text, at + 1, 2);
-  const minutes = number(text, at + 4, 2);
-  const shaped = (sign === "+" || sign === "-") && text.charAt(at + 3) === ":" && text.length === at + 6;
-  if (!shaped || hours < 0 || hours > 23 || minutes < 0 || minutes > 59) throw badTimestamp(text);
+function isDigit(byte: number): boolean {
+  return byte >= DIGIT_0 && byte <= DIGIT_9;
+}
+
+/** Minutes east of UTC of the zone that the text ends with. */
+function parseZone(text: Uint8Array, at: number): number | undefined {
+  const sign = text[at];
+  if (sign === LETTER_Z) return text.length === at + 1 ? 0 : undefined;
+  if ((sign !== PLUS && sign !== DASH) || text.length !== at + 6 || text[at + 3] !== COLON) return undefined;
+  const hours = twoDigits(text, at + 1);
+  const minutes = twoDigits(text, at + 4);
+  if (hours > 23 || minutes > 59) return undefined;
   const zone = hours * 60 + minutes;
-  return sign === "-" && zone !== 0 ? -zone : zone;
+  return sign === DASH && zone !== 0 ? -zone : zone;
 }
 
 function formatFraction(nanoseconds: number): string {
@@ -236,8 +248,4 @@ function formatZone(zoneSeconds: number): string {
   const minutes = Math.trunc(zoneSeconds / 60);
   const absolute = Math.abs(minutes);
   return `${minutes < 0 ? "-" : "+"}${TWO_DIGITS[Math.floor(absolute / 60)]}:${TWO_DIGITS[absolute % 60]}`;
-}
-
-function badTimestamp(text: string): FormatError {
-  return new FormatError(`Cannot read time: want RFC 3339, have ${JSON.stringify(text.slice(0, 80))}`);
 }
