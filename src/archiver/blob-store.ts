@@ -1,0 +1,36 @@
+import type { Id } from "../bytes/id.js";
+import type { Engine } from "../engine/engine.js";
+import type { BlobType } from "../format/blob.js";
+import type { BlobLoader } from "../repository/blob-loader.js";
+import type { AddedBlobs } from "./backup-progress.js";
+
+/** What became of a blob handed in to be saved. */
+export interface SavedBlob {
+  readonly id: Id;
+  /** The repository had it already, or gets it from somebody who came first. */
+  readonly known: boolean;
+  readonly plainLength: number;
+  readonly packedLength: number;
+}
+
+/** What the archiver needs of a repository; `Repository` is one. */
+export interface BlobStore extends BlobLoader {
+  readonly engine: Engine;
+  readonly config: { readonly chunkerPolynomial: bigint };
+  readonly index: { has(type: BlobType, id: Id): boolean };
+  saveBlob(type: BlobType, plaintext: Uint8Array, id?: Id): Promise<SavedBlob>;
+}
+
+/** Counts what a saved blob added. */
+export function countBlob(added: AddedBlobs, type: BlobType, saved: SavedBlob): void {
+  if (saved.known) return;
+  if (type === "data") {
+    added.dataBlobs++;
+    added.dataBytes += saved.plainLength;
+    added.dataPackedBytes += saved.packedLength;
+  } else {
+    added.treeBlobs++;
+    added.treeBytes += saved.plainLength;
+    added.treePackedBytes += saved.packedLength;
+  }
+}
