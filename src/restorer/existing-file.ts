@@ -1,0 +1,132 @@
+import { constants, read } from "node:fs";
+import { promisify } from "node:util";
+import type { IdList } from "../bytes/id.js";
+import { ID_LENGTH } from "../bytes/id.js";
+import type { Engine } from "../engine/engine.js";
+import { throwIfAborted } from "../errors.js";
+import type { Timestamp } from "../format/timestamp.js";
+import { timestampNs } from "../format/timestamp.js";
+import type { TargetFolder } from "./target-folder.js";
+
+const readAsync = promisify(read);
+/** Bytes that are read and hashed in one go. */
+const GROUP_BYTES = 4 * 1024 * 1024;
+
+/** What the content of a file should be. */
+export interface WantedContent {
+  readonly content: IdList;
+  /** Plaintext length of each blob. */
+  readonly lengths: readonly number[];
+  /** Sum of the lengths. */
+  readonly size: number;
+}
+
+/** What a file that is there has in common with what it should be. */
+export interface ExistingFile {
+  readonly sizeMatches: boolean;
+  /** 1 for each blob that is in its place; `undefined` when all are, by size and time alone. */
+  readonly matches: Uint8Array | undefined;
+}
+
+export interface ExamineOptions {
+  /** A file of the right size and this time is taken to be right without being read. */
+  readonly trustTime?: Timestamp | undefined;
+  /** Whether a file with other names counts only when it is right as a whole; true when left out. */
+  readonly linksMatter?: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Whether something has to be written. */
+export function needsRestore(existing: ExistingFile | undefined): boolean {
+  return !existing?.sizeMatches || (existing.matches?.includes(0) ?? false);
+}
+
+/**
+ * Compares a file of the target with what it should be, blob by blob.
+ *
+ * @returns `undefined` when there is no regular file to keep, or it cannot be read
+ */
+export async function examineFile(
+  target: TargetFolder,
+  location: string,
+  wanted: WantedContent,
+  engine: Engine,
+  options: ExamineOptions = {},
+): Promise<ExistingFile | undefined> {
+  const status = await target.status(location);
+  if (!status?.isFile()) return undefined;
+  const sizeMatches = status.size === BigInt(wanted.size);
+  const { trustTime } = options;
+  if (trustTime && sizeMatches && timestampNs(trustTime) === status.mtimeNs)
+    return { sizeMatches, matches: undefined };
+  const matches = await compareContent(target, location, wanted, engine, options.signal);
+  if (!matches) return undefined;
+  const existing = { sizeMatches, matches };
+  // Writing into a file with other names would change those too: it has to be made anew, so nothing of it counts.
+  const isShared = status.nlink > 1n && (options.linksMatter ?? true);
+  return isShared && needsRestore(existing) ? undefined : existing;
+}
+
+/** Blob by blob, 1 where the file has the right bytes. `undefined` when it cannot be opened. */
+async function compareContent(
+  target: TargetFolder,
+  location: string,
+  wanted: WantedContent,
+  engine: Engine,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array | undefined> {
+  const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
+  const file = await target.open(location, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch(() => undefined);
+  if (!file) return undefined;
+  try {
+    const matches = new Uint8Array(wanted.content.length);
+    for (let first = 0, offset = 0; first < wanted.content.length; ) {
+      throwIfAborted(signal);
+      let end = first;
+      let bytes = 0;
+      do bytes += wanted.lengths[end++]!;
+      while (end < wanted.content.length && bytes + wanted.lengths[end]! <= GROUP_BYTES);
+      const data = await readFully(file.fd, offset, bytes);
+      await compareGroup(wanted, first, end, data, engine, matches);
+      if (data.length < bytes) break;
+      offset += bytes;
+      first = end;
+    }
+    return matches;
+  } finally {
+    await file.close();
+  }
+}
+
+async function compareGroup(
+  wanted: WantedContent,
+  first: number,
+  end: number,
+  data: Buffer,
+  engine: Engine,
+  matches: Uint8Array,
+): Promise<void> {
+  const pieces: Buffer[] = [];
+  for (let i = first, at = 0; i < end; at += wanted.lengths[i++]!) {
+    if (at + wanted.lengths[i]! > data.length) break;
+    pieces.push(data.subarray(at, at + wanted.lengths[i]!));
+  }
+  if (pieces.length === 0) return;
+  const { bytes } = await engine.hashAll(pieces);
+  for (let i = 0; i < pieces.length; i++) {
+    const found = bytes.subarray(i * ID_LENGTH, (i + 1) * ID_LENGTH);
+    matches[first + i] = Buffer.compare(found, wanted.content.at(first + i)) === 0 ? 1 : 0;
+  }
+}
+
+/** Fewer bytes than asked for only at the end of the file. */
+async function readFully(fd: number, offset: number, length: number): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafe(length);
+  let have = 0;
+  while (have < length) {
+    const { bytesRead } = await readAsync(fd, buffer, have, length - have, offset + have);
+    if (bytesRead === 0) break;
+    have += bytesRead;
+  }
+  return buffer.subarray(0, have);
+}

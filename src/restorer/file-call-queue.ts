@@ -1,0 +1,85 @@
+import type { FileCall, FileCallFailure, FileCallRunner } from "./file-call.js";
+
+/** Calls or bytes after which a batch is carried out: large enough that the hop costs nothing, small in memory. */
+const BATCH_CALLS = 1024;
+const BATCH_BYTES = 4 * 1024 * 1024;
+
+type OnFailure = (failure: FileCallFailure, call: FileCall) => void;
+
+/**
+ * Gathers file calls into batches and carries them out in order, one batch at a time, while the next one is filled.
+ * Order matters: the times of a folder must be set after everything in it was made.
+ */
+export class FileCallQueue<Owner> {
+  readonly #runner: FileCallRunner;
+  readonly #onFailure: (failure: FileCallFailure, call: FileCall, owner: Owner) => void;
+  #calls: FileCall[] = [];
+  #owners: Owner[] = [];
+  #bytes = 0;
+  #directory: string | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #whenDone: (() => void)[] = [];
+
+  constructor(
+    runner: FileCallRunner,
+    onFailure: (...parameters: [...Parameters<OnFailure>, owner: Owner]) => void,
+  ) {
+    this.#runner = runner;
+    this.#onFailure = onFailure;
+  }
+
+  /** Adds a call in a folder, which is a path from the root in bytes, given with a text that tells it from others. */
+  add(directory: { readonly text: string; readonly bytes: Buffer }, call: FileCall, owner: Owner): void {
+    if (this.#directory !== directory.text) {
+      this.#push({ kind: "directory", name: directory.bytes }, owner);
+      this.#directory = directory.text;
+    }
+    this.#push(call, owner);
+  }
+
+  /** Runs when everything added so far has been carried out, failures told. */
+  afterwards(action: () => void): void {
+    this.#whenDone.push(action);
+  }
+
+  get isFull(): boolean {
+    return this.#calls.length >= BATCH_CALLS || this.#bytes >= BATCH_BYTES;
+  }
+
+  /** Starts what has gathered as soon as the batch before is through, and waits for that one. */
+  async send(): Promise<void> {
+    const before = this.#running;
+    const calls = this.#calls;
+    const owners = this.#owners;
+    const whenDone = this.#whenDone;
+    this.#calls = [];
+    this.#owners = [];
+    this.#whenDone = [];
+    this.#bytes = 0;
+    this.#directory = undefined;
+    if (calls.length > 0 || whenDone.length > 0) {
+      this.#running = before.then(() => this.#run(calls, owners, whenDone));
+      // Whoever awaits next gets the failure; until then it is not unhandled.
+      this.#running.catch(() => {});
+    }
+    await before;
+  }
+
+  /** Waits until everything has been carried out. */
+  async drain(): Promise<void> {
+    await this.send();
+    await this.#running;
+  }
+
+  #push(call: FileCall, owner: Owner): void {
+    this.#calls.push(call);
+    this.#owners.push(owner);
+    this.#bytes += call.name.length + (call.kind === "write" ? call.data.length : 64);
+  }
+
+  async #run(calls: readonly FileCall[], owners: readonly Owner[], whenDone: (() => void)[]): Promise<void> {
+    for (const failure of calls.length > 0 ? await this.#runner.run(calls) : [])
+      this.#onFailure(failure, calls[failure.position]!, owners[failure.position]!);
+    for (const action of whenDone) action();
+  }
+}

@@ -1,0 +1,201 @@
+import { constants, fchmod, fstat, ftruncate, write } from "node:fs";
+import { chmod } from "node:fs/promises";
+import { promisify } from "node:util";
+import { SingleFlight } from "../async/single-flight.js";
+import { systemCodeOf } from "../errors.js";
+import type { OpenTargetFile, TargetFolder } from "./target-folder.js";
+
+const writeAsync = promisify(write);
+const statAsync = promisify(fstat);
+const truncateAsync = promisify(ftruncate);
+const chmodAsync = promisify(fchmod);
+
+/** Descriptors kept open between writes; a shell gives 1,024 at most. */
+const OPEN_FILES = 64;
+/** Holes are made of whole blocks; smaller ones save nothing on any common file system. */
+const HOLE_BYTES = 4096;
+const ZEROS = Buffer.alloc(HOLE_BYTES);
+
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants;
+
+/** A file that is written piece by piece, in whatever order the packs have them. */
+export interface WrittenFile {
+  readonly location: string;
+  /** Bytes that the file has in the end. */
+  readonly size: number;
+  /** True when the name cannot be taken yet: its folder was made by this run. */
+  readonly isFresh: boolean;
+  /** True when the file that is there is written into; false when it gives way. */
+  readonly keepsContent: boolean;
+}
+
+interface OpenFile {
+  readonly file: OpenTargetFile;
+  /** True when every byte that was not written yet is zero. */
+  readonly isBlank: boolean;
+  users: number;
+}
+
+/** Writes pieces at offsets into any number of files with a bounded number of descriptors. */
+export class FileWriter {
+  readonly #target: TargetFolder;
+  readonly #sparse: boolean;
+  readonly #removeFolders: boolean;
+  /** In the order of their last use. */
+  readonly #open = new Map<WrittenFile, OpenFile>();
+  readonly #opening = new SingleFlight<WrittenFile, OpenFile>();
+  /** Files that were opened before: the next time they are there and ours. Value: whether they began empty. */
+  readonly #begun = new Map<WrittenFile, boolean>();
+
+  /** @param options.removeFolders whether a folder that is in the way is removed with all that it holds */
+  constructor(target: TargetFolder, options: { readonly sparse: boolean; readonly removeFolders: boolean }) {
+    this.#target = target;
+    this.#sparse = options.sparse;
+    this.#removeFolders = options.removeFolders;
+  }
+
+  async write(file: WrittenFile, data: Uint8Array, offset: number): Promise<void> {
+    await this.#use(file, async ({ file: { fd }, isBlank }) => {
+      if (!this.#sparse || !isBlank) return writeFully(fd, data, 0, data.length, offset);
+      for (const [start, end] of dataRuns(data, offset)) await writeFully(fd, data, start, end, offset);
+    });
+  }
+
+  /** Makes the file exist with its size, for those without anything to write. */
+  async touch(file: WrittenFile): Promise<void> {
+    await this.#use(file, () => Promise.resolve());
+  }
+
+  /** Closes a file that needs nothing more. @throws what the file system has to say about earlier writes */
+  async finish(file: WrittenFile): Promise<void> {
+    this.#begun.delete(file);
+    const open = this.#open.get(file);
+    this.#open.delete(file);
+    await open?.file.close();
+  }
+
+  /** Closes everything, errors included: for the end of a run that failed. */
+  async close(): Promise<void> {
+    const files = [...this.#open.values()];
+    this.#open.clear();
+    await Promise.allSettled(files.map(({ file }) => file.close()));
+  }
+
+  async #use(file: WrittenFile, work: (open: OpenFile) => Promise<void>): Promise<void> {
+    let open = this.#open.get(file);
+    while (!open) {
+      await this.#opening.run(file, () => this.#openFile(file));
+      open = this.#open.get(file);
+    }
+    // The last used is the last to be closed.
+    this.#open.delete(file);
+    this.#open.set(file, open);
+    open.users++;
+    try {
+      await work(open);
+    } finally {
+      open.users--;
+    }
+  }
+
+  async #openFile(file: WrittenFile): Promise<OpenFile> {
+    await this.#makeRoom();
+    const blankBefore = this.#begun.get(file);
+    const open =
+      blankBefore === undefined
+        ? await this.#begin(file)
+        : {
+            file: await this.#target.open(file.location, O_WRONLY | O_NOFOLLOW),
+            isBlank: blankBefore,
+            users: 0,
+          };
+    this.#begun.set(file, open.isBlank);
+    this.#open.set(file, open);
+    return open;
+  }
+
+  /** Opens a file for the first time. */
+  async #begin(file: WrittenFile): Promise<OpenFile> {
+    const kept = file.keepsContent ? await this.#openExisting(file) : undefined;
+    const opened = kept ?? (await this.#createFile(file));
+    try {
+      const { size } = await statAsync(opened.fd);
+      // A sparse file gets its size at once, since its last block may be a hole.
+      if (size > file.size || (this.#sparse && size < file.size)) await truncateAsync(opened.fd, file.size);
+    } catch (error) {
+      await opened.close();
+      throw error;
+    }
+    return { file: opened, isBlank: !kept, users: 0 };
+  }
+
+  /** The file that is there, if it is still what it was when it was examined. */
+  async #openExisting(file: WrittenFile): Promise<OpenTargetFile | undefined> {
+    const flags = O_WRONLY | O_NOFOLLOW | O_NONBLOCK;
+    const opened = await this.#target.open(file.location, flags).catch(async (error: unknown) => {
+      if (systemCodeOf(error) !== "EACCES") throw error;
+      // Read-only, but ours: it was examined and is a regular file.
+      await chmod(this.#target.absolute(file.location), 0o600);
+      return this.#target.open(file.location, flags);
+    });
+    const status = await statAsync(opened.fd);
+    if (status.isFile() && status.nlink === 1) {
+      // Between now and the metadata at the end, what is in it is nobody's business but the owner's.
+      await chmodAsync(opened.fd, 0o600).catch(() => {});
+      return opened;
+    }
+    await opened.close();
+    throw new Error("it was changed by somebody else during the restore");
+  }
+
+  async #createFile(file: WrittenFile): Promise<OpenTargetFile> {
+    const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+    if (!file.isFresh) await this.#target.remove(file.location, this.#removeFolders);
+    return this.#target.open(file.location, flags).catch(async (error: unknown) => {
+      if (systemCodeOf(error) !== "EEXIST") throw error;
+      await this.#target.remove(file.location, this.#removeFolders);
+      return this.#target.open(file.location, flags);
+    });
+  }
+
+  async #makeRoom(): Promise<void> {
+    for (const [file, open] of this.#open) {
+      if (this.#open.size < OPEN_FILES) return;
+      if (open.users > 0) continue;
+      this.#open.delete(file);
+      await open.file.close();
+    }
+  }
+}
+
+/** Writes a part of the data, which itself belongs at `base` of the file. */
+async function writeFully(
+  fd: number,
+  data: Uint8Array,
+  start: number,
+  end: number,
+  base: number,
+): Promise<void> {
+  for (let at = start; at < end; ) {
+    const { bytesWritten } = await writeAsync(fd, data, at, end - at, base + at);
+    at += bytesWritten;
+  }
+}
+
+/** The parts of the data that are not whole blocks of zeros; blocks are those of the file. */
+function* dataRuns(data: Uint8Array, offset: number): IterableIterator<[number, number]> {
+  let runStart = -1;
+  for (let at = 0; at < data.length; ) {
+    const blockEnd = Math.min(data.length, at + HOLE_BYTES - ((offset + at) % HOLE_BYTES));
+    const block = data.subarray(at, blockEnd);
+    const isHole = Buffer.compare(block, ZEROS.subarray(0, block.length)) === 0;
+    if (isHole && runStart >= 0) {
+      yield [runStart, at];
+      runStart = -1;
+    } else if (!isHole && runStart < 0) {
+      runStart = at;
+    }
+    at = blockEnd;
+  }
+  if (runStart >= 0) yield [runStart, data.length];
+}

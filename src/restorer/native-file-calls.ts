@@ -1,0 +1,108 @@
+import { getSystemErrorMap } from "node:util";
+import type { MetadataFunctions } from "../native/metadata-functions.js";
+import type { FileCall, FileCallFailure, FileCallRunner } from "./file-call.js";
+
+/** Numbers and layout as drawn in native/src/metadata.cc. */
+const KINDS: Readonly<Record<FileCall["kind"], number>> = {
+  directory: 0,
+  write: 1,
+  symlink: 2,
+  node: 3,
+  link: 4,
+  owner: 5,
+  "set-xattr": 6,
+  "keep-xattrs": 7,
+  times: 8,
+  mode: 9,
+  remove: 10,
+};
+const HEADER_SIZE = 48;
+const OFFSET_NAME_LENGTH = 4;
+const OFFSET_DATA_LENGTH = 8;
+const OFFSET_FIRST = 12;
+const OFFSET_SECOND = 16;
+const OFFSET_MTIME_NS = 20;
+const OFFSET_ATIME_NS = 24;
+const OFFSET_WIDE = 32;
+const OFFSET_ATIME = 40;
+
+const NO_DATA = Buffer.alloc(0);
+
+/** Hands the calls to the addon as one program. */
+export class NativeFileCalls implements FileCallRunner {
+  readonly #addon: MetadataFunctions;
+  readonly #root: Uint8Array;
+
+  /** @param root absolute path of the folder that everything happens below */
+  constructor(addon: MetadataFunctions, root: Uint8Array) {
+    this.#addon = addon;
+    this.#root = root;
+  }
+
+  async run(calls: readonly FileCall[]): Promise<FileCallFailure[]> {
+    const pairs = await this.#addon.runFileCalls(this.#root, encodeFileCalls(calls));
+    const failures: FileCallFailure[] = [];
+    for (let i = 0; i < pairs.length; i += 2) {
+      const [code, reason] = getSystemErrorMap().get(-pairs[i + 1]!) ?? [`E${pairs[i + 1]}`, "unknown error"];
+      failures.push({ position: pairs[i]!, code, reason });
+    }
+    return failures;
+  }
+}
+
+export function encodeFileCalls(calls: readonly FileCall[]): Buffer {
+  const data = calls.map(dataOf);
+  let size = 0;
+  for (const [i, call] of calls.entries()) size += HEADER_SIZE + call.name.length + data[i]!.length;
+  const program = Buffer.alloc(size);
+  let at = 0;
+  for (const [i, call] of calls.entries()) {
+    encodeHeader(program, at, call, data[i]!.length);
+    program.set(call.name, at + HEADER_SIZE);
+    program.set(data[i]!, at + HEADER_SIZE + call.name.length);
+    at += HEADER_SIZE + call.name.length + data[i]!.length;
+  }
+  return program;
+}
+
+function encodeHeader(program: Buffer, at: number, call: FileCall, dataLength: number): void {
+  program.writeUInt32LE(KINDS[call.kind], at);
+  program.writeUInt32LE(call.name.length, at + OFFSET_NAME_LENGTH);
+  program.writeUInt32LE(dataLength, at + OFFSET_DATA_LENGTH);
+  switch (call.kind) {
+    case "node":
+      program.writeUInt32LE(call.mode, at + OFFSET_FIRST);
+      program.writeBigUInt64LE(BigInt.asUintN(64, call.device), at + OFFSET_WIDE);
+      break;
+    case "owner":
+      program.writeUInt32LE(call.uid >>> 0, at + OFFSET_FIRST);
+      program.writeUInt32LE(call.gid >>> 0, at + OFFSET_SECOND);
+      break;
+    case "times":
+      program.writeUInt32LE(call.mtime.nanoseconds, at + OFFSET_MTIME_NS);
+      program.writeUInt32LE(call.atime.nanoseconds, at + OFFSET_ATIME_NS);
+      program.writeBigInt64LE(BigInt(call.mtime.seconds), at + OFFSET_WIDE);
+      program.writeBigInt64LE(BigInt(call.atime.seconds), at + OFFSET_ATIME);
+      break;
+    case "mode":
+      program.writeUInt32LE(call.mode, at + OFFSET_FIRST);
+      break;
+  }
+}
+
+function dataOf(call: FileCall): Uint8Array {
+  switch (call.kind) {
+    case "write":
+      return call.data;
+    case "symlink":
+      return call.target;
+    case "link":
+      return call.source;
+    case "set-xattr":
+      return Buffer.concat([Buffer.from(`${call.attribute}\0`), call.value]);
+    case "keep-xattrs":
+      return Buffer.from(call.attributes.map((name) => `${name}\0`).join(""));
+    default:
+      return NO_DATA;
+  }
+}

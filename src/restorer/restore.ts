@@ -1,0 +1,316 @@
+/**
+ * Writes a snapshot's tree into a folder, as restic does it:
+ *
+ * 1. walk the tree: make the folders, compare what is there with what should be, note the files that need content;
+ * 2. content: fetch pack by pack, write each blob wherever it belongs (`content-restorer.ts`);
+ * 3. walk again: links, devices and fifos, then owners, attributes, times and modes; folders last, on leaving them;
+ * 4. if asked: read what was written and compare.
+ *
+ * What goes wrong with one thing costs that thing. Content that cannot be restored is an error, metadata a warning.
+ */
+
+import { Semaphore } from "../async/semaphore.js";
+import type { Id } from "../bytes/id.js";
+import { BlobCache } from "../cache/blob-cache.js";
+import { DamagedError, throwIfAborted, type YoreError } from "../errors.js";
+import type { TreeNode } from "../format/node.js";
+import { timestampNs } from "../format/timestamp.js";
+import { pathText } from "../patterns/mod.js";
+import type { Repository } from "../repository/repository.js";
+import { readAccountNames } from "./account-names.js";
+import { type ContentFile, ContentRestorer } from "./content-restorer.js";
+import { type ExistingFile, examineFile, needsRestore, type WantedContent } from "./existing-file.js";
+import { asRestoreError, MetadataRestorer } from "./metadata-restorer.js";
+import {
+  newRestoreProgress,
+  type RestoreAction,
+  type RestoreOptions,
+  type RestoreProgress,
+  type RestoreSummary,
+  type RestoreWatch,
+} from "./restore-options.js";
+import { childOf, parentOf, TargetFolder } from "./target-folder.js";
+import { type TreeVisitor, TreeWalk } from "./tree-walk.js";
+import { verifyFiles } from "./verify-files.js";
+
+/** Existing files that are read and compared at a time. */
+const EXAMINED_AT_ONCE = 8;
+
+/**
+ * Restores a tree. The repository's index must be loaded.
+ *
+ * @param tree of the snapshot, or of a folder in it
+ * @throws {YoreError} `interrupted`, `no-space`, or when the target folder cannot be made; everything else is told to
+ * `watch.on` and counted in the summary
+ */
+export async function restore(
+  repository: Repository,
+  tree: Id,
+  options: RestoreOptions,
+  watch: RestoreWatch = {},
+): Promise<RestoreSummary> {
+  const started = performance.now();
+  const run = new RestoreRun(repository, options, watch);
+  await run.restore(tree);
+  const { phase: _, ...counters } = run.progress;
+  return {
+    ...counters,
+    errors: run.errors,
+    warnings: run.warnings,
+    durationMs: performance.now() - started,
+  };
+}
+
+class RestoreRun {
+  readonly progress: RestoreProgress;
+  errors = 0;
+  warnings = 0;
+  readonly #repository: Repository;
+  readonly #options: RestoreOptions;
+  readonly #watch: RestoreWatch;
+  readonly #target: TargetFolder;
+  readonly #content: ContentRestorer;
+  readonly #walk: TreeWalk;
+  readonly #examining = new Semaphore(EXAMINED_AT_ONCE);
+  /** The location of each hard-linked file that came first, by inode and device. */
+  readonly #firstLinks = new Map<string, string>();
+  /** Files whose content is right, or will be: these get their metadata. */
+  readonly #tracked = new Set<string>();
+  /** Folders made by this run: nothing can be in them that is not ours. */
+  readonly #freshFolders = new Map<string, boolean>();
+
+  constructor(repository: Repository, options: RestoreOptions, watch: RestoreWatch) {
+    this.#repository = repository;
+    this.#options = options;
+    this.#watch = watch;
+    this.progress = watch.progress ?? newRestoreProgress();
+    this.#target = new TargetFolder(options.target);
+    this.#content = new ContentRestorer(
+      repository,
+      this.#target,
+      { sparse: options.sparse ?? false, removeFolders: options.delete ?? false },
+      {
+        signal: watch.signal,
+        onBytes: (count) => {
+          this.progress.bytesRestored += count;
+        },
+        onDone: (file, action) => this.#done(action, file.location, file.node.size, true),
+        onError: (location, error) => {
+          this.#tracked.delete(location);
+          this.#fail(location, error);
+        },
+      },
+    );
+    this.#walk = new TreeWalk(
+      new BlobCache(repository),
+      options.select ?? (() => ({ selected: true, childMayBeSelected: true })),
+      (location, error) => this.#fail(location, asRestoreError(location, error)),
+      watch.signal,
+    );
+  }
+
+  async restore(tree: Id): Promise<void> {
+    const { dryRun, verify } = this.#options;
+    if (!dryRun) await this.#target.create();
+    await this.#plan(tree);
+    if (!dryRun) {
+      this.progress.phase = "content";
+      await this.#content.run();
+    }
+    this.progress.phase = "metadata";
+    await this.#restoreMetadata(tree);
+    if (verify && !dryRun && this.errors === 0) await this.#verify();
+    this.progress.phase = "done";
+  }
+
+  async #plan(tree: Id): Promise<void> {
+    const pending = new Set<Promise<void>>();
+    await this.#walk.run(tree, {
+      enterFolder: async (_node, location) => {
+        if (location !== "/") this.progress.filesTotal++;
+        await this.#ensureFolder(location);
+      },
+      visitNode: async (node, location) => {
+        const parent = parentOf(location);
+        if (!this.#freshFolders.has(parent)) await this.#ensureFolder(parent);
+        if (node.type !== "file" || !this.#isFirstLink(node, location)) {
+          this.progress.filesTotal++;
+          return;
+        }
+        const task = this.#planFile(node, location);
+        // Nothing can be there: no need to wait, and the order of the files is kept.
+        if (this.#freshFolders.get(parent)) return task;
+        await this.#examining.acquire();
+        const waited = task.finally(() => {
+          this.#examining.release();
+          pending.delete(waited);
+        });
+        waited.catch(() => {});
+        pending.add(waited);
+      },
+    });
+    await Promise.all(pending);
+    this.#freshFolders.clear();
+  }
+
+  async #ensureFolder(location: string): Promise<void> {
+    const isFresh = this.#options.dryRun ? false : await this.#target.ensureFolder(location);
+    if (!this.#freshFolders.get(location)) this.#freshFolders.set(location, isFresh);
+  }
+
+  /** Notes a file with several names; false if another name of it came before. */
+  #isFirstLink(node: TreeNode, location: string): boolean {
+    if (node.links <= 1) return true;
+    const key = linkKey(node);
+    if (this.#firstLinks.has(key)) return false;
+    this.#firstLinks.set(key, location);
+    return true;
+  }
+
+  async #planFile(node: TreeNode, location: string): Promise<void> {
+    try {
+      const isFresh = this.#freshFolders.get(parentOf(location)) === true;
+      if (!isFresh && (await this.#keepsWhatIsThere(node, location))) return this.#skip(location, node.size);
+      const wanted = this.#wantedContent(node, location);
+      const existing = isFresh ? undefined : await this.#examine(node, location, wanted);
+      const exists =
+        !isFresh && (existing !== undefined || (await this.#target.status(location)) !== undefined);
+      this.#tracked.add(location);
+      if (existing && !needsRestore(existing)) return this.#skip(location, node.size);
+      this.progress.filesTotal++;
+      this.progress.bytesTotal += node.size;
+      if (this.#options.dryRun) {
+        this.progress.bytesRestored += node.size;
+        return this.#done(existing ? "updated" : "restored", location, node.size, true);
+      }
+      const keepsContent = existing !== undefined;
+      this.#content.add({ ...wanted, location, node, existing, isFresh: !exists, keepsContent });
+    } catch (error) {
+      throwIfAborted(this.#watch.signal);
+      this.#tracked.delete(location);
+      this.#fail(location, asRestoreError(location, error));
+    }
+  }
+
+  async #examine(node: TreeNode, location: string, wanted: WantedContent): Promise<ExistingFile | undefined> {
+    const trustTime = this.#options.overwrite === "if-changed" ? node.mtime : undefined;
+    const options = { trustTime, signal: this.#watch.signal };
+    return examineFile(this.#target, location, wanted, this.#repository.engine, options);
+  }
+
+  #wantedContent(node: TreeNode, location: string): WantedContent {
+    const { content } = node;
+    if (!content) throw new DamagedError(`Cannot restore "${location}": the file has no list of blobs`);
+    const lengths: number[] = [];
+    let size = 0;
+    for (const id of content) {
+      // A blob that is in no index is told when its turn comes; until then it takes no room.
+      const length = this.#repository.blobSize("data", id) ?? 0;
+      lengths.push(length);
+      size += length;
+    }
+    return { content, lengths, size };
+  }
+
+  /** Whether `overwrite` says to leave alone what is there. */
+  async #keepsWhatIsThere(node: TreeNode, location: string): Promise<boolean> {
+    const overwrite = this.#options.overwrite ?? "always";
+    if (overwrite === "always" || overwrite === "if-changed") return false;
+    const status = await this.#target.status(location);
+    if (!status) return false;
+    return overwrite === "never" || timestampNs(node.mtime) <= status.mtimeNs;
+  }
+
+  async #restoreMetadata(tree: Id): Promise<void> {
+    const { dryRun, ownershipByName, selectXattr } = this.#options;
+    const accounts = ownershipByName ? await readAccountNames() : undefined;
+    const metadata = new MetadataRestorer(
+      this.#target,
+      { accounts, selectXattr },
+      {
+        onDone: (location) => this.#done("restored", location, 0, false),
+        onError: (location, error) => this.#fail(location, error),
+        onWarning: (location, error) => {
+          this.warnings++;
+          this.#watch.on?.({ type: "warning", location, error });
+        },
+      },
+    );
+    const visitor: TreeVisitor = {
+      visitNode: (node, location) => this.#visitMetadata(metadata, node, location),
+      leaveFolder: async (node, location, names) => {
+        if (this.#options.delete && names && !this.#walk.isSuspicious)
+          await this.#removeExtra(metadata, location, names);
+        if (!node) return;
+        if (dryRun) this.#done("restored", location, 0, false);
+        else await metadata.apply(node, location);
+      },
+    };
+    await this.#walk.run(tree, visitor);
+    await metadata.finish();
+  }
+
+  async #visitMetadata(metadata: MetadataRestorer, node: TreeNode, location: string): Promise<void> {
+    const { dryRun } = this.#options;
+    const first = node.type === "file" && node.links > 1 ? this.#firstLinks.get(linkKey(node)) : undefined;
+    if (node.type === "file" && (first === undefined || first === location)) {
+      if (!dryRun && this.#tracked.has(location)) await metadata.apply(node, location);
+      return;
+    }
+    if (await this.#keepsWhatIsThere(node, location))
+      return this.#skip(location, node.type === "file" ? 0 : node.size);
+    if (dryRun) this.#done("restored", location, 0, false);
+    else if (first !== undefined) await metadata.link(node, location, first);
+    else await metadata.make(node, location);
+  }
+
+  /** Removes what the tree of a folder does not have. */
+  async #removeExtra(
+    metadata: MetadataRestorer,
+    location: string,
+    names: ReadonlySet<string>,
+  ): Promise<void> {
+    for (const bytes of await this.#target.list(location)) {
+      throwIfAborted(this.#watch.signal);
+      const name = pathText(bytes);
+      const extra = childOf(location, name);
+      if (names.has(name) || this.#content.incomplete.has(extra)) continue;
+      if (this.#options.select?.(extra, false).selected === false) continue;
+      this.progress.filesDeleted++;
+      this.#watch.on?.({ type: "item", action: "deleted", location: extra, size: 0, isFile: false });
+      if (!this.#options.dryRun) metadata.remove(extra);
+    }
+  }
+
+  async #verify(): Promise<void> {
+    const files: ContentFile[] = [...this.#content.written()];
+    this.progress.phase = "verify";
+    this.progress.filesToVerify = files.length;
+    this.#watch.on?.({ type: "verifying", files: files.length });
+    await verifyFiles(this.#target, files, this.#repository.engine, {
+      signal: this.#watch.signal,
+      onVerified: () => this.progress.filesVerified++,
+      onError: (location, error) => this.#fail(location, error),
+    });
+  }
+
+  #skip(location: string, size: number): void {
+    this.progress.filesSkipped++;
+    this.progress.bytesSkipped += size;
+    this.#watch.on?.({ type: "item", action: "unchanged", location, size, isFile: true });
+  }
+
+  #done(action: RestoreAction, location: string, size: number, isFile: boolean): void {
+    this.progress.filesRestored++;
+    this.#watch.on?.({ type: "item", action, location, size, isFile });
+  }
+
+  #fail(location: string, error: YoreError): void {
+    this.errors++;
+    this.#watch.on?.({ type: "error", location, error });
+  }
+}
+
+function linkKey(node: TreeNode): string {
+  return `${node.inode} ${node.deviceId}`;
+}

@@ -1,0 +1,168 @@
+import type { Id } from "../bytes/id.js";
+import { DamagedError, throwIfAborted, YoreError } from "../errors.js";
+import { isSafeName, quoteName } from "../format/name-quoting.js";
+import type { TreeNode } from "../format/node.js";
+import { pathText } from "../patterns/mod.js";
+import type { BlobLoader } from "../repository/blob-loader.js";
+import { loadTree } from "../repository/load-tree.js";
+import type { Select } from "./restore-options.js";
+import { childOf } from "./target-folder.js";
+
+/** Folders whose trees are loaded ahead of the walk, at each level. */
+const TREES_AHEAD = 16;
+
+/** What is done at each station of a walk. A failure is told to `report` and costs this node only. */
+export interface TreeVisitor {
+  /** Before what is in a selected folder. */
+  enterFolder?(node: TreeNode | undefined, location: string): Promise<void> | void;
+  /** Every selected node that is no folder. */
+  visitNode(node: TreeNode, location: string): Promise<void> | void;
+  /**
+   * After what is in a folder, when it or anything below it was selected. The root has no node.
+   * @param names all names that the tree has, selected or not; `undefined` when the tree could not be read
+   */
+  leaveFolder?(
+    node: TreeNode | undefined,
+    location: string,
+    names: ReadonlySet<string> | undefined,
+  ): Promise<void> | void;
+}
+
+interface Walked {
+  readonly anySelected: boolean;
+  readonly names: ReadonlySet<string> | undefined;
+}
+
+/** Walks a snapshot's tree in restic's order: names ascending, a folder's content right after the folder. */
+export class TreeWalk {
+  readonly #loader: BlobLoader;
+  readonly #select: Select;
+  readonly #report: (location: string, error: unknown) => void;
+  readonly #signal: AbortSignal | undefined;
+  #visitor: TreeVisitor = { visitNode: () => {} };
+  /** Set for good once a tree turned out to be malicious or damaged: then nothing may be deleted on its word. */
+  isSuspicious = false;
+
+  constructor(
+    loader: BlobLoader,
+    select: Select,
+    report: (location: string, error: unknown) => void,
+    signal: AbortSignal | undefined,
+  ) {
+    this.#loader = loader;
+    this.#select = select;
+    this.#report = report;
+    this.#signal = signal;
+  }
+
+  async run(root: Id, visitor: TreeVisitor): Promise<void> {
+    this.#visitor = visitor;
+    await this.#attempt("/", () => visitor.enterFolder?.(undefined, "/"));
+    const { anySelected, names } = await this.#walkTree(root, "/");
+    if (anySelected) await this.#attempt("/", () => visitor.leaveFolder?.(undefined, "/", names));
+  }
+
+  async #walkTree(id: Id, location: string): Promise<Walked> {
+    throwIfAborted(this.#signal);
+    let nodes: TreeNode[];
+    try {
+      nodes = await loadTree(this.#loader, id, this.#signal);
+    } catch (error) {
+      throwIfAborted(this.#signal);
+      this.isSuspicious = true;
+      this.#report(location, error);
+      return { anySelected: false, names: undefined };
+    }
+    const names = new Set<string>();
+    const ahead = this.#loadAhead(nodes);
+    let anySelected = false;
+    for (const node of nodes) {
+      throwIfAborted(this.#signal);
+      const name = pathText(node.name);
+      const problem = nameProblem(node, names.has(name));
+      names.add(name);
+      if (problem) {
+        this.isSuspicious = true;
+        this.#report(location, new DamagedError(problem));
+        continue;
+      }
+      // restic never restores sockets: they are made by the program that listens.
+      if (node.type === "socket") continue;
+      if (await this.#walkNode(node, childOf(location, name))) anySelected = true;
+      if (node.type === "dir") ahead();
+    }
+    return { anySelected, names };
+  }
+
+  /** @returns whether the node or anything below it was selected */
+  async #walkNode(node: TreeNode, location: string): Promise<boolean> {
+    const isFolder = node.type === "dir";
+    const { selected, childMayBeSelected } = this.#select(location, isFolder);
+    if (!isFolder) {
+      if (selected) {
+        const visited = this.#attempt(location, () => this.#visitor.visitNode(node, location));
+        if (visited) await visited;
+      }
+      return selected;
+    }
+    const { subtree } = node;
+    if (!subtree) {
+      this.isSuspicious = true;
+      this.#report(location, new DamagedError(`Cannot restore "${location}": the folder has no tree`));
+      return selected;
+    }
+    if (selected) await this.#attempt(location, () => this.#visitor.enterFolder?.(node, location));
+    const below = childMayBeSelected
+      ? await this.#walkTree(subtree, location)
+      : { anySelected: false, names: undefined };
+    if (selected || below.anySelected)
+      await this.#attempt(location, () => this.#visitor.leaveFolder?.(node, location, below.names));
+    return selected || below.anySelected;
+  }
+
+  /** Runs one station; a promise only if the station is asynchronous, since most of millions are not. */
+  #attempt(location: string, action: () => Promise<void> | void): Promise<void> | undefined {
+    try {
+      const done = action();
+      return done instanceof Promise
+        ? done.catch((error: unknown) => this.#onFailure(location, error))
+        : undefined;
+    } catch (error) {
+      this.#onFailure(location, error);
+      return undefined;
+    }
+  }
+
+  #onFailure(location: string, error: unknown): void {
+    throwIfAborted(this.#signal);
+    if (stopsEverything(error)) throw error;
+    this.#report(location, error);
+  }
+
+  /** Starts loading the trees of the first folders; each call of the result starts one more. */
+  #loadAhead(nodes: readonly TreeNode[]): () => void {
+    const folders = nodes.filter((node) => node.type === "dir" && node.subtree);
+    let next = 0;
+    const loadNext = () => {
+      const folder = folders[next++];
+      // Its failure comes again when the walk gets there.
+      if (folder?.subtree) this.#loader.loadBlob("tree", folder.subtree, this.#signal).catch(() => {});
+    };
+    while (next < Math.min(TREES_AHEAD, folders.length)) loadNext();
+    return loadNext;
+  }
+}
+
+/** Errors after which going on is useless or unwanted. */
+export function stopsEverything(error: unknown): boolean {
+  return error instanceof YoreError && ["no-space", "interrupted", "locked"].includes(error.code);
+}
+
+function nameProblem(node: TreeNode, isRepeated: boolean): string | undefined {
+  const shown = `"${quoteName(node.name)}"`;
+  if (!isSafeName(node.name))
+    return `Cannot restore ${shown}: this is not the name of a file, but may lead elsewhere`;
+  // A link and a folder of one name could lead out of the target.
+  if (isRepeated) return `Cannot restore ${shown}: the tree has the name twice`;
+  return undefined;
+}
