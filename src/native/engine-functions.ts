@@ -1,2 +1,70 @@
-/** Functions of native/src/engine.cc. */
-export type EngineFunctions = object;
+declare const masterKeyBrand: unique symbol;
+declare const chunkerBrand: unique symbol;
+
+/** A repository's keys inside the addon, wiped when the handle is collected. Opaque. */
+export type MasterKeyHandle = object & { readonly [masterKeyBrand]: true };
+
+/** The tables of one polynomial. Opaque. */
+export type ChunkerHandle = object & { readonly [chunkerBrand]: true };
+
+/** Among the levels of `sealMany`: store the plaintext as it is. */
+export const STORED = -(2 ** 31);
+
+/**
+ * Functions of native/src/engine.cc. They check types and lengths (TypeError, RangeError) and know no defaults. What
+ * returns a promise works on a pool thread; its inputs must be left alone, and not be transferred, until it is settled.
+ */
+export interface EngineFunctions {
+  /** SHA-256, at once. */
+  sha256(data: Uint8Array): Buffer;
+  /** SHA-256 of each, 32 bytes one after the other. */
+  sha256Many(inputs: readonly Uint8Array[]): Promise<Buffer>;
+  /** Copies 32, 16 and 16 bytes. */
+  createMasterKey(encrypt: Uint8Array, macK: Uint8Array, macR: Uint8Array): MasterKeyHandle;
+  /**
+   * Compresses, encrypts with a random IV and authenticates each plaintext of less than 4 GiB; an empty one is never
+   * compressed.
+   *
+   * @param levels zstd levels or `STORED`, one for each plaintext
+   * @param verify unseal each result again and compare
+   * @returns IV | ciphertext | MAC of each; `undefined` where the verification failed
+   */
+  sealMany(
+    key: MasterKeyHandle,
+    plaintexts: readonly Uint8Array[],
+    levels: Int32Array,
+    verify: boolean,
+  ): Promise<(Buffer | undefined)[]>;
+  /**
+   * Authenticates, decrypts, decompresses and verifies each.
+   *
+   * @param uncompressedLengths 0 for what was not compressed, else the exact length of the plaintext
+   * @param ids SHA-256 of the plaintext, or `undefined` not to verify it
+   * @returns the plaintext of each, or a position in the engine's list of failures
+   */
+  unsealMany(
+    key: MasterKeyHandle,
+    sealed: readonly Uint8Array[],
+    uncompressedLengths: Uint32Array,
+    ids: readonly (Uint8Array | undefined)[],
+  ): Promise<(Buffer | number)[]>;
+  /** Poly1305 under the one-time key r | AES-128(k, nonce). For tests: `own` asks for the addon's own Poly1305. */
+  poly1305Aes(k: Uint8Array, r: Uint8Array, nonce: Uint8Array, data: Uint8Array, own: boolean): Buffer;
+  /** One zstd frame with content size, without checksum, with a window of at most 512 KiB. */
+  compress(data: Uint8Array, level: number): Promise<Buffer>;
+  /** One or more whole frames. @returns at most `maxBytes`, or a position in the engine's list of failures */
+  decompress(data: Uint8Array, maxBytes: number): Promise<Buffer | number>;
+  /**
+   * Chunks of `minBytes` (64 or more) to `maxBytes`, cut where the low `averageBits` bits of the fingerprint are 0.
+   *
+   * @throws {RangeError} if the polynomial is not of degree 53
+   */
+  createChunker(polynomial: bigint, minBytes: number, maxBytes: number, averageBits: number): ChunkerHandle;
+  /** See `Chunker.cut` of the engine. The ids are 32 bytes for each chunk. */
+  cutChunks(
+    chunker: ChunkerHandle,
+    data: Uint8Array,
+    final: boolean,
+    scanned: number,
+  ): Promise<{ readonly lengths: Uint32Array; readonly ids: Buffer }>;
+}
