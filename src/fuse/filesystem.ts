@@ -65,6 +65,11 @@ export interface Absent {
 /** The entries of a directory as they are at one moment, in a fixed order; "." and ".." are the driver's business. */
 export interface DirectoryListing {
   readonly length: number;
+  /**
+   * True for a directory whose entries can be different later (a list of snapshots). The kernel keeps listings too: it
+   * drops its own when the directory's mtime has changed, or when `KernelNotifier.invalidateNode` says so.
+   */
+  readonly changeable?: boolean;
   name(position: number): Buffer;
   /** st_ino of the entry; hands nothing out. */
   ino(position: number): bigint;
@@ -91,6 +96,7 @@ export interface KernelNotifier {
 export interface Filesystem {
   /** Called once the kernel listens. */
   start(notifier: KernelNotifier): void;
+  /** "." is the directory itself and ".." its parent, counted like any other entry: an NFS server asks for them. */
   lookup(parent: NodeId, name: Buffer): Answer<Entry | Absent>;
   /** Attributes and how long they may be believed. */
   getattr(node: NodeId): Answer<{ readonly attributes: Attributes; readonly ttlMs: number }>;
