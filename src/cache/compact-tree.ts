@@ -13,7 +13,7 @@
  */
 
 import { type Id, IdList } from "../bytes/id.js";
-import { posixModeFromNode } from "../format/file-mode.js";
+import { posixModeFromNode, S_IFDIR, S_IFMT, S_IFREG } from "../format/file-mode.js";
 import type { ExtendedAttribute, TreeNode } from "../format/node.js";
 import type { Timestamp } from "../format/timestamp.js";
 
@@ -22,14 +22,6 @@ const DOUBLES = ENTRY_BYTES / 8;
 const WORDS = ENTRY_BYTES / 4;
 /** What a tree costs beside its memory: the object, its views, the cache's entry. */
 const OVERHEAD_BYTES = 1024;
-
-/** S_IFMT and its values. */
-export const TYPE_BITS = 0o170000;
-export const TYPE_DIRECTORY = 0o040000;
-export const TYPE_FILE = 0o100000;
-export const TYPE_SYMLINK = 0o120000;
-const TYPE_BLOCK_DEVICE = 0o060000;
-const TYPE_CHARACTER_DEVICE = 0o020000;
 
 /** Where in an entry a time is: a double of whole seconds, a word of nanoseconds. */
 const TIMES = { mtime: [1, 14], atime: [2, 15], ctime: [3, 16] } as const;
@@ -118,7 +110,7 @@ export class CompactTree {
   }
 
   typeBits(position: number): number {
-    return this.mode(position) & TYPE_BITS;
+    return this.mode(position) & S_IFMT;
   }
 
   /** Bytes, as the writer stored them. */
@@ -171,13 +163,13 @@ export class CompactTree {
 
   /** Blob IDs of a file; a view. Empty for everything else. */
   content(position: number): IdList {
-    if (this.typeBits(position) !== TYPE_FILE) return IdList.EMPTY;
+    if (this.typeBits(position) !== S_IFREG) return IdList.EMPTY;
     return this.#ids(position);
   }
 
   /** Tree ID of a directory; a view. */
   subtree(position: number): Id | undefined {
-    if (this.typeBits(position) !== TYPE_DIRECTORY) return undefined;
+    if (this.typeBits(position) !== S_IFDIR) return undefined;
     const ids = this.#ids(position);
     return ids.length === 0 ? undefined : ids.at(0);
   }
@@ -241,5 +233,3 @@ export function kernelDevice(device: bigint): number {
   const minor = (low & 0xff) | ((low >>> 12) & 0xfff00);
   return ((minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)) >>> 0;
 }
-
-export { TYPE_BLOCK_DEVICE, TYPE_CHARACTER_DEVICE };

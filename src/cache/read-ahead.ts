@@ -21,7 +21,15 @@ const MAX_READERS = 256;
 interface Reader {
   /** Where the furthest read so far has ended. */
   end: number;
+  /** Up to where loading was asked for. */
+  ahead: number;
   window: number;
+}
+
+/** A range of a file that is worth loading now, in bytes. */
+export interface AheadRange {
+  readonly from: number;
+  readonly to: number;
 }
 
 /** Sequential readers, by any number that names a file. */
@@ -34,28 +42,31 @@ export class SequentialReaders {
   }
 
   /**
-   * Notes a read and says up to which offset it is worth loading ahead: `offset + size` when it is not.
-   * A file counts as read in sequence from its first read on, if that begins at 0.
+   * Notes a read and says what to load ahead of it, if anything. A file counts as read in sequence from its first
+   * read on if that begins at 0. The window is filled up again once half of it is used: requests stay few and large.
    */
-  note(file: number, offset: number, size: number): number {
+  note(file: number, offset: number, size: number): AheadRange | undefined {
     const end = offset + size;
     const reader = this.#readers.get(file);
     if (!reader) {
       const window = offset === 0 ? FIRST_WINDOW_BYTES : 0;
-      this.#readers.set(file, { end, window });
-      return end + window;
+      this.#readers.set(file, { end, ahead: end + window, window });
+      return window === 0 ? undefined : { from: end, to: end + window };
     }
     const inSequence = offset <= reader.end + REORDER_BYTES && end + REORDER_BYTES >= reader.end;
     if (!inSequence) {
       reader.end = end;
+      reader.ahead = end;
       reader.window = 0;
-      return end;
+      return undefined;
     }
-    if (end > reader.end) {
-      reader.end = end;
-      reader.window = Math.min(Math.max(2 * reader.window, FIRST_WINDOW_BYTES), this.#maxBytes);
-    }
-    return reader.end + reader.window;
+    if (end <= reader.end) return undefined;
+    reader.end = end;
+    reader.window = Math.min(Math.max(2 * reader.window, FIRST_WINDOW_BYTES), this.#maxBytes);
+    if (reader.ahead - end > reader.window / 2) return undefined;
+    const from = Math.max(reader.ahead, end);
+    reader.ahead = end + reader.window;
+    return { from, to: reader.ahead };
   }
 
   forget(file: number): void {

@@ -1,0 +1,129 @@
+/** Reads ranges of files through the blob cache, and loads ahead what will be read next. */
+
+import { LRUCache } from "lru-cache";
+import { formatShortId, type Id } from "../bytes/id.js";
+import type { BlobCache } from "../cache/blob-cache.js";
+import type { CompactTree } from "../cache/compact-tree.js";
+import {
+  type AheadRange,
+  DirectoryReaders,
+  SequentialReaders,
+  SMALL_FILE_BYTES,
+} from "../cache/read-ahead.js";
+import { DamagedError } from "../errors.js";
+import type { Answer, NodeId } from "../fuse/filesystem.js";
+import { type BlobSlice, FileLayout } from "./file-layout.js";
+
+/** A file, as far as reading it goes. */
+export interface OpenFile {
+  readonly node: NodeId;
+  readonly directory: NodeId;
+  readonly tree: CompactTree;
+  readonly position: number;
+}
+
+const LAYOUT_CACHE_BYTES = 4 * 1024 * 1024;
+
+export class FileReader {
+  readonly #blobs: BlobCache;
+  readonly #sequential: SequentialReaders;
+  readonly #directories = new DirectoryReaders();
+  readonly #layouts = new LRUCache<NodeId, FileLayout>({
+    maxSize: LAYOUT_CACHE_BYTES,
+    sizeCalculation: (layout) => layout.ends.byteLength + 512,
+  });
+  readonly #blobSize = (id: Id) => this.#blobs.blobSize("data", id);
+
+  constructor(blobs: BlobCache) {
+    this.#blobs = blobs;
+    // What is loaded ahead must not push out what is being read.
+    this.#sequential = new SequentialReaders({ maxBytes: Math.min(16 * 1024 * 1024, blobs.maxBytes / 4) });
+  }
+
+  /** @throws what loading throws, with the blob in its message; never hands out bytes that are not the file's */
+  read(file: OpenFile, offset: number, size: number, signal: AbortSignal): Answer<readonly Uint8Array[]> {
+    const layout = this.#layout(file);
+    const slices = layout.slices(offset, size);
+    const last = slices.at(-1);
+    if (!last) return [];
+    const end = layout.start(last.blob) + last.to;
+    const kept = slices.map(({ blob }) => this.#blobs.peek("data", layout.content.at(blob)));
+    const isHere = kept.every((blob) => blob !== undefined);
+    // The blobs of this read are asked for first, what is ahead of it after them.
+    const pieces = isHere
+      ? slices.map((slice, i) => cut(layout, slice, kept[i]!))
+      : Promise.all(slices.map((slice, i) => this.#load(layout, slice, kept[i], signal)));
+    this.#loadAhead(file, layout, offset, end - offset);
+    return pieces;
+  }
+
+  seek(file: OpenFile, offset: number, what: "data" | "hole"): number | undefined {
+    return this.#layout(file).seek(offset, what);
+  }
+
+  forget(node: NodeId): void {
+    this.#layouts.delete(node);
+    this.#sequential.forget(node);
+    this.#directories.forget(node);
+  }
+
+  async #load(
+    layout: FileLayout,
+    slice: BlobSlice,
+    kept: Uint8Array | undefined,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    const id = layout.content.at(slice.blob);
+    if (!layout.isPlaced(slice.blob))
+      throw new DamagedError(
+        `Cannot read data blob ${formatShortId(id)}: no index knows it or its neighbours, so its place is unknown`,
+      );
+    return cut(layout, slice, kept ?? (await this.#blobs.loadBlob("data", id, signal)));
+  }
+
+  #layout(file: OpenFile): FileLayout {
+    const known = this.#layouts.get(file.node);
+    if (known) return known;
+    const content = file.tree.content(file.position);
+    const layout = new FileLayout(content, file.tree.size(file.position), this.#blobSize);
+    // An index that is loaded later may know the rest.
+    if (layout.isWhole && content.length > 1) this.#layouts.set(file.node, layout);
+    return layout;
+  }
+
+  #loadAhead(file: OpenFile, layout: FileLayout, offset: number, size: number): void {
+    if (layout.content.length > 1) {
+      const range = this.#sequential.note(file.node, offset, size);
+      if (range) this.#loadRange(layout, range);
+    }
+    if (offset === 0 && layout.size <= SMALL_FILE_BYTES) this.#loadSiblings(file);
+  }
+
+  #loadRange(layout: FileLayout, { from, to }: AheadRange): void {
+    const ids = layout
+      .slices(from, to - from)
+      .filter(({ blob }) => layout.isPlaced(blob))
+      .map(({ blob }) => layout.content.at(blob));
+    if (ids.length > 0) void this.#blobs.loadAhead("data", ids);
+  }
+
+  #loadSiblings({ directory, tree, position }: OpenFile): void {
+    const smallFileBytes = (sibling: number) => {
+      const size = tree.size(sibling);
+      return size > 0 && size <= SMALL_FILE_BYTES && tree.content(sibling).length > 0 ? size : 0;
+    };
+    const siblings = this.#directories.note(directory, position, tree.length, smallFileBytes);
+    const ids = siblings.flatMap((sibling) => [...tree.content(sibling)]);
+    if (ids.length > 0) void this.#blobs.loadAhead("data", ids);
+  }
+}
+
+/** The slice of a blob. A blob that is not as long as the index said would shift everything behind it. */
+function cut(layout: FileLayout, { blob, from, to }: BlobSlice, plaintext: Uint8Array): Uint8Array {
+  if (plaintext.length !== layout.length(blob))
+    throw new DamagedError(
+      `Cannot read data blob ${formatShortId(layout.content.at(blob))}: ` +
+        `it has ${plaintext.length} bytes where ${layout.length(blob)} were expected`,
+    );
+  return plaintext.subarray(from, to);
+}

@@ -1,0 +1,37 @@
+/** Names that every program may be shown: nothing that splits a path, and on request nothing that Windows refuses. */
+
+/**
+ * A field of a snapshot (host, user, tag) as one component of a path: "/" and NUL would split or end it, and an empty
+ * name, "." and ".." would be somewhere else.
+ */
+export function safeComponent(field: string): string {
+  const name = field.replaceAll("/", "_").replaceAll("\0", "_");
+  if (name === "" || name === ".") return "_";
+  if (name === "..") return "__";
+  return name;
+}
+
+const WINDOWS_DEVICE = /^(con|prn|aux|nul|com[1-9]|lpt[1-9])(\..*)?$/i;
+/** What Windows does not allow within a name, "/" aside; Samba shows such names as a jumble like `_A1B2C~3`. */
+const WINDOWS_FORBIDDEN = new Set(Buffer.from('<>:"\\|?*'));
+
+/** The name with "-" for each colon and "_" for everything else that Windows does not allow. */
+export function windowsSafeName(name: Buffer): Buffer {
+  if (isWindowsSafe(name)) return name;
+  const safe = Buffer.from(name.map((byte) => replacementOf(byte)));
+  const last = safe.length - 1;
+  if (safe[last] === 0x20 || safe[last] === 0x2e) safe[last] = 0x5f;
+  return WINDOWS_DEVICE.test(safe.toString("latin1")) ? Buffer.concat([safe, Buffer.from("_")]) : safe;
+}
+
+function replacementOf(byte: number): number {
+  if (byte === 0x3a) return 0x2d;
+  return byte < 0x20 || WINDOWS_FORBIDDEN.has(byte) ? 0x5f : byte;
+}
+
+function isWindowsSafe(name: Buffer): boolean {
+  const last = name[name.length - 1];
+  if (last === 0x20 || last === 0x2e) return false;
+  for (const byte of name) if (byte < 0x20 || WINDOWS_FORBIDDEN.has(byte)) return false;
+  return !WINDOWS_DEVICE.test(name.toString("latin1"));
+}

@@ -1,0 +1,456 @@
+/**
+ * The filesystem: virtual directories on top, the trees of the snapshots below them. It answers from memory where it
+ * can, and loads where it must; what is in a snapshot never changes, so the kernel may keep such answers for ever.
+ *
+ * Start reading at `lookup` and `list`; `read` is in file-reader.ts, what a stat shows in attributes.ts.
+ */
+
+import { LRUCache } from "lru-cache";
+import { formatId, type Id } from "../bytes/id.js";
+import type { BlobCache } from "../cache/blob-cache.js";
+import { CompactTree } from "../cache/compact-tree.js";
+import type { TreeCache } from "../cache/tree-cache.js";
+import { DamagedError, messageOf, NotFoundError, YoreError } from "../errors.js";
+import { S_IFDIR, S_IFREG } from "../format/file-mode.js";
+import type { ExtendedAttribute } from "../format/node.js";
+import type { LoadedSnapshot } from "../format/snapshot.js";
+import {
+  type Absent,
+  type Answer,
+  type DirectoryListing,
+  type Entry,
+  type Filesystem,
+  type FilesystemStatistics,
+  FOREVER,
+  type KernelNotifier,
+  type NodeId,
+  ROOT_NODE,
+} from "../fuse/filesystem.js";
+import { AttributeMaker, type OwnershipOptions, type TimedAttributes } from "./attributes.js";
+import { FileReader, type OpenFile } from "./file-reader.js";
+import { ROOT_INO, snapshotSeed, treeIno, virtualIno } from "./ino.js";
+import { TreeListing, VirtualListing } from "./listing.js";
+import { NodeTable } from "./node-table.js";
+import type { Place, TreePlace, VirtualPlace } from "./place.js";
+import { SnapshotDirectories, type SnapshotDirectoriesOptions } from "./snapshot-directories.js";
+import type { VirtualDirectory, VirtualEntry } from "./virtual-directory.js";
+
+/** Where the list of snapshots comes from. */
+export interface SnapshotSource {
+  /** All that are to be shown. A snapshot that cannot be read is left out; throws when there is no list to be had. */
+  list(): Promise<readonly LoadedSnapshot[]>;
+}
+
+/** One folder of one snapshot, to be shown at the root instead of all snapshots. */
+export interface FixedRoot {
+  readonly snapshot: LoadedSnapshot;
+  readonly tree: Id;
+}
+
+export interface SnapshotFilesystemOptions extends SnapshotDirectoriesOptions, OwnershipOptions {
+  readonly root?: FixedRoot | undefined;
+  /** How long the kernel may believe the list of snapshots, milliseconds; 5,000 when left out. */
+  readonly listTtlMs?: number | undefined;
+  /** Bytes stored, and how many files there are, for statfs. */
+  readonly statistics?: (() => { readonly storedBytes: number; readonly files: number }) | undefined;
+  /** A line for the user: a range that cannot be read, a list that cannot be loaded. */
+  readonly onLog?: ((line: string) => void) | undefined;
+}
+
+const DEFAULT_LIST_TTL_MS = 5_000;
+/** How long an answer may be believed that failed to find out something. */
+const DOUBTFUL_TTL_MS = 1_000;
+const STATFS_BLOCK_BYTES = 4096;
+const MAX_NAME_BYTES = 255;
+/** Trees of subdirectories that a listing loads at once, and how long it waits for them. */
+const AHEAD_TREES = 1024;
+const AHEAD_WAIT_MS = 100;
+/** The same failure is not told again for so long. */
+const LOG_QUIET_MS = 60_000;
+
+export class SnapshotFilesystem implements Filesystem {
+  readonly #source: SnapshotSource;
+  readonly #trees: TreeCache;
+  readonly #nodes: NodeTable;
+  readonly #reader: FileReader;
+  readonly #attributes: AttributeMaker;
+  readonly #directories: SnapshotDirectories;
+  readonly #directoryNodes = new Map<VirtualDirectory, NodeId>();
+  readonly #listTtlMs: number;
+  readonly #statistics: NonNullable<SnapshotFilesystemOptions["statistics"]>;
+  readonly #onLog: (line: string) => void;
+  readonly #told = new LRUCache<string, true>({ max: 1000, ttl: LOG_QUIET_MS });
+  readonly #isFixed: boolean;
+  #notifier: KernelNotifier | undefined;
+
+  constructor(
+    source: SnapshotSource,
+    blobs: BlobCache,
+    trees: TreeCache,
+    options: SnapshotFilesystemOptions = {},
+  ) {
+    this.#source = source;
+    this.#trees = trees;
+    this.#reader = new FileReader(blobs);
+    this.#attributes = new AttributeMaker(trees, (id) => blobs.blobSize("data", id), options);
+    this.#directories = new SnapshotDirectories(options);
+    this.#listTtlMs = options.listTtlMs ?? DEFAULT_LIST_TTL_MS;
+    this.#statistics = options.statistics ?? (() => ({ storedBytes: 0, files: 0 }));
+    this.#onLog = options.onLog ?? (() => undefined);
+    this.#isFixed = options.root !== undefined;
+    const root: Place = options.root
+      ? snapshotPlace(options.root.snapshot, options.root.tree)
+      : { kind: "virtual", directory: this.#directories.root };
+    this.#nodes = new NodeTable(root, ROOT_INO);
+    this.#directoryNodes.set(this.#directories.root, ROOT_NODE);
+  }
+
+  /** Objects that the kernel knows of. */
+  get nodeCount(): number {
+    return this.#nodes.size;
+  }
+
+  start(notifier: KernelNotifier): void {
+    this.#notifier = notifier;
+  }
+
+  /**
+   * Asks for the list of snapshots again, shows what is new and tells the kernel. When there is no list to be had the
+   * old one stays: an empty directory would be a lie.
+   *
+   * @throws what the source throws
+   */
+  async refresh(): Promise<void> {
+    if (this.#isFixed) return;
+    const snapshots = await this.#source.list();
+    const changed = new Set<VirtualDirectory>();
+    for (const { directory, name } of this.#directories.update(snapshots)) {
+      const node = this.#directoryNodes.get(directory);
+      if (node === undefined) continue;
+      changed.add(directory);
+      this.#notifier?.invalidateEntry(node, name);
+    }
+    for (const directory of changed) this.#notifier?.invalidateNode(this.#directoryNodes.get(directory)!);
+  }
+
+  lookup(parent: NodeId, name: Buffer): Answer<Entry | Absent> {
+    const place = this.#directoryPlace(parent);
+    if (place.kind === "virtual")
+      return after(place.directory.lookup(name), (entry) =>
+        entry
+          ? after(this.#seeSubtree(entry.kind === "snapshot" ? entry.snapshot.tree : undefined), () =>
+              this.#enterVirtual(parent, name, entry),
+            )
+          : { nodeId: 0 as const, ttlMs: this.#listTtlMs },
+      );
+    return after(this.#loadTree(parent, place.tree), (tree) => {
+      const position = tree.find(name);
+      if (position < 0) return { nodeId: 0 as const, ttlMs: FOREVER };
+      return after(this.#seeSubtree(tree.subtree(position)), () =>
+        this.#enter(parent, place, tree, position),
+      );
+    });
+  }
+
+  getattr(node: NodeId): Answer<TimedAttributes> {
+    const ino = this.#nodes.ino(node);
+    const place = this.#nodes.place(node);
+    if (place?.kind === "link")
+      return { attributes: this.#attributes.ofLink(place, ino), ttlMs: this.#listTtlMs };
+    if (place?.kind === "virtual") return this.#virtualAttributes(place.directory, ino);
+    if (place?.isSnapshotRoot)
+      return after(this.#seeSubtree(place.tree), (seen) =>
+        doubtful(this.#attributes.ofSnapshotRoot(place, ino, this.#rootTtlMs(node)), seen),
+      );
+    const { tree: parentTree, position } = this.#parentTree(node);
+    return after(parentTree, (tree) =>
+      after(this.#seeSubtree(tree.subtree(position)), (seen) =>
+        doubtful(this.#attributes.ofTree(tree, position, ino), seen),
+      ),
+    );
+  }
+
+  list(node: NodeId): Answer<DirectoryListing> {
+    const place = this.#directoryPlace(node);
+    const ino = this.#nodes.ino(node);
+    if (place.kind === "virtual")
+      return after(place.directory.list(), (entries) => {
+        const roots = entries.flatMap(({ entry }) =>
+          entry.kind === "snapshot" ? [entry.snapshot.tree] : [],
+        );
+        return after(this.#seeSubtrees(roots), () => {
+          return new VirtualListing(entries, ino, ({ name, entry }) => this.#enterVirtual(node, name, entry));
+        });
+      });
+    return after(this.#loadTree(node, place.tree), (tree) =>
+      after(this.#seeSubtrees(subtreesOf(tree)), () => {
+        return new TreeListing(tree, ino, place.view, (position) => this.#enter(node, place, tree, position));
+      }),
+    );
+  }
+
+  parent(node: NodeId): NodeId {
+    return this.#nodes.parent(node);
+  }
+
+  readlink(node: NodeId): Answer<Buffer> {
+    const place = this.#nodes.place(node);
+    if (place?.kind === "link") return place.target;
+    if (place) throw new YoreError("usage", "Cannot read link: it is a directory");
+    const { tree: parentTree, position } = this.#parentTree(node);
+    return after(parentTree, (tree) => {
+      const target = tree.linkTarget(position);
+      if (!target) throw new YoreError("usage", "Cannot read link: it is none");
+      return target;
+    });
+  }
+
+  read(node: NodeId, offset: number, size: number, signal: AbortSignal): Answer<readonly Uint8Array[]> {
+    return after(this.#openFile(node), (file) => {
+      try {
+        const pieces = this.#reader.read(file, offset, size, signal);
+        return pieces instanceof Promise
+          ? pieces.catch((error: unknown) => this.#failRead(node, offset, size, error))
+          : pieces;
+      } catch (error) {
+        return this.#failRead(node, offset, size, error);
+      }
+    });
+  }
+
+  seek(node: NodeId, offset: number, what: "data" | "hole"): Answer<number | undefined> {
+    return after(this.#openFile(node), (file) => this.#reader.seek(file, offset, what));
+  }
+
+  getxattr(node: NodeId, name: string): Answer<Uint8Array | undefined> {
+    return after(this.#extendedAttributes(node), (all) => {
+      return all.find((attribute) => attribute.name === name)?.value ?? undefined;
+    });
+  }
+
+  listxattr(node: NodeId): Answer<readonly string[]> {
+    return after(this.#extendedAttributes(node), (all) =>
+      all.filter(({ value }) => value !== null).map(({ name }) => name),
+    );
+  }
+
+  statfs(): FilesystemStatistics {
+    const { storedBytes, files } = this.#statistics();
+    return {
+      blockSize: STATFS_BLOCK_BYTES,
+      blocks: Math.ceil(storedBytes / STATFS_BLOCK_BYTES),
+      files,
+      maxNameBytes: MAX_NAME_BYTES,
+    };
+  }
+
+  forget(node: NodeId, count: number): void {
+    for (const freed of this.#nodes.forget(node, count)) {
+      this.#reader.forget(freed.node);
+      if (freed.place?.kind === "virtual") this.#directoryNodes.delete(freed.place.directory);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#notifier = undefined;
+  }
+
+  #enter(parent: NodeId, place: TreePlace, tree: CompactTree, position: number): Entry {
+    const ino = treeIno(this.#nodes.ino(parent), place.view, tree, position);
+    const nodeId = this.#nodes.enter(parent, position, ino);
+    if (tree.typeBits(position) === S_IFDIR && !this.#nodes.place(nodeId)) {
+      const subtree = tree.subtree(position);
+      this.#nodes.setPlace(nodeId, {
+        kind: "tree",
+        // A view would keep the whole parent tree in memory.
+        tree: subtree && (new Uint8Array(subtree) as Uint8Array as Id),
+        view: place.view,
+        isSnapshotRoot: false,
+      });
+    }
+    return { nodeId, ...this.#attributes.ofTree(tree, position, ino) };
+  }
+
+  #enterVirtual(parent: NodeId, name: Buffer, entry: VirtualEntry): Entry {
+    const ino = virtualIno(this.#nodes.ino(parent), name, entry);
+    const place: Place = { ...placeOf(entry), name };
+    const nodeId = this.#nodes.enterVirtual(parent, virtualKey(name, entry), ino, place);
+    if (place.kind === "virtual") {
+      this.#directoryNodes.set(place.directory, nodeId);
+      return { nodeId, ...this.#virtualAttributes(place.directory, ino) };
+    }
+    const ttlMs = this.#listTtlMs;
+    if (place.kind === "link") return { nodeId, attributes: this.#attributes.ofLink(place, ino), ttlMs };
+    return { nodeId, ...this.#attributes.ofSnapshotRoot(place, ino, ttlMs) };
+  }
+
+  #virtualAttributes(directory: VirtualDirectory, ino: bigint): TimedAttributes {
+    const attributes = this.#attributes.ofVirtualDirectory(directory, directory.subdirectories, ino);
+    return { attributes, ttlMs: this.#listTtlMs };
+  }
+
+  #rootTtlMs(node: NodeId): number {
+    return node === ROOT_NODE ? FOREVER : this.#listTtlMs;
+  }
+
+  #directoryPlace(node: NodeId): TreePlace | VirtualPlace {
+    const place = this.#nodes.place(node);
+    if (place && place.kind !== "link") return place;
+    // Throws when the node itself is unknown.
+    this.#nodes.position(node);
+    throw new YoreError("usage", "Cannot list directory: it is none");
+  }
+
+  /** The tree that an object of a snapshot stands in, and where. */
+  #parentTree(node: NodeId): { tree: Answer<CompactTree>; position: number } {
+    const position = this.#nodes.position(node);
+    const parent = this.#nodes.parent(node);
+    const place = this.#nodes.place(parent);
+    if (place?.kind !== "tree") throw new NotFoundError(`Cannot look up node ${node}: it stands in no tree`);
+    return { tree: this.#loadTree(parent, place.tree), position };
+  }
+
+  #openFile(node: NodeId): Answer<OpenFile> {
+    const { tree: parentTree, position } = this.#parentTree(node);
+    return after(parentTree, (tree) => {
+      if (tree.typeBits(position) !== S_IFREG) throw new YoreError("usage", "Cannot read file: it is none");
+      return { node, directory: this.#nodes.parent(node), tree, position };
+    });
+  }
+
+  #extendedAttributes(node: NodeId): Answer<readonly ExtendedAttribute[]> {
+    const place = this.#nodes.place(node);
+    if (place && (place.kind !== "tree" || place.isSnapshotRoot)) return [];
+    const { tree: parentTree, position } = this.#parentTree(node);
+    return after(parentTree, (tree) => tree.extendedAttributes(position));
+  }
+
+  #loadTree(node: NodeId, id: Id | undefined): Answer<CompactTree> {
+    if (!id) return CompactTree.EMPTY;
+    const tree = this.#trees.load(id);
+    if (!(tree instanceof Promise)) return tree;
+    return tree.catch((error: unknown) => {
+      this.#tell(`${node}`, node, "directory", error);
+      throw asUnreadable(error);
+    });
+  }
+
+  /**
+   * Makes the number of subdirectories of a tree known. @returns false when it cannot be: then a stat shows the least
+   * that it could be, and only who opens the directory gets the error.
+   */
+  #seeSubtree(tree: Id | undefined): Answer<boolean> {
+    if (!tree || this.#trees.subdirectories(tree) !== undefined) return true;
+    return after(
+      this.#trees.load(tree),
+      () => true,
+      () => false,
+    );
+  }
+
+  /** The same for all directories of a listing, as far as it goes quickly: they are what `ls -l` and `find` ask next. */
+  #seeSubtrees(trees: readonly Id[]): Answer<void> {
+    const unseen = trees.filter((id) => this.#trees.subdirectories(id) === undefined).slice(0, AHEAD_TREES);
+    if (unseen.length === 0) return;
+    let timer: NodeJS.Timeout | undefined;
+    const enough = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, AHEAD_WAIT_MS);
+    });
+    return Promise.race([this.#trees.loadAhead(unseen), enough]).finally(() => clearTimeout(timer));
+  }
+
+  #failRead(node: NodeId, offset: number, size: number, error: unknown): never {
+    if (!(error instanceof YoreError && error.code === "interrupted")) {
+      const range = `bytes ${offset} to ${offset + size - 1} of file`;
+      this.#tell(`${node} ${messageOf(error)}`, node, range, error);
+    }
+    throw asUnreadable(error);
+  }
+
+  /** One line for one failure, with the path of what it hit. */
+  #tell(key: string, node: NodeId, what: string, error: unknown): void {
+    if (this.#told.has(key)) return;
+    this.#told.set(key, true);
+    void this.#pathOf(node).then((path) => {
+      this.#onLog(`Cannot read ${what} "${path}": ${messageOf(error)}`);
+    });
+  }
+
+  /** For messages only: names of what cannot be looked up any more are "?". */
+  async #pathOf(node: NodeId): Promise<string> {
+    const names: string[] = [];
+    for (let at = node; at !== ROOT_NODE; ) {
+      try {
+        const parent = this.#nodes.parent(at);
+        const place = this.#nodes.place(parent);
+        const named = this.#nodes.place(at)?.name;
+        if (named) names.unshift(named.toString());
+        else if (place?.kind === "tree" && place.tree)
+          names.unshift((await this.#trees.load(place.tree)).name(this.#nodes.position(at)).toString());
+        else names.unshift("?");
+        at = parent;
+      } catch {
+        names.unshift("?");
+        break;
+      }
+    }
+    return `/${names.join("/")}`;
+  }
+}
+
+function snapshotPlace(snapshot: LoadedSnapshot, tree: Id): TreePlace {
+  const view = { ino: snapshotSeed(snapshot.id), time: snapshot.time };
+  return { kind: "tree", tree, view, isSnapshotRoot: true };
+}
+
+function placeOf(entry: VirtualEntry): Place {
+  switch (entry.kind) {
+    case "directory":
+      return { kind: "virtual", directory: entry.directory };
+    case "link":
+      return { kind: "link", target: entry.target, time: entry.time };
+    case "snapshot":
+      return snapshotPlace(entry.snapshot, entry.snapshot.tree);
+  }
+}
+
+/** Tells apart what may stand behind the same name at different times. */
+function virtualKey(name: Buffer, entry: VirtualEntry): string {
+  const text = name.toString("latin1");
+  switch (entry.kind) {
+    case "directory":
+      return `${text}/d`;
+    case "link":
+      return `${text}/l${entry.target.toString("latin1")}`;
+    case "snapshot":
+      return `${text}/s${formatId(entry.snapshot.id)}`;
+  }
+}
+
+function subtreesOf(tree: CompactTree): Id[] {
+  const subtrees: Id[] = [];
+  if (tree.subdirectories === 0) return subtrees;
+  for (let i = 0; i < tree.length; i++) {
+    const subtree = tree.subtree(i);
+    if (subtree) subtrees.push(subtree);
+  }
+  return subtrees;
+}
+
+function doubtful(timed: TimedAttributes, isKnown: boolean): TimedAttributes {
+  return isKnown ? timed : { ...timed, ttlMs: DOUBTFUL_TTL_MS };
+}
+
+/** A blob that is missing is not a file that is missing: the caller gets EIO, not ENOENT. */
+function asUnreadable(error: unknown): unknown {
+  return error instanceof NotFoundError ? new DamagedError(error.message, { cause: error }) : error;
+}
+
+/** `then` that costs no turn of the event loop when the answer is there. */
+function after<T, U>(
+  answer: Answer<T>,
+  next: (value: T) => Answer<U>,
+  otherwise?: (error: unknown) => Answer<U>,
+): Answer<U> {
+  return answer instanceof Promise ? answer.then(next, otherwise) : next(answer);
+}
