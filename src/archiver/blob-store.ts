@@ -10,13 +10,14 @@ export interface SavedBlob {
   /** The repository had it already, or gets it from somebody who came first. */
   readonly known: boolean;
   readonly plainLength: number;
+  /** Bytes that it takes in a pack, without its entry in the pack's header. */
   readonly packedLength: number;
 }
 
 /** What the archiver needs of a repository; `Repository` is one. */
 export interface BlobStore extends BlobLoader {
   readonly engine: Engine;
-  readonly config: { readonly chunkerPolynomial: bigint };
+  readonly config: { readonly version: 1 | 2; readonly chunkerPolynomial: bigint };
   readonly index: { has(type: BlobType, id: Id): boolean };
   saveBlob(type: BlobType, plaintext: Uint8Array, id?: Id): Promise<SavedBlob>;
 }

@@ -89,7 +89,12 @@ export class Selection {
    * @param tags of the directory it lies in, from `tagsIn`
    * @param parentDevice of that directory
    */
-  excludesObject(path: RawPath, stat: FileStat, tags: readonly TagFile[], parentDevice: bigint): boolean {
+  excludesObject(
+    path: RawPath,
+    stat: FileStat,
+    tags: readonly TagFile[],
+    parentDevice: bigint | undefined,
+  ): boolean {
     if (this.#rules.oneFileSystem && !this.#staysOnFileSystem(path, stat, parentDevice)) return true;
     const { maxFileBytes } = this.#rules;
     if (maxFileBytes !== undefined && !isDirectory(stat) && stat.size > maxFileBytes) return true;
@@ -139,7 +144,7 @@ export class Selection {
   }
 
   /** A directory on which another file system is mounted is kept, what is in it is not. */
-  #staysOnFileSystem(path: RawPath, stat: FileStat, parentDevice: bigint): boolean {
+  #staysOnFileSystem(path: RawPath, stat: FileStat, parentDevice: bigint | undefined): boolean {
     const allowed = this.#deviceFor(path);
     if (allowed === undefined || stat.dev === allowed) return true;
     return isDirectory(stat) && this.#deviceFor(parentRaw(path)) === parentDevice;

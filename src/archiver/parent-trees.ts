@@ -1,0 +1,60 @@
+import { formatId, type Id } from "../bytes/id.js";
+import { messageOf } from "../errors.js";
+import type { TreeNode } from "../format/node.js";
+import { decodeTree } from "../format/tree.js";
+import type { BlobStore } from "./blob-store.js";
+import type { FileRecord, FileTime } from "./file-record.js";
+import { PreviousTree } from "./previous-tree.js";
+
+export interface ParentTreesOptions {
+  readonly store: BlobStore;
+  /** Do not take a file for changed because its change time differs. */
+  readonly ignoreCtime: boolean;
+  /** Nor because its inode number does. */
+  readonly ignoreInode: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** The trees of the parent snapshot, and what they spare the backup. */
+export class ParentTrees {
+  readonly #options: ParentTreesOptions;
+
+  constructor(options: ParentTreesOptions) {
+    this.#options = options;
+  }
+
+  /** The nodes of a directory in the parent; none when it has no such directory. @throws {Error} when they cannot be read */
+  async load(tree: Id | undefined): Promise<PreviousTree> {
+    if (!tree) return PreviousTree.EMPTY;
+    const { store, signal } = this.#options;
+    try {
+      return new PreviousTree(decodeTree(await store.loadBlob("tree", tree, signal)));
+    } catch (error) {
+      const reason = store.index.has("tree", tree)
+        ? `could not be loaded; the repository could be damaged: ${messageOf(error)}`
+        : "is not known; the repository could be damaged, run `repair index` to try to repair it";
+      throw new Error(`tree ${formatId(tree)} ${reason}`, { cause: error });
+    }
+  }
+
+  /** True when a file is so much like its node that it need not be read. */
+  isUnchanged(record: FileRecord, previous: TreeNode): boolean {
+    const { stat } = record;
+    if (previous.type !== "file" || stat.size !== previous.size || !isMoment(stat.mtime, previous.mtime))
+      return false;
+    // A file system that makes up inode numbers makes up change times as well.
+    const { ignoreCtime, ignoreInode } = this.#options;
+    if (!ignoreCtime && !ignoreInode && !isMoment(stat.ctime, previous.ctime)) return false;
+    return ignoreInode || stat.ino === previous.inode;
+  }
+
+  /** True when the index knows every blob of a file. */
+  hasContent(previous: TreeNode): boolean {
+    for (const id of previous.content ?? []) if (!this.#options.store.index.has("data", id)) return false;
+    return true;
+  }
+}
+
+function isMoment(a: FileTime, b: FileTime): boolean {
+  return a.seconds === b.seconds && a.nanoseconds === b.nanoseconds;
+}
