@@ -1,0 +1,101 @@
+/**
+ * Encodes a stretch of a directory for READDIR and READDIRPLUS.
+ *
+ *     fuse_dirent      0 ino u64   8 off u64   16 namelen u32   20 type u32   24 name, zeros up to a multiple of 8
+ *     fuse_direntplus  fuse_entry_out (128 bytes), then a fuse_dirent
+ *
+ * `off` is where the *next* entry begins; its low word is a position, its high word the generation of the stream.
+ * Positions 0 and 1 are "." and "..", the entries of the listing follow.
+ */
+
+import type { NodeId } from "./filesystem.js";
+import { DIRENT_TYPE_SHIFT, S_IFDIR, Size } from "./kernel-abi.js";
+import type { DirectoryStream } from "./listing-cache.js";
+import type { ReplyBuffer } from "./reply-buffer.js";
+
+const DOT = Buffer.from(".");
+const DOT_DOT = Buffer.from("..");
+const SLASH = 0x2f;
+
+export interface DirectoryReplyOptions {
+  readonly position: number;
+  /** Room that the kernel has, bytes. */
+  readonly size: number;
+  /** With entries (READDIRPLUS) or names only (READDIR). */
+  readonly plus: boolean;
+  readonly onProblem: (position: number, problem: unknown) => void;
+}
+
+/** Appends records until the next one does not fit. @returns the nodes that were handed out */
+export function encodeDirectory(
+  reply: ReplyBuffer,
+  stream: DirectoryStream,
+  options: DirectoryReplyOptions,
+): NodeId[] {
+  const { plus, onProblem } = options;
+  const { listing } = stream;
+  const fixed = plus ? Size.DIRENTPLUS : Size.DIRENT;
+  const limit = reply.length + options.size;
+  const handedOut: NodeId[] = [];
+  for (let position = options.position; position < listing.length + 2; position++) {
+    const name = position === 0 ? DOT : position === 1 ? DOT_DOT : listing.name(position - 2);
+    if (position >= 2 && !isName(name)) {
+      // One such name would make the kernel refuse the whole reply.
+      onProblem(position - 2, new RangeError(`${JSON.stringify(name.toString())} is not a file name`));
+      continue;
+    }
+    const length = (fixed + name.length + 7) & ~7;
+    // Before the entry is asked for: what is handed out must be sent.
+    if (reply.length + length > limit) break;
+    const at = reply.take(length);
+    if (plus && position >= 2) putEntry(reply, at, stream, position - 2, handedOut, onProblem);
+    putDirent(reply, at + fixed - Size.DIRENT, stream, position, name);
+  }
+  return handedOut;
+}
+
+function putEntry(
+  reply: ReplyBuffer,
+  at: number,
+  stream: DirectoryStream,
+  position: number,
+  handedOut: NodeId[],
+  onProblem: (position: number, problem: unknown) => void,
+): void {
+  try {
+    const entry = stream.listing.entry(position);
+    handedOut.push(entry.nodeId);
+    reply.setEntry(at, entry);
+  } catch (problem) {
+    // Without a node the kernel shows the name and looks it up when somebody wants more: only that fails then.
+    onProblem(position, problem);
+  }
+}
+
+function putDirent(
+  reply: ReplyBuffer,
+  at: number,
+  stream: DirectoryStream,
+  position: number,
+  name: Buffer,
+): void {
+  const { listing } = stream;
+  if (position >= 2) reply.setBigU64(at, listing.ino(position - 2));
+  else reply.setBigU64(at, position === 0 ? stream.ino : stream.parentIno);
+  reply.setU32(at + 8, position + 1);
+  reply.setU32(at + 12, stream.generation);
+  reply.setU32(at + 16, name.length);
+  reply.setU32(at + 20, (position >= 2 ? listing.typeBits(position - 2) : S_IFDIR) >>> DIRENT_TYPE_SHIFT);
+  reply.bytes.set(name, at + Size.DIRENT);
+}
+
+function isName(name: Buffer): boolean {
+  return (
+    name.length > 0 &&
+    name.length <= 255 &&
+    !name.includes(SLASH) &&
+    !name.includes(0) &&
+    !name.equals(DOT) &&
+    !name.equals(DOT_DOT)
+  );
+}

@@ -1,0 +1,102 @@
+/**
+ * Listings of directories that are being read. A directory of 100,000 names takes some 500 requests, and they must be
+ * answered from one listing: for speed, and so that no name comes twice or never when the directory changes meanwhile.
+ *
+ * The kernel opens no directories here (NO_OPENDIR_SUPPORT), so there is no handle that would tell streams apart.
+ * Instead the cookie of an entry carries a generation beside its position. Directories that can change get a new one
+ * for each stream. Those that cannot share generation 0, because the kernel's own cache of a directory is completed
+ * only by a stream that goes on with the cookies of the one that began it.
+ */
+
+import { type Answer, type DirectoryListing, type Filesystem, type NodeId, ROOT_NODE } from "./filesystem.js";
+import { when } from "./when.js";
+
+export interface DirectoryStream {
+  readonly node: NodeId;
+  /** 0 for directories that cannot change. */
+  readonly generation: number;
+  readonly listing: DirectoryListing;
+  /** st_ino of "." and "..". */
+  readonly ino: bigint;
+  readonly parentIno: bigint;
+}
+
+const MAX_STREAMS = 256;
+/** Of all the streams together. */
+const MAX_NAMES = 2_000_000;
+const MAX_GENERATION = 0x7fff_ffff;
+
+export class ListingCache {
+  readonly #filesystem: Filesystem;
+  /** The least recently used one first. */
+  readonly #streams = new Map<string, DirectoryStream>();
+  #names = 0;
+  #lastGeneration = 0;
+
+  constructor(filesystem: Filesystem) {
+    this.#filesystem = filesystem;
+  }
+
+  get size(): number {
+    return this.#streams.size;
+  }
+
+  /** The stream that a cookie belongs to; a new one at the beginning of a directory, or when it has been dropped. */
+  at(node: NodeId, generation: number, position: number): Answer<DirectoryStream> {
+    const key = keyOf(node, generation);
+    const known = position === 0 ? undefined : this.#streams.get(key);
+    if (known) {
+      this.#streams.delete(key);
+      this.#streams.set(key, known);
+      return known;
+    }
+    return when(this.#filesystem.list(node), (listing) =>
+      when(this.#ino(node), (ino) =>
+        when(this.#parentIno(node, ino), (parentIno) =>
+          this.#keep({ node, generation: this.#generation(listing, generation), listing, ino, parentIno }),
+        ),
+      ),
+    );
+  }
+
+  /** The end of the directory has been read. */
+  drop(stream: DirectoryStream): void {
+    const key = keyOf(stream.node, stream.generation);
+    if (this.#streams.get(key) !== stream) return;
+    this.#streams.delete(key);
+    this.#names -= stream.listing.length;
+  }
+
+  #generation(listing: DirectoryListing, before: number): number {
+    if (!listing.changeable) return 0;
+    // A stream whose listing was dropped goes on under its own number, or its cookies would end nowhere.
+    if (before !== 0) return before;
+    this.#lastGeneration = this.#lastGeneration === MAX_GENERATION ? 1 : this.#lastGeneration + 1;
+    return this.#lastGeneration;
+  }
+
+  #keep(stream: DirectoryStream): DirectoryStream {
+    const key = keyOf(stream.node, stream.generation);
+    const before = this.#streams.get(key);
+    if (before) this.drop(before);
+    this.#streams.set(key, stream);
+    this.#names += stream.listing.length;
+    for (const oldest of this.#streams.values()) {
+      if (oldest === stream || (this.#streams.size <= MAX_STREAMS && this.#names <= MAX_NAMES)) break;
+      this.drop(oldest);
+    }
+    return stream;
+  }
+
+  #ino(node: NodeId): Answer<bigint> {
+    return when(this.#filesystem.getattr(node), ({ attributes }) => attributes.ino);
+  }
+
+  #parentIno(node: NodeId, ino: bigint): Answer<bigint> {
+    return node === ROOT_NODE ? ino : this.#ino(this.#filesystem.parent(node));
+  }
+}
+
+function keyOf(node: NodeId, generation: number): string {
+  return `${node}/${generation}`;
+}
