@@ -51,7 +51,10 @@ export class LocalBackend implements Backend {
   }
 
   /** Takes a folder, there or not yet there. `connections` is 2 unless said otherwise, as with restic. */
-  static async open(path: string, options: { readonly connections?: number } = {}): Promise<LocalBackend> {
+  static async open(
+    path: string,
+    options: { readonly connections?: number | undefined } = {},
+  ): Promise<LocalBackend> {
     return new LocalBackend(path, options.connections ?? 2, await modesOf(path));
   }
 

@@ -5,7 +5,7 @@ import { formatLocation, type Location, parseLocation } from "./location.js";
 
 export interface OpenBackendOptions {
   /** Operations under way at a time; the backend's own number when left out. */
-  readonly connections?: number;
+  readonly connections?: number | undefined;
 }
 
 /**

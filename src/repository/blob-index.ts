@@ -1,0 +1,337 @@
+import { ID_LENGTH, type Id, idKey } from "../bytes/id.js";
+import type { BlobType } from "../format/blob.js";
+import type { IndexedPack } from "../format/index-file.js";
+import type { PackedBlob } from "../format/pack-header.js";
+
+/** Where one copy of a blob lies. */
+export interface BlobLocation {
+  readonly packId: Id;
+  /** Bytes from the start of the pack. */
+  readonly offset: number;
+  /** Bytes in the pack, `SEAL_OVERHEAD` included. */
+  readonly length: number;
+  /** Plaintext length of a compressed blob; 0 when it is not compressed. */
+  readonly uncompressedLength: number;
+}
+
+const WORDS = ID_LENGTH / 4;
+/** Entries in a segment: columns grow by whole segments, so that growing never copies what is there. */
+const SEGMENT_BITS = 13;
+const SEGMENT_SIZE = 1 << SEGMENT_BITS;
+const SEGMENT_MASK = SEGMENT_SIZE - 1;
+const MAX_LOAD = 0.75;
+/** Marks a tree in the column of pack numbers. */
+const TREE_BIT = 0x8000_0000;
+const PACK_MASK = 0x7fff_ffff;
+
+/** The columns of 8,192 entries: 48 bytes an entry. */
+interface Segment {
+  readonly ids: Int32Array;
+  readonly offsets: Uint32Array;
+  readonly lengths: Uint32Array;
+  readonly uncompressed: Uint32Array;
+  /** Pack number, with `TREE_BIT` for trees. */
+  readonly packs: Uint32Array;
+}
+
+/**
+ * The index in memory: for every blob of the repository, the packs that hold it.
+ *
+ * A repository of 10 million blobs is ordinary, so there are no objects: entries lie in typed columns (48 bytes each) and
+ * are found through a table of entry numbers with open addressing (5 to 11 bytes each): at most 60 bytes a blob,
+ * `scripts/bench` has the measurement. SHA-256 is uniform, so the first word of an ID is its hash.
+ * Copies of a blob in several packs are all kept, and found in the order in which they were added.
+ *
+ * An index file that vanished takes its entries along: each pack counts the index files that list it, and the entries of a
+ * pack with a count of zero are dead. Every look-up skips them, and they are swept out when they are half of all.
+ */
+export class BlobIndex {
+  #segments: Segment[] = [];
+  #slots = new Uint32Array(1024);
+  /** Entries in the columns, dead ones included. */
+  #used = 0;
+  #packIds: Id[] = [];
+  #packNumbers = new Map<string, number>();
+  /** How many index files (or pending packs) list a pack; 0 is dead. */
+  #references: number[] = [];
+  /** Entries of each pack in the columns. */
+  #packEntries: number[] = [];
+  #live = 0;
+  #livePacks = 0;
+
+  /** Entries, copies of the same blob counted each. */
+  get size(): number {
+    return this.#live;
+  }
+
+  /** Packs that at least one index file lists. */
+  get packCount(): number {
+    return this.#livePacks;
+  }
+
+  /** Memory of the columns and the table, in bytes. */
+  get byteLength(): number {
+    return this.#segments.length * SEGMENT_SIZE * 48 + this.#slots.byteLength;
+  }
+
+  has(type: BlobType, id: Uint8Array): boolean {
+    return this.#find(type, id, () => true);
+  }
+
+  /** The first copy of a blob. */
+  lookup(type: BlobType, id: Uint8Array): BlobLocation | undefined {
+    let found: BlobLocation | undefined;
+    this.#find(type, id, (entry) => {
+      found = this.#locationOf(entry);
+      return true;
+    });
+    return found;
+  }
+
+  /** All copies of a blob. */
+  lookupAll(type: BlobType, id: Uint8Array): BlobLocation[] {
+    const found: BlobLocation[] = [];
+    this.#find(type, id, (entry) => {
+      found.push(this.#locationOf(entry));
+      return false;
+    });
+    return found;
+  }
+
+  hasPack(packId: Uint8Array): boolean {
+    const pack = this.#packNumbers.get(idKey(packId));
+    return pack !== undefined && this.#references[pack]! > 0;
+  }
+
+  /**
+   * Takes in what one index file says about a pack, or a pack just saved. Entries that are known for this very place
+   * are not repeated.
+   * @returns the pack's number, for `release`
+   */
+  add(packId: Uint8Array, blobs: Iterable<PackedBlob>): number {
+    const pack = this.retain(packId);
+    for (const blob of blobs)
+      this.addBlob(pack, blob.type, blob.id, blob.offset, blob.length, blob.uncompressedLength);
+    return pack;
+  }
+
+  /** Counts one more index file that lists the pack. @returns the pack's number, for `addBlob` and `release` */
+  retain(packId: Uint8Array): number {
+    const key = idKey(packId);
+    let pack = this.#packNumbers.get(key);
+    if (pack === undefined) {
+      pack = this.#packIds.length;
+      this.#packIds.push(Uint8Array.from(packId) as Id);
+      this.#references.push(0);
+      this.#packEntries.push(0);
+      this.#packNumbers.set(key, pack);
+    }
+    if (this.#references[pack]!++ === 0) {
+      this.#livePacks++;
+      this.#live += this.#packEntries[pack]!;
+    }
+    return pack;
+  }
+
+  /** Adds one blob of a pack that is retained. Plain arguments: an object a blob costs as much as the rest. */
+  addBlob(
+    pack: number,
+    type: BlobType,
+    id: Uint8Array,
+    offset: number,
+    length: number,
+    uncompressedLength: number,
+  ): void {
+    if (this.#holds(pack, type, id, offset)) return;
+    if (this.#used + 1 > this.#slots.length * MAX_LOAD) this.#rebuildSlots(this.#slots.length * 2);
+    if (this.#used === this.#segments.length * SEGMENT_SIZE) this.#segments.push(newSegment());
+    const entry = this.#used++;
+    const segment = this.#segments[entry >>> SEGMENT_BITS]!;
+    const at = entry & SEGMENT_MASK;
+    for (let word = 0; word < WORDS; word++) segment.ids[at * WORDS + word] = wordOf(id, word);
+    segment.offsets[at] = offset;
+    segment.lengths[at] = length;
+    segment.uncompressed[at] = uncompressedLength;
+    segment.packs[at] = type === "tree" ? (pack | TREE_BIT) >>> 0 : pack;
+    this.#packEntries[pack]!++;
+    this.#live++;
+    this.#insertSlot(entry, segment.ids[at * WORDS]!);
+  }
+
+  /** Takes the count of an index file off the packs that it listed; packs that none lists any more are gone. */
+  release(packs: Iterable<number>): void {
+    for (const pack of packs) {
+      if (--this.#references[pack]! > 0) continue;
+      this.#livePacks--;
+      this.#live -= this.#packEntries[pack]!;
+    }
+    if (this.#used > SEGMENT_SIZE && this.#live < this.#used / 2) this.#sweep();
+  }
+
+  /** All entries, grouped by pack and by offset within. The index must not be changed while it runs. */
+  *packs(): IterableIterator<IndexedPack> {
+    const { order, starts } = this.#sortByPack();
+    for (let pack = 0; pack < this.#packIds.length; pack++) {
+      if (this.#references[pack] === 0) continue;
+      const blobs: PackedBlob[] = [];
+      for (let i = starts[pack]!; i < starts[pack + 1]!; i++) blobs.push(this.#blobOf(order[i]!));
+      yield { packId: this.#packIds[pack]!, blobs: blobs.sort((a, b) => a.offset - b.offset) };
+    }
+  }
+
+  /** All entries in the order in which they were added. */
+  *entries(): IterableIterator<PackedBlob & { readonly packId: Id }> {
+    for (let entry = 0; entry < this.#used; entry++) {
+      const pack = this.#packOf(entry);
+      if (this.#references[pack]! > 0) yield { ...this.#blobOf(entry), packId: this.#packIds[pack]! };
+    }
+  }
+
+  /** Walks the copies of a blob that are alive until `visit` says that it has enough. */
+  #find(type: BlobType, id: Uint8Array, visit: (entry: number) => boolean): boolean {
+    const first = wordOf(id, 0);
+    const mask = this.#slots.length - 1;
+    for (let slot = first & mask; ; slot = (slot + 1) & mask) {
+      const stored = this.#slots[slot]!;
+      if (stored === 0) return false;
+      const entry = stored - 1;
+      if (this.#matches(entry, type, id, first) && this.#isLive(entry) && visit(entry)) return true;
+    }
+  }
+
+  #matches(entry: number, type: BlobType, id: Uint8Array, first: number): boolean {
+    const { ids, packs } = this.#segments[entry >>> SEGMENT_BITS]!;
+    const at = entry & SEGMENT_MASK;
+    const base = at * WORDS;
+    if (ids[base] !== first || packs[at]! >= TREE_BIT !== (type === "tree")) return false;
+    for (let word = 1; word < WORDS; word++) if (ids[base + word] !== wordOf(id, word)) return false;
+    return true;
+  }
+
+  /** True when the pack has this blob at this place already, dead or alive. */
+  #holds(pack: number, type: BlobType, id: Uint8Array, offset: number): boolean {
+    if (this.#packEntries[pack] === 0) return false;
+    const first = wordOf(id, 0);
+    const mask = this.#slots.length - 1;
+    for (let slot = first & mask; this.#slots[slot] !== 0; slot = (slot + 1) & mask) {
+      const entry = this.#slots[slot]! - 1;
+      if (this.#packOf(entry) !== pack || !this.#matches(entry, type, id, first)) continue;
+      if (this.#segments[entry >>> SEGMENT_BITS]!.offsets[entry & SEGMENT_MASK] === offset) return true;
+    }
+    return false;
+  }
+
+  #isLive(entry: number): boolean {
+    return this.#references[this.#packOf(entry)]! > 0;
+  }
+
+  #packOf(entry: number): number {
+    return this.#segments[entry >>> SEGMENT_BITS]!.packs[entry & SEGMENT_MASK]! & PACK_MASK;
+  }
+
+  #locationOf(entry: number): BlobLocation {
+    const segment = this.#segments[entry >>> SEGMENT_BITS]!;
+    const at = entry & SEGMENT_MASK;
+    return {
+      packId: this.#packIds[segment.packs[at]! & PACK_MASK]!,
+      offset: segment.offsets[at]!,
+      length: segment.lengths[at]!,
+      uncompressedLength: segment.uncompressed[at]!,
+    };
+  }
+
+  #blobOf(entry: number): PackedBlob {
+    const segment = this.#segments[entry >>> SEGMENT_BITS]!;
+    const at = entry & SEGMENT_MASK;
+    return {
+      type: segment.packs[at]! >= TREE_BIT ? "tree" : "data",
+      id: readId(segment.ids, at * WORDS),
+      offset: segment.offsets[at]!,
+      length: segment.lengths[at]!,
+      uncompressedLength: segment.uncompressed[at]!,
+    };
+  }
+
+  #insertSlot(entry: number, first: number): void {
+    const mask = this.#slots.length - 1;
+    let slot = first & mask;
+    while (this.#slots[slot] !== 0) slot = (slot + 1) & mask;
+    this.#slots[slot] = entry + 1;
+  }
+
+  #rebuildSlots(length: number): void {
+    this.#slots = new Uint32Array(length);
+    for (let entry = 0; entry < this.#used; entry++) {
+      const { ids } = this.#segments[entry >>> SEGMENT_BITS]!;
+      this.#insertSlot(entry, ids[(entry & SEGMENT_MASK) * WORDS]!);
+    }
+  }
+
+  /** Drops dead entries: the live ones move up, in their order. Pack numbers stay what they are. */
+  #sweep(): void {
+    let kept = 0;
+    for (let entry = 0; entry < this.#used; entry++) {
+      if (this.#isLive(entry)) this.#moveEntry(entry, kept++);
+    }
+    this.#used = kept;
+    this.#segments.length = Math.ceil(kept / SEGMENT_SIZE);
+    for (let pack = 0; pack < this.#packIds.length; pack++)
+      if (this.#references[pack] === 0) this.#packEntries[pack] = 0;
+    let length = 1024;
+    while (kept > length * MAX_LOAD) length *= 2;
+    this.#rebuildSlots(length);
+  }
+
+  #moveEntry(from: number, to: number): void {
+    if (from === to) return;
+    const source = this.#segments[from >>> SEGMENT_BITS]!;
+    const target = this.#segments[to >>> SEGMENT_BITS]!;
+    const at = from & SEGMENT_MASK;
+    const into = to & SEGMENT_MASK;
+    for (let word = 0; word < WORDS; word++) target.ids[into * WORDS + word] = source.ids[at * WORDS + word]!;
+    target.offsets[into] = source.offsets[at]!;
+    target.lengths[into] = source.lengths[at]!;
+    target.uncompressed[into] = source.uncompressed[at]!;
+    target.packs[into] = source.packs[at]!;
+  }
+
+  /** Entry numbers sorted by pack (a counting sort): those of pack p are at `starts[p]` up to `starts[p + 1]`. */
+  #sortByPack(): { order: Uint32Array; starts: Uint32Array } {
+    const starts = new Uint32Array(this.#packIds.length + 1);
+    for (let pack = 0; pack < this.#packIds.length; pack++)
+      starts[pack + 1] = starts[pack]! + this.#packEntries[pack]!;
+    const next = starts.slice();
+    const order = new Uint32Array(this.#used);
+    for (let entry = 0; entry < this.#used; entry++) order[next[this.#packOf(entry)]!++] = entry;
+    return { order, starts };
+  }
+}
+
+function newSegment(): Segment {
+  return {
+    ids: new Int32Array(SEGMENT_SIZE * WORDS),
+    offsets: new Uint32Array(SEGMENT_SIZE),
+    lengths: new Uint32Array(SEGMENT_SIZE),
+    uncompressed: new Uint32Array(SEGMENT_SIZE),
+    packs: new Uint32Array(SEGMENT_SIZE),
+  };
+}
+
+/** Word number `word` of an ID, little endian on every machine. */
+function wordOf(id: Uint8Array, word: number): number {
+  const at = word * 4;
+  return id[at]! | (id[at + 1]! << 8) | (id[at + 2]! << 16) | (id[at + 3]! << 24);
+}
+
+function readId(ids: Int32Array, base: number): Id {
+  const id = new Uint8Array(ID_LENGTH);
+  for (let word = 0; word < WORDS; word++) {
+    const value = ids[base + word]!;
+    const at = word * 4;
+    id[at] = value;
+    id[at + 1] = value >>> 8;
+    id[at + 2] = value >>> 16;
+    id[at + 3] = value >>> 24;
+  }
+  return id as Id;
+}

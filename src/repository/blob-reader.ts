@@ -1,0 +1,321 @@
+import { availableParallelism } from "node:os";
+import { BatchQueue } from "../async/batch-queue.js";
+import type { Backend } from "../backend/backend.js";
+import { equalIds, formatId, formatShortId, type Id, idKey } from "../bytes/id.js";
+import {
+  type Engine,
+  type MasterKey,
+  SEAL_OVERHEAD,
+  type Unsealed,
+  type UnsealInput,
+} from "../engine/engine.js";
+import {
+  DamagedError,
+  type ErrorCode,
+  messageOf,
+  NotFoundError,
+  throwIfAborted,
+  YoreError,
+} from "../errors.js";
+import type { BlobType } from "../format/blob.js";
+import {
+  decodeHeaderLength,
+  decodePackHeader,
+  EAGER_TAIL_LENGTH,
+  HEADER_LENGTH_LENGTH,
+  type PackedBlob,
+} from "../format/pack-header.js";
+import type { BlobIndex, BlobLocation } from "./blob-index.js";
+import type { BlobLoader, BlobResult } from "./blob-loader.js";
+import { planRanges } from "./pack-ranges.js";
+import { formatUnsealFailure } from "./unseal-failure.js";
+
+/** Blobs below this share hops to the thread pool: a hop costs as much as 16 KiB of cryptography. */
+export const SMALL_BLOB_BYTES = 64 * 1024;
+export const SMALL_BLOBS_A_HOP = 16;
+
+/** What became of one blob of a pack. */
+export type PackBlobResult = { readonly plaintext: Uint8Array } | { readonly error: YoreError };
+
+export type OnPackBlob = (blob: PackedBlob, result: PackBlobResult) => Promise<void> | void;
+
+export interface BlobReaderOptions {
+  readonly backend: Backend;
+  readonly engine: Engine;
+  readonly masterKey: MasterKey;
+  readonly version: 1 | 2;
+  readonly index: BlobIndex;
+  /** Loads the index again, unless that was done a moment ago. */
+  readonly refreshIndex: (signal?: AbortSignal) => Promise<void>;
+}
+
+/** One failed copy of a blob. */
+interface Failure {
+  readonly copy: BlobLocation;
+  readonly place: string;
+  readonly reason: string;
+  readonly code: ErrorCode;
+  readonly cause: unknown;
+  /** The pack is gone: another client may have pruned, and the index may be out of date. */
+  readonly gone: boolean;
+}
+
+/** How far the search for a good copy has come. */
+interface Attempt {
+  readonly tried: BlobLocation[];
+  readonly failures: Failure[];
+}
+
+/**
+ * Reads blobs out of packs. Nothing leaves that was not verified: authenticated, decompressed, and its SHA-256 equal to
+ * its ID. When a copy is bad, the other copies of the blob are tried; when a pack is gone, the index is loaded again once,
+ * so that a reader survives the prune of another client.
+ */
+export class BlobReader implements BlobLoader {
+  readonly #options: BlobReaderOptions;
+  readonly #unsealing: BatchQueue<UnsealInput, Unsealed>;
+
+  constructor(options: BlobReaderOptions) {
+    this.#options = options;
+    const { engine, masterKey } = options;
+    this.#unsealing = new BatchQueue({
+      work: (inputs) => engine.unseal(masterKey, inputs),
+      weigh: (input) => Math.max(input.sealed.length, input.uncompressedLength),
+      aloneFrom: SMALL_BLOB_BYTES,
+      maxItems: SMALL_BLOBS_A_HOP,
+      maxInFlight: 2 * availableParallelism(),
+    });
+  }
+
+  blobSize(type: BlobType, id: Id): number | undefined {
+    const location = this.#options.index.lookup(type, id);
+    return location && (location.uncompressedLength || location.length - SEAL_OVERHEAD);
+  }
+
+  async loadBlob(type: BlobType, id: Id, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.#loadAnyCopy(type, id, { tried: [], failures: [] }, signal);
+  }
+
+  async loadBlobs(
+    type: BlobType,
+    ids: readonly Id[],
+    on: (id: Id, result: BlobResult) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const packs = new Map<string, { packId: Id; blobs: PackedBlob[] }>();
+    for (const id of ids) {
+      const location = this.#options.index.lookup(type, id);
+      if (!location) {
+        const result = await settle(this.loadBlob(type, id, signal));
+        on(id, "value" in result ? { plaintext: result.value } : result);
+        continue;
+      }
+      const key = idKey(location.packId);
+      const pack = packs.get(key) ?? { packId: location.packId, blobs: [] };
+      packs.set(key, pack);
+      pack.blobs.push({ type, id, ...location });
+    }
+    for (const { packId, blobs } of packs.values())
+      await this.loadPackBlobs(packId, blobs, (blob, result) => on(blob.id, result), signal);
+  }
+
+  /**
+   * Loads blobs of one pack with few requests: ranges are read ahead by one and joined over gaps of up to 1 MiB, so at
+   * most two ranges of about 8 MiB (or one larger blob each) and their plaintext are in memory. `on` is called for
+   * each blob in the order of the offsets, one at a time; the next waits for its promise. A bad copy falls back to the others.
+   *
+   * @throws {YoreError} with code `interrupted`, or what `on` throws; the failures of blobs go to `on`
+   */
+  async loadPackBlobs(
+    packId: Id,
+    blobs: readonly PackedBlob[],
+    on: OnPackBlob,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const ranges = planRanges(blobs);
+    const read = (i: number) => {
+      const range = ranges[i];
+      return range && settle(this.#loadRange(packId, range.offset, range.length, signal));
+    };
+    let next = read(0);
+    for (const [i, range] of ranges.entries()) {
+      const bytes = await next!;
+      next = read(i + 1);
+      const opened = range.blobs.map((blob) =>
+        this.#openInRange(packId, blob, { offset: range.offset, bytes }, signal),
+      );
+      try {
+        for (const [j, blob] of range.blobs.entries()) {
+          const result = await opened[j]!;
+          throwIfAborted(signal);
+          await on(blob, result);
+        }
+      } catch (error) {
+        await Promise.all([...opened, next]);
+        throw error;
+      }
+    }
+  }
+
+  /**
+   * Reads the list of blobs at the end of a pack.
+   *
+   * @param size of the pack file, from a listing
+   * @throws {DamagedError} naming the pack if the header is not whole and authentic
+   */
+  async readPackHeader(packId: Id, size: number, signal?: AbortSignal): Promise<PackedBlob[]> {
+    const { engine, masterKey, version } = this.#options;
+    try {
+      let tail = await this.#loadTail(packId, size, Math.min(size, EAGER_TAIL_LENGTH), signal);
+      const length = decodeHeaderLength(tail, size);
+      const wanted = length + HEADER_LENGTH_LENGTH;
+      if (wanted > tail.length) tail = await this.#loadTail(packId, size, wanted, signal);
+      const sealed = tail.subarray(tail.length - wanted, tail.length - HEADER_LENGTH_LENGTH);
+      const [result] = await engine.unseal(masterKey, [{ sealed, uncompressedLength: 0, id: undefined }]);
+      if (!("plaintext" in result!)) throw new DamagedError(formatUnsealFailure(result!.failure));
+      return decodePackHeader(result.plaintext, size, length, { version });
+    } catch (error) {
+      if (!(error instanceof YoreError) || !["damaged", "format"].includes(error.code)) throw error;
+      throw new DamagedError(`Cannot read header of pack ${formatShortId(packId)}: ${error.message}`, {
+        cause: error,
+        hint: `The damaged file is pack ${formatId(packId)}`,
+      });
+    }
+  }
+
+  #loadTail(packId: Id, size: number, length: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    return this.#loadRange(packId, size - length, length, signal);
+  }
+
+  #loadRange(
+    packId: Id,
+    offset: number,
+    length: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Uint8Array> {
+    const handle = { type: "pack", name: formatId(packId) } as const;
+    return this.#options.backend.load(handle, signal ? { offset, length, signal } : { offset, length });
+  }
+
+  /**
+   * Tries every copy that the attempt has not tried yet; when none is good and a pack was gone, or there was no copy at
+   * all, once more those that are new after a refresh of the index.
+   */
+  async #loadAnyCopy(type: BlobType, id: Id, attempt: Attempt, signal?: AbortSignal): Promise<Uint8Array> {
+    const { index, refreshIndex } = this.#options;
+    const plaintext = await this.#tryCopies(id, index.lookupAll(type, id), attempt, signal);
+    if (plaintext) return plaintext;
+    if (attempt.failures.every(({ gone }) => !gone) && attempt.failures.length > 0)
+      throw blobError(type, id, attempt.failures);
+    await refreshIndex(signal);
+    const found = await this.#tryCopies(id, index.lookupAll(type, id), attempt, signal);
+    if (found) return found;
+    throw blobError(type, id, attempt.failures);
+  }
+
+  async #tryCopies(
+    id: Id,
+    copies: readonly BlobLocation[],
+    { tried, failures }: Attempt,
+    signal: AbortSignal | undefined,
+  ): Promise<Uint8Array | undefined> {
+    for (const copy of copies) {
+      if (tried.some((place) => samePlace(place, copy))) continue;
+      tried.push(copy);
+      try {
+        const sealed = await this.#loadRange(copy.packId, copy.offset, copy.length, signal);
+        return await this.#unseal(id, sealed, copy.uncompressedLength);
+      } catch (error) {
+        throwIfAborted(signal);
+        failures.push(failureOf(copy, error));
+      }
+    }
+    return undefined;
+  }
+
+  async #unseal(id: Id, sealed: Uint8Array, uncompressedLength: number): Promise<Uint8Array> {
+    const result = await this.#unsealing.run({ sealed, uncompressedLength, id });
+    if ("plaintext" in result) return result.plaintext;
+    throw new DamagedError(formatUnsealFailure(result.failure));
+  }
+
+  /** Unseals a blob that lies in a range just read; whatever is wrong with it or the range, other copies are tried. */
+  async #openInRange(
+    packId: Id,
+    blob: PackedBlob,
+    range: { readonly offset: number; readonly bytes: Settled<Uint8Array> },
+    signal: AbortSignal | undefined,
+  ): Promise<PackBlobResult> {
+    const { type, id, offset, length, uncompressedLength } = blob;
+    const here: BlobLocation = { packId, offset, length, uncompressedLength };
+    const attempt: Attempt = { tried: [], failures: [] };
+    try {
+      if ("value" in range.bytes) {
+        const start = offset - range.offset;
+        attempt.tried.push(here);
+        return {
+          plaintext: await this.#unseal(
+            id,
+            range.bytes.value.subarray(start, start + length),
+            uncompressedLength,
+          ),
+        };
+      }
+      // A pack that is cut short may still hold this blob: read it alone. For any other reason, this pack is done with.
+      if (range.bytes.error instanceof DamagedError) {
+        const plaintext = await this.#tryCopies(id, [here], attempt, signal);
+        if (plaintext) return { plaintext };
+      } else {
+        attempt.tried.push(here);
+        attempt.failures.push(failureOf(here, range.bytes.error));
+      }
+    } catch (error) {
+      attempt.failures.push(failureOf(here, error));
+    }
+    const result = await settle(this.#loadAnyCopy(type, id, attempt, signal));
+    return "value" in result ? { plaintext: result.value } : { error: asYoreError(result.error) };
+  }
+}
+
+type Settled<T> = { readonly value: T } | { readonly error: unknown };
+
+/** Turns a promise into one that never rejects, so that it can wait for its turn. */
+function settle<T>(promise: Promise<T>): Promise<Settled<T>> {
+  return promise.then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
+  );
+}
+
+function samePlace(a: BlobLocation, b: BlobLocation): boolean {
+  return a.offset === b.offset && equalIds(a.packId, b.packId);
+}
+
+function asYoreError(error: unknown): YoreError {
+  return error instanceof YoreError ? error : new YoreError("backend", messageOf(error), { cause: error });
+}
+
+function failureOf(copy: BlobLocation, cause: unknown): Failure {
+  const gone = cause instanceof NotFoundError;
+  const reason = gone ? "the pack is missing" : messageOf(cause);
+  const place = `pack ${formatShortId(copy.packId)} at offset ${copy.offset}`;
+  const code = gone ? "damaged" : asYoreError(cause).code;
+  return { copy, place, reason, code, cause, gone };
+}
+
+/** One sentence for all failed copies of a blob. An error of the backend outweighs damage: what it hides may be whole. */
+function blobError(type: BlobType, id: Id, failures: readonly Failure[]): YoreError {
+  const subject = `Cannot load ${type} blob ${formatShortId(id)}`;
+  const [first] = failures;
+  if (!first) {
+    return new NotFoundError(`${subject}: no index knows it`, {
+      hint: `The missing blob is ${formatId(id)}`,
+    });
+  }
+  const reasons = failures.map(({ place, reason }) => `${place}: ${reason}`).join("; ");
+  const packs = failures.map(({ copy }) => formatId(copy.packId)).join(", ");
+  const options = { cause: first.cause, hint: `The blob is ${formatId(id)} in pack ${packs}` };
+  const other = failures.find(({ code }) => code !== "damaged" && code !== "format");
+  if (other) return new YoreError(other.code, `${subject}: ${reasons}`, { ...options, cause: other.cause });
+  return new DamagedError(`${subject}: ${reasons}`, options);
+}

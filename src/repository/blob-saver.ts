@@ -1,0 +1,241 @@
+import { randomInt } from "node:crypto";
+import { availableParallelism } from "node:os";
+import { BatchQueue } from "../async/batch-queue.js";
+import type { Backend } from "../backend/backend.js";
+import { formatId, type Id, idKey } from "../bytes/id.js";
+import type { Engine, MasterKey, Sealed, SealInput } from "../engine/engine.js";
+import type { BlobType } from "../format/blob.js";
+import type { IndexedPack } from "../format/index-file.js";
+import { SMALL_BLOB_BYTES, SMALL_BLOBS_A_HOP } from "./blob-reader.js";
+import { blobCompressionLevel, type CompressionMode } from "./compression.js";
+import type { IndexFiles } from "./index-files.js";
+import { Packer } from "./packer.js";
+
+/** Two packs of a type are filled side by side, picked at random for each blob: sizes then tell nothing of the order of chunks. */
+const OPEN_PACKS = 2;
+
+/** An index file is saved at this many blobs or at this age, so that an interrupted backup loses little. */
+const INDEX_MAX_BLOBS = 50_000;
+const INDEX_MAX_AGE_MS = 10 * 60 * 1000;
+
+/** What became of a blob that was handed in. */
+export interface SavedBlob {
+  readonly id: Id;
+  /** True when the repository, or this run, had it already. */
+  readonly known: boolean;
+  /** Bytes of the plaintext. */
+  readonly plainLength: number;
+  /** Bytes that were added to a pack; 0 for a known one. */
+  readonly packedLength: number;
+}
+
+export interface BlobSaverOptions {
+  readonly backend: Backend;
+  readonly engine: Engine;
+  readonly masterKey: MasterKey;
+  readonly version: 1 | 2;
+  readonly indexFiles: IndexFiles;
+  readonly compression: CompressionMode;
+  /** A pack is finished as soon as it is this large. */
+  readonly packSizeBytes: number;
+  /** Unseal and compare what was sealed before it goes into a pack. */
+  readonly extraVerify: boolean;
+}
+
+/**
+ * Puts blobs into packs, packs into the backend and their entries into the index.
+ *
+ * Memory: two open packs of each type, those being uploaded (`connections`) and those that wait. `save` lets nobody in while a
+ * pack waits, so what waits is no more than the blobs handed in at that moment. With packs of 16 MiB and two connections
+ * that is about 100 MiB, and twice the size of a pack for each upload at the moment it is put together.
+ *
+ * The first failure of an upload fails every later `save`; `flush` still saves the index of the packs that were finished,
+ * so that they are not lost, throws the failure and starts afresh.
+ */
+export class BlobSaver {
+  readonly #options: BlobSaverOptions;
+  readonly #sealing: BatchQueue<SealInput, Sealed>;
+  readonly #open: Record<BlobType, (Packer | undefined)[]> = { data: [], tree: [] };
+  /** Blobs on the way into the index: under the engine, in an open pack, or in one that is not saved yet. */
+  readonly #pending = new Map<string, Promise<void>>();
+  readonly #queue: Packer[] = [];
+  #uploading = 0;
+  /** Woken whenever an upload ends. */
+  #waiting: (() => void)[] = [];
+  #failure: { readonly error: unknown } | undefined;
+  /** Packs that are saved and in memory, but in no index file yet. */
+  #unindexed: { readonly pack: IndexedPack; readonly number: number }[] = [];
+  #unindexedBlobs = 0;
+  #unindexedSince = 0;
+
+  constructor(options: BlobSaverOptions) {
+    this.#options = options;
+    const { engine, masterKey, extraVerify } = options;
+    this.#sealing = new BatchQueue({
+      work: (inputs) => engine.seal(masterKey, inputs, { verify: extraVerify }),
+      weigh: (input) => input.plaintext.length,
+      aloneFrom: SMALL_BLOB_BYTES,
+      maxItems: SMALL_BLOBS_A_HOP,
+      maxInFlight: 2 * availableParallelism(),
+    });
+  }
+
+  /**
+   * Saves a blob unless it is known; resolves when it lies in a pack, which need not be uploaded yet. Waits while packs
+   * pile up. The plaintext must not be changed before the promise resolves.
+   *
+   * @param id of the plaintext where the caller has it; trusted
+   */
+  async save(type: BlobType, plaintext: Uint8Array, id?: Id): Promise<SavedBlob> {
+    while (this.#queue.length > 0 && !this.#failure) await this.#uploadEnded();
+    this.#throwFailure();
+    const blobId = id ?? (await this.#hash(plaintext));
+    const plainLength = plaintext.length;
+    const known: SavedBlob = { id: blobId, known: true, plainLength, packedLength: 0 };
+    if (this.#options.indexFiles.index.has(type, blobId)) return known;
+    const key = pendingKey(type, blobId);
+    const pending = this.#pending.get(key);
+    if (pending) {
+      await pending;
+      return known;
+    }
+    const sealed = this.#seal(type, plaintext);
+    const packed = sealed.then((result) => this.#pack(type, blobId, result));
+    this.#pending.set(key, packed);
+    try {
+      await packed;
+      return { id: blobId, known: false, plainLength, packedLength: (await sealed).sealed.length };
+    } catch (error) {
+      this.#pending.delete(key);
+      throw error;
+    }
+  }
+
+  /**
+   * Finishes the open packs and saves their index: after it, everything that was saved can be found by others.
+   *
+   * @throws the first failure since the last flush; the index of the packs that could be saved is saved even then
+   */
+  async flush(): Promise<void> {
+    await Promise.allSettled(this.#pending.values());
+    for (const type of ["data", "tree"] as const) this.#closePacks(type);
+    this.#startUploads();
+    while (this.#uploading > 0) await this.#uploadEnded();
+    await this.#saveIndex();
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure) throw failure.error;
+  }
+
+  async #hash(plaintext: Uint8Array): Promise<Id> {
+    const { engine } = this.#options;
+    if (plaintext.length < SMALL_BLOB_BYTES) return engine.hash(plaintext);
+    return (await engine.hashAll([plaintext])).at(0);
+  }
+
+  #seal(type: BlobType, plaintext: Uint8Array): Promise<Sealed> {
+    const { version, compression } = this.#options;
+    const compressionLevel = blobCompressionLevel(version, compression, type, plaintext.length);
+    return this.#sealing.run({ plaintext, compressionLevel });
+  }
+
+  #pack(type: BlobType, id: Id, sealed: Sealed): void {
+    this.#throwFailure();
+    const { packSizeBytes } = this.#options;
+    if (sealed.sealed.length >= packSizeBytes) {
+      const alone = new Packer();
+      alone.add(type, id, sealed);
+      this.#queue.push(alone);
+    } else {
+      const open = this.#open[type];
+      const place = randomInt(OPEN_PACKS);
+      const packer = open[place] ?? new Packer();
+      open[place] = packer;
+      packer.add(type, id, sealed);
+      if (!packer.isFull(packSizeBytes)) return;
+      open[place] = undefined;
+      this.#queue.push(packer);
+    }
+    this.#startUploads();
+  }
+
+  /** Queues what is open of a type, in one pack where that is no larger than a pack should be. */
+  #closePacks(type: BlobType): void {
+    const [first, ...others] = this.#open[type].filter((packer) => packer !== undefined);
+    this.#open[type] = [];
+    if (!first) return;
+    this.#queue.push(first);
+    for (const packer of others) {
+      if (first.canTake(packer, this.#options.packSizeBytes)) first.merge(packer);
+      else this.#queue.push(packer);
+    }
+  }
+
+  #startUploads(): void {
+    if (this.#failure) for (const packer of this.#queue.splice(0)) this.#forget(packer);
+    while (this.#queue.length > 0 && this.#uploading < this.#options.backend.connections) {
+      this.#uploading++;
+      void this.#upload(this.#queue.shift()!);
+    }
+  }
+
+  async #upload(packer: Packer): Promise<void> {
+    const { backend, engine, masterKey, version, indexFiles } = this.#options;
+    try {
+      const { id, bytes, blobs } = await packer.finish(engine, masterKey, version);
+      await backend.save({ type: "pack", name: formatId(id) }, [bytes]);
+      const number = indexFiles.index.add(id, blobs);
+      if (this.#unindexed.length === 0) this.#unindexedSince = Date.now();
+      this.#unindexed.push({ pack: { packId: id, blobs }, number });
+      this.#unindexedBlobs += blobs.length;
+      if (this.#isIndexDue()) await this.#saveIndex();
+    } catch (error) {
+      this.#failure ??= { error };
+    } finally {
+      this.#forget(packer);
+      this.#uploading--;
+      this.#startUploads();
+      for (const wake of this.#waiting.splice(0)) wake();
+    }
+  }
+
+  #isIndexDue(): boolean {
+    return this.#unindexedBlobs >= INDEX_MAX_BLOBS || Date.now() - this.#unindexedSince >= INDEX_MAX_AGE_MS;
+  }
+
+  /** Saves what no index file has yet. When that fails it stays where it is, for the next flush. */
+  async #saveIndex(): Promise<void> {
+    const batch = this.#unindexed;
+    const count = this.#unindexedBlobs;
+    if (batch.length === 0) return;
+    this.#unindexed = [];
+    this.#unindexedBlobs = 0;
+    try {
+      await this.#options.indexFiles.save(
+        batch.map(({ pack }) => pack),
+        batch.map(({ number }) => number),
+      );
+    } catch (error) {
+      this.#unindexed = [...batch, ...this.#unindexed];
+      this.#unindexedBlobs += count;
+      this.#failure ??= { error };
+    }
+  }
+
+  /** The blobs of a pack are in the index now, or lost: either way they are not on the way any more. */
+  #forget(packer: Packer): void {
+    for (const { type, id } of packer.blobs) this.#pending.delete(pendingKey(type, id));
+  }
+
+  #uploadEnded(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #throwFailure(): void {
+    if (this.#failure) throw this.#failure.error;
+  }
+}
+
+function pendingKey(type: BlobType, id: Id): string {
+  return (type === "tree" ? "t" : "d") + idKey(id);
+}

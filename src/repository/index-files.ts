@@ -1,0 +1,144 @@
+import { forEachConcurrently } from "../async/map-concurrently.js";
+import type { Backend } from "../backend/backend.js";
+import { formatId, formatShortId, type Id, parseId } from "../bytes/id.js";
+import { NotFoundError, YoreError } from "../errors.js";
+import { decodeIndexFile, encodeIndexFile, type IndexedPack } from "../format/index-file.js";
+import type { BlobIndex } from "./blob-index.js";
+import type { RepositoryFiles } from "./repository-files.js";
+
+/** An index file that could not be taken in; the others are. */
+export interface IndexProblem {
+  readonly id: Id;
+  readonly error: YoreError;
+}
+
+/** Counters for a progress display. */
+export interface IndexProgress {
+  totalFiles: number;
+  loadedFiles: number;
+}
+
+/** How often a load starts over because index files vanished under it: another client's prune writes new ones first. */
+const MAX_ROUNDS = 4;
+
+/**
+ * Keeps the index in memory in step with the index files of the repository: knows which files are in it and which packs
+ * each one listed, so that loading again costs only what is new.
+ */
+export class IndexFiles {
+  readonly index: BlobIndex;
+  readonly #backend: Backend;
+  readonly #files: RepositoryFiles;
+  readonly #version: 1 | 2;
+  /** Per file name, the numbers of the packs that it lists. */
+  readonly #loaded = new Map<string, Uint32Array>();
+  #problems: IndexProblem[] = [];
+
+  constructor(index: BlobIndex, backend: Backend, files: RepositoryFiles, version: 1 | 2) {
+    this.index = index;
+    this.#backend = backend;
+    this.#files = files;
+    this.#version = version;
+  }
+
+  /** The index files that the last load could not take in. */
+  get problems(): readonly IndexProblem[] {
+    return this.#problems;
+  }
+
+  /** IDs of the index files whose content is in memory. */
+  get ids(): Id[] {
+    return [...this.#loaded.keys()].map((name) => parseId(name)!);
+  }
+
+  /**
+   * Loads the index files that are new and drops the entries of those that vanished, the new ones first, so that no
+   * blob is missing in between. A file that cannot be read becomes one of the `problems`.
+   */
+  async load(options: { signal?: AbortSignal; progress?: IndexProgress } = {}): Promise<void> {
+    for (let round = 1; ; round++) {
+      const listed = new Set<string>();
+      for await (const { name } of this.#backend.list("index")) listed.add(name);
+      const missing = [...listed].filter((name) => !this.#loaded.has(name));
+      if (options.progress) {
+        options.progress.totalFiles = listed.size;
+        options.progress.loadedFiles = listed.size - missing.length;
+      }
+      const problems: IndexProblem[] = [];
+      await forEachConcurrently(
+        missing,
+        Math.max(2, this.#backend.connections),
+        (name) => this.#loadOne(name, problems, options),
+        options.signal,
+      );
+      const vanished = problems.some(({ error }) => error instanceof NotFoundError);
+      if (vanished && round < MAX_ROUNDS) continue;
+      this.#problems = problems;
+      this.#dropVanished(listed);
+      return;
+    }
+  }
+
+  /** Saves packs whose entries are in memory already as a new index file. */
+  async save(packs: readonly IndexedPack[], packNumbers: readonly number[]): Promise<Id> {
+    const id = await this.#files.save("index", encodeIndexFile(packs));
+    this.#loaded.set(formatId(id), Uint32Array.from(packNumbers));
+    return id;
+  }
+
+  async #loadOne(
+    name: string,
+    problems: IndexProblem[],
+    { signal, progress }: { signal?: AbortSignal; progress?: IndexProgress },
+  ): Promise<void> {
+    const id = parseId(name)!;
+    try {
+      const json = await this.#files.load("index", id, signal);
+      this.#loaded.set(name, this.#takeIn(json));
+    } catch (error) {
+      if (!(error instanceof YoreError) || error.code === "interrupted") throw error;
+      problems.push({ id, error: error.code === "format" ? badIndex(id, error) : error });
+    } finally {
+      if (progress) progress.loadedFiles++;
+    }
+  }
+
+  /** All of a file or nothing of it. @returns the numbers of its packs */
+  #takeIn(json: Uint8Array): Uint32Array {
+    const numbers: number[] = [];
+    let current = 0;
+    try {
+      decodeIndexFile(
+        json,
+        {
+          pack: (packId) => {
+            current = this.index.retain(packId);
+            numbers.push(current);
+          },
+          blob: (type, id, offset, length, uncompressedLength) =>
+            this.index.addBlob(current, type, id, offset, length, uncompressedLength),
+        },
+        { version: this.#version },
+      );
+    } catch (error) {
+      this.index.release(numbers);
+      throw error;
+    }
+    return Uint32Array.from(numbers);
+  }
+
+  #dropVanished(listed: ReadonlySet<string>): void {
+    for (const [name, packs] of this.#loaded) {
+      if (listed.has(name)) continue;
+      this.#loaded.delete(name);
+      this.index.release(packs);
+    }
+  }
+}
+
+function badIndex(id: Id, cause: YoreError): YoreError {
+  return new YoreError("damaged", `Cannot load index ${formatShortId(id)}: ${cause.message}`, {
+    cause,
+    hint: `The damaged file is index ${formatId(id)}`,
+  });
+}

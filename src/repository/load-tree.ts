@@ -1,0 +1,24 @@
+import { formatId, formatShortId, type Id } from "../bytes/id.js";
+import { DamagedError, FormatError } from "../errors.js";
+import type { TreeNode } from "../format/node.js";
+import { decodeTree } from "../format/tree.js";
+import type { BlobLoader } from "./blob-loader.js";
+
+/**
+ * Loads and decodes one tree.
+ *
+ * @throws {NotFoundError} if no index knows it
+ * @throws {DamagedError} if no copy is intact, or it is no tree
+ */
+export async function loadTree(loader: BlobLoader, id: Id, signal?: AbortSignal): Promise<TreeNode[]> {
+  const blob = await loader.loadBlob("tree", id, signal);
+  try {
+    return decodeTree(blob);
+  } catch (cause) {
+    if (!(cause instanceof FormatError)) throw cause;
+    throw new DamagedError(`Cannot load tree ${formatShortId(id)}: ${cause.message}`, {
+      cause,
+      hint: `The damaged tree is ${formatId(id)}`,
+    });
+  }
+}

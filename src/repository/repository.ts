@@ -1,0 +1,371 @@
+import { SingleFlight } from "../async/single-flight.js";
+import type { Backend } from "../backend/backend.js";
+import { formatId, type Id, parseId } from "../bytes/id.js";
+import type { Engine, MasterKey } from "../engine/engine.js";
+import {
+  DamagedError,
+  FormatError,
+  NotFoundError,
+  throwIfAborted,
+  UsageError,
+  YoreError,
+} from "../errors.js";
+import type { BlobType } from "../format/blob.js";
+import { decodeConfig, encodeConfig, type RepositoryConfig } from "../format/config.js";
+import type { PackedBlob } from "../format/pack-header.js";
+import { randomPolynomial } from "../format/polynomial.js";
+import { BlobIndex } from "./blob-index.js";
+import type { BlobLoader, BlobResult } from "./blob-loader.js";
+import { BlobReader, type OnPackBlob } from "./blob-reader.js";
+import { BlobSaver, type SavedBlob } from "./blob-saver.js";
+import type { CompressionMode } from "./compression.js";
+import { IndexFiles, type IndexProblem, type IndexProgress } from "./index-files.js";
+import { createMasterKey, type KeyOwner, type ListedKey, listKeys, openKey, saveKey } from "./keys.js";
+import { type LockOptions, RepositoryLock } from "./lock.js";
+import { type ListedLock, listLocks, unlock } from "./lock-conflicts.js";
+import {
+  loadRawFile,
+  type NamedFileType,
+  RepositoryFiles,
+  sealFile,
+  type UnpackedFileType,
+  unsealFile,
+} from "./repository-files.js";
+
+export const DEFAULT_PACK_SIZE_BYTES = 16 * 1024 * 1024;
+export const MIN_PACK_SIZE_BYTES = 4 * 1024 * 1024;
+export const MAX_PACK_SIZE_BYTES = 128 * 1024 * 1024;
+
+/** The index is not loaded again for a missing pack more often than this. */
+const REFRESH_INTERVAL_MS = 5000;
+
+const CONFIG = { type: "config", name: "" } as const;
+
+export interface RepositorySettings {
+  /** How hard to compress what is written; "auto" when left out. Version 1 never compresses. */
+  readonly compression?: CompressionMode | undefined;
+  /** A pack is finished when it is this large: 4 to 128 MiB, 16 when left out. */
+  readonly packSizeBytes?: number | undefined;
+  /** Whether what was sealed is unsealed again and compared before it is saved; true when left out. */
+  readonly extraVerify?: boolean | undefined;
+}
+
+export interface OpenRepositoryOptions extends RepositorySettings {
+  readonly password: string;
+  /** An empty password is refused without it: it is a forgotten one more often than a wanted one. */
+  readonly allowEmptyPassword?: boolean | undefined;
+  /** Key ID or the beginning of one: tried first. */
+  readonly keyHint?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface CreateRepositoryOptions extends RepositorySettings {
+  readonly password: string;
+  readonly allowEmptyPassword?: boolean | undefined;
+  /** 2, the default, has compression; 1 is for restic before 0.14. */
+  readonly version?: 1 | 2 | undefined;
+  /** Irreducible, of degree 53; random when left out. Repositories that share one cut files alike. */
+  readonly chunkerPolynomial?: bigint | undefined;
+  /** Who the first key is for. */
+  readonly owner?: KeyOwner | undefined;
+}
+
+/** What the parts of a repository are built from. */
+interface Opened {
+  readonly backend: Backend;
+  readonly engine: Engine;
+  readonly masterKey: MasterKey;
+  readonly keyId: Id;
+  readonly config: RepositoryConfig;
+}
+
+/**
+ * A repository whose keys are known: blobs by ID, files by type and ID, locks.
+ *
+ * Start here: `Repository.open`, then `lock`, `loadIndex`, and `loadBlob` to read; `saveBlob` for all there is, `flush`, and a
+ * snapshot file last to write. In that order an interruption at any point leaves a repository that is whole: what a file refers to
+ * is always there before it. The backend belongs to the caller, who closes it after the repository.
+ */
+export class Repository implements BlobLoader {
+  readonly backend: Backend;
+  readonly engine: Engine;
+  readonly config: RepositoryConfig;
+  /** The key file that the password fitted. */
+  readonly keyId: Id;
+  readonly index = new BlobIndex();
+  readonly #masterKey: MasterKey;
+  readonly #files: RepositoryFiles;
+  readonly #indexFiles: IndexFiles;
+  readonly #reader: BlobReader;
+  readonly #saver: BlobSaver;
+  readonly #locks = new Set<RepositoryLock>();
+  readonly #loadingIndex = new SingleFlight<"index", void>();
+  /** When the index was loaded last; `undefined` before. */
+  #indexLoadedAt: number | undefined;
+
+  private constructor(opened: Opened, settings: RepositorySettings) {
+    const { backend, engine, masterKey, keyId, config } = opened;
+    const compression = settings.compression ?? "auto";
+    const packSizeBytes = settings.packSizeBytes ?? DEFAULT_PACK_SIZE_BYTES;
+    const extraVerify = settings.extraVerify ?? true;
+    const { version } = config;
+    this.backend = backend;
+    this.engine = engine;
+    this.config = config;
+    this.keyId = keyId;
+    this.#masterKey = masterKey;
+    const parts = { backend, engine, masterKey, version, compression, extraVerify };
+    this.#files = new RepositoryFiles(parts);
+    this.#indexFiles = new IndexFiles(this.index, backend, this.#files, version);
+    const refreshIndex = (signal?: AbortSignal) => this.#refreshIndex(signal);
+    this.#reader = new BlobReader({ backend, engine, masterKey, version, index: this.index, refreshIndex });
+    this.#saver = new BlobSaver({ ...parts, indexFiles: this.#indexFiles, packSizeBytes });
+  }
+
+  /**
+   * Makes a repository in an empty place: layout, master key, a key file for the password, and the config last, so that a place
+   * where it was interrupted is no repository.
+   *
+   * @throws {UsageError} if the place holds a config, a key or a snapshot already
+   */
+  static async create(
+    backend: Backend,
+    engine: Engine,
+    options: CreateRepositoryOptions,
+  ): Promise<Repository> {
+    checkSettings(options);
+    checkPassword("create", backend, options);
+    await requireEmptyPlace(backend);
+    const config: RepositoryConfig = {
+      version: options.version ?? 2,
+      id: formatId(engine.randomBytes(32)),
+      chunkerPolynomial:
+        options.chunkerPolynomial ?? randomPolynomial((length) => engine.randomBytes(length)),
+      unknown: {},
+    };
+    // What is refused when it is read must not be written.
+    decodeConfig(encodeConfig(config));
+    await backend.create();
+    const masterKey = createMasterKey(engine);
+    const keyId = await saveKey(backend, engine, masterKey, options.password, options.owner);
+    await backend.save(CONFIG, [await sealFile(engine, masterKey, encodeConfig(config), true)]);
+    return new Repository({ backend, engine, masterKey, keyId, config }, options);
+  }
+
+  /**
+   * Opens a repository with a password. The index is not loaded yet.
+   *
+   * @throws {YoreError} `no-repository` if there is no config, `wrong-password` if no key fits
+   * @throws {DamagedError} if the config is empty, cannot be unsealed or decoded
+   */
+  static async open(backend: Backend, engine: Engine, options: OpenRepositoryOptions): Promise<Repository> {
+    checkSettings(options);
+    checkPassword("open", backend, options);
+    await requireConfig(backend);
+    const { id: keyId, masterKey } = await openKey(backend, engine, options);
+    throwIfAborted(options.signal);
+    const config = await loadConfig(backend, engine, masterKey);
+    return new Repository({ backend, engine, masterKey, keyId, config }, options);
+  }
+
+  /** Index files that the last `loadIndex` could not take in: the blobs that only they know cannot be found. */
+  get indexProblems(): readonly IndexProblem[] {
+    return this.#indexFiles.problems;
+  }
+
+  /** Index files whose content is in `index`. */
+  get indexIds(): Id[] {
+    return this.#indexFiles.ids;
+  }
+
+  /** The three keys; whoever has them can read everything, for ever. */
+  get masterKey(): MasterKey {
+    return this.#masterKey;
+  }
+
+  /**
+   * Brings `index` up to date: loads index files that are new, drops the entries of those that are gone. Files that
+   * cannot be read do not stop it: look at `indexProblems` afterwards.
+   */
+  async loadIndex(options: { signal?: AbortSignal; progress?: IndexProgress } = {}): Promise<void> {
+    await this.#loadingIndex.run("index", async () => {
+      await this.#indexFiles.load(options);
+      this.#indexLoadedAt = Date.now();
+    });
+  }
+
+  loadBlob(type: BlobType, id: Id, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.#reader.loadBlob(type, id, signal);
+  }
+
+  blobSize(type: BlobType, id: Id): number | undefined {
+    return this.#reader.blobSize(type, id);
+  }
+
+  loadBlobs(
+    type: BlobType,
+    ids: readonly Id[],
+    on: (id: Id, result: BlobResult) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return this.#reader.loadBlobs(type, ids, on, signal);
+  }
+
+  /** Loads many blobs of one pack with few requests. See `BlobReader.loadPackBlobs`. */
+  loadPackBlobs(
+    packId: Id,
+    blobs: readonly PackedBlob[],
+    on: OnPackBlob,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return this.#reader.loadPackBlobs(packId, blobs, on, signal);
+  }
+
+  /** The list of blobs at the end of a pack. See `BlobReader.readPackHeader`. */
+  readPackHeader(packId: Id, size: number, signal?: AbortSignal): Promise<PackedBlob[]> {
+    return this.#reader.readPackHeader(packId, size, signal);
+  }
+
+  /** Saves a blob unless it is known. See `BlobSaver.save`; nothing can be found before `flush`. */
+  saveBlob(type: BlobType, plaintext: Uint8Array, id?: Id): Promise<SavedBlob> {
+    return this.#saver.save(type, plaintext, id);
+  }
+
+  /** Finishes all packs and saves their index. See `BlobSaver.flush`; also right after a failure or an interruption. */
+  flush(): Promise<void> {
+    return this.#saver.flush();
+  }
+
+  /** The JSON of a file. @throws {NotFoundError} or {DamagedError}, naming the file */
+  loadFile(type: UnpackedFileType, id: Id, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.#files.load(type, id, signal);
+  }
+
+  /** Seals and saves a JSON text. While a lock is held, it is made sure first that it still is. @returns the ID of the new file */
+  async saveFile(type: UnpackedFileType, json: Uint8Array): Promise<Id> {
+    if (type !== "lock") await this.#confirmLocks();
+    return this.#files.save(type, json);
+  }
+
+  /** Removes a file. While a lock is held, it is made sure first that it still is. @throws {NotFoundError} */
+  async removeFile(type: NamedFileType, id: Id): Promise<void> {
+    if (type !== "lock") await this.#confirmLocks();
+    await this.backend.remove({ type, name: formatId(id) });
+  }
+
+  /** All files of a type, in no order. */
+  async *listFiles(type: NamedFileType): AsyncIterable<{ readonly id: Id; readonly size: number }> {
+    for await (const { name, size } of this.backend.list(type)) {
+      const id = parseId(name);
+      if (id) yield { id, size };
+    }
+  }
+
+  /** The bytes of a file as they are stored, checked against its name. @throws {NotFoundError} or {DamagedError} */
+  loadRaw(type: NamedFileType, id: Id, signal?: AbortSignal): Promise<Uint8Array> {
+    return loadRawFile(this.backend, this.engine, type, id, signal);
+  }
+
+  listKeys(): AsyncIterable<ListedKey> {
+    return listKeys(this.backend, this.engine);
+  }
+
+  /** Saves a key file for one more password. @returns its ID */
+  addKey(password: string, owner?: KeyOwner): Promise<Id> {
+    return saveKey(this.backend, this.engine, this.#masterKey, password, owner);
+  }
+
+  /** Takes a lock. See `RepositoryLock.acquire`. @throws {LockedError} */
+  async lock(options: LockOptions): Promise<RepositoryLock> {
+    const lock = await RepositoryLock.acquire(this, options);
+    this.#locks.add(lock);
+    return lock;
+  }
+
+  /** What all lock files say. */
+  listLocks(signal?: AbortSignal): Promise<ListedLock[]> {
+    return listLocks(this, signal);
+  }
+
+  /** Removes stale locks, or all. @returns how many */
+  unlock(options: { readonly removeAll?: boolean; readonly signal?: AbortSignal } = {}): Promise<number> {
+    return unlock(this, options);
+  }
+
+  /** Releases the locks that are still held. The backend stays open. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#locks].map((lock) => lock.release()));
+    this.#locks.clear();
+  }
+
+  async #confirmLocks(): Promise<void> {
+    for (const lock of this.#locks) await lock.confirm();
+  }
+
+  /** For readers that found a pack gone: another client may have pruned. */
+  async #refreshIndex(signal?: AbortSignal): Promise<void> {
+    const loadedAt = this.#indexLoadedAt;
+    if (loadedAt === undefined || Date.now() - loadedAt < REFRESH_INTERVAL_MS) return;
+    // Everybody who waits shares one load, so no single signal may stop it.
+    await this.loadIndex();
+    throwIfAborted(signal);
+  }
+}
+
+function checkSettings({ packSizeBytes }: RepositorySettings): void {
+  if (packSizeBytes === undefined) return;
+  const fits = packSizeBytes >= MIN_PACK_SIZE_BYTES && packSizeBytes <= MAX_PACK_SIZE_BYTES;
+  if (!Number.isInteger(packSizeBytes) || !fits)
+    throw new UsageError(
+      `Cannot use pack size ${packSizeBytes}: expected ${MIN_PACK_SIZE_BYTES} to ${MAX_PACK_SIZE_BYTES} bytes`,
+    );
+}
+
+function checkPassword(
+  verb: string,
+  backend: Backend,
+  options: { readonly password: string; readonly allowEmptyPassword?: boolean | undefined },
+): void {
+  if (options.password === "" && !options.allowEmptyPassword)
+    throw new UsageError(
+      `Cannot ${verb} repository "${backend.location}": an empty password is not allowed`,
+      {
+        hint: "Use --insecure-no-password if the repository really has none",
+      },
+    );
+}
+
+async function requireEmptyPlace(backend: Backend): Promise<void> {
+  const refuse = (found: string) =>
+    new UsageError(`Cannot create repository "${backend.location}": it already has ${found}`);
+  for await (const _ of backend.list("config")) throw refuse("a config file");
+  for await (const _ of backend.list("key")) throw refuse("keys");
+  for await (const _ of backend.list("snapshot")) throw refuse("snapshots");
+}
+
+async function requireConfig(backend: Backend): Promise<void> {
+  let size: number;
+  try {
+    size = (await backend.stat(CONFIG)).size;
+  } catch (error) {
+    if (!(error instanceof NotFoundError)) throw error;
+    throw new YoreError(
+      "no-repository",
+      `Cannot open repository "${backend.location}": there is none, the config file does not exist`,
+      { cause: error, hint: "`yore init` makes one" },
+    );
+  }
+  if (size === 0)
+    throw new DamagedError(`Cannot open repository "${backend.location}": the config file is empty`);
+}
+
+async function loadConfig(backend: Backend, engine: Engine, masterKey: MasterKey): Promise<RepositoryConfig> {
+  const json = await unsealFile(engine, masterKey, CONFIG, await backend.load(CONFIG));
+  try {
+    return decodeConfig(json);
+  } catch (cause) {
+    if (!(cause instanceof FormatError)) throw cause;
+    const hint = cause.hint ?? "The damaged file is the config";
+    throw new DamagedError(`Cannot open repository "${backend.location}": ${cause.message}`, { cause, hint });
+  }
+}
