@@ -173,21 +173,36 @@ export class JsonReader {
 
   /** A string. @param likely what it probably is, which spares making it anew */
   text(likely = ""): string {
-    this.#string();
+    this.takeString();
     return this.#holds(likely) ? likely : this.#text();
   }
 
-  /** The UTF-8 of a string, a view where possible; what is no UTF-8 became U+FFFD. */
-  textBytes(): Buffer {
+  /**
+   * Takes a string without making anything of it: it lies in `bytes` from `start` to `end`.
+   *
+   * @returns true if it is ASCII without escapes, which is to say that the bytes there are the text
+   */
+  takeString(): boolean {
     this.#string();
-    const bytes = this.#bytes.subarray(this.#start, this.#end);
-    return !this.#escaped && (this.#ascii || isUtf8(bytes)) ? bytes : Buffer.from(this.#text(), "utf8");
+    return this.#ascii && !this.#escaped;
   }
 
-  /** What stands between the quotes of a string, as a view, escapes and all. */
-  rawText(): Buffer {
-    this.#string();
-    return this.#bytes.subarray(this.#start, this.#end);
+  get bytes(): Uint8Array {
+    return this.#bytes;
+  }
+
+  get start(): number {
+    return this.#start;
+  }
+
+  get end(): number {
+    return this.#end;
+  }
+
+  /** The UTF-8 of the string that was taken last, a view where possible; what is no UTF-8 became U+FFFD. */
+  takenBytes(): Buffer {
+    const bytes = this.#bytes.subarray(this.#start, this.#end);
+    return !this.#escaped && (this.#ascii || isUtf8(bytes)) ? bytes : Buffer.from(this.#text(), "utf8");
   }
 
   /** An ID as 64 hex digits, written as 32 bytes. */
@@ -249,7 +264,7 @@ export class JsonReader {
   }
 
   /** Checks that nothing but white space follows. */
-  end(): void {
+  finish(): void {
     if (this.#peek() !== NOTHING) throw this.wrong("the end");
   }
 

@@ -81,7 +81,7 @@ class IndexDecoder {
       if (name !== 0) reader.skip();
       else if (!reader.takeNull()) this.#packs();
     }
-    reader.end();
+    reader.finish();
   }
 
   #packs(): void {

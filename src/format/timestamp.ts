@@ -35,7 +35,6 @@ const LETTER_Z = 0x5a;
 const NO_NUMBER = 1_000_000;
 
 const MONTH_DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-const TWO_DIGITS = Array.from({ length: 100 }, (_, i) => String(i).padStart(2, "0"));
 
 /** Go's zero time, which stands for "unknown" in trees of rustic. */
 export const ZERO_TIME: Timestamp = Object.freeze({
@@ -55,34 +54,48 @@ export function parseTimestamp(text: string): Timestamp {
   throw new FormatError(`Cannot read time: want RFC 3339, have ${JSON.stringify(text.slice(0, 80))}`);
 }
 
-/** As `parseTimestamp`, from the bytes of the text; `undefined` for everything else. */
-export function parseTimestampBytes(text: Uint8Array): Timestamp | undefined {
-  if (text.length < 20 || text[4] !== DASH || text[7] !== DASH || text[10] !== LETTER_T) return undefined;
-  if (text[13] !== COLON || text[16] !== COLON) return undefined;
-  const year = twoDigits(text, 0) * 100 + twoDigits(text, 2);
-  const month = twoDigits(text, 5);
-  const day = twoDigits(text, 8);
-  const hour = twoDigits(text, 11);
-  const minute = twoDigits(text, 14);
-  const second = twoDigits(text, 17);
+/**
+ * As `parseTimestamp`, from the ASCII between two offsets; `undefined` for everything else.
+ *
+ * @param likely what it probably is, which spares making it anew
+ */
+export function parseTimestampBytes(
+  text: Uint8Array,
+  start = 0,
+  end = text.length,
+  likely = ZERO_TIME,
+): Timestamp | undefined {
+  const length = end - start;
+  if (length < 20 || text[start + 4] !== DASH || text[start + 7] !== DASH) return undefined;
+  if (text[start + 10] !== LETTER_T || text[start + 13] !== COLON || text[start + 16] !== COLON)
+    return undefined;
+  const year = twoDigits(text, start) * 100 + twoDigits(text, start + 2);
+  const month = twoDigits(text, start + 5);
+  const day = twoDigits(text, start + 8);
+  const hour = twoDigits(text, start + 11);
+  const minute = twoDigits(text, start + 14);
+  const second = twoDigits(text, start + 17);
   const isDate = year < 10_000 && month >= 1 && month <= 12 && day >= 1 && day <= daysOfMonth(year, month);
   if (!isDate || hour > 23 || minute > 59 || second > 59) return undefined;
 
-  let at = 19;
+  let at = start + 19;
   let nanoseconds = 0;
   if (text[at] === DOT) {
     let scale = 100_000_000;
     const first = ++at;
-    for (; at < text.length && isDigit(text[at]!); at++) {
+    for (; at < end && isDigit(text[at]!); at++) {
       nanoseconds += (text[at]! - DIGIT_0) * scale;
       scale = Math.floor(scale / 10);
     }
     if (at === first) return undefined;
   }
-  const zoneMinutes = parseZone(text, at);
+  const zoneMinutes = parseZone(text, at, end);
   if (zoneMinutes === undefined) return undefined;
   const clock = daysFromCivil(year, month, day) * DAY_SECONDS + hour * 3600 + minute * 60 + second;
-  return { seconds: clock - zoneMinutes * 60, nanoseconds, zoneMinutes };
+  const seconds = clock - zoneMinutes * 60;
+  const same =
+    likely.seconds === seconds && likely.nanoseconds === nanoseconds && likely.zoneMinutes === zoneMinutes;
+  return same ? likely : { seconds, nanoseconds, zoneMinutes };
 }
 
 /**
@@ -93,23 +106,28 @@ export function parseTimestampBytes(text: Uint8Array): Timestamp | undefined {
  *   back is then up to a minute off. Trees that should be equal to restic's have to do the same.
  */
 export function formatTimestamp(timestamp: Timestamp): string {
+  return scratch.toString("latin1", 0, writeTimestamp(timestamp, scratch, 0));
+}
+
+/** The longest text that `writeTimestamp` writes. */
+export const MAX_TIMESTAMP_LENGTH = 35;
+const scratch = Buffer.alloc(MAX_TIMESTAMP_LENGTH);
+
+/** As `formatTimestamp`, as ASCII into bytes at an offset. @returns the offset behind it */
+export function writeTimestamp(timestamp: Timestamp, into: Uint8Array, offset: number): number {
   const zoneSeconds = Math.round(timestamp.zoneMinutes * 60);
   const clock = timestamp.seconds + zoneSeconds;
-  let days = Math.floor(clock / DAY_SECONDS);
+  const days = Math.floor(clock / DAY_SECONDS);
   const ofDay = clock - days * DAY_SECONDS;
-  let date = civilFromDays(days);
-  if (date.year < 0 || date.year > 9999) {
-    days = daysFromCivil(date.year < 0 ? 0 : 9999, date.month, date.day);
-    date = civilFromDays(days);
-  }
-  const { year, month, day } = date;
-  const century = TWO_DIGITS[Math.floor(year / 100)]! + TWO_DIGITS[year % 100]!;
-  const hour = TWO_DIGITS[Math.floor(ofDay / 3600)]!;
-  const minute = TWO_DIGITS[Math.floor(ofDay / 60) % 60]!;
-  const second = TWO_DIGITS[ofDay % 60]!;
-  const fraction = formatFraction(timestamp.nanoseconds);
-  const zone = formatZone(zoneSeconds);
-  return `${century}-${TWO_DIGITS[month]}-${TWO_DIGITS[day]}T${hour}:${minute}:${second}${fraction}${zone}`;
+  writeDate(days, into, offset);
+  into[offset + 10] = LETTER_T;
+  putTwoDigits(into, offset + 11, Math.floor(ofDay / 3600));
+  into[offset + 13] = COLON;
+  putTwoDigits(into, offset + 14, Math.floor(ofDay / 60) % 60);
+  into[offset + 16] = COLON;
+  putTwoDigits(into, offset + 17, ofDay % 60);
+  const at = writeFraction(timestamp.nanoseconds, into, offset + 19);
+  return writeZone(zoneSeconds, into, at);
 }
 
 /** The moment that is so many nanoseconds after 1970-01-01T00:00:00Z. */
@@ -221,10 +239,10 @@ function isDigit(byte: number): boolean {
 }
 
 /** Minutes east of UTC of the zone that the text ends with. */
-function parseZone(text: Uint8Array, at: number): number | undefined {
+function parseZone(text: Uint8Array, at: number, end: number): number | undefined {
   const sign = text[at];
-  if (sign === LETTER_Z) return text.length === at + 1 ? 0 : undefined;
-  if ((sign !== PLUS && sign !== DASH) || text.length !== at + 6 || text[at + 3] !== COLON) return undefined;
+  if (sign === LETTER_Z) return end === at + 1 ? 0 : undefined;
+  if ((sign !== PLUS && sign !== DASH) || end !== at + 6 || text[at + 3] !== COLON) return undefined;
   const hours = twoDigits(text, at + 1);
   const minutes = twoDigits(text, at + 4);
   if (hours > 23 || minutes > 59) return undefined;
@@ -232,20 +250,48 @@ function parseZone(text: Uint8Array, at: number): number | undefined {
   return sign === DASH && zone !== 0 ? -zone : zone;
 }
 
-function formatFraction(nanoseconds: number): string {
-  if (nanoseconds === 0) return "";
+function writeDate(days: number, into: Uint8Array, at: number): void {
+  let date = civilFromDays(days);
+  if (date.year < 0 || date.year > 9999)
+    date = civilFromDays(daysFromCivil(date.year < 0 ? 0 : 9999, date.month, date.day));
+  putTwoDigits(into, at, Math.floor(date.year / 100));
+  putTwoDigits(into, at + 2, date.year % 100);
+  into[at + 4] = DASH;
+  putTwoDigits(into, at + 5, date.month);
+  into[at + 7] = DASH;
+  putTwoDigits(into, at + 8, date.day);
+}
+
+function writeFraction(nanoseconds: number, into: Uint8Array, at: number): number {
+  if (nanoseconds === 0) return at;
   let digits = 9;
   let value = nanoseconds;
   while (value % 10 === 0) {
     value /= 10;
     digits -= 1;
   }
-  return `.${String(value).padStart(digits, "0")}`;
+  into[at] = DOT;
+  for (let i = digits; i > 0; i--) {
+    into[at + i] = DIGIT_0 + (value % 10);
+    value = Math.floor(value / 10);
+  }
+  return at + 1 + digits;
 }
 
-function formatZone(zoneSeconds: number): string {
-  if (zoneSeconds === 0) return "Z";
+function writeZone(zoneSeconds: number, into: Uint8Array, at: number): number {
+  if (zoneSeconds === 0) {
+    into[at] = LETTER_Z;
+    return at + 1;
+  }
   const minutes = Math.trunc(zoneSeconds / 60);
-  const absolute = Math.abs(minutes);
-  return `${minutes < 0 ? "-" : "+"}${TWO_DIGITS[Math.floor(absolute / 60)]}:${TWO_DIGITS[absolute % 60]}`;
+  into[at] = minutes < 0 ? DASH : PLUS;
+  putTwoDigits(into, at + 1, Math.floor(Math.abs(minutes) / 60));
+  into[at + 3] = COLON;
+  putTwoDigits(into, at + 4, Math.abs(minutes) % 60);
+  return at + 6;
+}
+
+function putTwoDigits(into: Uint8Array, at: number, value: number): void {
+  into[at] = DIGIT_0 + Math.floor(value / 10);
+  into[at + 1] = DIGIT_0 + (value % 10);
 }

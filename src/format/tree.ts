@@ -9,56 +9,22 @@
  * versions and other programs wrote need not come out the same.
  */
 
-import { formatId, ID_LENGTH, IdList, idFromBytes } from "../bytes/id.js";
+import { ID_LENGTH, type Id, IdList } from "../bytes/id.js";
 import { END, JsonReader, NameTable, UNKNOWN } from "../bytes/json-reader.js";
+import { TextWriter } from "../bytes/text-writer.js";
 import { bytesOfText, isUtf8, textForPeople } from "../bytes/utf8.js";
 import { FormatError, messageOf } from "../errors.js";
 import { goJsonBytes, goJsonObject, goJsonString } from "./go-json.js";
 import { decodeBase64 } from "./json-fields.js";
 import { quoteName, unquoteName } from "./name-quoting.js";
 import type { ExtendedAttribute, NodeType, TreeNode } from "./node.js";
-import { formatTimestamp, parseTimestampBytes, type Timestamp, ZERO_TIME } from "./timestamp.js";
-
-const TREE_NAMES = new NameTable(["nodes"]);
-const NODE_TYPES: readonly NodeType[] = [
-  "file",
-  "dir",
-  "symlink",
-  "dev",
-  "chardev",
-  "fifo",
-  "socket",
-  "irregular",
-];
-const TYPE_NAMES = new NameTable(NODE_TYPES);
-const ATTRIBUTE_NAMES = new NameTable(["name", "value"]);
-/** In the order in which restic writes them, which is the order that is looked for. */
-const NODE_NAMES = new NameTable([
-  "name",
-  "type",
-  "mode",
-  "mtime",
-  "atime",
-  "ctime",
-  "uid",
-  "gid",
-  "user",
-  "group",
-  "inode",
-  "device_id",
-  "size",
-  "links",
-  "linktarget",
-  "linktarget_raw",
-  "extended_attributes",
-  "generic_attributes",
-  "device",
-  "content",
-  "subtree",
-  "error",
-]);
-
-const MAX_UINT32 = 0xffff_ffff;
+import {
+  MAX_TIMESTAMP_LENGTH,
+  parseTimestampBytes,
+  type Timestamp,
+  writeTimestamp,
+  ZERO_TIME,
+} from "./timestamp.js";
 
 /**
  * Decodes a tree blob. Unknown fields are left out; what is missing is 0, empty or Go's zero time. Names are not judged:
@@ -83,8 +49,20 @@ export function encodeTree(nodes: readonly TreeNode[]): Buffer {
 
 /** Encodes a tree blob node by node. */
 export class TreeEncoder {
-  #text = '{"nodes":[';
-  #last: Buffer = Buffer.alloc(0);
+  readonly #out = new TextWriter();
+  #last: Buffer = NO_BYTES;
+  // Most nodes of a directory belong to the same user and group.
+  #user: EncodedText = { text: "", json: NO_BYTES };
+  #group: EncodedText = { text: "", json: NO_BYTES };
+
+  constructor() {
+    this.#out.ascii('{"nodes":[');
+  }
+
+  /** Length in bytes of what was added so far. */
+  get length(): number {
+    return this.#out.length;
+  }
 
   /** @throws {FormatError} unless the name comes behind the last one by its raw bytes */
   add(node: TreeNode): void {
@@ -93,51 +71,130 @@ export class TreeEncoder {
         `Cannot encode tree: want a name behind "${quoteName(this.#last)}", have "${quoteName(node.name)}"`,
       );
     }
-    if (this.#last.length > 0) this.#text += ",";
-    this.#text += encodeNode(node);
+    if (this.#last.length > 0) this.#out.ascii(",");
+    this.#node(node);
     this.#last = node.name;
-  }
-
-  /** Length of the blob if it were finished now, in UTF-16 units: near enough to its bytes to bound memory. */
-  get length(): number {
-    return this.#text.length;
   }
 
   /** The blob. The encoder must not be used any more. */
   finish(): Buffer {
-    return Buffer.from(`${this.#text}]}\n`, "utf8");
+    this.#out.ascii("]}\n");
+    return this.#out.finish();
+  }
+
+  #node(node: TreeNode): void {
+    const out = this.#out;
+    out.ascii('{"name":');
+    this.#name(node.name);
+    out.ascii(',"type":"');
+    out.ascii(node.type);
+    out.ascii('"');
+    this.#count(',"mode":', node.mode);
+    this.#time(',"mtime":"', node.mtime);
+    this.#time(',"atime":"', node.atime);
+    this.#time(',"ctime":"', node.ctime);
+    out.ascii(',"uid":');
+    out.uint(node.uid);
+    out.ascii(',"gid":');
+    out.uint(node.gid);
+    this.#owners(node);
+    this.#bigCount(',"inode":', node.inode);
+    this.#bigCount(',"device_id":', node.deviceId);
+    this.#count(',"size":', node.size);
+    this.#count(',"links":', node.links);
+    if (node.linkTarget !== undefined) this.#linkTarget(node.linkTarget);
+    this.#attributes(node);
+    this.#bigCount(',"device":', node.device);
+    this.#content(node.content);
+    if (node.subtree !== undefined) {
+      out.ascii(',"subtree":"');
+      out.hex(node.subtree);
+      out.ascii('"');
+    }
+    if (node.error !== "") out.text(`,"error":${goJsonString(node.error)}`);
+    out.ascii("}");
+  }
+
+  #name(name: Buffer): void {
+    if (!isPlainName(name)) {
+      this.#out.text(goJsonString(quoteName(name)));
+      return;
+    }
+    this.#out.ascii('"');
+    this.#out.bytes(name);
+    this.#out.ascii('"');
+  }
+
+  #owners(node: TreeNode): void {
+    if (node.user !== "") {
+      if (node.user !== this.#user.text) this.#user = encodeText(',"user":', node.user);
+      this.#out.bytes(this.#user.json);
+    }
+    if (node.group !== "") {
+      if (node.group !== this.#group.text) this.#group = encodeText(',"group":', node.group);
+      this.#out.bytes(this.#group.json);
+    }
+  }
+
+  /** A number, left out when it is 0. */
+  #count(name: string, value: number): void {
+    if (value === 0) return;
+    this.#out.ascii(name);
+    this.#out.uint(value);
+  }
+
+  #bigCount(name: string, value: bigint): void {
+    if (value === 0n) return;
+    this.#out.ascii(name);
+    if (value <= MAX_EXACT) this.#out.uint(Number(value));
+    else this.#out.ascii(value.toString());
+  }
+
+  #time(name: string, time: Timestamp): void {
+    this.#out.ascii(name);
+    this.#out.with(MAX_TIMESTAMP_LENGTH, (into, offset) => writeTimestamp(time, into, offset));
+    this.#out.ascii('"');
+  }
+
+  #linkTarget(target: Buffer): void {
+    if (target.length === 0) return;
+    this.#out.text(`,"linktarget":${goJsonBytes(target)}`);
+    if (!isUtf8(target)) this.#out.ascii(`,"linktarget_raw":"${target.toString("base64")}"`);
+  }
+
+  #attributes(node: TreeNode): void {
+    if (node.extendedAttributes.length > 0)
+      this.#out.text(`,"extended_attributes":[${node.extendedAttributes.map(encodeAttribute).join(",")}]`);
+    const members = Object.entries(node.genericAttributes ?? {});
+    if (members.length === 0) return;
+    members.sort(([a], [b]) => Buffer.compare(bytesOfText(a), bytesOfText(b)));
+    this.#out.text(`,"generic_attributes":${goJsonObject(members)}`);
+  }
+
+  #content(content: IdList | null): void {
+    const out = this.#out;
+    if (content === null) {
+      out.ascii(',"content":null');
+      return;
+    }
+    out.ascii(',"content":[');
+    for (let at = 0; at < content.bytes.length; at += ID_LENGTH) {
+      out.ascii(at === 0 ? '"' : ',"');
+      out.hex(content.bytes, at, at + ID_LENGTH);
+      out.ascii('"');
+    }
+    out.ascii("]");
   }
 }
 
-/** A node as restic's JSON has it, field by field in its order. */
-export function encodeNode(node: TreeNode): string {
-  let text = `{"name":${goJsonString(quoteName(node.name))},"type":"${node.type}"`;
-  if (node.mode !== 0) text += `,"mode":${node.mode}`;
-  text += `,"mtime":"${formatTimestamp(node.mtime)}"`;
-  text += `,"atime":"${formatTimestamp(node.atime)}"`;
-  text += `,"ctime":"${formatTimestamp(node.ctime)}"`;
-  text += `,"uid":${node.uid},"gid":${node.gid}`;
-  if (node.user !== "") text += `,"user":${goJsonString(node.user)}`;
-  if (node.group !== "") text += `,"group":${goJsonString(node.group)}`;
-  if (node.inode !== 0n) text += `,"inode":${node.inode}`;
-  if (node.deviceId !== 0n) text += `,"device_id":${node.deviceId}`;
-  if (node.size !== 0) text += `,"size":${node.size}`;
-  if (node.links !== 0) text += `,"links":${node.links}`;
-  if (node.linkTarget !== undefined) text += encodeLinkTarget(node.linkTarget);
-  if (node.extendedAttributes.length > 0)
-    text += `,"extended_attributes":[${node.extendedAttributes.map(encodeAttribute).join(",")}]`;
-  if (node.genericAttributes !== undefined) text += encodeGenericAttributes(node.genericAttributes);
-  if (node.device !== 0n) text += `,"device":${node.device}`;
-  text += `,"content":${node.content === null ? "null" : encodeIds(node.content)}`;
-  if (node.subtree !== undefined) text += `,"subtree":"${formatId(node.subtree)}"`;
-  if (node.error !== "") text += `,"error":${goJsonString(node.error)}`;
-  return `${text}}`;
+interface EncodedText {
+  readonly text: string;
+  /** Name and value as they stand in the blob. */
+  readonly json: Buffer;
 }
 
-function encodeLinkTarget(target: Buffer): string {
-  if (target.length === 0) return "";
-  const text = `,"linktarget":${goJsonBytes(target)}`;
-  return isUtf8(target) ? text : `${text},"linktarget_raw":"${target.toString("base64")}"`;
+function encodeText(name: string, text: string): EncodedText {
+  return { text, json: Buffer.from(name + goJsonString(text), "utf8") };
 }
 
 function encodeAttribute(attribute: ExtendedAttribute): string {
@@ -145,24 +202,38 @@ function encodeAttribute(attribute: ExtendedAttribute): string {
   return `{"name":${goJsonString(attribute.name)},"value":${value}}`;
 }
 
-function encodeGenericAttributes(attributes: Readonly<Record<string, unknown>>): string {
-  const members = Object.entries(attributes);
-  if (members.length === 0) return "";
-  members.sort(([a], [b]) => Buffer.compare(bytesOfText(a), bytesOfText(b)));
-  return `,"generic_attributes":${goJsonObject(members)}`;
-}
-
-function encodeIds(ids: IdList): string {
-  const hex = Buffer.from(ids.bytes.buffer, ids.bytes.byteOffset, ids.bytes.byteLength).toString("hex");
-  const parts: string[] = [];
-  for (let at = 0; at < hex.length; at += 2 * ID_LENGTH) parts.push(`"${hex.slice(at, at + 2 * ID_LENGTH)}"`);
-  return `[${parts.join(",")}]`;
+/** True if neither quoting nor JSON changes a byte of the name. */
+function isPlainName(name: Uint8Array): boolean {
+  for (let i = 0; i < name.length; i++) {
+    if (PLAIN[name[i]!] === 0) return false;
+  }
+  return true;
 }
 
 type Draft = { -readonly [Field in keyof TreeNode]: TreeNode[Field] };
 
+const BACKSLASH = 0x5c;
 const NO_BYTES = Buffer.alloc(0);
 const NO_ATTRIBUTES: readonly ExtendedAttribute[] = [];
+const MAX_EXACT = BigInt(Number.MAX_SAFE_INTEGER);
+const MAX_UINT32 = 0xffff_ffff;
+const PLAIN = Uint8Array.from({ length: 256 }, (_, byte) =>
+  byte >= 0x20 && byte <= 0x7e && !'"\\<>&'.includes(String.fromCharCode(byte)) ? 1 : 0,
+);
+
+const NODE_TYPES: readonly NodeType[] = [
+  "file",
+  "dir",
+  "symlink",
+  "dev",
+  "chardev",
+  "fifo",
+  "socket",
+  "irregular",
+];
+const TYPE_NAMES = new NameTable(NODE_TYPES);
+const TREE_NAMES = new NameTable(["nodes"]);
+const ATTRIBUTE_NAMES = new NameTable(["name", "value"]);
 
 function emptyNode(): Draft {
   return {
@@ -190,23 +261,99 @@ function emptyNode(): Draft {
   };
 }
 
+/**
+ * How the value of each field is read, in the order in which restic writes the fields, which is where they are looked
+ * for first. `likely` is the node before, most of whose owners, devices and times come again.
+ */
+const FIELDS: Readonly<Record<string, (decoder: TreeDecoder, node: Draft, likely: Draft) => void>> = {
+  name: (decoder, node) => {
+    node.name = decoder.name();
+  },
+  // restic has stored other texts for what it could not tell; the tree must stay readable all the same.
+  type: ({ reader }, node) => {
+    node.type = NODE_TYPES[reader.oneOf(TYPE_NAMES)] ?? "irregular";
+  },
+  mode: ({ reader }, node) => {
+    node.mode = reader.uint(MAX_UINT32);
+  },
+  mtime: (decoder, node, likely) => {
+    node.mtime = decoder.time(likely.mtime);
+  },
+  atime: (decoder, node) => {
+    node.atime = decoder.time(node.mtime);
+  },
+  ctime: (decoder, node) => {
+    node.ctime = decoder.time(node.mtime);
+  },
+  uid: ({ reader }, node) => {
+    node.uid = reader.uint(MAX_UINT32);
+  },
+  gid: ({ reader }, node) => {
+    node.gid = reader.uint(MAX_UINT32);
+  },
+  user: ({ reader }, node, likely) => {
+    node.user = reader.text(likely.user);
+  },
+  group: ({ reader }, node, likely) => {
+    node.group = reader.text(likely.group);
+  },
+  inode: ({ reader }, node) => {
+    node.inode = reader.uint64();
+  },
+  device_id: ({ reader }, node, likely) => {
+    node.deviceId = reader.uint64(likely.deviceId);
+  },
+  size: ({ reader }, node) => {
+    node.size = reader.uint(Number.MAX_SAFE_INTEGER);
+  },
+  links: ({ reader }, node) => {
+    node.links = reader.uint(Number.MAX_SAFE_INTEGER);
+  },
+  linktarget: ({ reader }, node) => {
+    reader.takeString();
+    node.linkTarget ??= Buffer.from(reader.takenBytes());
+  },
+  linktarget_raw: (decoder, node) => {
+    node.linkTarget = decoder.base64();
+  },
+  extended_attributes: (decoder, node) => {
+    node.extendedAttributes = decoder.attributes();
+  },
+  generic_attributes: (decoder, node) => {
+    node.genericAttributes = decoder.object();
+  },
+  device: ({ reader }, node) => {
+    node.device = reader.uint64();
+  },
+  content: (decoder, node) => {
+    node.content = decoder.content();
+  },
+  subtree: ({ reader }, node) => {
+    const id = new Uint8Array(ID_LENGTH);
+    reader.id(id, 0);
+    node.subtree = id as Id;
+  },
+  error: ({ reader }, node) => {
+    node.error = reader.text();
+  },
+};
+const FIELD_NAMES = new NameTable(Object.keys(FIELDS));
+const FIELD_READERS = Object.values(FIELDS);
+
 class TreeDecoder {
-  readonly #reader: JsonReader;
+  readonly reader: JsonReader;
   readonly #nodes: TreeNode[] = [];
+  /** The node that is being read. */
   #node: Draft | undefined;
-  // Most nodes of a directory belong to the same user and lie on the same device.
-  #user = "";
-  #group = "";
-  #deviceId = 0n;
   /** Content of the present node; grows as needed and is used again. */
   #ids = new Uint8Array(16 * ID_LENGTH);
 
   constructor(blob: Uint8Array) {
-    this.#reader = new JsonReader(blob, () => this.#where());
+    this.reader = new JsonReader(blob, () => this.#where());
   }
 
   decode(): TreeNode[] {
-    const reader = this.#reader;
+    const { reader } = this;
     let found = false;
     reader.beginObject();
     for (let name = reader.nextMember(TREE_NAMES); name !== END; name = reader.nextMember(TREE_NAMES)) {
@@ -218,115 +365,31 @@ class TreeDecoder {
       if (!reader.takeNull()) this.#decodeNodes();
     }
     if (!found) throw reader.wrong('"nodes" before this');
-    reader.end();
+    reader.finish();
     return this.#nodes;
   }
 
   #decodeNodes(): void {
-    const reader = this.#reader;
+    const { reader } = this;
+    let likely = emptyNode();
     reader.beginArray();
     while (reader.nextItem()) {
-      this.#node = emptyNode();
-      this.#decodeNode(this.#node);
-      this.#nodes.push(this.#node);
+      const node = emptyNode();
+      this.#node = node;
+      reader.beginObject();
+      for (let name = reader.nextMember(FIELD_NAMES); name !== END; name = reader.nextMember(FIELD_NAMES)) {
+        if (name === UNKNOWN) reader.skip();
+        else if (!reader.takeNull()) FIELD_READERS[name]!(this, node, likely);
+      }
+      this.#nodes.push(node);
       this.#node = undefined;
+      likely = node;
     }
   }
 
-  #decodeNode(node: Draft): void {
-    const reader = this.#reader;
-    reader.beginObject();
-    for (let name = reader.nextMember(NODE_NAMES); name !== END; name = reader.nextMember(NODE_NAMES)) {
-      if (name === UNKNOWN) reader.skip();
-      else if (!reader.takeNull()) this.#decodeField(node, name);
-    }
-  }
-
-  /** Reads the value of one field; the numbers are positions in `NODE_NAMES`. */
-  #decodeField(node: Draft, field: number): void {
-    const reader = this.#reader;
-    switch (NODE_NAMES.names[field]) {
-      case "name":
-        node.name = this.#name();
-        break;
-      case "type":
-        // restic has stored other texts for what it could not tell; the tree must stay readable all the same.
-        node.type = NODE_TYPES[reader.oneOf(TYPE_NAMES)] ?? "irregular";
-        break;
-      case "mode":
-        node.mode = reader.uint(MAX_UINT32);
-        break;
-      case "mtime":
-        node.mtime = this.#time();
-        break;
-      case "atime":
-        node.atime = this.#time();
-        break;
-      case "ctime":
-        node.ctime = this.#time();
-        break;
-      case "uid":
-        node.uid = reader.uint(MAX_UINT32);
-        break;
-      case "gid":
-        node.gid = reader.uint(MAX_UINT32);
-        break;
-      case "user":
-        node.user = this.#user = reader.text(this.#user);
-        break;
-      case "group":
-        node.group = this.#group = reader.text(this.#group);
-        break;
-      case "inode":
-        node.inode = reader.uint64();
-        break;
-      case "device_id":
-        node.deviceId = this.#deviceId = reader.uint64(this.#deviceId);
-        break;
-      case "size":
-        node.size = reader.uint(Number.MAX_SAFE_INTEGER);
-        break;
-      case "links":
-        node.links = reader.uint(Number.MAX_SAFE_INTEGER);
-        break;
-      default:
-        this.#decodeRareField(node, field);
-    }
-  }
-
-  #decodeRareField(node: Draft, field: number): void {
-    const reader = this.#reader;
-    switch (NODE_NAMES.names[field]) {
-      case "content":
-        node.content = this.#content();
-        break;
-      case "subtree":
-        node.subtree = idFromBytes(new Uint8Array(ID_LENGTH));
-        reader.id(node.subtree, 0);
-        break;
-      case "linktarget":
-        node.linkTarget ??= Buffer.from(reader.textBytes());
-        break;
-      case "linktarget_raw":
-        node.linkTarget = this.#base64();
-        break;
-      case "extended_attributes":
-        node.extendedAttributes = this.#attributes();
-        break;
-      case "generic_attributes":
-        node.genericAttributes = this.#genericAttributes();
-        break;
-      case "device":
-        node.device = reader.uint64();
-        break;
-      case "error":
-        node.error = reader.text();
-        break;
-    }
-  }
-
-  #name(): Buffer {
-    const text = this.#reader.textBytes();
+  name(): Buffer {
+    this.reader.takeString();
+    const text = this.reader.takenBytes();
     // A copy, or every name would keep the whole blob in memory.
     if (!text.includes(BACKSLASH)) return Buffer.from(text);
     try {
@@ -336,24 +399,27 @@ class TreeDecoder {
     }
   }
 
-  #time(): Timestamp {
-    const start = this.#reader.offset;
-    const time = parseTimestampBytes(this.#reader.textBytes());
+  time(likely: Timestamp): Timestamp {
+    const { reader } = this;
+    const before = reader.offset;
+    reader.takeString();
+    const time = parseTimestampBytes(reader.bytes, reader.start, reader.end, likely);
     if (time !== undefined) return time;
-    this.#reader.offset = start;
-    throw this.#reader.wrong("a time in RFC 3339");
+    reader.offset = before;
+    throw reader.wrong("a time in RFC 3339");
   }
 
-  #base64(): Buffer {
-    const start = this.#reader.offset;
-    const bytes = decodeBase64(this.#reader.text());
+  base64(): Buffer {
+    const { reader } = this;
+    const before = reader.offset;
+    const bytes = decodeBase64(reader.text());
     if (bytes !== undefined) return bytes;
-    this.#reader.offset = start;
-    throw this.#reader.wrong("base64");
+    reader.offset = before;
+    throw reader.wrong("base64");
   }
 
-  #content(): IdList {
-    const reader = this.#reader;
+  content(): IdList {
+    const { reader } = this;
     let length = 0;
     reader.beginArray();
     while (reader.nextItem()) {
@@ -368,36 +434,40 @@ class TreeDecoder {
     return length === 0 ? IdList.EMPTY : new IdList(this.#ids.slice(0, length));
   }
 
-  #attributes(): ExtendedAttribute[] {
-    const reader = this.#reader;
+  attributes(): ExtendedAttribute[] {
+    const { reader } = this;
     const attributes: ExtendedAttribute[] = [];
     reader.beginArray();
-    while (reader.nextItem()) {
-      let name = "";
-      let value: Uint8Array | null = null;
-      reader.beginObject();
-      for (
-        let key = reader.nextMember(ATTRIBUTE_NAMES);
-        key !== END;
-        key = reader.nextMember(ATTRIBUTE_NAMES)
-      ) {
-        if (key === UNKNOWN) reader.skip();
-        else if (reader.takeNull()) continue;
-        else if (key === 0) name = reader.text();
-        else value = this.#base64();
-      }
-      attributes.push({ name, value });
-    }
+    while (reader.nextItem()) attributes.push(this.#attribute());
     return attributes;
   }
 
-  #genericAttributes(): Record<string, unknown> {
-    const start = this.#reader.offset;
-    const value = this.#reader.value();
+  #attribute(): ExtendedAttribute {
+    const { reader } = this;
+    let name = "";
+    let value: Uint8Array | null = null;
+    reader.beginObject();
+    for (
+      let key = reader.nextMember(ATTRIBUTE_NAMES);
+      key !== END;
+      key = reader.nextMember(ATTRIBUTE_NAMES)
+    ) {
+      if (key === UNKNOWN) reader.skip();
+      else if (reader.takeNull()) continue;
+      else if (key === 0) name = reader.text();
+      else value = this.base64();
+    }
+    return { name, value };
+  }
+
+  object(): Record<string, unknown> {
+    const { reader } = this;
+    const before = reader.offset;
+    const value = reader.value();
     if (typeof value === "object" && value !== null && !Array.isArray(value))
       return value as Record<string, unknown>;
-    this.#reader.offset = start;
-    throw this.#reader.wrong("an object");
+    reader.offset = before;
+    throw reader.wrong("an object");
   }
 
   #where(): string {
@@ -406,5 +476,3 @@ class TreeDecoder {
     return `node ${this.#nodes.length}${name} of tree`;
   }
 }
-
-const BACKSLASH = 0x5c;
