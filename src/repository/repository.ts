@@ -92,6 +92,7 @@ export class Repository implements BlobLoader {
   readonly config: RepositoryConfig;
   /** The key file that the password fitted. */
   readonly keyId: Id;
+  readonly compression: CompressionMode;
   readonly index = new BlobIndex();
   readonly #masterKey: MasterKey;
   readonly #files: RepositoryFiles;
@@ -113,6 +114,7 @@ export class Repository implements BlobLoader {
     this.engine = engine;
     this.config = config;
     this.keyId = keyId;
+    this.compression = compression;
     this.#masterKey = masterKey;
     const parts = { backend, engine, masterKey, version, compression, extraVerify };
     this.#files = new RepositoryFiles(parts);
@@ -343,7 +345,8 @@ async function requireEmptyPlace(backend: Backend): Promise<void> {
   for await (const _ of backend.list("snapshot")) throw refuse("snapshots");
 }
 
-async function requireConfig(backend: Backend): Promise<void> {
+/** Makes sure that there is a repository, before anybody is asked for its password. @throws {YoreError} `no-repository` */
+export async function requireConfig(backend: Backend): Promise<void> {
   let size: number;
   try {
     size = (await backend.stat(CONFIG)).size;
