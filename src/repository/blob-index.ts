@@ -74,6 +74,15 @@ export class BlobIndex {
     return this.#segments.length * SEGMENT_SIZE * 48 + this.#slots.byteLength;
   }
 
+  /** Bytes that all entries take up in their packs. Walks over the index: for now and then, not for every request. */
+  get storedBytes(): number {
+    let bytes = 0;
+    for (let entry = 0; entry < this.#used; entry++) {
+      if (this.#isLive(entry)) bytes += this.#segments[entry >>> SEGMENT_BITS]!.lengths[entry & SEGMENT_MASK]!;
+    }
+    return bytes;
+  }
+
   has(type: BlobType, id: Uint8Array): boolean {
     return this.#find(type, id, () => true);
   }
