@@ -164,7 +164,8 @@ function badLocation(whole: string, reason: string): UsageError {
  * the last `@` goes.
  */
 function withoutPassword(text: string): string {
-  const isUrl = URL.canParse(text.replace(/^rest:/, ""));
+  const url = text.replace(/^rest:/, "");
+  const isUrl = /^http(s|\+unix)?:/.test(url) && URL.canParse(url);
   const pattern = isUrl ? /(\/\/[^/:@]*:)[^/]*@/ : /(\/\/[^/:@]*:).*@/s;
   return text.replace(pattern, "$1***@");
 }
