@@ -82,7 +82,7 @@ export class CommandContext {
     if (event.type === "opened") {
       if (!announce || !this.io.stdout.isTTY) return;
       const { config } = event.repository;
-      const compression = config.version === 2 ? `, compression level ${event.repository.compression}` : "";
+      const compression = config.version === 2 ? `, compression level ${event.compression}` : "";
       this.print(`repository ${config.id.slice(0, 8)} opened (version ${config.version}${compression})`);
       return;
     }

@@ -6,7 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import type { Readable } from "node:stream";
-import { knownPassword, type PasswordSource } from "../commands/session.js";
+import { NO_PASSWORD, type PasswordSource } from "../commands/session.js";
 import { interruptedError, messageOf, systemCodeOf, UsageError, YoreError } from "../errors.js";
 import { origins, type VariablePrefix } from "./environment.js";
 import type { Io } from "./output.js";
@@ -39,7 +39,7 @@ export function passwordSource(
       throw new UsageError(
         "--insecure-no-password must not be specified together with providing a password via a cli option or environment variable",
       );
-    return knownPassword("");
+    return NO_PASSWORD;
   }
   if (given.command && given.file)
     throw new UsageError("Password file and command are mutually exclusive options");

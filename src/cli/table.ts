@@ -10,23 +10,33 @@ export type Row = readonly string[];
 
 /**
  * A table as restic draws it: a line of headers, a rule, the rows, a rule and the footer. Columns are as wide as their
- * widest line, in columns of a terminal, and two spaces apart; nothing is left at the end of a line.
+ * widest line, in columns of a terminal, and two spaces apart; nothing is left at the end of a line. A `spaced` table
+ * has an empty line between rows.
  */
 export function renderTable(
   columns: readonly Column[],
   rows: readonly Row[],
-  footer: readonly string[] = [],
+  options: { readonly footer?: readonly string[]; readonly spaced?: boolean } = {},
 ): string[] {
+  const { footer = [], spaced = false } = options;
   const widths = columns.map((column, i) =>
     Math.max(textWidth(column.header), ...rows.flatMap((row) => (row[i] ?? "").split("\n").map(textWidth))),
   );
-  const body = rows.flatMap((row) => renderRow(columns, widths, row));
+  const body = rows.flatMap((row, i) => [
+    ...(spaced && i > 0 ? [""] : []),
+    ...renderRow(columns, widths, row),
+  ]);
   const header = renderRow(
     columns,
     widths,
     columns.map((column) => column.header),
   );
-  const rule = "-".repeat(Math.max(...[...header, ...body, ...footer].map(textWidth)));
+  const rule = "-".repeat(
+    Math.max(
+      widths.reduce((sum, width) => sum + width + 2, -2),
+      ...footer.map(textWidth),
+    ),
+  );
   return [...header, rule, ...body, rule, ...footer];
 }
 

@@ -33,10 +33,10 @@ export async function runInit(
   const backend = await openRepositoryBackend(options.repository);
   try {
     const repository = await Repository.create(backend, await loadEngine(), {
-      // As late as can be: whatever can fail without a password should.
       password: await options.repository.password.ask(0),
+      allowEmptyPassword: options.repository.password.allowEmpty,
       version: options.version ?? 2,
-      ...(chunkerPolynomial === undefined ? {} : { chunkerPolynomial }),
+      chunkerPolynomial,
     });
     await repository.close();
     return { id: repository.config.id, location: formatLocation(location) };

@@ -11,7 +11,7 @@ import { loadEngine } from "../engine/load-engine.js";
 import { UsageError, YoreError } from "../errors.js";
 import type { CompressionMode } from "../repository/compression.js";
 import type { RepositoryLock } from "../repository/lock.js";
-import { Repository } from "../repository/repository.js";
+import { Repository, requireConfig } from "../repository/repository.js";
 
 /** What a command can be told about the repository, whoever asks: the command line or a program. */
 export interface RepositoryOptions {
@@ -32,6 +32,8 @@ export interface RepositoryOptions {
 export interface PasswordSource {
   /** How often a wrong one may be followed by another: 3 for a person, 1 for a file. */
   readonly attempts: number;
+  /** The user said that there is none; otherwise an empty password is refused. */
+  readonly allowEmpty?: boolean;
   /** @param attempt counted from 0; after the first, the one before was wrong */
   ask(attempt: number): Promise<string>;
 }
@@ -41,10 +43,13 @@ export function knownPassword(password: string): PasswordSource {
   return { attempts: 1, ask: () => Promise.resolve(password) };
 }
 
+/** The repository has an empty password, and the user knows it. */
+export const NO_PASSWORD: PasswordSource = { ...knownPassword(""), allowEmpty: true };
+
 export type LockMode = "none" | "shared" | "exclusive";
 
 export type SessionEvent =
-  | { readonly type: "opened"; readonly repository: Repository }
+  | { readonly type: "opened"; readonly repository: Repository; readonly compression: CompressionMode }
   | { readonly type: "waiting-for-lock"; readonly reason: string };
 
 export interface SessionOptions {
@@ -117,7 +122,7 @@ export async function openSession(options: RepositoryOptions, how: SessionOption
   const backend = await openRepositoryBackend(options);
   try {
     const repository = await openWithPassword(backend, options, how.signal);
-    how.on?.({ type: "opened", repository });
+    how.on?.({ type: "opened", repository, compression: options.compression ?? "auto" });
     const lock = await takeLock(repository, how);
     const signals = [how.signal, lock?.signal].filter((signal) => signal !== undefined);
     return new Session(repository, backend, lock, AbortSignal.any(signals));
@@ -143,16 +148,18 @@ async function openWithPassword(
   signal: AbortSignal | undefined,
 ): Promise<Repository> {
   const engine = await loadEngine();
+  await requireConfig(backend);
   for (let attempt = 0; ; attempt++) {
     const password = await options.password.ask(attempt);
     try {
       return await Repository.open(backend, engine, {
         password,
-        ...(options.keyHint === undefined ? {} : { keyHint: options.keyHint }),
-        ...(options.compression === undefined ? {} : { compression: options.compression }),
-        ...(options.packSizeBytes === undefined ? {} : { packSizeBytes: options.packSizeBytes }),
-        ...(options.extraVerify === undefined ? {} : { extraVerify: options.extraVerify }),
-        ...(signal ? { signal } : {}),
+        allowEmptyPassword: options.password.allowEmpty,
+        keyHint: options.keyHint,
+        compression: options.compression,
+        packSizeBytes: options.packSizeBytes,
+        extraVerify: options.extraVerify,
+        signal,
       });
     } catch (error) {
       const wrong = error instanceof YoreError && error.code === "wrong-password";
@@ -166,7 +173,7 @@ async function takeLock(repository: Repository, how: SessionOptions): Promise<Re
   return repository.lock({
     exclusive: how.lock === "exclusive",
     retryMs: how.retryLockMs ?? 0,
-    ...(how.signal ? { signal: how.signal } : {}),
-    onWaiting: (reason: string) => how.on?.({ type: "waiting-for-lock", reason }),
+    signal: how.signal,
+    onWaiting: (reason) => how.on?.({ type: "waiting-for-lock", reason }),
   });
 }

@@ -1,0 +1,52 @@
+import type { ListedNode } from "../commands/ls.js";
+import { posixModeFromNode, S_IFMT } from "../format/file-mode.js";
+import { goJsonBytes } from "../format/go-json.js";
+import type { TreeNode } from "../format/node.js";
+import { encodeSnapshot, type LoadedSnapshot } from "../format/snapshot.js";
+import type { Output } from "./output.js";
+
+const DISK_BLOCK_BYTES = 512;
+
+/** Writes what `ncdu -f -` reads (format 1.2, dev.yorhel.nl/ncdu/jsonfmt): directories as nested arrays. */
+export class NcduWriter {
+  readonly #output: Output;
+  #depth = 1;
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  start(snapshot: LoadedSnapshot): void {
+    this.#output.write(`[1, 2, ${encodeSnapshot(snapshot)}, [{"name":"/"}`);
+  }
+
+  write(step: ListedNode): Promise<void> | undefined {
+    if (step.type === "leave") {
+      this.#depth--;
+      return this.#output.write(`\n${this.#indent}]`);
+    }
+    if (step.node.type !== "dir") return this.#output.write(`,\n${this.#indent}${ncduNode(step.node)}`);
+    const outside = this.#indent;
+    this.#depth++;
+    return this.#output.write(`,\n${outside}[\n${this.#indent}${ncduNode(step.node)}`);
+  }
+
+  end(): void {
+    this.#output.write("\n]\n]\n");
+  }
+
+  get #indent(): string {
+    return "  ".repeat(this.#depth);
+  }
+}
+
+function ncduNode(node: TreeNode): string {
+  const onDisk = Math.ceil(node.size / DISK_BLOCK_BYTES) * DISK_BLOCK_BYTES;
+  const isSpecial = node.type !== "dir" && node.type !== "file";
+  const mode = posixModeFromNode(node) & ~S_IFMT;
+  return (
+    `{"name":${goJsonBytes(node.name)},"asize":${node.size},"dsize":${onDisk},"dev":${node.deviceId},` +
+    `"ino":${node.inode},"nlink":${node.links},"notreg":${isSpecial},"uid":${node.uid},"gid":${node.gid},` +
+    `"mode":${mode},"mtime":${Math.max(0, node.mtime.seconds)}}`
+  );
+}

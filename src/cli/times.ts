@@ -1,0 +1,28 @@
+import { formatTimestamp, localZoneMinutes, type Timestamp } from "../format/timestamp.js";
+
+/** "2026-11-22 14:51:26" in the local zone. */
+export function formatLocalTime(time: Timestamp): string {
+  const local = { seconds: time.seconds, nanoseconds: 0, zoneMinutes: localZoneMinutes(time.seconds) };
+  return formatTimestamp(local).slice(0, 19).replace("T", " ");
+}
+
+/** "2026-11-22 14:51:26.223529531 +0100 CET": the moment in its own zone, as Go's `Time.String` has it. */
+export function formatZonedTime(time: Timestamp): string {
+  const [, date, clock, sign, hours, minutes] =
+    /^(\S+)T(\d\d:\d\d:\d\d(?:\.\d+)?)(?:Z|([+-])(\d\d):(\d\d))$/.exec(formatTimestamp(time)) ?? [];
+  const offset = sign === undefined ? "+0000" : `${sign}${hours}${minutes}`;
+  const isLocal = sign !== undefined && localZoneMinutes(time.seconds) === time.zoneMinutes;
+  const name = sign === undefined ? "UTC" : isLocal ? localZoneName(time) : undefined;
+  return `${date} ${clock} ${offset} ${name ?? offset}`;
+}
+
+/** "CET"; `undefined` when JavaScript knows no name but the offset. English of different countries knows different ones. */
+function localZoneName(time: Timestamp): string | undefined {
+  for (const locale of ["en-GB", "en-US", "en-AU", "en-IN"]) {
+    const name = new Intl.DateTimeFormat(locale, { timeZoneName: "short" })
+      .formatToParts(time.seconds * 1000)
+      .find((part) => part.type === "timeZoneName")?.value;
+    if (name && !/^(GMT|UTC)[+-]/.test(name)) return name;
+  }
+  return undefined;
+}
