@@ -9,46 +9,11 @@
  */
 
 import { FormatError } from "../errors.js";
+import { NameTable, standsAt, UNKNOWN } from "./name-table.js";
 import { isUtf8, textForPeople } from "./utf8.js";
 
-/** `nextMember` and `oneOf`: the name is none of the table. */
-export const UNKNOWN = -1;
 /** `nextMember`: the object is over. */
 export const END = -2;
-
-/** Names that are looked for, found by their bytes. Those that follow each other in the JSON should do so in the table. */
-export class NameTable {
-  readonly names: readonly string[];
-  readonly #quoted: readonly Uint8Array[];
-  /** Where the next name is looked for first. */
-  #likely = 0;
-
-  /** @param names plain ASCII */
-  constructor(names: readonly string[]) {
-    this.names = names;
-    this.#quoted = names.map((name) => Buffer.from(`"${name}"`, "latin1"));
-  }
-
-  /** The position of the quoted name that stands at an offset, or `UNKNOWN`. */
-  match(bytes: Uint8Array, offset: number): number {
-    const quoted = this.#quoted;
-    let i = this.#likely;
-    for (let tries = quoted.length; tries > 0; tries--) {
-      if (i >= quoted.length) i = 0;
-      if (standsAt(bytes, offset, quoted[i]!)) {
-        this.#likely = i + 1;
-        return i;
-      }
-      i += 1;
-    }
-    return UNKNOWN;
-  }
-
-  /** Length of a quoted name in bytes. */
-  quotedLength(position: number): number {
-    return this.#quoted[position]!.length;
-  }
-}
 
 const TAB = 0x09;
 const NEWLINE = 0x0a;
@@ -408,14 +373,6 @@ export class JsonReader {
 }
 
 const NO_NAMES = new NameTable([]);
-
-function standsAt(bytes: Uint8Array, offset: number, wanted: Uint8Array): boolean {
-  if (offset + wanted.length > bytes.length) return false;
-  for (let i = 0; i < wanted.length; i++) {
-    if (bytes[offset + i] !== wanted[i]) return false;
-  }
-  return true;
-}
 
 /** True at the end and before what may follow a number or a literal. */
 function endsNumber(bytes: Uint8Array, at: number): boolean {

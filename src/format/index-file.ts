@@ -8,7 +8,8 @@
  */
 
 import { formatId, ID_LENGTH, type Id, idFromBytes } from "../bytes/id.js";
-import { END, JsonReader, NameTable } from "../bytes/json-reader.js";
+import { END, JsonReader } from "../bytes/json-reader.js";
+import { NameTable } from "../bytes/name-table.js";
 import { FormatError } from "../errors.js";
 import type { BlobType } from "./blob.js";
 import type { PackedBlob } from "./pack-header.js";

@@ -75,8 +75,9 @@ export function parseTimestampBytes(
   const hour = twoDigits(text, start + 11);
   const minute = twoDigits(text, start + 14);
   const second = twoDigits(text, start + 17);
-  const isDate = year < 10_000 && month >= 1 && month <= 12 && day >= 1 && day <= daysOfMonth(year, month);
-  if (!isDate || hour > 23 || minute > 59 || second > 59) return undefined;
+  if (hour > 23 || minute > 59 || second > 59) return undefined;
+  const days = daysOfDate(year, month, day);
+  if (days === undefined) return undefined;
 
   let at = start + 19;
   let nanoseconds = 0;
@@ -91,7 +92,7 @@ export function parseTimestampBytes(
   }
   const zoneMinutes = parseZone(text, at, end);
   if (zoneMinutes === undefined) return undefined;
-  const clock = daysFromCivil(year, month, day) * DAY_SECONDS + hour * 3600 + minute * 60 + second;
+  const clock = days * DAY_SECONDS + hour * 3600 + minute * 60 + second;
   const seconds = clock - zoneMinutes * 60;
   const same =
     likely.seconds === seconds && likely.nanoseconds === nanoseconds && likely.zoneMinutes === zoneMinutes;
@@ -159,19 +160,14 @@ export function equalMoments(a: Timestamp, b: Timestamp): boolean {
 const QUARTER_SECONDS = 900;
 const zoneCache = new Map<number, number>();
 const ZONE_CACHE_ENTRIES = 100_000;
-let cachedZoneName: string | undefined;
 /** Seconds that a JavaScript Date can hold, with a day to spare for the zone. */
 const DATE_LIMIT_SECONDS = 8.64e12 - DAY_SECONDS;
 
 /**
  * Minutes east of UTC that the local zone has at a moment; a fraction where the zone has seconds (before about 1900).
- * Zones change at whole quarters of an hour since 1972 at the latest, so quarters are what is remembered.
+ * Zones change at whole quarters of an hour, so quarters are what is remembered: a process keeps the zone it started in.
  */
 export function localZoneMinutes(seconds: number): number {
-  if (process.env["TZ"] !== cachedZoneName) {
-    cachedZoneName = process.env["TZ"];
-    zoneCache.clear();
-  }
   const quarter = Math.floor(seconds / QUARTER_SECONDS);
   let minutes = zoneCache.get(quarter);
   if (minutes === undefined) {
@@ -220,6 +216,22 @@ function civilFromDays(days: number): { year: number; month: number; day: number
   const day = dayOfYear - Math.floor((153 * monthFromMarch + 2) / 5) + 1;
   const month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9;
   return { year: yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day };
+}
+
+// Many times of a tree are of one day, and the calendar is half of the work of reading a time.
+let knownDate = 0;
+let knownDays = 0;
+
+/** Days since 1970-01-01; `undefined` unless the date exists and its year has four digits. */
+function daysOfDate(year: number, month: number, day: number): number | undefined {
+  const date = (year * 100 + month) * 100 + day;
+  if (date !== knownDate) {
+    const exists = year < 10_000 && month >= 1 && month <= 12 && day >= 1 && day <= daysOfMonth(year, month);
+    if (!exists) return undefined;
+    knownDays = daysFromCivil(year, month, day);
+    knownDate = date;
+  }
+  return knownDays;
 }
 
 function daysOfMonth(year: number, month: number): number {
