@@ -119,7 +119,8 @@ export class MetadataRestorer {
     const message = `Cannot ${VERBS[call.kind]} "${what}": ${describeCall(call)}${reason}`;
     if (isMaking) {
       this.#failed.add(location);
-      return this.#watch.onError(location, new YoreError(errorCodeOf(code), message, { cause }));
+      this.#watch.onError(location, new YoreError(errorCodeOf(code), message, { cause }));
+      return;
     }
     const isRoot = process.geteuid?.() === 0;
     if (!isRoot && NOT_PERMITTED.has(code)) return;
