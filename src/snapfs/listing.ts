@@ -43,6 +43,7 @@ export class TreeListing implements DirectoryListing {
 }
 
 export class VirtualListing implements DirectoryListing {
+  readonly changeable = true;
   readonly #entries: readonly NamedEntry[];
   readonly #ino: bigint;
   readonly #enter: (entry: NamedEntry) => Entry;

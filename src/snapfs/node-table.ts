@@ -1,10 +1,14 @@
 /**
  * What the kernel remembers of us: a row for each object it was told of, found by number (NodeId) or by place (the
- * directory's number and the position in its tree). A row takes about 40 bytes and goes when the kernel has given
- * back all it was handed and no row below is left. What an object *is* stands in no row, but in its tree.
+ * directory's row and the position in its tree). A row takes about 45 bytes and goes when the kernel has given back
+ * all it was handed and no row below is left. What an object *is* stands in no row, but in its tree.
  *
- * The number of a freed row is given out again. That is safe: the kernel forgets a number only when nothing of it
- * uses it any more.
+ * ```text
+ * NodeId (53 bits):   generation of the row (25) | row (28)
+ * ```
+ *
+ * A freed row is used again under the next generation, so a NodeId never comes to mean another object: an NFS server
+ * keeps them longer than the kernel does.
  */
 
 import { NotFoundError } from "../errors.js";
@@ -21,19 +25,24 @@ export interface FreedNode {
   readonly place: Place | undefined;
 }
 
+const ROWS = 2 ** 28;
+const GENERATIONS = 2 ** 25;
+
 export class NodeTable {
+  /** Row of the parent; FREE for a row that is not in use. */
   #parents = new Uint32Array(FIRST_ROWS);
   #positions = new Uint32Array(FIRST_ROWS);
+  #generations = new Uint32Array(FIRST_ROWS);
   /** How many the kernel was handed and has not given back. */
   #lookups = new Uint32Array(FIRST_ROWS);
   /** Rows whose parent this is; they keep it. */
   #children = new Uint32Array(FIRST_ROWS);
   #inos = new BigUint64Array(FIRST_ROWS);
-  /** Open addressing by (parent, position); half empty at least. */
+  /** Rows by (parent, position), open addressing; half empty at least. */
   #slots = new Uint32Array(2 * FIRST_ROWS);
-  /** Of directories and of what stands in no tree. */
+  /** Of directories and of what stands in no tree, by row. */
   readonly #places = new Map<number, Place>();
-  readonly #virtual = new Map<string, NodeId>();
+  readonly #virtual = new Map<string, number>();
   readonly #freed: number[] = [];
   #rows = ROOT_NODE + 1;
   #used = 1;
@@ -53,92 +62,95 @@ export class NodeTable {
 
   /** Hands out the object at a position of a tree once more. */
   enter(parent: NodeId, position: number, ino: bigint): NodeId {
-    let slot = this.#slotOf(parent, position);
-    let node = this.#slots[slot]!;
-    if (node === FREE) {
-      node = this.#newRow(parent, position, ino);
-      // The new row may have made the table larger.
-      slot = this.#slotOf(parent, position);
-      this.#slots[slot] = node;
+    const parentRow = this.#rowOf(parent);
+    let row = this.#slots[this.#slotOf(parentRow, position)]!;
+    if (row === FREE) {
+      row = this.#newRow(parentRow, position, ino);
+      // Looked for again: the new row may have made the table larger.
+      this.#slots[this.#slotOf(parentRow, position)] = row;
     }
-    this.#lookups[node]!++;
-    return node as NodeId;
+    this.#lookups[row]!++;
+    return this.#idOf(row);
   }
 
   /** Hands out an object of a virtual directory once more. `key` tells apart what is of the same name. */
   enterVirtual(parent: NodeId, key: string, ino: bigint, place: Place): NodeId {
-    const fullKey = `${parent}/${key}`;
-    let node = this.#virtual.get(fullKey);
-    if (node === undefined) {
-      node = this.#newRow(parent, NO_POSITION, ino) as NodeId;
-      this.#virtual.set(fullKey, node);
-      this.#places.set(node, { ...place, key: fullKey });
+    const parentRow = this.#rowOf(parent);
+    const fullKey = `${parentRow}/${key}`;
+    let row = this.#virtual.get(fullKey);
+    if (row === undefined) {
+      row = this.#newRow(parentRow, NO_POSITION, ino);
+      this.#virtual.set(fullKey, row);
+      this.#places.set(row, { ...place, key: fullKey });
     }
-    this.#lookups[node]!++;
-    return node;
+    this.#lookups[row]!++;
+    return this.#idOf(row);
   }
 
+  /** Hands out an object whose number is known once more. */
+  enterAgain(node: NodeId): void {
+    this.#lookups[this.#rowOf(node)]!++;
+  }
+
+  /** @throws {NotFoundError} for a number that is not known any more, as all that follow */
   setPlace(node: NodeId, place: Place): void {
-    this.#places.set(node, place);
+    this.#places.set(this.#rowOf(node), place);
   }
 
   place(node: NodeId): Place | undefined {
-    return this.#places.get(node);
+    return this.#places.get(this.#rowOf(node));
   }
 
   parent(node: NodeId): NodeId {
-    this.#check(node);
-    return this.#parents[node]! as NodeId;
+    return this.#idOf(this.#parents[this.#rowOf(node)]!);
   }
 
   position(node: NodeId): number {
-    this.#check(node);
-    return this.#positions[node]!;
+    return this.#positions[this.#rowOf(node)]!;
   }
 
   ino(node: NodeId): bigint {
-    this.#check(node);
-    return this.#inos[node]!;
+    return this.#inos[this.#rowOf(node)]!;
   }
 
-  /** Takes back `count` of what was handed out. @returns the rows that are free now */
+  /** Takes back `count` of what was handed out. @returns what is free now */
   forget(node: NodeId, count: number): FreedNode[] {
     const freed: FreedNode[] = [];
-    if (node === ROOT_NODE || !this.#isUsed(node)) return freed;
-    this.#lookups[node] = Math.max(0, this.#lookups[node]! - count);
-    for (let at = node; at !== ROOT_NODE && this.#lookups[at] === 0 && this.#children[at] === 0; ) {
-      const parent = this.#parents[at]! as NodeId;
-      freed.push({ node: at, place: this.#places.get(at) });
-      this.#remove(at);
+    let row = node % ROWS;
+    if (row === ROOT_NODE || !this.#isUsed(row) || this.#idOf(row) !== node) return freed;
+    this.#lookups[row] = Math.max(0, this.#lookups[row]! - count);
+    while (row !== ROOT_NODE && this.#lookups[row] === 0 && this.#children[row] === 0) {
+      const parent = this.#parents[row]!;
+      freed.push({ node: this.#idOf(row), place: this.#places.get(row) });
+      this.#remove(row);
       this.#children[parent]!--;
-      at = parent;
+      row = parent;
     }
     return freed;
   }
 
-  #remove(node: NodeId): void {
-    const place = this.#places.get(node);
-    if (this.#positions[node] === NO_POSITION) {
-      if (place?.key !== undefined) this.#virtual.delete(place.key);
-    } else {
-      this.#removeSlot(this.#slotOf(this.#parents[node]!, this.#positions[node]!));
-    }
-    this.#places.delete(node);
-    this.#parents[node] = FREE;
-    this.#freed.push(node);
+  #remove(row: number): void {
+    const key = this.#places.get(row)?.key;
+    if (key !== undefined) this.#virtual.delete(key);
+    if (this.#positions[row] !== NO_POSITION)
+      this.#removeSlot(this.#slotOf(this.#parents[row]!, this.#positions[row]!));
+    this.#places.delete(row);
+    this.#parents[row] = FREE;
+    this.#generations[row] = (this.#generations[row]! + 1) % GENERATIONS;
+    this.#freed.push(row);
     this.#used--;
   }
 
   #newRow(parent: number, position: number, ino: bigint): number {
-    const node = this.#freed.pop() ?? this.#appendRow();
-    this.#parents[node] = parent;
-    this.#positions[node] = position;
-    this.#lookups[node] = 0;
-    this.#children[node] = 0;
-    this.#inos[node] = ino;
+    const row = this.#freed.pop() ?? this.#appendRow();
+    this.#parents[row] = parent;
+    this.#positions[row] = position;
+    this.#lookups[row] = 0;
+    this.#children[row] = 0;
+    this.#inos[row] = ino;
     this.#children[parent]!++;
     this.#used++;
-    return node;
+    return row;
   }
 
   #appendRow(): number {
@@ -150,13 +162,14 @@ export class NodeTable {
     const rows = 2 * this.#parents.length;
     this.#parents = grown(this.#parents, new Uint32Array(rows));
     this.#positions = grown(this.#positions, new Uint32Array(rows));
+    this.#generations = grown(this.#generations, new Uint32Array(rows));
     this.#lookups = grown(this.#lookups, new Uint32Array(rows));
     this.#children = grown(this.#children, new Uint32Array(rows));
     this.#inos = grown(this.#inos, new BigUint64Array(rows));
     const old = this.#slots;
     this.#slots = new Uint32Array(2 * rows);
-    for (const node of old) {
-      if (node !== FREE) this.#slots[this.#slotOf(this.#parents[node]!, this.#positions[node]!)] = node;
+    for (const row of old) {
+      if (row !== FREE) this.#slots[this.#slotOf(this.#parents[row]!, this.#positions[row]!)] = row;
     }
   }
 
@@ -164,8 +177,8 @@ export class NodeTable {
   #slotOf(parent: number, position: number): number {
     const mask = this.#slots.length - 1;
     let slot = this.#home(parent, position);
-    for (let node = this.#slots[slot]!; node !== FREE; node = this.#slots[slot]!) {
-      if (this.#parents[node] === parent && this.#positions[node] === position) return slot;
+    for (let row = this.#slots[slot]!; row !== FREE; row = this.#slots[slot]!) {
+      if (this.#parents[row] === parent && this.#positions[row] === position) return slot;
       slot = (slot + 1) & mask;
     }
     return slot;
@@ -181,21 +194,26 @@ export class NodeTable {
     const mask = this.#slots.length - 1;
     let hole = slot;
     for (let next = (hole + 1) & mask; this.#slots[next] !== FREE; next = (next + 1) & mask) {
-      const node = this.#slots[next]!;
-      const home = this.#home(this.#parents[node]!, this.#positions[node]!);
+      const row = this.#slots[next]!;
+      const home = this.#home(this.#parents[row]!, this.#positions[row]!);
       if (((next - home) & mask) < ((next - hole) & mask)) continue;
-      this.#slots[hole] = node;
+      this.#slots[hole] = row;
       hole = next;
     }
     this.#slots[hole] = FREE;
   }
 
-  #isUsed(node: number): boolean {
-    return node > 0 && node < this.#rows && this.#parents[node] !== FREE;
+  #isUsed(row: number): boolean {
+    return row > 0 && row < this.#rows && this.#parents[row] !== FREE;
   }
 
-  #check(node: NodeId): void {
-    if (this.#isUsed(node)) return;
+  #idOf(row: number): NodeId {
+    return (row + this.#generations[row]! * ROWS) as NodeId;
+  }
+
+  #rowOf(node: NodeId): number {
+    const row = node % ROWS;
+    if (this.#isUsed(row) && this.#idOf(row) === node) return row;
     throw new NotFoundError(`Cannot look up node ${node}: it is not known any more`);
   }
 }

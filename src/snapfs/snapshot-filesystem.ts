@@ -135,6 +135,7 @@ export class SnapshotFilesystem implements Filesystem {
 
   lookup(parent: NodeId, name: Buffer): Answer<Entry | Absent> {
     const place = this.#directoryPlace(parent);
+    if (isDots(name)) return this.#enterAgain(name.length === 1 ? parent : this.#nodes.parent(parent));
     if (place.kind === "virtual")
       return after(place.directory.lookup(name), (entry) =>
         entry
@@ -282,6 +283,14 @@ export class SnapshotFilesystem implements Filesystem {
     const ttlMs = this.#listTtlMs;
     if (place.kind === "link") return { nodeId, attributes: this.#attributes.ofLink(place, ino), ttlMs };
     return { nodeId, ...this.#attributes.ofSnapshotRoot(place, ino, ttlMs) };
+  }
+
+  /** The directory itself or its parent, by number: an NFS server finds its way back so. */
+  #enterAgain(nodeId: NodeId): Answer<Entry> {
+    return after(this.getattr(nodeId), (timed) => {
+      this.#nodes.enterAgain(nodeId);
+      return { nodeId, ...timed };
+    });
   }
 
   #virtualAttributes(directory: VirtualDirectory, ino: bigint): TimedAttributes {
@@ -439,6 +448,11 @@ function subtreesOf(tree: CompactTree): Id[] {
 
 function doubtful(timed: TimedAttributes, isKnown: boolean): TimedAttributes {
   return isKnown ? timed : { ...timed, ttlMs: DOUBTFUL_TTL_MS };
+}
+
+/** "." or "..". */
+function isDots(name: Buffer): boolean {
+  return name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e));
 }
 
 /** A blob that is missing is not a file that is missing: the caller gets EIO, not ENOENT. */
