@@ -1,4 +1,5 @@
 import { getSystemErrorName } from "node:util";
+import { textKeepingBytes } from "../bytes/utf8.js";
 import type { ExtendedAttribute } from "../format/node.js";
 import { SCAN_RECORD as AT, type ScanFunctions } from "../native/scan-functions.js";
 import { type FileStat, type FileTime, isRegularFile, type ScannedEntry } from "./file-record.js";
@@ -103,7 +104,7 @@ function decodeAttributes(records: Buffer, start: number, end: number): Extended
     const nameLength = records.readUInt32LE(at);
     const valueLength = records.readUInt32LE(at + 4);
     const valueAt = at + 8 + nameLength;
-    const name = records.toString("utf8", at + 8, valueAt);
+    const name = textKeepingBytes(records.subarray(at + 8, valueAt));
     at = valueAt;
     if (valueLength === UNREADABLE) continue;
     at += valueLength;

@@ -5,6 +5,7 @@ import type { Timestamp } from "./timestamp.js";
 export type NodeType = "file" | "dir" | "symlink" | "dev" | "chardev" | "fifo" | "socket" | "irregular";
 
 export interface ExtendedAttribute {
+  /** Bytes that are no UTF-8 stand as `textKeepingBytes` has them; in a tree that was read they are U+FFFD. */
   readonly name: string;
   /** `null` when the writer stored none. */
   readonly value: Uint8Array | null;
