@@ -9,7 +9,7 @@ import { CHUNK_MAX_BYTES, type MasterKey, type ScryptParameters, type UnsealFail
 export const CHUNK_AVERAGE_BITS = 20;
 
 /** scrypt may not take more memory than this: a key file names its own costs, and may come from a stranger. */
-const SCRYPT_MAX_BYTES = 2 ** 30;
+const SCRYPT_MAX_BYTES = 2 ** 31;
 
 /** @throws {RangeError} for keys of wrong lengths */
 export function checkMasterKey(key: MasterKey): void {
@@ -44,7 +44,7 @@ export function checkMaxBytes(maxBytes: number): void {
 /**
  * The memory that scrypt takes with these parameters, in bytes (RFC 7914 section 6).
  *
- * @throws {FormatError} for parameters outside RFC 7914, or for more than 1 GiB
+ * @throws {FormatError} for parameters outside RFC 7914, or for more than 2 GiB
  */
 export function scryptMemory({ N, r, p }: ScryptParameters): number {
   const whole = [N, r, p].every((value) => Number.isSafeInteger(value) && value > 0);
@@ -53,7 +53,7 @@ export function scryptMemory({ N, r, p }: ScryptParameters): number {
   const bytes = 128 * r * (N + p + 2);
   if (bytes > SCRYPT_MAX_BYTES)
     throw new FormatError(
-      `Cannot derive a key: N=${N}, r=${r}, p=${p} would take ${Math.ceil(bytes / 2 ** 20)} MiB of memory, more than 1 GiB`,
+      `Cannot derive a key: N=${N}, r=${r}, p=${p} would take ${Math.ceil(bytes / 2 ** 20)} MiB of memory, more than 2 GiB`,
     );
   return bytes;
 }

@@ -50,7 +50,8 @@ export async function aesCtr(
   breather: Breather,
 ): Promise<Uint8Array> {
   const out = new Uint8Array(data.length);
-  const counter = iv.slice();
+  // Not iv.slice(): that of a Buffer is a view, and the caller's IV would count along.
+  const counter = Uint8Array.from(iv);
   let offset = 0;
   for (const slice of slices(data)) {
     out.set(ctr(key, counter).encrypt(slice), offset);

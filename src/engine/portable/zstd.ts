@@ -16,12 +16,19 @@ const MAX_BYTES = 2 ** 29;
 /** What zstd answers when the output does not fit (ZSTD_error_dstSize_tooSmall); the package hands it on as text. */
 const OUTPUT_TOO_SMALL = "-70";
 
-let ready: Promise<Zstd> | undefined;
+/**
+ * The package has one instance in a process, and a second `init` would leave it half old, half new. So what is known
+ * of it must outlast a second copy of this module (two versions of yore in one program, a test runner).
+ */
+const instances = shared("yore.zstd-wasm", () => new WeakMap<typeof init, Promise<Zstd>>());
 
 /** The one instance, compiled at the first call. */
 export function loadZstd(): Promise<Zstd> {
-  ready ??= init().then(() => new Zstd(createCCtx(), createDCtx()));
-  return ready;
+  const known = instances.get(init);
+  if (known) return known;
+  const loading = init().then(() => new Zstd(createCCtx(), createDCtx()));
+  instances.set(init, loading);
+  return loading;
 }
 
 export class Zstd {
@@ -97,4 +104,12 @@ function concatenate(parts: readonly Uint8Array[]): Uint8Array {
     offset += part.length;
   }
   return whole;
+}
+
+/** Something that all copies of this module in a process share. */
+function shared<T>(name: string, make: () => T): T {
+  const globals = globalThis as Record<symbol, unknown>;
+  const key = Symbol.for(name);
+  globals[key] ??= make();
+  return globals[key] as T;
 }

@@ -1,0 +1,428 @@
+/**
+ * What every engine does. Each implementation runs it:
+ *
+ *     engineSuite("portable", () => PortableEngine.create(), (key, nonce, data) => poly1305Aes(key, nonce, data));
+ */
+
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
+import { poly1305 } from "@noble/ciphers/_poly1305.js";
+import { beforeAll, describe, expect, it } from "vitest";
+import {
+  CHUNK_MAX_BYTES,
+  CHUNK_MIN_BYTES,
+  type Cuts,
+  type Engine,
+  type MasterKey,
+  SEAL_OVERHEAD,
+  type Unsealed,
+} from "../../src/engine/engine.js";
+import { DamagedError, FormatError } from "../../src/errors.js";
+import * as chunks from "../vectors/chunker.js";
+import { POLY1305_AES_VECTORS, RFC_8439_POLY1305 } from "../vectors/poly1305-aes.js";
+import { SCRYPT_VECTORS } from "../vectors/scrypt.js";
+import { SHA256_VECTORS } from "../vectors/sha256.js";
+import { incompressible, unframed } from "../vectors/zstd-frames.js";
+
+export type Poly1305Aes = (
+  key: { macK: Uint8Array; macR: Uint8Array },
+  nonce: Uint8Array,
+  data: Uint8Array,
+) => Uint8Array | Promise<Uint8Array>;
+
+export const KEY: MasterKey = {
+  encrypt: sha256Of("encrypt"),
+  macK: sha256Of("macK").subarray(0, 16),
+  macR: sha256Of("macR").subarray(0, 16),
+};
+
+/** An envelope made without any of our code: the cipher of node:crypto, Poly1305 of @noble. */
+export function sealElsewhere(key: MasterKey, iv: Uint8Array, content: Uint8Array): Buffer {
+  const cipher = createCipheriv("aes-256-ctr", key.encrypt, iv);
+  const ciphertext = Buffer.concat([cipher.update(content), cipher.final()]);
+  const block = createCipheriv("aes-128-ecb", key.macK, null).setAutoPadding(false);
+  const mac = poly1305(ciphertext, Buffer.concat([key.macR, block.update(iv)]));
+  return Buffer.concat([iv, ciphertext, mac]);
+}
+
+/** The same bytes at an address that is no multiple of anything. */
+function unaligned(data: Uint8Array, offset: number): Uint8Array {
+  const memory = new Uint8Array(data.length + offset);
+  memory.set(data, offset);
+  return memory.subarray(offset);
+}
+
+function sha256Of(data: string | Uint8Array): Buffer {
+  return createHash("sha256").update(data).digest();
+}
+
+function bytes(hex: string): Buffer {
+  return Buffer.from(hex, "hex");
+}
+
+function hex(data: Uint8Array): string {
+  return Buffer.from(data).toString("hex");
+}
+
+function plaintextOf(unsealed: Unsealed | undefined): Buffer {
+  if (unsealed === undefined || "failure" in unsealed)
+    throw new Error(`not unsealed: ${unsealed?.failure ?? "missing"}`);
+  return Buffer.from(unsealed.plaintext);
+}
+
+function failureOf(unsealed: Unsealed | undefined): string {
+  return unsealed !== undefined && "failure" in unsealed ? unsealed.failure : "unsealed";
+}
+
+export function engineSuite(name: string, make: () => Promise<Engine>, poly1305Aes: Poly1305Aes): void {
+  describe(`${name} engine`, () => {
+    let engine: Engine;
+    let stream: Buffer;
+    beforeAll(async () => {
+      engine = await make();
+      stream = chunks.makeStream();
+    });
+
+    it("has its name", () => expect(engine.name).toBe(name));
+
+    describe("hash", () => {
+      it.each(SHA256_VECTORS)("gives SHA-256 of $text.length letters as FIPS 180-4 does", async (vector) => {
+        const data = Buffer.from(vector.text);
+        expect(hex(engine.hash(data))).toBe(vector.hash);
+        expect(hex((await engine.hashAll([data])).at(0))).toBe(vector.hash);
+        const parts = engine.createHash();
+        for (let at = 0; at < data.length; at += 997) parts.update(data.subarray(at, at + 997));
+        expect(hex(parts.digest())).toBe(vector.hash);
+      });
+
+      it("hashes many, and none", async () => {
+        const inputs = Array.from({ length: 100 }, (_, i) => randomBytes(i * 37));
+        const ids = await engine.hashAll(inputs);
+        expect([...ids].map(hex)).toEqual(inputs.map((input) => hex(sha256Of(input))));
+        expect((await engine.hashAll([])).length).toBe(0);
+      });
+    });
+
+    describe("Poly1305-AES", () => {
+      it.each(POLY1305_AES_VECTORS)("gives the MAC of the paper's appendix B: $mac", async (vector) => {
+        const key = { macK: bytes(vector.k), macR: bytes(vector.r) };
+        const mac = await poly1305Aes(key, bytes(vector.nonce), bytes(vector.message));
+        expect(hex(mac)).toBe(vector.mac);
+      });
+
+      it("gives the tag of RFC 8439, section 2.5.2", async () => {
+        const macK = randomBytes(16);
+        const nonce = createDecipheriv("aes-128-ecb", macK, null)
+          .setAutoPadding(false)
+          .update(bytes(RFC_8439_POLY1305.s));
+        const key = { macK, macR: bytes(RFC_8439_POLY1305.r) };
+        expect(hex(await poly1305Aes(key, nonce, bytes(RFC_8439_POLY1305.message)))).toBe(
+          RFC_8439_POLY1305.mac,
+        );
+      });
+    });
+
+    describe("seal", () => {
+      it.each([
+        [0, undefined],
+        [1, undefined],
+        [15, undefined],
+        [16, 3],
+        [17, -5],
+        [1000, 1],
+        [65_537, 7],
+        [1_500_001, 3],
+        [1_500_001, undefined],
+      ])("makes of %i bytes at level %s what unseal gives back", async (length, compressionLevel) => {
+        const plaintext = Buffer.alloc(length, "the same words again and again, ");
+        const [sealed] = await engine.seal(KEY, [{ plaintext, compressionLevel }], { verify: true });
+        expect(sealed!.uncompressedLength).toBe(compressionLevel === undefined ? 0 : length);
+        if (compressionLevel === undefined) expect(sealed!.sealed.length).toBe(length + SEAL_OVERHEAD);
+        const id = engine.hash(plaintext);
+        const [unsealed] = await engine.unseal(KEY, [{ ...sealed!, id }]);
+        expect(plaintextOf(unsealed).equals(plaintext)).toBe(true);
+      });
+
+      it("never compresses nothing", async () => {
+        const [made] = await engine.seal(KEY, [{ plaintext: new Uint8Array(0), compressionLevel: 3 }]);
+        expect(made!.uncompressedLength).toBe(0);
+        expect(made!.sealed.length).toBe(SEAL_OVERHEAD);
+      });
+
+      it("uses an IV of its own for each", async () => {
+        const input = { plaintext: Buffer.from("once"), compressionLevel: undefined };
+        const made = await engine.seal(KEY, Array(64).fill(input));
+        expect(new Set(made.map(({ sealed }) => hex(sealed.subarray(0, 16)))).size).toBe(64);
+      });
+
+      it("writes the envelope that others read", async () => {
+        const plaintext = randomBytes(3333);
+        const [made] = await engine.seal(KEY, [{ plaintext, compressionLevel: undefined }]);
+        const again = sealElsewhere(KEY, made!.sealed.subarray(0, 16), plaintext);
+        expect(hex(made!.sealed)).toBe(hex(again));
+      });
+
+      it("leaves what it is given as it was", async () => {
+        const plaintext = randomBytes(1_200_000);
+        const before = hex(sha256Of(plaintext));
+        const [made] = await engine.seal(KEY, [{ plaintext, compressionLevel: undefined }]);
+        const sealed = Buffer.from(made!.sealed);
+        await engine.unseal(KEY, [{ sealed, uncompressedLength: 0, id: undefined }]);
+        expect(hex(sha256Of(plaintext))).toBe(before);
+        expect(sealed.equals(made!.sealed)).toBe(true);
+      });
+
+      it("takes inputs at any address, and none at all", async () => {
+        for (let offset = 1; offset < 16; offset++) {
+          const plaintext = randomBytes(1000 + offset);
+          const inputs = [
+            { plaintext: unaligned(plaintext, offset), compressionLevel: offset % 2 ? 3 : undefined },
+          ];
+          const [made] = await engine.seal(KEY, inputs);
+          const moved = { ...made!, sealed: unaligned(made!.sealed, 16 - offset), id: undefined };
+          expect(plaintextOf((await engine.unseal(KEY, [moved]))[0]).equals(plaintext)).toBe(true);
+        }
+        expect(await engine.seal(KEY, [])).toEqual([]);
+        expect(await engine.unseal(KEY, [])).toEqual([]);
+      });
+
+      it("refuses keys of wrong lengths", async () => {
+        const short = { ...KEY, macR: KEY.macR.subarray(1) };
+        await expect(engine.seal(short, [])).rejects.toThrow(RangeError);
+        await expect(engine.unseal(short, [])).rejects.toThrow(RangeError);
+      });
+    });
+
+    describe("unseal", () => {
+      it.each([
+        ["all ones", "ff".repeat(16)],
+        ["trailing ones", `00${"ff".repeat(15)}`],
+        ["a carry into the high half", `0102030405060708${"ff".repeat(8)}`],
+        ["a carry after 8 MiB only", `01020304050607080910111213f80001`],
+      ])("counts all 128 bits of an IV with %s", async (_, iv) => {
+        const plaintext = randomBytes(600_000);
+        const sealed = sealElsewhere(KEY, bytes(iv), plaintext);
+        const [unsealed] = await engine.unseal(KEY, [{ sealed, uncompressedLength: 0, id: undefined }]);
+        expect(plaintextOf(unsealed).equals(plaintext)).toBe(true);
+      });
+
+      it("refuses each single flipped bit", async () => {
+        const plaintext = Buffer.from("a plaintext of some length");
+        const [made] = await engine.seal(KEY, [{ plaintext, compressionLevel: undefined }]);
+        const flipped = Array.from({ length: made!.sealed.length * 8 }, (_, bit) => {
+          const sealed = Uint8Array.from(made!.sealed);
+          sealed[bit >> 3] = sealed[bit >> 3]! ^ (1 << (bit & 7));
+          return { sealed, uncompressedLength: 0, id: undefined };
+        });
+        const results = await engine.unseal(KEY, flipped);
+        expect(results.map(failureOf).filter((failure) => failure !== "mac")).toEqual([]);
+      });
+
+      it("refuses what is too short, and an IV of zeros", async () => {
+        const authentic = sealElsewhere(KEY, new Uint8Array(16), Buffer.from("never sealed by anybody"));
+        const results = await engine.unseal(KEY, [
+          { sealed: new Uint8Array(0), uncompressedLength: 0, id: undefined },
+          { sealed: randomBytes(31), uncompressedLength: 0, id: undefined },
+          { sealed: randomBytes(32), uncompressedLength: 0, id: undefined },
+          { sealed: authentic, uncompressedLength: 0, id: undefined },
+        ]);
+        expect(results.map(failureOf)).toEqual(["too-short", "too-short", "mac", "mac"]);
+      });
+
+      it("says what is wrong with the content, and lets the others through", async () => {
+        const plaintext = Buffer.alloc(5000, "abc");
+        const [made] = await engine.seal(KEY, [{ plaintext, compressionLevel: 3 }]);
+        const [stored] = await engine.seal(KEY, [{ plaintext, compressionLevel: undefined }]);
+        const id = engine.hash(plaintext);
+        const results = await engine.unseal(KEY, [
+          { ...made!, id },
+          { ...made!, uncompressedLength: 4999, id },
+          { ...made!, uncompressedLength: 5001, id },
+          { ...made!, id: engine.hash(Buffer.from("another")) },
+          { ...stored!, uncompressedLength: 5000, id },
+          { ...stored!, id },
+        ]);
+        expect(results.map(failureOf)).toEqual([
+          "unsealed",
+          "length",
+          "length",
+          "hash",
+          "decompress",
+          "unsealed",
+        ]);
+      });
+
+      it("reads frames that do not say how long they are", async () => {
+        const plaintext = incompressible(2_500_000);
+        const sealed = sealElsewhere(KEY, randomBytes(16), unframed(plaintext));
+        const input = { sealed, uncompressedLength: plaintext.length, id: engine.hash(plaintext) };
+        const results = await engine.unseal(KEY, [
+          input,
+          { ...input, uncompressedLength: plaintext.length - 1 },
+        ]);
+        expect(plaintextOf(results[0]).equals(plaintext)).toBe(true);
+        expect(failureOf(results[1])).toBe("length");
+      });
+    });
+
+    describe("decompress", () => {
+      it.each([0, 1, 255, 256, 65_791, 65_792, 3_000_000])(
+        "gives back %i bytes within its bound",
+        async (length) => {
+          const data = Buffer.alloc(length, "some words, ");
+          const frame = await engine.compress(data, 3);
+          expect(Buffer.from(await engine.decompress(frame, length)).equals(data)).toBe(true);
+          expect(Buffer.from(await engine.decompress(frame, length + 1)).equals(data)).toBe(true);
+          if (length > 0) await expect(engine.decompress(frame, length - 1)).rejects.toThrow(DamagedError);
+        },
+      );
+
+      it("takes several frames, and skippable ones", async () => {
+        const skippable = bytes("5d2a4d1803000000ffffff");
+        const frames = [
+          await engine.compress(Buffer.from("one "), 3),
+          skippable,
+          unframed(Buffer.from("two ")),
+        ];
+        const data = Buffer.concat([...frames, await engine.compress(Buffer.from("three"), 19)]);
+        expect(Buffer.from(await engine.decompress(data, 100)).toString()).toBe("one two three");
+        expect(Buffer.from(await engine.decompress(data, 13)).toString()).toBe("one two three");
+        await expect(engine.decompress(data, 12)).rejects.toThrow(DamagedError);
+      });
+
+      it("holds its bound for frames that do not say how long they are", async () => {
+        const data = incompressible(1_300_000);
+        expect(Buffer.from(await engine.decompress(unframed(data), data.length)).equals(data)).toBe(true);
+        expect(Buffer.from(await engine.decompress(unframed(data), 2 ** 33)).equals(data)).toBe(true);
+        await expect(engine.decompress(unframed(data), data.length - 1)).rejects.toThrow(DamagedError);
+        expect((await engine.decompress(unframed(new Uint8Array(0)), 0)).length).toBe(0);
+      });
+
+      it("refuses nothing, rubbish, and whatever is cut off or goes on", async () => {
+        const frame = Buffer.from(await engine.compress(Buffer.alloc(1000, "xyz"), 3));
+        const bad = [Buffer.alloc(0), Buffer.from("rubbish"), Buffer.concat([frame, Buffer.from([0])])];
+        for (let length = 1; length < frame.length; length++) bad.push(frame.subarray(0, length));
+        for (const data of bad) await expect(engine.decompress(data, 2000)).rejects.toThrow(DamagedError);
+      });
+
+      it("does not believe a frame that claims more than its blocks can give", async () => {
+        // Single segment with 8 bytes of content size: 1 TiB. One raw block of one byte follows.
+        const frame = bytes("28b52ffde0000000000001000009000061");
+        await expect(engine.decompress(frame, 2 ** 20)).rejects.toThrow(DamagedError);
+        await expect(engine.decompress(bytes("28b52ffda00000000109000061"), 2 ** 24)).rejects.toThrow(
+          DamagedError,
+        );
+      });
+
+      it("writes frames as restic does: with content size, without checksum", async () => {
+        const frame = Buffer.from(await engine.compress(Buffer.alloc(100_000, "x"), 3));
+        expect(frame.readUInt32LE(0)).toBe(0xfd2fb528);
+        expect((frame[4]! & 0x04) >> 2).toBe(0);
+        expect(frame[4]! >> 6).toBe(2);
+      });
+    });
+
+    describe("createChunker", () => {
+      it("cuts where restic cuts", async () => {
+        expect(hex(sha256Of(stream))).toBe(chunks.STREAM_HASH);
+        const cuts = await engine.createChunker(chunks.RESTIC_POLYNOMIAL).cut(stream, { final: true });
+        expect([...cuts.lengths].map((length, i) => [length, hex(cuts.ids.at(i)).slice(0, 16)])).toEqual(
+          chunks.RESTIC_CHUNKS,
+        );
+        expect(cuts.consumed).toBe(stream.length);
+      });
+
+      it("cuts elsewhere with another polynomial", async () => {
+        const cuts = await engine.createChunker(chunks.OTHER_POLYNOMIAL).cut(stream, { final: true });
+        expect([...cuts.lengths]).toEqual(chunks.OTHER_LENGTHS);
+      });
+
+      it("cuts zeros at the minimum", async () => {
+        const zeros = new Uint8Array(2 * CHUNK_MIN_BYTES + 5);
+        for (const polynomial of [chunks.RESTIC_POLYNOMIAL, chunks.OTHER_POLYNOMIAL]) {
+          const cuts = await engine.createChunker(polynomial).cut(zeros, { final: true });
+          expect([...cuts.lengths]).toEqual([CHUNK_MIN_BYTES, CHUNK_MIN_BYTES, 5]);
+          expect(hex(cuts.ids.at(0))).toBe(chunks.ZERO_CHUNK_ID);
+        }
+      });
+
+      it("cuts at the maximum where nothing else offers", async () => {
+        // Found by search: with this byte repeated the fingerprint never ends in zeros.
+        const data = new Uint8Array(CHUNK_MAX_BYTES + CHUNK_MIN_BYTES + 1).fill(0xff);
+        const chunker = engine.createChunker(chunks.RESTIC_POLYNOMIAL);
+        const cuts = await chunker.cut(data, { final: true });
+        expect([...cuts.lengths]).toEqual([CHUNK_MAX_BYTES, CHUNK_MIN_BYTES + 1]);
+        expect([...(await chunker.cut(data.subarray(0, CHUNK_MAX_BYTES), { final: false })).lengths]).toEqual(
+          [CHUNK_MAX_BYTES],
+        );
+        expect((await chunker.cut(data.subarray(0, CHUNK_MAX_BYTES - 1), { final: false })).consumed).toBe(0);
+      });
+
+      it("gives an empty file no chunk, and a short one a single chunk at its end only", async () => {
+        const chunker = engine.createChunker(chunks.RESTIC_POLYNOMIAL);
+        expect((await chunker.cut(new Uint8Array(0), { final: true })).lengths.length).toBe(0);
+        expect((await chunker.cut(stream.subarray(0, 1000), { final: false })).consumed).toBe(0);
+        expect([...(await chunker.cut(stream.subarray(0, 1000), { final: true })).lengths]).toEqual([1000]);
+      });
+
+      it.each([100_000, 524_288, 1_000_003])("cuts the same when fed %i bytes at a time", async (step) => {
+        const chunker = engine.createChunker(chunks.RESTIC_POLYNOMIAL);
+        const data = unaligned(stream.subarray(0, 6_000_000), 3);
+        const whole = await chunker.cut(data, { final: true });
+        const lengths: number[] = [];
+        let start = 0;
+        let scanned = 0;
+        for (let end = step; start < data.length; end += step) {
+          const available = data.subarray(start, Math.min(end, data.length));
+          const cuts: Cuts = await chunker.cut(available, { final: end >= data.length, scanned });
+          lengths.push(...cuts.lengths);
+          start += cuts.consumed;
+          scanned = available.length - cuts.consumed;
+        }
+        expect(lengths).toEqual([...whole.lengths]);
+      });
+
+      it("refuses polynomials that are not of degree 53, and impossible resumptions", async () => {
+        for (const polynomial of [0n, 1n, 2n ** 53n - 1n, 2n ** 54n, -chunks.RESTIC_POLYNOMIAL, 2n ** 64n])
+          expect(() => engine.createChunker(polynomial)).toThrow(RangeError);
+        const chunker = engine.createChunker(chunks.RESTIC_POLYNOMIAL);
+        for (const scanned of [-1, 11, 0.5, Number.NaN])
+          await expect(chunker.cut(new Uint8Array(10), { final: false, scanned })).rejects.toThrow(
+            RangeError,
+          );
+      });
+    });
+
+    describe("scrypt", () => {
+      it.each(SCRYPT_VECTORS)("derives as RFC 7914 does from '$password'", async (vector) => {
+        const { password, salt, parameters, derived } = vector;
+        const key = await engine.scrypt(Buffer.from(password), Buffer.from(salt), parameters, 64);
+        expect(hex(key)).toBe(derived);
+      });
+
+      it("refuses parameters that are none, or too dear", async () => {
+        const none = new Uint8Array(0);
+        for (const [N, r, p] of [
+          [0, 8, 1],
+          [1, 8, 1],
+          [15, 8, 1],
+          [16, 0, 1],
+          [16, 8, 0],
+          [16.5, 8, 1],
+          [2 ** 28, 8, 1],
+          [16, 2 ** 20, 2 ** 10],
+        ] as const)
+          await expect(engine.scrypt(none, none, { N, r, p }, 64)).rejects.toThrow(FormatError);
+      });
+    });
+
+    describe("randomBytes", () => {
+      it("gives as many as asked, never the same", () => {
+        for (const length of [0, 1, 64, 65_536, 200_000])
+          expect(engine.randomBytes(length).length).toBe(length);
+        expect(hex(engine.randomBytes(32))).not.toBe(hex(engine.randomBytes(32)));
+        const tail = engine.randomBytes(200_000).subarray(-64);
+        expect(tail.some((byte) => byte !== 0)).toBe(true);
+      });
+    });
+  });
+}
