@@ -2,16 +2,24 @@
 
 import type { Command } from "commander";
 import type { Io } from "../output.js";
+import { registerCat } from "./cat.js";
 import { registerInit } from "./init.js";
+import { registerList } from "./list.js";
 import { registerLs } from "./ls.js";
+import { registerOptions } from "./options.js";
 import { registerSnapshots } from "./snapshots.js";
+import { registerUnlock } from "./unlock.js";
 import { registerUnsupported } from "./unsupported.js";
 import { registerVersion } from "./version.js";
 
 export function registerCommands(program: Command, io: Io): void {
+  registerCat(program, io);
   registerInit(program, io);
+  registerList(program, io);
   registerLs(program, io);
+  registerOptions(program, io);
   registerSnapshots(program, io);
+  registerUnlock(program, io);
   registerVersion(program, io);
   registerUnsupported(program, io);
 }
