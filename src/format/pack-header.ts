@@ -142,7 +142,7 @@ function decodeEntry(reader: ByteReader, offset: number, version: 1 | 2): Packed
       `Cannot decode pack header: want an uncompressed length above 0 at offset ${at}, have 0`,
     );
   // A copy, because the blob's ID may live in an index long after the header.
-  const id = reader.id().slice() as Id;
+  const id = new Uint8Array(reader.id()) as Id;
   return { type: (code & TREE) !== 0 ? "tree" : "data", id, offset, length, uncompressedLength };
 }
 
