@@ -1,0 +1,124 @@
+import { createHash } from "node:crypto";
+import { describe, expect, it } from "vitest";
+import { formatId, type Id } from "../../src/bytes/id.js";
+import type { PackedBlob } from "../../src/format/pack-header.js";
+import { BlobIndex } from "../../src/repository/blob-index.js";
+
+function id(text: string): Id {
+  return new Uint8Array(createHash("sha256").update(text).digest()) as Id;
+}
+
+function blobs(pack: string, count: number): PackedBlob[] {
+  return Array.from({ length: count }, (_, i) => ({
+    type: i % 3 === 0 ? "tree" : "data",
+    id: id(`${pack} ${i}`),
+    offset: i * 100,
+    length: 100,
+    uncompressedLength: i % 2 === 0 ? 0 : 1000 + i,
+  }));
+}
+
+describe("BlobIndex", () => {
+  it("finds what was added, and nothing else", () => {
+    const index = new BlobIndex();
+    const packs = Array.from({ length: 60 }, (_, p) => ({
+      packId: id(`pack ${p}`),
+      blobs: blobs(`${p}`, 500),
+    }));
+    for (const { packId, blobs } of packs) index.add(packId, blobs);
+    expect(index.size).toBe(30_000);
+    expect(index.packCount).toBe(60);
+    for (const { packId, blobs } of packs)
+      for (const { type, id, offset, length, uncompressedLength } of blobs) {
+        expect(index.lookup(type, id)).toEqual({ packId, offset, length, uncompressedLength });
+        expect(index.has(type === "tree" ? "data" : "tree", id)).toBe(false);
+      }
+    for (let i = 0; i < 1000; i++) expect(index.has("data", id(`unknown ${i}`))).toBe(false);
+  });
+
+  it("holds the largest offsets and lengths", () => {
+    const index = new BlobIndex();
+    const big = { offset: 0xffff_ffff, length: 0xffff_fffe, uncompressedLength: 0xffff_fffd };
+    index.add(id("pack"), [{ type: "tree", id: id("blob"), ...big }]);
+    expect(index.lookup("tree", id("blob"))).toEqual({ packId: id("pack"), ...big });
+  });
+
+  it("keeps every copy of a blob, in the order in which they were added", () => {
+    const index = new BlobIndex();
+    const blob = blobs("x", 1)[0]!;
+    for (const pack of ["first", "second", "third"]) index.add(id(pack), [blob]);
+    index.add(id("second"), [blob]);
+    expect(index.lookupAll("tree", blob.id).map(({ packId }) => formatId(packId))).toEqual(
+      ["first", "second", "third"].map((pack) => formatId(id(pack))),
+    );
+    expect(index.size).toBe(3);
+  });
+
+  it("does not keep what the caller goes on using", () => {
+    const index = new BlobIndex();
+    const view = Uint8Array.from(id("pack")) as Id;
+    const blob = blobs("x", 1)[0]!;
+    index.add(view, [blob]);
+    view.fill(0);
+    expect(index.lookup("tree", blob.id)?.packId).toEqual(id("pack"));
+  });
+
+  it("release drops the entries of packs that no index file lists any more", () => {
+    const index = new BlobIndex();
+    const shared = index.add(id("shared"), blobs("shared", 10));
+    index.add(id("shared"), blobs("shared", 10));
+    const alone = index.add(id("alone"), blobs("alone", 10));
+    index.release([shared, alone]);
+    expect(index.size).toBe(10);
+    expect(index.packCount).toBe(1);
+    expect(index.has("data", id("shared 1"))).toBe(true);
+    expect(index.has("data", id("alone 1"))).toBe(false);
+    expect(index.hasPack(id("alone"))).toBe(false);
+    index.add(id("alone"), blobs("alone", 10));
+    expect(index.size).toBe(20);
+    expect(index.lookupAll("data", id("alone 1")).length).toBe(1);
+  });
+
+  it("sweeps dead entries out and stays right", () => {
+    const index = new BlobIndex();
+    const numbers = Array.from({ length: 40 }, (_, p) => index.add(id(`pack ${p}`), blobs(`${p}`, 1000)));
+    const before = index.byteLength;
+    index.release(numbers.slice(0, 30));
+    expect(index.byteLength).toBeLessThan(before / 2);
+    expect(index.size).toBe(10_000);
+    for (let p = 0; p < 40; p++)
+      for (let i = 0; i < 1000; i += 7)
+        expect(index.has(i % 3 === 0 ? "tree" : "data", id(`${p} ${i}`))).toBe(p >= 30);
+    index.add(id("pack 3"), blobs("3", 1000));
+    expect(index.lookup("data", id("3 1"))?.packId).toEqual(id("pack 3"));
+    expect([...index.packs()].length).toBe(11);
+  });
+
+  it("packs gives back all entries, grouped and by offset", () => {
+    const index = new BlobIndex();
+    for (let p = 0; p < 20; p++) index.add(id(`pack ${p}`), blobs(`${p}`, 5).reverse());
+    index.add(id("pack 3"), [{ ...blobs("more", 1)[0]!, offset: 5000 }]);
+    const packs = [...index.packs()];
+    expect(packs.length).toBe(20);
+    for (const [p, { packId, blobs: found }] of packs.entries()) {
+      expect(packId).toEqual(id(`pack ${p}`));
+      expect(found.slice(0, 5)).toEqual(blobs(`${p}`, 5));
+      expect(found.length).toBe(p === 3 ? 6 : 5);
+    }
+    expect([...index.entries()].length).toBe(101);
+  });
+
+  it("needs no more than 59 bytes a blob, and a segment", () => {
+    const index = new BlobIndex();
+    const blobId = Buffer.alloc(32);
+    const pack = index.retain(id("pack"));
+    for (const count of [100_000, 200_000, 400_000, 500_000]) {
+      for (let i = index.size; i < count; i++) {
+        // As uniform as SHA-256 in the word that counts.
+        blobId.writeUInt32LE(Math.imul(i, 0x9e37_79b1) >>> 0, 0);
+        index.addBlob(pack, "data", blobId, i * 2, 100, 0);
+      }
+      expect((index.byteLength - 8192 * 48) / count).toBeLessThan(59);
+    }
+  });
+});
