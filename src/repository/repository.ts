@@ -355,7 +355,11 @@ export async function requireConfig(backend: Backend): Promise<void> {
     throw new YoreError(
       "no-repository",
       `Cannot open repository "${backend.location}": there is none, the config file does not exist`,
-      { cause: error, hint: "`yore init` makes one" },
+      {
+        cause: error,
+        // restic's words, which scripts look for.
+        hint: `Is there a repository at the following location?\n${backend.location}`,
+      },
     );
   }
   if (size === 0)
