@@ -111,18 +111,20 @@ describe.skipIf(!addon)(`native and portable engine ${addonProblem() ?? ""}`, ()
   it("cut the same at lengths around the bounds", async () => {
     const noise = incompressible(CHUNK_MAX_BYTES + 200);
     const ones = new Uint8Array(CHUNK_MAX_BYTES + 200).fill(0xff);
-    const around = (bound: number) => [-1, 0, 1, 2, 63, 64, 65].map((by) => bound + by);
+    const around = (bound: number) => [-1, 0, 1, 64, 65].map((by) => bound + by);
     for (const data of [noise, ones]) {
-      for (const length of [...around(0).slice(1), ...around(CHUNK_MIN_BYTES), ...around(CHUNK_MAX_BYTES)]) {
+      for (const length of [0, ...around(1), ...around(CHUNK_MIN_BYTES)].filter((length) => length >= 0)) {
         for (const final of [true, false])
           await expectSameCuts(RESTIC_POLYNOMIAL, data.subarray(0, length), final);
       }
     }
+    for (const length of around(CHUNK_MAX_BYTES))
+      await expectSameCuts(RESTIC_POLYNOMIAL, ones.subarray(0, length), true);
   }, 120_000);
 
   it("cut the same wherever the data lies and resume the same", async () => {
     const noise = incompressible(6_000_000);
-    for (let round = 0; round < 30; round++) {
+    for (let round = 0; round < 20; round++) {
       const start = (round * 99_991) % 1_000_000;
       const data = noise.subarray(start, start + CHUNK_MIN_BYTES + ((round * 777_767) % 4_000_000));
       const polynomial = round % 2 ? OTHER_POLYNOMIAL : RESTIC_POLYNOMIAL;

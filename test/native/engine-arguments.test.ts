@@ -1,0 +1,153 @@
+import { describe, expect, it } from "vitest";
+import { addonProblem, loadAddon } from "../../src/native/addon.js";
+import { type EngineFunctions, STORED } from "../../src/native/engine-functions.js";
+
+const addon = loadAddon();
+
+function detached(): Uint8Array {
+  const bytes = new Uint8Array(32);
+  structuredClone(bytes, { transfer: [bytes.buffer] });
+  return bytes;
+}
+
+/** What a function may be handed by mistake. Bytes of 3 are right where any bytes are. */
+const WRONG: readonly [string, () => unknown][] = [
+  ["undefined", () => undefined],
+  ["null", () => null],
+  ["true", () => true],
+  ["-1", () => -1],
+  ["0.5", () => 0.5],
+  ["NaN", () => Number.NaN],
+  ["2 ** 60", () => 2 ** 60],
+  ["1n", () => 1n],
+  ["-1n", () => -1n],
+  ["2n ** 70n", () => 2n ** 70n],
+  ["a string", () => "text"],
+  ["a symbol", () => Symbol("wrong")],
+  ["an object", () => ({ length: 32 })],
+  ["a function", () => () => {}],
+  ["an array of strings", () => ["text"]],
+  ["an array with a hole", () => Array(1)],
+  ["an ArrayBuffer", () => new ArrayBuffer(32)],
+  ["a DataView", () => new DataView(new ArrayBuffer(32))],
+  ["a Float64Array", () => new Float64Array(32)],
+  ["a Uint8ClampedArray", () => new Uint8ClampedArray(32)],
+  ["detached bytes", detached],
+  ["an array of detached bytes", () => [detached()]],
+  ["3 bytes", () => new Uint8Array(3)],
+  ["an array of 3 bytes", () => [new Uint8Array(3)]],
+  ["an Int32Array of 2", () => new Int32Array(2)],
+  ["a Uint32Array of 2", () => new Uint32Array(2)],
+  ["impossible levels", () => Int32Array.of(1000)],
+];
+
+type Case = {
+  readonly name: keyof EngineFunctions;
+  readonly right: () => unknown[];
+  /** By position: what of the list above is right there. */
+  readonly accepts: readonly (readonly string[])[];
+};
+
+const bytes = (length: number) => new Uint8Array(length);
+
+function cases(engine: EngineFunctions): Case[] {
+  const key = engine.createMasterKey(bytes(32), bytes(16), bytes(16));
+  const chunker = engine.createChunker(0x3caf26730a7f8dn, 64, 1024, 20);
+  return [
+    { name: "sha256", right: () => [bytes(3)], accepts: [["3 bytes"]] },
+    { name: "sha256Many", right: () => [[bytes(3)]], accepts: [["an array of 3 bytes"]] },
+    { name: "createMasterKey", right: () => [bytes(32), bytes(16), bytes(16)], accepts: [[], [], []] },
+    {
+      name: "sealMany",
+      right: () => [key, [bytes(3)], Int32Array.of(STORED), false],
+      accepts: [[], ["an array of 3 bytes"], [], ["true"]],
+    },
+    {
+      name: "unsealMany",
+      right: () => [key, [bytes(3)], Uint32Array.of(0), [undefined]],
+      accepts: [[], ["an array of 3 bytes"], [], []],
+    },
+    {
+      name: "poly1305Aes",
+      right: () => [bytes(16), bytes(16), bytes(16), bytes(3), false],
+      accepts: [[], [], [], ["3 bytes"], ["true"]],
+    },
+    { name: "compress", right: () => [bytes(3), 3], accepts: [["3 bytes"], ["-1"]] },
+    { name: "decompress", right: () => [bytes(3), 10], accepts: [["3 bytes"], []] },
+    {
+      name: "createChunker",
+      right: () => [0x3caf26730a7f8dn, 64, 1024, 20],
+      accepts: [[], [], [], []],
+    },
+    {
+      name: "cutChunks",
+      right: () => [chunker, bytes(3), true, 0],
+      accepts: [[], ["3 bytes"], ["true"], []],
+    },
+  ];
+}
+
+describe.skipIf(!addon)(`engine functions of the addon ${addonProblem() ?? ""}`, () => {
+  const engine = addon as unknown as Record<string, (...values: unknown[]) => unknown>;
+
+  for (const { name, right, accepts } of addon ? cases(addon) : []) {
+    it(`${name} takes what is right`, async () => {
+      await engine[name]!(...right());
+    });
+
+    accepts.forEach((accepted, position) => {
+      it(`${name} refuses wrong values as argument ${position + 1}`, () => {
+        for (const [title, make] of WRONG) {
+          if (accepted.includes(title)) continue;
+          const values = right();
+          values[position] = make();
+          let thrown: unknown;
+          try {
+            engine[name]!(...values);
+          } catch (error) {
+            thrown = error;
+          }
+          const refused = thrown instanceof TypeError || thrown instanceof RangeError;
+          expect(refused, `${title} gave ${String(thrown)}`).toBe(true);
+        }
+      });
+    });
+
+    it(`${name} refuses to be called without arguments`, () => {
+      expect(() => engine[name]!()).toThrow();
+    });
+  }
+
+  it("handles of one kind are refused as the other", () => {
+    const key = addon!.createMasterKey(bytes(32), bytes(16), bytes(16));
+    const chunker = addon!.createChunker(0x3caf26730a7f8dn, 64, 1024, 20);
+    expect(() => engine["cutChunks"]!(key, bytes(3), true, 0)).toThrow(TypeError);
+    expect(() => engine["sealMany"]!(chunker, [], new Int32Array(0), false)).toThrow(TypeError);
+  });
+
+  it("an element that detaches those before it is refused, not read", () => {
+    const first = bytes(1000);
+    const list = [first, bytes(1)];
+    Object.defineProperty(list, 1, {
+      get: () => {
+        structuredClone(first, { transfer: [first.buffer] });
+        return bytes(1);
+      },
+    });
+    expect(() => addon!.sha256Many(list)).toThrow(TypeError);
+    const throwing = [bytes(1)];
+    Object.defineProperty(throwing, 0, {
+      get: () => {
+        throw new SyntaxError("from the getter");
+      },
+    });
+    expect(() => addon!.sha256Many(throwing)).toThrow("from the getter");
+  });
+
+  it("lists that do not belong together are refused", () => {
+    const key = addon!.createMasterKey(bytes(32), bytes(16), bytes(16));
+    expect(() => addon!.sealMany(key, [bytes(1), bytes(1)], new Int32Array(1), false)).toThrow(RangeError);
+    expect(() => addon!.unsealMany(key, [bytes(32)], new Uint32Array(1), [])).toThrow(RangeError);
+    expect(() => addon!.unsealMany(key, [bytes(32)], new Uint32Array(1), [bytes(31)])).toThrow(RangeError);
+  });
+});

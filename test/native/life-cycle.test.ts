@@ -1,0 +1,172 @@
+/**
+ * Partial lives of the addon, each in a process of its own: whatever is pending when a process, a worker or an object
+ * ends, the end must be clean. A signal as outcome (SIGSEGV, SIGABRT) is what these tests are about.
+ */
+
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { addonProblem, loadAddon } from "../../src/native/addon.js";
+
+const PATH =
+  process.env["YORE_ADDON"] ||
+  fileURLToPath(new URL("../../native/build/Release/yore.node", import.meta.url));
+
+/** Before each life: the addon, a key, and half a second of work for every thread. */
+const PRELUDE = `
+  const { Worker, isMainThread } = require("node:worker_threads");
+  const load = () => {
+    const addon = require(${JSON.stringify(PATH)});
+    const bytes = (n, value = 7) => new Uint8Array(n).fill(value);
+    const key = addon.createMasterKey(bytes(32), bytes(16), bytes(16));
+    const noise = (n) => require("node:crypto").randomBytes(n);
+    const seal = (n, level = 19) => addon.sealMany(key, [noise(n)], Int32Array.of(level), false);
+    const busy = () => Promise.all(Array.from({ length: 16 }, () => seal(300000)));
+    return { addon, bytes, key, noise, seal, busy };
+  };
+`;
+
+/** The code of a worker that prepares as the main thread does. */
+const inWorker = (code: string) => JSON.stringify(`${PRELUDE} ${code}`);
+
+const LIVES: readonly { name: string; code: string; flags?: string[]; status?: number; prints?: string }[] = [
+  { name: "load and end", code: `load(); console.log("done");`, prints: "done" },
+  {
+    name: "finish pending work before a natural end",
+    code: `load().busy().then((results) => console.log("sealed", results.length));`,
+    prints: "sealed 16",
+  },
+  {
+    name: "not be kept alive by an idle pool",
+    code: `load().seal(10).then(() => console.log("idle"));`,
+    prints: "idle",
+  },
+  { name: "process.exit() with work pending", code: `load().busy(); process.exit(3);`, status: 3 },
+  {
+    name: "process.exit() with work under way and done",
+    code: `const { seal, busy } = load(); busy(); seal(10).then(() => process.exit(4));`,
+    status: 4,
+  },
+  {
+    name: "an uncaught exception with work pending",
+    code: `load().busy(); setImmediate(() => { throw new Error("on purpose"); });`,
+    status: 1,
+  },
+  {
+    name: "an unhandled exception in a continuation",
+    code: `const { seal, busy } = load(); busy(); seal(10).then(() => { throw new Error("on purpose"); });`,
+    status: 1,
+  },
+  {
+    name: "a worker that ends by itself, and the main thread goes on",
+    code: `
+      const { seal } = load();
+      new Worker(${inWorker(`load().busy();`)}, { eval: true }).on("exit", (code) =>
+        seal(1000).then(() => console.log("worker ended", code)));`,
+    prints: "worker ended 0",
+  },
+  {
+    name: "workers terminated with work pending",
+    code: `
+      const { seal } = load();
+      const workers = Array.from({ length: 4 }, () => new Worker(
+        ${inWorker(`load().busy(); require("node:worker_threads").parentPort.postMessage(1);`)}, { eval: true }));
+      Promise.all(workers.map((worker) => new Promise((resolve) => worker.once("message", async () => {
+        await worker.terminate(); resolve();
+      })))).then(() => seal(1000)).then(() => console.log("terminated"));`,
+    prints: "terminated",
+  },
+  {
+    name: "process.exit() while workers have work pending",
+    code: `
+      load().busy();
+      const worker = new Worker(
+        ${inWorker(`load().busy(); require("node:worker_threads").parentPort.postMessage(1);`)}, { eval: true });
+      worker.once("message", () => process.exit(5));`,
+    status: 5,
+  },
+  {
+    name: "process.exit() within a worker",
+    code: `new Worker(${inWorker(`load().busy(); process.exit(0);`)}, { eval: true })
+      .on("exit", () => console.log("left"));`,
+    prints: "left",
+  },
+  {
+    name: "an addon that only workers load, one after the other",
+    code: `
+      const run = () => new Promise((resolve) =>
+        new Worker(${inWorker(`load().seal(100000);`)}, { eval: true }).on("exit", resolve));
+      run().then(run).then(run).then(() => console.log("three"));`,
+    prints: "three",
+  },
+  {
+    name: "handles and inputs collected while work is pending",
+    flags: ["--expose-gc"],
+    code: `
+      const { addon, bytes } = load();
+      const pending = [];
+      for (let i = 0; i < 40; i++) {
+        const key = addon.createMasterKey(bytes(32), bytes(16), bytes(16));
+        const chunker = addon.createChunker(0x3caf26730a7f8dn, 64, 4096, 10);
+        pending.push(addon.sealMany(key, [new Uint8Array(50000).fill(i)], Int32Array.of(3), true));
+        pending.push(addon.cutChunks(chunker, new Uint8Array(200000).fill(i), true, 0));
+        gc();
+      }
+      const check = async () => {
+        const key = addon.createMasterKey(bytes(32), bytes(16), bytes(16));
+        for (let i = 0; i < 40; i++) {
+          const [sealed] = await pending[2 * i];
+          gc();
+          const [plain] = await addon.unsealMany(key, [sealed], Uint32Array.of(50000), [undefined]);
+          if (!plain.every((byte) => byte === i)) throw new Error("damaged " + i);
+          const { lengths } = await pending[2 * i + 1];
+          if (lengths.reduce((a, b) => a + b) !== 200000) throw new Error("lost " + i);
+        }
+        console.log("whole");
+      };
+      check();`,
+    prints: "whole",
+  },
+  {
+    name: "results that are collected, unseen",
+    flags: ["--expose-gc"],
+    code: `
+      const { addon, seal, noise } = load();
+      (async () => {
+        for (let i = 0; i < 50; i++) { await Promise.all([seal(100000, 1), addon.compress(noise(9000), 1)]); gc(); }
+        const before = process.memoryUsage().rss;
+        for (let i = 0; i < 100; i++) { await Promise.all([seal(1000000, 1), addon.sha256Many([noise(10)])]); gc(); }
+        const grown = process.memoryUsage().rss - before;
+        console.log(grown < (process.env.LD_PRELOAD ? 600e6 : 60e6) ? "freed" : "leaked " + grown);
+      })();`,
+    prints: "freed",
+  },
+  {
+    name: "every function called with nonsense",
+    code: `
+      const { addon } = load();
+      for (const name of Object.keys(addon)) {
+        for (const value of [undefined, null, -1, NaN, 1n, "", "x", Symbol("x"), {}, [], [null], () => {}, new Uint8Array(0),
+                             new Float32Array(3), new ArrayBuffer(8), new Proxy([], {}), new Date()]) {
+          try {
+            Promise.resolve(addon[name](...Array(8).fill(value))).catch(() => {});
+          } catch {}
+        }
+      }
+      console.log("still here");
+      process.exit(0);`,
+    prints: "still here",
+  },
+];
+
+describe.skipIf(!loadAddon())(`the addon survives ${addonProblem() ?? ""}`, () => {
+  it.each(LIVES)("$name", ({ code, flags = [], status = 0, prints }) => {
+    const result = spawnSync(process.execPath, [...flags, "-e", `${PRELUDE} ${code}`], {
+      encoding: "utf8",
+      timeout: 50_000,
+    });
+    const outcome = { signal: result.signal, status: result.status };
+    expect(outcome, result.stderr).toEqual({ signal: null, status });
+    if (prints !== undefined) expect(result.stdout).toContain(prints);
+  });
+});
