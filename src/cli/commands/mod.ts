@@ -3,10 +3,12 @@
 import type { Command } from "commander";
 import type { Io } from "../output.js";
 import { registerCat } from "./cat.js";
+import { registerCheck } from "./check.js";
 import { registerInit } from "./init.js";
 import { registerList } from "./list.js";
 import { registerLs } from "./ls.js";
 import { registerOptions } from "./options.js";
+import { registerRestore } from "./restore.js";
 import { registerSnapshots } from "./snapshots.js";
 import { registerUnlock } from "./unlock.js";
 import { registerUnsupported } from "./unsupported.js";
@@ -14,12 +16,14 @@ import { registerVersion } from "./version.js";
 
 export function registerCommands(program: Command, io: Io): void {
   registerCat(program, io);
+  registerCheck(program, io);
   registerInit(program, io);
   registerList(program, io);
   registerLs(program, io);
   registerOptions(program, io);
   registerSnapshots(program, io);
   registerUnlock(program, io);
+  registerRestore(program, io);
   registerVersion(program, io);
   registerUnsupported(program, io);
 }

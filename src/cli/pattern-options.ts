@@ -1,0 +1,51 @@
+import { readFile } from "node:fs/promises";
+import type { Command } from "commander";
+import { messageOf, UsageError } from "../errors.js";
+import { type PatternList, parsePatternFile, parsePatterns } from "../patterns/mod.js";
+import { collect } from "./global-options.js";
+import type { Io } from "./output.js";
+
+/** Values of a family of pattern flags, each of which can be repeated. */
+export interface PatternFlags {
+  readonly plain?: readonly string[] | undefined;
+  readonly ignoringCase?: readonly string[] | undefined;
+  readonly files?: readonly string[] | undefined;
+  readonly filesIgnoringCase?: readonly string[] | undefined;
+}
+
+/** Declares `--exclude` or `--include`, the variant that ignores case, and both again for files of patterns. */
+export function addPatternFlags(command: Command, verb: "exclude" | "include"): void {
+  const short = verb === "exclude" ? "-e" : "-i";
+  command
+    .option(`${short}, --${verb} <pattern>`, `${verb} a pattern (repeatable)`, collect)
+    .option(`--i${verb} <pattern>`, `as --${verb}, but without regard to case`, collect)
+    .option(`--${verb}-file <file>`, `${verb} the patterns of a file (repeatable)`, collect)
+    .option(`--i${verb}-file <file>`, `as --${verb}-file, but without regard to case`, collect);
+}
+
+/**
+ * The lists of a family of flags; those that are empty are left out.
+ *
+ * @throws {UsageError} for a pattern that is none, or a file that cannot be read
+ */
+export async function resolvePatternFlags(flags: PatternFlags, io: Io): Promise<PatternList[]> {
+  const plain = [...(flags.plain ?? []), ...(await readPatternFiles(flags.files, io))];
+  const ignoringCase = [
+    ...(flags.ignoringCase ?? []),
+    ...(await readPatternFiles(flags.filesIgnoringCase, io)),
+  ];
+  const lists = [parsePatterns(plain), parsePatterns(ignoringCase, { ignoreCase: true })];
+  return lists.filter((list) => list.length > 0);
+}
+
+async function readPatternFiles(paths: readonly string[] = [], io: Io): Promise<string[]> {
+  const patterns: string[] = [];
+  for (const path of paths) {
+    try {
+      patterns.push(...parsePatternFile(await readFile(path), io.env));
+    } catch (cause) {
+      throw new UsageError(`Cannot read the pattern file "${path}": ${messageOf(cause)}`, { cause });
+    }
+  }
+  return patterns;
+}
