@@ -62,6 +62,11 @@ export interface Absent {
   readonly ttlMs: number;
 }
 
+/** Tells the two outcomes of a look-up apart. */
+export function isEntry(found: Entry | Absent): found is Entry {
+  return found.nodeId !== 0;
+}
+
 /** The entries of a directory as they are at one moment, in a fixed order; "." and ".." are the driver's business. */
 export interface DirectoryListing {
   readonly length: number;

@@ -2,7 +2,15 @@ import { messageOf, YoreError } from "../errors.js";
 import { encodeDirectory } from "./directory-reply.js";
 import { Errno, errnoName, errnoOf } from "./errno.js";
 import type { FailureLog } from "./failure-log.js";
-import type { Absent, Attributes, Entry, Filesystem, FilesystemStatistics, NodeId } from "./filesystem.js";
+import {
+  type Absent,
+  type Attributes,
+  type Entry,
+  type Filesystem,
+  type FilesystemStatistics,
+  isEntry,
+  type NodeId,
+} from "./filesystem.js";
 import type { KernelPort } from "./kernel-port.js";
 import type { KernelRequest } from "./kernel-request.js";
 import type { DirectoryStream } from "./listing-cache.js";
@@ -204,8 +212,4 @@ export class Reply {
     const detail = this.#detail && `, ${this.#detail}`;
     this.#context.log.write(`${this.#operation} of node ${this.node}${detail} failed: ${problem}`);
   }
-}
-
-function isEntry(found: Entry | Absent): found is Entry {
-  return found.nodeId !== 0;
 }

@@ -1,0 +1,160 @@
+/**
+ * Our own transport: the addon opens /dev/fuse and mounts, a Session speaks with the kernel. No libfuse.
+ */
+
+import { lstat } from "node:fs/promises";
+import { withDeadline } from "../../async/deadline.js";
+import { messageOf, YoreError } from "../../errors.js";
+import { type Addon, addonProblem, loadAddon } from "../../native/addon.js";
+import type { FuseChannelHandle } from "../../native/fuse-functions.js";
+import type { Filesystem } from "../filesystem.js";
+import { HELPERS } from "../fusermount.js";
+import { REQUEST_BYTES } from "../kernel-abi.js";
+import { ChannelPort } from "../kernel-port.js";
+import { MountPlace } from "../mount-place.js";
+import { raiseReadAhead } from "../read-ahead.js";
+import { Session } from "../session.js";
+import type { Driver, DriverOptions, MountHandle, UnmountOptions } from "./driver.js";
+import { mountError } from "./mount-error.js";
+
+/** mount(2) */
+const MS_RDONLY = 1;
+const MS_NOSUID = 2;
+const MS_NODEV = 4;
+
+const DEFAULT_GRACE_MS = 30_000;
+
+export const ownDriver: Driver = {
+  name: "own",
+
+  problem(): Promise<string | undefined> {
+    const addon = loadAddon();
+    if (!addon) return Promise.resolve(addonProblem());
+    return Promise.resolve("fuseMount" in addon ? undefined : "Its own FUSE server runs on Linux only");
+  },
+
+  async mount(filesystem: Filesystem, options: DriverOptions): Promise<MountHandle> {
+    const addon = loadAddon();
+    if (!addon) throw new YoreError("native", addonProblem() ?? "Cannot load the native addon");
+    const port = new ChannelPort(await openChannel(addon, options));
+    const mount = new OwnMount(filesystem, port, options);
+    await mount.begin();
+    return mount;
+  },
+};
+
+/** As root with mount(2), as anybody else with the helper. */
+async function openChannel(addon: Addon, options: DriverOptions): Promise<FuseChannelHandle> {
+  const { mountpoint } = options;
+  const path = Buffer.from(mountpoint);
+  if (process.geteuid?.() === 0) {
+    const flags = MS_RDONLY | (options.allowSuid ? 0 : MS_NOSUID) | (options.allowDevices ? 0 : MS_NODEV);
+    return await addon
+      .fuseMount(path, options.fsname, `fuse.${options.subtype}`, flags, mountData(options))
+      .catch((error: unknown) => {
+        throw mountError(mountpoint, error);
+      });
+  }
+  for (const helper of HELPERS) {
+    try {
+      return await addon.fuseMountWithHelper(helper, path, helperOptions(options));
+    } catch (error) {
+      const isMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
+      if (!isMissing || helper === HELPERS.at(-1)) throw mountError(mountpoint, error);
+    }
+  }
+  throw new Error("There is no helper to try");
+}
+
+/** Options of the FUSE file system itself; `rootmode` is octal. */
+function mountData(options: DriverOptions): string {
+  return [
+    "rootmode=40000",
+    `user_id=${process.geteuid?.() ?? 0}`,
+    `group_id=${process.getegid?.() ?? 0}`,
+    ...sharedOptions(options),
+  ].join(",");
+}
+
+function helperOptions(options: DriverOptions): string {
+  return [
+    "ro",
+    "nosuid",
+    "nodev",
+    `fsname=${options.fsname.replace(/[\\,]/g, "\\$&")}`,
+    `subtype=${options.subtype}`,
+    ...sharedOptions(options),
+  ].join(",");
+}
+
+function sharedOptions(options: DriverOptions): string[] {
+  return [
+    ...(options.allowOther ? ["allow_other"] : []),
+    ...(options.defaultPermissions ? ["default_permissions"] : []),
+  ];
+}
+
+class OwnMount implements MountHandle {
+  readonly driver = "own";
+  readonly mountpoint: string;
+  readonly done: Promise<void>;
+  readonly #filesystem: Filesystem;
+  readonly #port: ChannelPort;
+  readonly #session: Session;
+  readonly #options: DriverOptions;
+  #place: MountPlace | undefined;
+  #hasFailed = false;
+  #grace: NodeJS.Timeout | undefined;
+
+  constructor(filesystem: Filesystem, port: ChannelPort, options: DriverOptions) {
+    this.mountpoint = options.mountpoint;
+    this.#filesystem = filesystem;
+    this.#port = port;
+    this.#options = options;
+    this.#session = new Session(filesystem, port, options);
+    this.done = this.#session.ended.then(() => this.#finish());
+  }
+
+  /** Serves, and waits until the mount answers. What does not answer is taken away again. */
+  async begin(): Promise<void> {
+    const session = this.#session;
+    try {
+      this.#port.start(
+        session.requests,
+        REQUEST_BYTES,
+        session.replies.bytes,
+        (count) => session.onRequests(count),
+        (errno) => session.onEnd(errno),
+      );
+      this.#place = await MountPlace.of(this.mountpoint);
+      const deadlineMs = this.#options.readDeadlineMs;
+      await withDeadline(session.ready, deadlineMs, `mount at "${this.mountpoint}"`);
+      if (this.#place.device) await raiseReadAhead(this.#place.device);
+      await withDeadline(lstat(this.mountpoint), deadlineMs, `read the root of "${this.mountpoint}"`);
+    } catch (error) {
+      this.#hasFailed = true;
+      session.onEnd(0);
+      await this.done;
+      throw error instanceof YoreError ? error : mountError(this.mountpoint, error);
+    }
+  }
+
+  async unmount(options: UnmountOptions = {}): Promise<void> {
+    const outcome = await this.#place?.unmount(options.lazyIfBusy ?? false);
+    if (outcome !== "lazy") return;
+    const graceMs = options.graceMs ?? DEFAULT_GRACE_MS;
+    this.#grace ??= setTimeout(() => this.#session.onEnd(0), graceMs);
+    void this.done.then(() => clearTimeout(this.#grace));
+  }
+
+  /** The connection has ended, by whomever. */
+  async #finish(): Promise<void> {
+    this.#port.close();
+    try {
+      await this.#place?.leave();
+      if (!this.#hasFailed) await this.#filesystem.close();
+    } catch (error) {
+      this.#options.onLog?.(`The end of the mount at "${this.mountpoint}" failed: ${messageOf(error)}`);
+    }
+  }
+}
