@@ -7,15 +7,14 @@ import { join } from "node:path";
 import { withDeadline } from "../async/deadline.js";
 import { BlobCache, DEFAULT_BLOB_CACHE_BYTES } from "../cache/blob-cache.js";
 import { TreeCache } from "../cache/tree-cache.js";
-import type { MountedFilesystem } from "../fuse/mount-filesystem.js";
-import { type DriverName, mountFilesystem } from "../fuse/mount-filesystem.js";
-import { detachStaleMount } from "../fuse/stale-mounts.js";
+import { type MountHandle as DriverHandle, type DriverName, mountFilesystem } from "../fuse/mount.js";
+import { prepareMountpoint } from "../fuse/prepare-mountpoint.js";
 import type { Repository } from "../repository/repository.js";
 import { ANY_SNAPSHOT, type SnapshotFilter } from "../repository/snapshots.js";
 import { windowsSafeName } from "../snapfs/safe-name.js";
 import { SnapshotFilesystem, type SnapshotFilesystemOptions } from "../snapfs/snapshot-filesystem.js";
 import { IndexedLoader } from "./indexed-loader.js";
-import { checkMountpoint } from "./mountpoint.js";
+import { refuseOverlap } from "./overlap.js";
 import { RepositorySnapshots } from "./repository-snapshots.js";
 import { SnapshotWatcher } from "./snapshot-watcher.js";
 
@@ -35,7 +34,7 @@ export interface MountOptions extends Omit<SnapshotFilesystemOptions, "statistic
   /** Between two looks at the list of snapshots, milliseconds; 5,000 when left out. */
   readonly refreshMs?: number | undefined;
   /** "auto" when left out: our own transport, or fuse-native where there is none. */
-  readonly driver?: DriverName | undefined;
+  readonly driver?: "auto" | DriverName | undefined;
   /** Path of the repository if it is local: it must not lie in the mountpoint, and is watched for new snapshots. */
   readonly localRepository?: string | undefined;
   /** Unmounts when it fires, lazily if the mount is busy. */
@@ -55,6 +54,8 @@ export interface MountHandle {
 
 const DEFAULT_READ_TIMEOUT_MS = 60_000;
 const DEFAULT_REFRESH_MS = 5_000;
+/** The longest that a timer can wait: what is open stays readable until it is closed. */
+const AS_LONG_AS_NEEDED_MS = 2 ** 31 - 1;
 /** Loads give up before the driver does, so that the log says which blob it was and not only that it took too long. */
 const LOAD_TIMEOUT_SHARE = 0.9;
 
@@ -67,8 +68,8 @@ const LOAD_TIMEOUT_SHARE = 0.9;
 export async function mount(repository: Repository, options: MountOptions): Promise<MountHandle> {
   const readTimeoutMs = options.readTimeoutMs ?? DEFAULT_READ_TIMEOUT_MS;
   const onLog = options.onLog ?? (() => undefined);
-  await detachStaleMount(options.mountpoint);
-  const mountpoint = await checkMountpoint(options.mountpoint, options.localRepository);
+  const mountpoint = await prepareMountpoint(options.mountpoint);
+  if (options.localRepository !== undefined) await refuseOverlap(mountpoint, options.localRepository);
 
   const timeoutMs = readTimeoutMs * LOAD_TIMEOUT_SHARE;
   const loader = new IndexedLoader(repository);
@@ -112,7 +113,7 @@ export async function mount(repository: Repository, options: MountOptions): Prom
 
 interface Parts {
   readonly mountpoint: string;
-  readonly driver: MountedFilesystem;
+  readonly driver: DriverHandle;
   readonly watcher: SnapshotWatcher;
   readonly filesystem: SnapshotFilesystem;
   readonly blobs: BlobCache;
@@ -123,7 +124,7 @@ function handleOf(
   signal: AbortSignal | undefined,
   onLog: (line: string) => void,
 ): MountHandle {
-  const unmount = () => driver.unmount({ lazy: true });
+  const unmount = () => driver.unmount({ lazyIfBusy: true, graceMs: AS_LONG_AS_NEEDED_MS });
   const onAbort = () => {
     unmount().catch((error: Error) => onLog(error.message));
   };
