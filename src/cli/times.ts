@@ -26,3 +26,24 @@ function localZoneName(time: Timestamp): string | undefined {
   }
   return undefined;
 }
+
+/** Reads "2012-11-01 22:08:41" in the local zone; `undefined` for anything else. */
+export function parseLocalTime(text: string): Timestamp | undefined {
+  const match = /^(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)$/.exec(text);
+  if (!match) return undefined;
+  const [year, month, day, hours, minutes, seconds] = match.slice(1).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const date = new Date(year, month - 1, day, hours, minutes, seconds);
+  date.setFullYear(year);
+  // The 31st of a short month, or the 25th hour, would silently be another moment.
+  if (date.getMonth() !== month - 1 || date.getDate() !== day || hours > 23 || minutes > 59 || seconds > 59)
+    return undefined;
+  const moment = Math.floor(date.getTime() / 1000);
+  return { seconds: moment, nanoseconds: 0, zoneMinutes: localZoneMinutes(moment) };
+}

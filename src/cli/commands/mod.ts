@@ -2,6 +2,7 @@
 
 import type { Command } from "commander";
 import type { Io } from "../output.js";
+import { registerBackup } from "./backup.js";
 import { registerCat } from "./cat.js";
 import { registerCheck } from "./check.js";
 import { registerInit } from "./init.js";
@@ -19,6 +20,7 @@ import { registerVersion } from "./version.js";
 export function registerCommands(program: Command, io: Io): void {
   registerCat(program, io);
   registerCheck(program, io);
+  registerBackup(program, io);
   registerInit(program, io);
   registerList(program, io);
   registerLs(program, io);

@@ -1,0 +1,167 @@
+import type { BackupEvent, BackupProgress, BackupSummary, ItemEvent } from "../archiver/mod.js";
+import { summaryMembers } from "../format/snapshot.js";
+import type { CommandContext } from "./command-context.js";
+import { terminalText } from "./terminal-text.js";
+import { formatBytes, formatDuration, formatPercent } from "./units.js";
+
+/** What a backup says, as text and as JSON, in restic's words and shapes. */
+export class BackupReport {
+  readonly #context: CommandContext;
+  readonly #progress: BackupProgress;
+
+  constructor(context: CommandContext, progress: BackupProgress) {
+    this.#context = context;
+    this.#progress = progress;
+  }
+
+  show(event: BackupEvent): void {
+    const context = this.#context;
+    const { json, verbosity } = context.global;
+    switch (event.type) {
+      case "parent":
+        if (event.id) context.print(`using parent snapshot ${event.id.slice(0, 8)}`);
+        else context.print("no parent snapshot found, will read all files");
+        return;
+      case "warning":
+        context.warn(event.message);
+        return;
+      case "error":
+        if (json) {
+          const { during, item, error } = event;
+          context.io.stderr.json({ message_type: "error", error: { message: error.message }, during, item });
+        } else if (event.during === "archival" || verbosity >= 3) {
+          const text = terminalText(`${event.item}: ${event.error.message}`);
+          context.warn(event.during === "scan" ? `scan: ${text}` : `error: ${text}`);
+        }
+        return;
+      case "estimated": {
+        const { files, bytes, seconds } = event;
+        const size = formatBytes(bytes);
+        context.verbose(2, `scan finished in ${seconds.toFixed(3)}s: ${files} files, ${size}`);
+        if (json && verbosity >= 2) context.json(verboseStatus("scan_finished", "", seconds, bytes, files));
+        return;
+      }
+      case "item":
+        if (json) context.json(itemStatus(event));
+        else context.verbose(3, formatItem(event));
+    }
+  }
+
+  /** The status line of `--json`. What is zero is left out, as restic leaves it out. */
+  status(elapsedSeconds: number): Record<string, unknown> {
+    const { filesDone, bytesDone, errors, totalFiles, totalBytes, totalsKnown, currentFiles } =
+      this.#progress;
+    const remaining = remainingSeconds(this.#progress, elapsedSeconds);
+    return {
+      message_type: "status",
+      seconds_elapsed: Math.floor(elapsedSeconds) || undefined,
+      seconds_remaining: remaining || undefined,
+      percent_done: totalsKnown && totalBytes > 0 ? Math.min(1, bytesDone / totalBytes) : 0,
+      total_files: totalFiles || undefined,
+      files_done: filesDone || undefined,
+      total_bytes: totalBytes || undefined,
+      bytes_done: bytesDone || undefined,
+      error_count: errors || undefined,
+      current_files: currentFiles.size > 0 ? [...currentFiles].sort() : undefined,
+    };
+  }
+
+  finish(summary: BackupSummary): void {
+    const context = this.#context;
+    if (context.global.json) {
+      const { backup_start, backup_end, ...numbers } = summaryMembers(summary);
+      context.json({
+        message_type: "summary",
+        ...numbers,
+        total_duration: summary.seconds,
+        backup_start,
+        backup_end,
+        snapshot_id: summary.snapshotId,
+        dry_run: summary.dryRun || undefined,
+      });
+      return;
+    }
+    for (const line of formatSummary(summary, context.global.verbosity >= 2)) context.print(line);
+  }
+}
+
+function formatSummary(summary: BackupSummary, detailed: boolean): string[] {
+  const count = (value: number) => String(value).padStart(5);
+  const row = (label: string, fresh: number, changed: number, unmodified: number) =>
+    `${label}      ${count(fresh)} new, ${count(changed)} changed, ${count(unmodified)} unmodified`;
+  const bytes = (value: number) => formatBytes(value).padEnd(5);
+  const lines = [
+    "",
+    row("Files:     ", summary.filesNew, summary.filesChanged, summary.filesUnmodified),
+    row("Dirs:      ", summary.dirsNew, summary.dirsChanged, summary.dirsUnmodified),
+  ];
+  if (detailed) {
+    lines.push(
+      `Data Blobs:  ${count(summary.dataBlobs)} new`,
+      `Tree Blobs:  ${count(summary.treeBlobs)} new`,
+    );
+  }
+  const verb = summary.dryRun ? "Would add" : "Added";
+  lines.push(
+    `${verb} to the repository: ${bytes(summary.dataAdded)} (${bytes(summary.dataAddedPacked)} stored)`,
+    "",
+    `processed ${summary.totalFilesProcessed} files, ${formatBytes(summary.totalBytesProcessed)} in ${formatDuration(summary.seconds)}`,
+  );
+  if (summary.snapshotId) lines.push(`snapshot ${summary.snapshotId.slice(0, 8)} saved`);
+  else if (!summary.dryRun) lines.push("skipped creating snapshot");
+  return lines;
+}
+
+function formatItem({ action, item, seconds, added }: ItemEvent): string {
+  const name = terminalText(item);
+  if (action === "unchanged") return `unchanged ${name}`;
+  const data = `${formatBytes(added.dataBytes)} added, ${formatBytes(added.dataPackedBytes)} stored`;
+  const tree = item.endsWith("/") ? `, ${formatBytes(added.treePackedBytes)} metadata` : "";
+  return `${action.padEnd(9)} ${name}, saved in ${seconds.toFixed(3)}s (${data}${tree})`;
+}
+
+function itemStatus({ action, item, seconds, added }: ItemEvent): Record<string, unknown> {
+  return {
+    ...verboseStatus(action, item, seconds, added.dataBytes, 0),
+    data_size_in_repo: added.dataPackedBytes,
+    metadata_size: added.treeBytes,
+    metadata_size_in_repo: added.treePackedBytes,
+  };
+}
+
+function verboseStatus(action: string, item: string, seconds: number, bytes: number, files: number) {
+  return {
+    message_type: "verbose_status",
+    action,
+    item,
+    duration: seconds,
+    data_size: bytes,
+    data_size_in_repo: 0,
+    metadata_size: 0,
+    metadata_size_in_repo: 0,
+    total_files: files,
+  };
+}
+
+/** What a terminal shows while a backup runs: one line of numbers, and the files being read below it. */
+export function formatBackupProgress(progress: BackupProgress, elapsedSeconds: number): string[] {
+  const { filesDone, bytesDone, errors, totalFiles, totalBytes, totalsKnown, currentFiles } = progress;
+  const time = `[${formatDuration(elapsedSeconds)}]`;
+  const done = `${filesDone} files, ${formatBytes(bytesDone)}`;
+  const total = `total ${totalFiles} files ${formatBytes(totalBytes)}`;
+  const remaining = remainingSeconds(progress, elapsedSeconds);
+  const eta = remaining > 0 ? ` ETA ${formatDuration(remaining)}` : "";
+  const line = !totalsKnown
+    ? `${time} ${done}${totalFiles > 0 ? `, ${total}` : ""}, ${errors} errors`
+    : `${time} ${formatPercent(bytesDone, totalBytes)}  ${filesDone} files ${formatBytes(bytesDone)}, ${total}, ${errors} errors${eta}`;
+  return [line, ...[...currentFiles].sort().map(terminalText)];
+}
+
+/** By the bytes that are left at the mean speed so far; 0 as long as nothing is known. */
+function remainingSeconds(
+  { totalsKnown, totalBytes, bytesDone }: BackupProgress,
+  elapsedSeconds: number,
+): number {
+  if (!totalsKnown || bytesDone === 0 || bytesDone >= totalBytes || elapsedSeconds < 1) return 0;
+  return Math.floor((elapsedSeconds * (totalBytes - bytesDone)) / bytesDone);
+}

@@ -1,0 +1,93 @@
+import { lstat, readFile } from "node:fs/promises";
+import { rawPath } from "../archiver/mod.js";
+import { messageOf, systemCodeOf, UsageError } from "../errors.js";
+import { readTextLines, trimSpace } from "../patterns/mod.js";
+import { expandGlob } from "./glob.js";
+
+/** Where the names of files and directories come from. A file named "-" is standard input. */
+export interface TargetSources {
+  /** As typed. */
+  readonly paths: readonly string[];
+  /** Files with a glob pattern a line; `#` begins a comment. */
+  readonly filesFrom: readonly string[];
+  /** Files with a name a line, taken as it is. */
+  readonly filesFromVerbatim: readonly string[];
+  /** Files with names that each end in a zero byte. */
+  readonly filesFromRaw: readonly string[];
+}
+
+export interface CollectedTargets {
+  readonly targets: readonly (string | Uint8Array)[];
+  /** Named and not there; the backup goes on without them and is incomplete. */
+  readonly missing: number;
+}
+
+/**
+ * Collects the targets from all sources; those that do not exist are left out with a warning.
+ *
+ * @param readInput reads standard input to its end
+ * @throws {UsageError} if nothing is named, nothing of it exists, or a list cannot be read
+ */
+export async function collectTargets(
+  sources: TargetSources,
+  readInput: () => Promise<Uint8Array>,
+  warn: (message: string) => void,
+): Promise<CollectedTargets> {
+  const load = (path: string) => (path === "-" ? readInput() : readList(path));
+  const named: (string | Uint8Array)[] = [];
+  for (const file of sources.filesFrom) {
+    for (const line of readTextLines(await load(file))) {
+      const pattern = Buffer.from(trimSpace(line.toString("latin1")), "latin1");
+      if (pattern.length === 0 || pattern[0] === "#".charCodeAt(0)) continue;
+      const found = await expandGlob(pattern);
+      if (found.length === 0) warn(`pattern "${pattern}" does not match any files, skipping`);
+      named.push(...found);
+    }
+  }
+  for (const file of sources.filesFromVerbatim)
+    named.push(...readTextLines(await load(file)).filter((line) => line.length > 0));
+  for (const file of sources.filesFromRaw) named.push(...splitAtZeros(await load(file)));
+  named.push(...sources.paths);
+  if (named.length === 0) throw new UsageError("nothing to backup, please specify source files/dirs");
+  return keepExisting(named, warn);
+}
+
+async function keepExisting(
+  named: readonly (string | Uint8Array)[],
+  warn: (message: string) => void,
+): Promise<CollectedTargets> {
+  const targets: (string | Uint8Array)[] = [];
+  for (const target of named) {
+    try {
+      await lstat(Buffer.from(rawPath(target), "latin1"));
+      targets.push(target);
+    } catch (error) {
+      if (systemCodeOf(error) === "ENOENT") warn(`${target.toString()} does not exist, skipping`);
+      else targets.push(target); // The archiver says what is wrong with it.
+    }
+  }
+  if (targets.length === 0) throw new UsageError("all source directories/files do not exist");
+  return { targets, missing: named.length - targets.length };
+}
+
+async function readList(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw new UsageError(`Cannot read the list of files "${path}": ${messageOf(cause)}`, { cause });
+  }
+}
+
+function splitAtZeros(bytes: Uint8Array): Buffer[] {
+  const list = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const names: Buffer[] = [];
+  for (let start = 0; start < list.length; ) {
+    const end = list.indexOf(0, start);
+    if (end < 0) throw new UsageError("--files-from-raw: trailing zero byte missing");
+    // An empty name would mean the working folder, which nobody who writes such lists means.
+    if (end === start) throw new UsageError("--files-from-raw: empty filename in listing");
+    names.push(list.subarray(start, end));
+    start = end + 1;
+  }
+  return names;
+}

@@ -1,0 +1,200 @@
+import { readFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import {
+  type BackupOptions,
+  type BackupSummary,
+  type BackupWatch,
+  backup,
+  CACHE_TAG,
+  cleanRaw,
+  type ParentGroup,
+  parseTagFile,
+  rawPath,
+  type SelectionRules,
+} from "../archiver/mod.js";
+import { messageOf, UsageError } from "../errors.js";
+import type { Timestamp } from "../format/timestamp.js";
+import { type PatternList, parsePatternFile, parsePatterns } from "../patterns/mod.js";
+import { collectTargets, type TargetSources } from "./backup-targets.js";
+import { type CommandStream, startCommand } from "./command-stream.js";
+import { programVersion } from "./program-version.js";
+import type { Session } from "./session.js";
+
+/** What to leave out, as it is asked for. */
+export interface ExcludeOptions {
+  readonly excludes: readonly string[];
+  readonly ignoreCaseExcludes: readonly string[];
+  readonly excludeFiles: readonly string[];
+  readonly ignoreCaseExcludeFiles: readonly string[];
+  readonly excludeCaches: boolean;
+  /** Each `filename[:header]`. */
+  readonly excludeIfPresent: readonly string[];
+  readonly excludeLargerThanBytes: number | undefined;
+  readonly oneFileSystem: boolean;
+  /** The program's own cache, which is never backed up. */
+  readonly cacheFolder: string | undefined;
+}
+
+/** A file that is made of a stream. */
+export interface StreamOptions {
+  /** Its path in the snapshot; a leading slash is added. */
+  readonly filename: string;
+  /** Whose output it is; standard input when left out. */
+  readonly command?: readonly string[] | undefined;
+}
+
+export interface BackupCommandOptions {
+  readonly sources: TargetSources;
+  readonly exclude: ExcludeOptions;
+  readonly stream: StreamOptions | undefined;
+  /** A snapshot argument; the newest of the group when left out. */
+  readonly parent: string | undefined;
+  readonly force: boolean;
+  readonly groupBy: ParentGroup;
+  readonly host: string | undefined;
+  readonly tags: readonly string[];
+  readonly time: Timestamp | undefined;
+  readonly withAtime: boolean;
+  readonly ignoreCtime: boolean;
+  readonly ignoreInode: boolean;
+  readonly dryRun: boolean;
+  readonly skipIfUnchanged: boolean;
+  /** 0 for the default. */
+  readonly readConcurrency: number;
+  readonly scan: boolean;
+  readonly reportItems: boolean;
+}
+
+/** What the command meets outside of the repository. */
+export interface BackupSurroundings {
+  readonly stdin: Readable;
+  readonly stderr: { write(data: string | Uint8Array): unknown };
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** For commands that are started: without our own variables. */
+  readonly childEnvironment: Readonly<Record<string, string | undefined>>;
+  readonly warn: (message: string) => void;
+}
+
+/** A backup that is checked and ready; made before the repository is opened, so that a slip costs no password. */
+export interface PreparedBackup {
+  readonly options: BackupOptions;
+  /** Targets that were named and do not exist. */
+  readonly missing: number;
+  readonly command: CommandStream | undefined;
+}
+
+/** @throws {UsageError} for what makes no sense: nothing to back up, bad patterns, contradictions */
+export async function prepareBackup(
+  options: BackupCommandOptions,
+  surroundings: BackupSurroundings,
+): Promise<PreparedBackup> {
+  const { stream, exclude } = options;
+  if (stream) refuseOtherSources(options);
+  const rules = await collectRules(exclude, surroundings.environment);
+  const { targets, missing } = stream
+    ? { targets: [], missing: 0 }
+    : await collectTargets(options.sources, () => readAll(surroundings.stdin), surroundings.warn);
+  const command =
+    stream?.command &&
+    (await startCommand(stream.command, surroundings.childEnvironment, surroundings.stderr as never));
+  return {
+    missing,
+    command,
+    options: {
+      ...options,
+      targets,
+      rules,
+      excludes: exclude.excludes,
+      estimate: options.scan,
+      readConcurrency: options.readConcurrency || 2,
+      parent: chooseParent(options),
+      programVersion: `yore ${programVersion()}`,
+      virtualFile: stream && {
+        path: cleanRaw(`/${rawPath(stream.filename)}`),
+        source: "stdin",
+        stream: command?.stream ?? surroundings.stdin,
+        ...(command ? { finished: () => command.finished() } : {}),
+      },
+    },
+  };
+}
+
+/** Makes the snapshot. @throws {YoreError} if there is none in the end */
+export async function runBackup(
+  session: Session,
+  prepared: PreparedBackup,
+  watch: Omit<BackupWatch, "signal"> = {},
+): Promise<BackupSummary> {
+  try {
+    return await backup(session.repository, prepared.options, { ...watch, signal: session.signal });
+  } finally {
+    prepared.command?.stop();
+  }
+}
+
+/** Standard input has no history to be compared with; what a command prints has. */
+function chooseParent({ force, stream, parent, groupBy }: BackupCommandOptions): BackupOptions["parent"] {
+  if (force || (stream && !stream.command)) return null;
+  return parent === undefined ? { groupBy } : { snapshot: parent, groupBy };
+}
+
+function refuseOtherSources({ sources, stream }: BackupCommandOptions): void {
+  for (const [flag, files] of [
+    ["--files-from", sources.filesFrom],
+    ["--files-from-verbatim", sources.filesFromVerbatim],
+    ["--files-from-raw", sources.filesFromRaw],
+  ] as const) {
+    if (files.length > 0) throw new UsageError(`--stdin and ${flag} cannot be used together`);
+  }
+  if (!stream!.command && sources.paths.length > 0)
+    throw new UsageError("--stdin was specified and files/dirs were listed as arguments");
+}
+
+async function collectRules(
+  exclude: ExcludeOptions,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<SelectionRules> {
+  const tagFiles = exclude.excludeIfPresent.map(parseTagFile);
+  if (exclude.excludeCaches) tagFiles.push(CACHE_TAG);
+  const patterns = [
+    await collectPatterns(exclude.excludes, exclude.excludeFiles, false, environment),
+    await collectPatterns(exclude.ignoreCaseExcludes, exclude.ignoreCaseExcludeFiles, true, environment),
+  ];
+  return {
+    patterns: patterns.filter((list) => list.length > 0),
+    excludedFolders: exclude.cacheFolder ? [cleanRaw(rawPath(exclude.cacheFolder))] : [],
+    maxFileBytes: exclude.excludeLargerThanBytes,
+    tagFiles,
+    oneFileSystem: exclude.oneFileSystem,
+  };
+}
+
+async function collectPatterns(
+  patterns: readonly string[],
+  files: readonly string[],
+  ignoreCase: boolean,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<PatternList> {
+  const all = [...patterns];
+  for (const file of files) {
+    try {
+      all.push(...parsePatternFile(await readFile(file), environment));
+    } catch (cause) {
+      throw new UsageError(`Cannot read the patterns in "${file}": ${messageOf(cause)}`, { cause });
+    }
+  }
+  return parsePatterns(all, { ignoreCase });
+}
+
+async function readAll(stream: Readable): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const piece of stream) pieces.push(piece as Buffer);
+  return Buffer.concat(pieces);
+}
+
+/** Where restic and yore keep their cache when nobody says otherwise. */
+export function defaultCacheFolder(environment: Readonly<Record<string, string | undefined>>): string {
+  return join(environment["XDG_CACHE_HOME"] || join(environment["HOME"] || homedir(), ".cache"), "restic");
+}
