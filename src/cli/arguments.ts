@@ -77,7 +77,10 @@ function findCommand(program: Command, argv: readonly string[]): FoundCommand {
 }
 
 function unknownCommand(parent: Command, word: string): UsageError {
-  const names = parent.commands.flatMap((one) => [one.name(), ...one.aliases()]);
+  const names = parent
+    .createHelp()
+    .visibleCommands(parent)
+    .flatMap((one) => [one.name(), ...one.aliases()]);
   const nearest = nearestWord(word, names);
   return new UsageError(`unknown command "${word}" for "${commandPath(parent)}"`, {
     hint: nearest ? `Did you mean "${nearest}"?` : `"${commandPath(parent)} --help" lists the commands`,

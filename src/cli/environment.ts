@@ -22,7 +22,7 @@ export function readEnvironment(env: Environment, suffix: string): EnvironmentVa
 
 /** How the help names the variables of a flag. */
 export function describeEnvironment(suffix: string): string {
-  return `$YORE_${suffix} or $RESTIC_${suffix}`;
+  return `$YORE_${suffix}, $RESTIC_${suffix}`;
 }
 
 /** The environment without our own variables: what children get, so that no password leaks into them. */

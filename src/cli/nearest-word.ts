@@ -1,7 +1,7 @@
 /** The known word that a mistyped one was probably meant to be; `undefined` when none is near. */
 export function nearestWord(typed: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
-  let bestDistance = Math.max(2, Math.floor(typed.length / 3)) + 1;
+  let bestDistance = Math.max(1, Math.floor(typed.length / 3)) + 1;
   for (const word of known) {
     const distance = word.startsWith(typed) && typed.length > 2 ? 1 : editDistance(typed, word);
     if (distance < bestDistance) {

@@ -48,18 +48,19 @@ import { exitStatusOf } from "./command-context.js";
 import { registerCommands } from "./commands/mod.js";
 import { EXIT_BROKEN_PIPE, EXIT_FAILURE, EXIT_SUCCESS, exitCodeOf, failureText } from "./exit-code.js";
 import { addGlobalOptions } from "./global-options.js";
+import { EXIT_CODES_HELP, YoreHelp } from "./help.js";
 import type { Io } from "./output.js";
 
 /** All commands, ready to parse; also what the help and the shell completions are made from. */
 export function createProgram(io: Io): Command {
-  const program = new Command("yore")
+  const program = new YoreCommand("yore")
     .description(
-      "yore keeps backups and lets you walk through them. It reads and writes restic repositories,\nand mounts every snapshot as ordinary read-only directories.",
+      "Keeps backups and lets you walk through them: reads and writes restic repositories, and mounts every snapshot as ordinary read-only directories.",
     )
     .usage("[command] [flags]")
     .helpOption("-h, --help", "show help")
     .helpCommand(false)
-    .configureHelp({ showGlobalOptions: true, sortSubcommands: true })
+    .addHelpText("after", EXIT_CODES_HELP)
     .exitOverride()
     .configureOutput({
       writeOut: (text) => void io.stdout.write(text),
@@ -69,6 +70,17 @@ export function createProgram(io: Io): Command {
   addGlobalOptions(program);
   registerCommands(program, io);
   return program;
+}
+
+/** A command whose help is ours, and so that of all commands below it. */
+class YoreCommand extends Command {
+  override createCommand(name?: string): Command {
+    return new YoreCommand(name);
+  }
+
+  override createHelp(): YoreHelp {
+    return Object.assign(new YoreHelp(), this.configureHelp());
+  }
 }
 
 /** Runs one command line to its end. Never throws. @returns the exit code */

@@ -26,12 +26,15 @@ export function registerCat(program: Command, io: Io): void {
     );
 }
 
+const NEWLINE = 0x0a;
+
 function outputOf(result: CatResult): string | Uint8Array {
   switch (result.type) {
     case "bytes":
       return result.bytes;
     case "line":
-      return Buffer.concat([result.json, Buffer.from("\n")]);
+      // Some writers end the line themselves.
+      return result.json.at(-1) === NEWLINE ? result.json : Buffer.concat([result.json, Buffer.of(NEWLINE)]);
     case "document":
       return `${indented(result.json)}\n`;
   }
