@@ -30,7 +30,10 @@ export class BackupReport {
           const { during, item, error } = event;
           context.io.stderr.json({ message_type: "error", error: { message: error.message }, during, item });
         } else if (event.during === "archival" || verbosity >= 3) {
-          const text = terminalText(`${event.item}: ${event.error.message}`);
+          const { item, error } = event;
+          const text = terminalText(
+            error.message.includes(item) ? error.message : `${item}: ${error.message}`,
+          );
           context.warn(event.during === "scan" ? `scan: ${text}` : `error: ${text}`);
         }
         return;
@@ -88,7 +91,7 @@ export class BackupReport {
 function formatSummary(summary: BackupSummary, detailed: boolean): string[] {
   const count = (value: number) => String(value).padStart(5);
   const row = (label: string, fresh: number, changed: number, unmodified: number) =>
-    `${label}      ${count(fresh)} new, ${count(changed)} changed, ${count(unmodified)} unmodified`;
+    `${label}  ${count(fresh)} new, ${count(changed)} changed, ${count(unmodified)} unmodified`;
   const bytes = (value: number) => formatBytes(value).padEnd(5);
   const lines = [
     "",

@@ -26,6 +26,11 @@ export class YoreHelp extends Help {
     return command.name();
   }
 
+  /** The first line is the summary; the rest is for the command's own help. */
+  override subcommandDescription(command: Command): string {
+    return super.subcommandDescription(command).split("\n", 1)[0] ?? "";
+  }
+
   override optionDescription(option: Option): string {
     const fallback = option.defaultValue;
     const shown = typeof fallback === "string" || typeof fallback === "number";
