@@ -27,7 +27,8 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   mount: ["snapfs", "fuse", "repository", "cache", "format", "backend"],
   commands: [...CORE, "fuse", "snapfs", "archiver", "restorer", "maintenance", "mount"],
   mod: [...CORE, "fuse", "snapfs", "archiver", "restorer", "maintenance", "mount", "commands"],
-  cli: ["commands", "mod"],
+  // Rendering is writing values of the format down once more; the rest of what it names comes through the library's surface.
+  cli: ["commands", "mod", "format", "patterns"],
 };
 
 /** The portable engine and the format must also run where there is no Node.js: folders that import no `node:` module. */

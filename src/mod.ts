@@ -55,7 +55,7 @@ export { check } from "./maintenance/check.js";
 export type { CheckOptions, CheckProgress, CheckSummary, CheckWatch } from "./maintenance/check-options.js";
 export { type MountHandle, type MountOptions, mount } from "./mount/mount.js";
 export type { BlobLoader } from "./repository/blob-loader.js";
-export type { CompressionMode } from "./repository/compression.js";
+export { COMPRESSION_MODES, type CompressionMode } from "./repository/compression.js";
 export { loadTree } from "./repository/load-tree.js";
 export type { RepositoryLock } from "./repository/lock.js";
 export { Repository } from "./repository/repository.js";

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { type Command, Option } from "commander";
-import type { SnapshotFilter } from "../repository/snapshots.js";
+import type { SnapshotFilter } from "../mod.js";
 import { describeEnvironment, type Environment, readEnvironment } from "./environment.js";
 import { collect } from "./global-options.js";
 
