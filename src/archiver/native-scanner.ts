@@ -1,4 +1,4 @@
-import { getSystemErrorName } from "node:util";
+import { getSystemErrorMap, getSystemErrorName } from "node:util";
 import { textKeepingBytes } from "../bytes/utf8.js";
 import type { ExtendedAttribute } from "../format/node.js";
 import { SCAN_RECORD as AT, type ScanFunctions } from "../native/scan-functions.js";
@@ -140,6 +140,6 @@ function readInt64(records: Buffer, at: number): number {
 }
 
 function systemError(errno: number, syscall: string, path: string): Error {
-  const code = getSystemErrorName(-errno);
-  return Object.assign(new Error(`${code}: ${syscall} '${path}'`), { code, errno: -errno, syscall });
+  const [code, text] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, `error ${errno}`];
+  return Object.assign(new Error(`${syscall} ${path}: ${text}`), { code, errno: -errno, syscall });
 }

@@ -122,11 +122,13 @@ function helpAsked(program: Command, argv: readonly string[]): string[] | undefi
 function report(error: unknown, argv: readonly string[], io: Io): number {
   io.status.hide();
   const code = exitCodeOf(error);
-  const text = failureText(error);
-  if (wantsJson(argv)) io.stderr.json({ message_type: "exit_error", code, message: `Fatal: ${text}` });
+  // What was done incompletely was done all the same.
+  const fatal = error instanceof YoreError && error.code === "incomplete" ? "" : "Fatal: ";
+  const text = fatal + failureText(error);
+  if (wantsJson(argv)) io.stderr.json({ message_type: "exit_error", code, message: text });
   else if (error instanceof YoreError && error.code === "interrupted") {
-    if (!io.stdout.broken) io.stderr.line(text);
-  } else io.stderr.line(`Fatal: ${text}`);
+    if (!io.stdout.broken) io.stderr.line(failureText(error));
+  } else io.stderr.line(text);
   if (!(error instanceof YoreError) && !isSystemError(error)) {
     io.stderr.line("This is a defect of yore. Please report it, with the output of YORE_DEBUG=1 set.");
   }

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import type { Readable, Writable } from "node:stream";
+import { PassThrough, type Readable, type Writable } from "node:stream";
 import { messageOf, UsageError, YoreError } from "../errors.js";
 
 /** What a command prints, while it runs. */
@@ -31,6 +31,8 @@ export async function startCommand(
   } catch (cause) {
     throw new UsageError(`failed to start command: ${messageOf(cause)}`, { cause });
   }
+  // Node.js throws away what an ended child has printed unless somebody reads it by then.
+  const stream = child.stdout.pipe(new PassThrough());
   child.stderr.on("data", (text: Buffer) => stderr.write(text));
   const ended = new Promise<string | undefined>((resolve) => {
     child.on("close", (code, signal) => {
@@ -39,7 +41,7 @@ export async function startCommand(
     });
   });
   return {
-    stream: child.stdout,
+    stream,
     async finished() {
       const problem = await ended;
       if (problem) throw new YoreError("backend", `command failed: ${problem}`);
