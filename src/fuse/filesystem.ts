@@ -12,6 +12,8 @@
  * Every answer may come at once or as a promise: an answer from memory must not cost a turn of the event loop.
  */
 
+import { YoreError } from "../errors.js";
+
 declare const nodeIdBrand: unique symbol;
 export type NodeId = number & { readonly [nodeIdBrand]: true };
 
@@ -97,6 +99,9 @@ export interface KernelNotifier {
   invalidateEntry(parent: NodeId, name: Buffer): void;
   invalidateNode(node: NodeId): void;
 }
+
+/** A failure that the filesystem has told its user of, better than a driver could: it is answered, but not logged again. */
+export class ToldError extends YoreError {}
 
 export interface Filesystem {
   /** Called once the kernel listens. */

@@ -10,6 +10,7 @@ import {
   type FilesystemStatistics,
   isEntry,
   type NodeId,
+  ToldError,
 } from "./filesystem.js";
 import type { KernelPort } from "./kernel-port.js";
 import type { KernelRequest } from "./kernel-request.js";
@@ -147,7 +148,7 @@ export class Reply {
     const errno = errnoOf(error);
     // An absent name or attribute is an answer, and nobody wants to read of work that its caller has given up.
     const isAnswer = errno === Errno.ENOENT || errno === Errno.ENOTSUP || errno === Errno.EINTR;
-    if (!isAnswer || !(error instanceof YoreError))
+    if (!(error instanceof ToldError) && (!isAnswer || !(error instanceof YoreError)))
       this.#logFailure(`${messageOf(error)} (${errnoName(errno)})`);
     this.error(errno);
   }

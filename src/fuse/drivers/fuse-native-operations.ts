@@ -10,7 +10,13 @@ import { withDeadline } from "../../async/deadline.js";
 import { messageOf, YoreError } from "../../errors.js";
 import { Errno, errnoName, errnoOf } from "../errno.js";
 import { FailureLog } from "../failure-log.js";
-import type { Attributes, DirectoryListing, Filesystem, Moment } from "../filesystem.js";
+import {
+  type Attributes,
+  type DirectoryListing,
+  type Filesystem,
+  type Moment,
+  ToldError,
+} from "../filesystem.js";
 import type { PathNodes } from "./path-nodes.js";
 
 export interface NativeOperationsOptions {
@@ -45,11 +51,8 @@ export class NativeOperations implements Operations {
     this.#answer(
       `readdir of "${path}"`,
       callback,
-      () => this.#nodes.use(path, (node) => this.#filesystem.list(node)),
-      (listing) => {
-        const { names, stats } = this.#list(listing);
-        callback(0, names, stats);
-      },
+      () => this.#nodes.use(path, (node) => this.#list(node)),
+      ({ names, stats }) => callback(0, names, stats),
     );
   }
 
@@ -138,15 +141,21 @@ export class NativeOperations implements Operations {
       .catch((error: unknown) => {
         controller?.abort(error);
         const errno = errnoOf(error);
-        if (errno !== Errno.ENOENT && errno !== Errno.ENOTSUP)
+        if (errno !== Errno.ENOENT && errno !== Errno.ENOTSUP && !(error instanceof ToldError))
           this.#log.write(`${what} failed: ${messageOf(error)} (${errnoName(errno)})`);
         fail(-errno);
       });
   }
 
-  #list(listing: DirectoryListing): { names: string[]; stats: Stat[] } {
+  async #list(node: NodeId): Promise<{ names: string[]; stats: Stat[] }> {
+    const filesystem = this.#filesystem;
+    const listing = await filesystem.list(node);
+    const own = await filesystem.getattr(node);
+    const parent = node === ROOT_NODE ? own : await filesystem.getattr(filesystem.parent(node));
     const names = [".", ".."];
-    const stats: Stat[] = [{ mode: 0o040000 }, { mode: 0o040000 }];
+    const stats = [own, parent].map(
+      ({ attributes }): Stat => ({ mode: S_IFDIR, ino: foldIno(attributes.ino) }),
+    );
     for (let position = 0; position < listing.length; position++) {
       const name = listing.name(position);
       if (!isUtf8(name)) {
