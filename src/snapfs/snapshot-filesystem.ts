@@ -10,7 +10,7 @@ import { formatId, type Id } from "../bytes/id.js";
 import type { BlobCache } from "../cache/blob-cache.js";
 import { CompactTree } from "../cache/compact-tree.js";
 import type { TreeCache } from "../cache/tree-cache.js";
-import { DamagedError, messageOf, NotFoundError, YoreError } from "../errors.js";
+import { messageOf, NotFoundError, YoreError } from "../errors.js";
 import { S_IFDIR, S_IFREG } from "../format/file-mode.js";
 import type { ExtendedAttribute } from "../format/node.js";
 import type { LoadedSnapshot } from "../format/snapshot.js";
@@ -25,6 +25,7 @@ import {
   type KernelNotifier,
   type NodeId,
   ROOT_NODE,
+  ToldError,
 } from "../fuse/filesystem.js";
 import { AttributeMaker, type OwnershipOptions, type TimedAttributes } from "./attributes.js";
 import { FileReader, type OpenFile } from "./file-reader.js";
@@ -340,7 +341,7 @@ export class SnapshotFilesystem implements Filesystem {
     if (!(tree instanceof Promise)) return tree;
     return tree.catch((error: unknown) => {
       this.#tell(`${node}`, node, "directory", error);
-      throw asUnreadable(error);
+      throw told(error);
     });
   }
 
@@ -373,7 +374,7 @@ export class SnapshotFilesystem implements Filesystem {
       const range = `bytes ${offset} to ${offset + size - 1} of file`;
       this.#tell(`${node} ${messageOf(error)}`, node, range, error);
     }
-    throw asUnreadable(error);
+    throw told(error);
   }
 
   /** One line for one failure, with the path of what it hit. */
@@ -455,9 +456,10 @@ function isDots(name: Buffer): boolean {
   return name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e));
 }
 
-/** A blob that is missing is not a file that is missing: the caller gets EIO, not ENOENT. */
-function asUnreadable(error: unknown): unknown {
-  return error instanceof NotFoundError ? new DamagedError(error.message, { cause: error }) : error;
+/** The same failure, told already. A blob that is missing is not a file that is missing: EIO, not ENOENT. */
+function told(error: unknown): ToldError {
+  const code = error instanceof YoreError && error.code !== "not-found" ? error.code : "damaged";
+  return new ToldError(code, messageOf(error), { cause: error });
 }
 
 /** `then` that costs no turn of the event loop when the answer is there. */
