@@ -21,17 +21,41 @@ export function testEngine(): Promise<Engine> {
   return engine;
 }
 
+/**
+ * The same engine with a cheap key derivation, for repositories that live in memory and are never seen by restic: most
+ * of the time of a test would go into scrypt.
+ */
+async function quickEngine(): Promise<Engine> {
+  const real = await testEngine();
+  const scrypt: Engine["scrypt"] = (password, salt, _, length) =>
+    real.scrypt(password, salt, { N: 2, r: 1, p: 1 }, length);
+  return new Proxy(real, {
+    get: (target, name) => {
+      if (name === "scrypt") return scrypt;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+function engineFor(backend: Backend): Promise<Engine> {
+  return backend.location === "memory:" ? quickEngine() : testEngine();
+}
+
 export async function createRepository(
   options: Partial<CreateRepositoryOptions> = {},
   backend: Backend = new MemoryBackend(),
 ): Promise<Repository> {
-  const repository = await Repository.create(backend, await testEngine(), { password: PASSWORD, ...options });
+  const repository = await Repository.create(backend, await engineFor(backend), {
+    password: PASSWORD,
+    ...options,
+  });
   await repository.loadIndex();
   return repository;
 }
 
 export async function openRepository(backend: Backend): Promise<Repository> {
-  const repository = await Repository.open(backend, await testEngine(), { password: PASSWORD });
+  const repository = await Repository.open(backend, await engineFor(backend), { password: PASSWORD });
   await repository.loadIndex();
   return repository;
 }

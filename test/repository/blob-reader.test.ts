@@ -1,0 +1,345 @@
+import { randomBytes } from "node:crypto";
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Backend, FileInfo, Handle } from "../../src/backend/backend.js";
+import { MemoryBackend } from "../../src/backend/memory-backend.js";
+import { formatId, formatShortId, type Id, parseId } from "../../src/bytes/id.js";
+import { DamagedError, NotFoundError, YoreError } from "../../src/errors.js";
+import { encodeIndexFile } from "../../src/format/index-file.js";
+import type { PackedBlob } from "../../src/format/pack-header.js";
+import { planRanges } from "../../src/repository/pack-ranges.js";
+import type { Repository } from "../../src/repository/repository.js";
+import { blobLoaderSuite } from "../suites/blob-loader-suite.js";
+import { collect, createRepository, openRepository, saveSmallBackup, wrapBackend } from "./support.js";
+
+blobLoaderSuite("Repository as a blob loader", async () => {
+  const repository = await createRepository();
+  const sizes = [0, 1, 1000, 65_536, 3_000_000, ...Array.from({ length: 50 }, (_, i) => i * 997)];
+  const { contents, tree } = await saveSmallBackup(repository, sizes);
+  return { loader: repository, contents, tree };
+});
+
+async function flipBit(backend: Backend, handle: Handle, offset: number): Promise<void> {
+  const bytes = Buffer.from(await backend.load(handle));
+  bytes[offset]! ^= 0x10;
+  await backend.save(handle, [bytes]);
+}
+
+function packHandle(packId: Id): Handle {
+  return { type: "pack", name: formatId(packId) };
+}
+
+describe("Repository.loadBlob", () => {
+  let backend: MemoryBackend;
+  let repository: Repository;
+  let blob: Buffer;
+  let id: Id;
+
+  beforeEach(async () => {
+    backend = new MemoryBackend();
+    repository = await createRepository({}, backend);
+    blob = randomBytes(5000);
+    id = (await repository.saveBlob("data", blob)).id;
+    await repository.saveBlob("data", randomBytes(5000));
+    await repository.flush();
+  });
+
+  /** Puts the same blob into a second pack, behind the index's back. */
+  async function addCopy(): Promise<void> {
+    const other = await createCopyWriter(backend, repository);
+    await other.saveBlob("data", blob);
+    await other.flush();
+    await repository.loadIndex();
+    expect(repository.index.lookupAll("data", id).length).toBe(2);
+  }
+
+  it("names blob, pack and offset when the only copy is damaged", async () => {
+    const { packId, offset } = repository.index.lookup("data", id)!;
+    await flipBit(backend, packHandle(packId), offset + 100);
+    const failure = await repository.loadBlob("data", id).catch((error: unknown) => error as YoreError);
+    expect(failure).toBeInstanceOf(DamagedError);
+    const { message, hint } = failure as YoreError;
+    expect(message).toContain(`data blob ${formatShortId(id)}`);
+    expect(message).toContain(`pack ${formatShortId(packId)} at offset ${offset}: authentication failed`);
+    expect(hint).toContain(formatId(packId));
+    expect(hint).toContain(formatId(id));
+  });
+
+  it("takes another copy when one is damaged", async () => {
+    await addCopy();
+    for (const { packId, offset } of repository.index.lookupAll("data", id)) {
+      await flipBit(backend, packHandle(packId), offset + 100);
+      expect(Buffer.compare(await repository.loadBlob("data", id), blob)).toBe(0);
+      await flipBit(backend, packHandle(packId), offset + 100);
+    }
+  });
+
+  it("takes another copy when a pack is missing or too short", async () => {
+    await addCopy();
+    const [first, second] = repository.index.lookupAll("data", id);
+    const bytes = await backend.load(packHandle(first!.packId));
+    await backend.save(packHandle(first!.packId), [bytes.subarray(0, 10)]);
+    expect(Buffer.compare(await repository.loadBlob("data", id), blob)).toBe(0);
+    await backend.save(packHandle(first!.packId), [bytes]);
+    await backend.remove(packHandle(second!.packId));
+    expect(Buffer.compare(await repository.loadBlob("data", id), blob)).toBe(0);
+  });
+
+  it("says that the pack is missing when it is", async () => {
+    await backend.remove(packHandle(repository.index.lookup("data", id)!.packId));
+    await expect(repository.loadBlob("data", id)).rejects.toThrow(/the pack is missing/);
+    await expect(repository.loadBlob("data", id)).rejects.toThrow(DamagedError);
+  });
+
+  it("loads the index again when a pack is gone, so that it survives another client's prune", async () => {
+    let now = Date.now();
+    const realNow = Date.now;
+    Date.now = () => now;
+    try {
+      const reader = await openRepository(backend);
+      const old = reader.index.lookup("data", id)!.packId;
+      const [oldIndex] = await collect(backend.list("index"));
+      const pruner = await createCopyWriter(backend, repository);
+      await pruner.saveBlob("data", blob);
+      await pruner.flush();
+      await backend.remove({ type: "index", name: oldIndex!.name });
+      await backend.remove(packHandle(old));
+      // A moment after the index was loaded nothing can have changed: it is not loaded again for every failure.
+      await expect(reader.loadBlob("data", id)).rejects.toThrow(DamagedError);
+      now += 6000;
+      const loads = await Promise.all([1, 2, 3].map(() => reader.loadBlob("data", id)));
+      expect(loads.every((loaded) => Buffer.compare(loaded, blob) === 0)).toBe(true);
+      expect(reader.index.hasPack(old)).toBe(false);
+    } finally {
+      Date.now = realNow;
+    }
+  });
+
+  it("gives the backend's error its own code, because the blob may be whole", async () => {
+    const failing = wrapBackend(backend, {
+      load: (handle, range) =>
+        handle.type === "pack"
+          ? Promise.reject(new YoreError("timeout", "Cannot load: no answer"))
+          : backend.load(handle, range),
+    });
+    const reader = await openRepository(failing);
+    await expect(reader.loadBlob("data", id)).rejects.toMatchObject({ code: "timeout" });
+  });
+
+  it("never gives out a wrong blob, wherever the index points", async () => {
+    const { packId, offset, length } = repository.index.lookup("data", id)!;
+    const wrongId = randomBytes(32) as Uint8Array as Id;
+    const lies: PackedBlob[] = [{ type: "data", id: wrongId, offset, length, uncompressedLength: 5000 }];
+    await repository.saveFile("index", encodeIndexFile([{ packId, blobs: lies }]));
+    await repository.loadIndex();
+    await expect(repository.loadBlob("data", wrongId)).rejects.toThrow(/SHA-256/);
+  });
+});
+
+describe("Repository.loadPackBlobs", () => {
+  let backend: MemoryBackend;
+  let repository: Repository;
+  let contents: ReadonlyMap<string, Buffer>;
+  let packId: Id;
+  let blobs: readonly PackedBlob[];
+
+  beforeEach(async () => {
+    backend = new MemoryBackend();
+    repository = await createRepository({ compression: "off" }, backend);
+    const sizes = Array.from({ length: 24 }, (_, i) => (i % 3 === 0 ? 1_300_000 : 1000 + i));
+    ({ contents } = await saveSmallBackup(repository, sizes));
+    const packs = [...repository.index.packs()].filter((pack) => pack.blobs[0]!.type === "data");
+    ({ packId, blobs } = packs[0]!);
+  });
+
+  async function load(wanted: readonly PackedBlob[], reader = repository): Promise<[string, string][]> {
+    const results: [string, string][] = [];
+    await reader.loadPackBlobs(packId, wanted, async (blob, result) => {
+      const hex = formatId(blob.id);
+      if ("error" in result) results.push([hex, result.error.message]);
+      else
+        results.push([hex, Buffer.compare(result.plaintext, contents.get(hex)!) === 0 ? "whole" : "wrong"]);
+    });
+    return results;
+  }
+
+  it("hands out every blob in the order of the offsets", async () => {
+    expect(await load(blobs.toReversed())).toEqual(blobs.map(({ id }) => [formatId(id), "whole"]));
+  });
+
+  it("joins neighbours into few requests", async () => {
+    const ranges: number[] = [];
+    const counting = wrapBackend(backend, {
+      load: (handle, range) => {
+        if (handle.type === "pack") ranges.push(range?.length ?? -1);
+        return backend.load(handle, range);
+      },
+    });
+    const reader = await openRepository(counting);
+    await load(blobs, reader);
+    expect(ranges.length).toBeLessThanOrEqual(3);
+    expect(Math.max(...ranges)).toBeLessThanOrEqual(8 * 1024 * 1024);
+  });
+
+  it("reports a damaged blob and hands out all others", async () => {
+    const victim = blobs[5]!;
+    await flipBit(backend, packHandle(packId), victim.offset + 20);
+    const results = await load(blobs);
+    expect(results.filter(([, text]) => text === "whole").length).toBe(blobs.length - 1);
+    expect(results[5]).toEqual([formatId(victim.id), expect.stringContaining("authentication failed")]);
+  });
+
+  it("hands out what a pack that was cut short still holds", async () => {
+    const bytes = await backend.load(packHandle(packId));
+    const cut = blobs[10]!;
+    await backend.save(packHandle(packId), [bytes.subarray(0, cut.offset + 5)]);
+    const results = await load(blobs);
+    expect(results.map(([, text]) => text === "whole")).toEqual(blobs.map((_, i) => i < 10));
+  });
+
+  it("takes another copy of a damaged blob", async () => {
+    const victim = blobs[5]!;
+    const copier = await createCopyWriter(backend, repository);
+    await copier.saveBlob("data", contents.get(formatId(victim.id))!);
+    await copier.flush();
+    await repository.loadIndex();
+    await flipBit(backend, packHandle(packId), victim.offset + 20);
+    expect(new Set((await load(blobs)).map(([, text]) => text))).toEqual(new Set(["whole"]));
+  });
+
+  it("reports every blob of a pack that is missing", async () => {
+    await backend.remove(packHandle(packId));
+    const results = await load(blobs);
+    expect(results.length).toBe(blobs.length);
+    expect(results.every(([, text]) => text.includes("the pack is missing"))).toBe(true);
+  });
+
+  it("stops when the callback throws", async () => {
+    const failing = repository.loadPackBlobs(packId, blobs, () => Promise.reject(new Error("full")));
+    await expect(failing).rejects.toThrow("full");
+  });
+
+  it("stops when the signal fires", async () => {
+    const controller = new AbortController();
+    let calls = 0;
+    const stopped = repository.loadPackBlobs(
+      packId,
+      blobs,
+      () => {
+        calls++;
+        controller.abort();
+      },
+      controller.signal,
+    );
+    await expect(stopped).rejects.toMatchObject({ code: "interrupted" });
+    expect(calls).toBe(1);
+  });
+});
+
+describe("Repository.readPackHeader", () => {
+  it("names the pack when its header is damaged, too short, or there is none", async () => {
+    const backend = new MemoryBackend();
+    const repository = await createRepository({}, backend);
+    await saveSmallBackup(repository, [100]);
+    const [{ name, size }] = (await collect(backend.list("pack"))) as [FileInfo];
+    const packId = parseId(name)!;
+    const named = { code: "damaged", message: expect.stringContaining(`pack ${name.slice(0, 8)}`) };
+    await flipBit(backend, packHandle(packId), size - 10);
+    await expect(repository.readPackHeader(packId, size)).rejects.toMatchObject(named);
+    await expect(repository.readPackHeader(packId, 20)).rejects.toMatchObject(named);
+    await flipBit(backend, packHandle(packId), size - 1);
+    await expect(repository.readPackHeader(packId, size)).rejects.toMatchObject(named);
+    await backend.remove(packHandle(packId));
+    await expect(repository.readPackHeader(packId, size)).rejects.toThrow(NotFoundError);
+  });
+});
+
+describe("Repository.loadFile", () => {
+  it.each(["snapshot", "index"] as const)("names a %s with a flipped bit", async (type) => {
+    const backend = new MemoryBackend();
+    const repository = await createRepository({}, backend);
+    await saveSmallBackup(repository, [100]);
+    const [{ name }] = (await collect(backend.list(type))) as [FileInfo];
+    for (const offset of [0, 20, 60]) {
+      await flipBit(backend, { type, name }, offset);
+      const failure = repository.loadFile(type, parseId(name)!);
+      await expect(failure).rejects.toMatchObject({
+        code: "damaged",
+        message: expect.stringContaining(`${type} ${name.slice(0, 8)}`),
+        hint: expect.stringContaining(name),
+      });
+      await flipBit(backend, { type, name }, offset);
+    }
+    await repository.loadFile(type, parseId(name)!);
+  });
+
+  it("tries once more when the bytes came spoiled", async () => {
+    const backend = new MemoryBackend();
+    const { snapshot } = await saveSmallBackup(await createRepository({}, backend), [100]);
+    let spoil = true;
+    const flaky = wrapBackend(backend, {
+      load: async (handle, range) => {
+        const bytes = Buffer.from(await backend.load(handle, range));
+        if (handle.type === "snapshot" && spoil) {
+          bytes[30]! ^= 1;
+          spoil = false;
+        }
+        return bytes;
+      },
+    });
+    const reader = await openRepository(flaky);
+    expect((await reader.loadFile("snapshot", snapshot)).length).toBeGreaterThan(0);
+  });
+});
+
+describe("planRanges", () => {
+  const at = (offset: number, length: number): PackedBlob => ({
+    type: "data",
+    id: parseId("0".repeat(64))!,
+    offset,
+    length,
+    uncompressedLength: 0,
+  });
+  const MIB = 1024 * 1024;
+
+  it.each([
+    ["nothing", [], []],
+    ["one blob", [at(5, 10)], [[5, 10]]],
+    ["neighbours in any order", [at(15, 5), at(5, 10)], [[5, 15]]],
+    ["a gap of 1 MiB", [at(0, 10), at(10 + MIB, 10)], [[0, MIB + 20]]],
+    [
+      "a wider gap",
+      [at(0, 10), at(11 + MIB, 10)],
+      [
+        [0, 10],
+        [11 + MIB, 10],
+      ],
+    ],
+    [
+      "more than 8 MiB",
+      [at(0, 5 * MIB), at(5 * MIB, 5 * MIB)],
+      [
+        [0, 5 * MIB],
+        [5 * MIB, 5 * MIB],
+      ],
+    ],
+    [
+      "one blob larger than 8 MiB",
+      [at(0, 20 * MIB), at(20 * MIB, 1)],
+      [
+        [0, 20 * MIB],
+        [20 * MIB, 1],
+      ],
+    ],
+    ["overlapping and repeated blobs", [at(0, 100), at(50, 10), at(50, 10), at(90, 20)], [[0, 110]]],
+  ])("plans for %s", (_, blobs, wanted) => {
+    const ranges = planRanges(blobs as PackedBlob[]);
+    expect(ranges.map(({ offset, length }) => [offset, length])).toEqual(wanted);
+    expect(ranges.flatMap((range) => range.blobs).length).toBe(blobs.length);
+  });
+});
+
+/** A second program that knows the repository but not its index: what it saves are copies. */
+async function createCopyWriter(backend: Backend, original: Repository): Promise<Repository> {
+  const { Repository } = await import("../../src/repository/repository.js");
+  return Repository.open(backend, original.engine, { password: "geheim" });
+}
