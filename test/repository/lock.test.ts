@@ -1,0 +1,273 @@
+import { hostname } from "node:os";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { MemoryBackend } from "../../src/backend/memory-backend.js";
+import { equalIds, type Id } from "../../src/bytes/id.js";
+import { YoreError } from "../../src/errors.js";
+import { encodeLockFile, type LockFile } from "../../src/format/lock-file.js";
+import { timestampFromMs } from "../../src/repository/clock.js";
+import type { LockTimings } from "../../src/repository/lock.js";
+import { isStaleLock } from "../../src/repository/lock-conflicts.js";
+import type { Repository } from "../../src/repository/repository.js";
+import { collect, createRepository, openRepository, wrapBackend } from "./support.js";
+
+const MINUTE = 60_000;
+/** Higher than any process ID that Linux hands out. */
+const NO_PROCESS = 2 ** 30;
+
+const quick: Partial<LockTimings> = {
+  settleMs: 5,
+  unreadableWaitsMs: [1, 1, 1],
+  pollMs: 5,
+  maxPollMs: 10,
+  tickMs: 5,
+};
+
+let backend: MemoryBackend;
+let repository: Repository;
+
+beforeEach(async () => {
+  backend = new MemoryBackend();
+  repository = await createRepository({}, backend);
+});
+
+afterEach(() => repository.close());
+
+function lockFile(fields: Partial<LockFile> = {}): LockFile {
+  return {
+    time: timestampFromMs(Date.now()),
+    exclusive: false,
+    hostname: "elsewhere",
+    username: "somebody",
+    pid: 4711,
+    uid: 1,
+    gid: 2,
+    ...fields,
+  };
+}
+
+function saveLock(fields: Partial<LockFile> = {}): Promise<Id> {
+  return repository.saveFile("lock", encodeLockFile(lockFile(fields)));
+}
+
+async function lockCount(): Promise<number> {
+  return (await collect(backend.list("lock"))).length;
+}
+
+describe("RepositoryLock.acquire", () => {
+  it("shares with shared locks and leaves nothing behind", async () => {
+    const first = await repository.lock({ exclusive: false, timings: quick });
+    const second = await repository.lock({ exclusive: false, timings: quick });
+    expect(await lockCount()).toBe(2);
+    await first.release();
+    await second.release();
+    await second.release();
+    expect(await lockCount()).toBe(0);
+  });
+
+  it.each([
+    ["shared", "exclusive"],
+    ["exclusive", "shared"],
+    ["exclusive", "exclusive"],
+  ])("a %s lock keeps out an %s one, and says who holds it", async (held, wanted) => {
+    await saveLock({ exclusive: held === "exclusive" });
+    const failure = repository.lock({ exclusive: wanted === "exclusive", timings: quick });
+    await expect(failure).rejects.toMatchObject({
+      code: "locked",
+      message: expect.stringMatching(
+        /by PID 4711 on elsewhere by somebody \(UID 1, GID 2\); lock [0-9a-f]{8}/,
+      ),
+      hint: expect.not.stringContaining("unlock"),
+    });
+    expect(await lockCount()).toBe(1);
+  });
+
+  it("gives way when another lock appears while it settles", async () => {
+    const racing = repository.lock({ exclusive: true, timings: { ...quick, settleMs: 100 } });
+    await expect.poll(lockCount).toBe(1);
+    await saveLock();
+    await expect(racing).rejects.toMatchObject({ code: "locked" });
+    expect(await lockCount()).toBe(1);
+  });
+
+  it("of two that want it exclusively at once, at most one gets it", async () => {
+    const other = await openRepository(backend);
+    const results = await Promise.allSettled([
+      repository.lock({ exclusive: true, timings: { ...quick, settleMs: 50 } }),
+      other.lock({ exclusive: true, timings: { ...quick, settleMs: 50 } }),
+    ]);
+    expect(results.filter(({ status }) => status === "fulfilled").length).toBeLessThanOrEqual(1);
+    await other.close();
+  });
+
+  it("does not pass over a stale lock, but tells how to remove it", async () => {
+    await saveLock({ time: timestampFromMs(Date.now() - 31 * MINUTE), exclusive: true });
+    await expect(repository.lock({ exclusive: false, timings: quick })).rejects.toMatchObject({
+      code: "locked",
+      stale: true,
+      message: expect.stringContaining("(31m"),
+      hint: expect.stringContaining("yore unlock"),
+    });
+  });
+
+  it("keeps trying as long as it may, and says once that it waits", async () => {
+    const id = await saveLock({ exclusive: true });
+    const waits: string[] = [];
+    const lock = await repository.lock({
+      exclusive: true,
+      retryMs: 10_000,
+      timings: quick,
+      onWaiting: (reason) => {
+        waits.push(reason);
+        void repository.removeFile("lock", id);
+      },
+    });
+    expect(waits).toEqual([expect.stringContaining("locked exclusively by PID 4711")]);
+    await lock.release();
+  });
+
+  it("gives up after the time, and at once when the signal fires", async () => {
+    await saveLock({ exclusive: true });
+    const late = repository.lock({ exclusive: true, retryMs: 40, timings: quick });
+    await expect(late).rejects.toMatchObject({ code: "locked" });
+    const controller = new AbortController();
+    const stopped = repository.lock({
+      exclusive: true,
+      retryMs: 60_000,
+      timings: quick,
+      signal: controller.signal,
+      onWaiting: () => controller.abort(),
+    });
+    await expect(stopped).rejects.toMatchObject({ code: "interrupted" });
+  });
+
+  it("ignores lock files without a byte", async () => {
+    await backend.save({ type: "lock", name: "0".repeat(64) }, []);
+    await (await repository.lock({ exclusive: true, timings: quick })).release();
+  });
+
+  it("tries a lock file that cannot be read four times, then names the way out", async () => {
+    const name = "1".repeat(64);
+    await backend.save({ type: "lock", name }, [Buffer.from("half")]);
+    let loads = 0;
+    const counting = wrapBackend(backend, {
+      load: (handle, range) => {
+        if (handle.type === "lock") loads++;
+        return backend.load(handle, range);
+      },
+    });
+    const reader = await openRepository(counting);
+    await expect(reader.lock({ exclusive: false, timings: quick })).rejects.toMatchObject({
+      code: "damaged",
+      hint: expect.stringContaining("unlock --remove-all"),
+    });
+    // Each try looks twice: what a bad connection spoils may come whole the second time.
+    expect(loads).toBe(8);
+    expect(await reader.unlock()).toBe(0);
+    expect(await reader.unlock({ removeAll: true })).toBe(1);
+    await (await reader.lock({ exclusive: true, timings: quick })).release();
+  });
+});
+
+describe("RepositoryLock", () => {
+  it("replaces its file by a newer one again and again", async () => {
+    const lock = await repository.lock({ exclusive: true, timings: { ...quick, refreshMs: 20 } });
+    const first = lock.id;
+    await expect.poll(() => equalIds(lock.id, first), { timeout: 5000 }).toBe(false);
+    await expect.poll(lockCount).toBe(1);
+    expect(lock.signal.aborted).toBe(false);
+    await lock.release();
+    expect(await lockCount()).toBe(0);
+  });
+
+  it("goes on after standby when its file is still there", async () => {
+    let now = Date.now();
+    const lock = await repository.lock({ exclusive: true, timings: { ...quick, now: () => now } });
+    const first = lock.id;
+    now += 40 * MINUTE;
+    await lock.confirm();
+    expect(equalIds(lock.id, first)).toBe(false);
+    expect(lock.signal.aborted).toBe(false);
+    const [listed] = await repository.listLocks();
+    expect(listed!.lock!.time.seconds).toBe(Math.floor(now / 1000));
+    await lock.release();
+  });
+
+  it("is lost after standby when somebody removed it, and says so before anything is written", async () => {
+    let now = Date.now();
+    const lost: YoreError[] = [];
+    const lock = await repository.lock({
+      exclusive: false,
+      timings: { ...quick, tickMs: MINUTE, now: () => now },
+      onLost: (error) => lost.push(error),
+    });
+    now += 40 * MINUTE;
+    expect(await repository.unlock({ removeAll: true })).toBe(1);
+    await expect(repository.saveFile("snapshot", Buffer.from("{}"))).rejects.toMatchObject({
+      code: "locked",
+    });
+    expect(await collect(backend.list("snapshot"))).toEqual([]);
+    expect(lost).toEqual([expect.objectContaining({ message: expect.stringContaining("lock") })]);
+    expect(lock.signal.reason).toBe(lost[0]);
+    expect(await lockCount()).toBe(0);
+    await lock.release();
+  });
+
+  it("notices by itself that it is lost", async () => {
+    let now = Date.now();
+    const lock = await repository.lock({ exclusive: false, timings: { ...quick, now: () => now } });
+    const lost = new Promise((resolve) => lock.signal.addEventListener("abort", resolve));
+    await repository.unlock({ removeAll: true });
+    now += 40 * MINUTE;
+    await lost;
+    await lock.release();
+  });
+
+  it("tries again when a refresh fails, and is lost only when it is in doubt", async () => {
+    let failing = false;
+    let failures = 0;
+    const flaky = wrapBackend(backend, {
+      save: (handle, pieces) => {
+        if (!failing) return backend.save(handle, pieces);
+        failures++;
+        return Promise.reject(new YoreError("backend", "Cannot save: unreachable"));
+      },
+    });
+    const reader = await openRepository(flaky);
+    const timings = { ...quick, refreshMs: 30, doubtMs: 60_000 };
+    const lock = await reader.lock({ exclusive: false, timings });
+    const first = lock.id;
+    failing = true;
+    await expect.poll(() => failures, { timeout: 5000 }).toBeGreaterThan(2);
+    expect(lock.signal.aborted).toBe(false);
+    failing = false;
+    await expect.poll(() => equalIds(lock.id, first), { timeout: 5000 }).toBe(false);
+    await lock.release();
+  });
+});
+
+describe("isStaleLock", () => {
+  const now = Date.now();
+  it.each([
+    ["fresh, of another machine", {}, false],
+    ["29 minutes old", { time: timestampFromMs(now - 29 * MINUTE) }, false],
+    ["31 minutes old", { time: timestampFromMs(now - 31 * MINUTE) }, true],
+    ["of this process", { hostname: hostname(), pid: process.pid }, false],
+    ["of a process that is gone", { hostname: hostname(), pid: NO_PROCESS }, true],
+    ["of a process that is gone, on another machine", { pid: NO_PROCESS }, false],
+    ["of process 1, which we may not signal", { hostname: hostname(), pid: 1 }, false],
+    ["without a process", { hostname: hostname(), pid: 0 }, false],
+  ])("%s", (_, fields: Partial<LockFile>, wanted) => {
+    expect(isStaleLock(lockFile(fields), now)).toBe(wanted);
+  });
+});
+
+describe("Repository.unlock", () => {
+  it("removes stale locks and keeps the others", async () => {
+    await saveLock();
+    await saveLock({ hostname: hostname(), pid: NO_PROCESS });
+    await saveLock({ time: timestampFromMs(Date.now() - 100 * MINUTE) });
+    expect(await repository.unlock()).toBe(2);
+    expect(await lockCount()).toBe(1);
+    expect(await repository.unlock({ removeAll: true })).toBe(1);
+  });
+});

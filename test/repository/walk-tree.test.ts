@@ -1,0 +1,127 @@
+import { beforeAll, describe, expect, it } from "vitest";
+import { formatId, type Id, parseId } from "../../src/bytes/id.js";
+import type { TreeNode } from "../../src/format/node.js";
+import type { BlobLoader } from "../../src/repository/blob-loader.js";
+import type { Repository } from "../../src/repository/repository.js";
+import { visitTrees, walkTree } from "../../src/repository/walk-tree.js";
+import { collect, createRepository, node, saveTree } from "./support.js";
+
+const MISSING = parseId("0".repeat(64))!;
+
+let repository: Repository;
+let root: Id;
+
+/** A tree of some depth and width with a missing directory in it. */
+async function build(depth: number): Promise<Id> {
+  const nodes: TreeNode[] = [];
+  if (depth > 0) {
+    for (const name of ["d0", "d1", "d2", "d3", "d4", "d5"])
+      nodes.push(node(name, { type: "dir", subtree: await build(depth - 1) }));
+  }
+  nodes.push(node(`e-${depth}`));
+  if (depth === 3) {
+    nodes.push(node("gone", { type: "dir", subtree: MISSING }));
+    nodes.push(node("no-tree", { type: "dir" }));
+    nodes.push(node("raw", { name: Buffer.from([0xff]) }));
+  }
+  return saveTree(repository, nodes);
+}
+
+beforeAll(async () => {
+  repository = await createRepository();
+  root = await build(3);
+  await repository.flush();
+});
+
+/** The plain way, to compare with. */
+async function plainWalk(id: Id, path: string): Promise<string[]> {
+  const { loadTree } = await import("../../src/repository/load-tree.js");
+  const paths: string[] = [];
+  for (const { name, type, subtree } of await loadTree(repository, id)) {
+    const here = path + name.toString("latin1");
+    paths.push(here);
+    if (type === "dir" && subtree && subtree !== MISSING && formatId(subtree) !== formatId(MISSING))
+      paths.push(...(await plainWalk(subtree, `${here}/`)));
+  }
+  return paths;
+}
+
+describe("walkTree", () => {
+  it("hands out every node in order, and goes on behind a directory that is missing", async () => {
+    const errors: string[] = [];
+    const onError = (path: Buffer) => errors.push(path.toString());
+    const walked = await collect(walkTree(repository, root, { onError }));
+    expect(walked.map(({ path }) => path.toString("latin1"))).toEqual(await plainWalk(root, ""));
+    expect(errors).toEqual(["gone"]);
+  });
+
+  it("fails at a missing directory when nobody listens, after what comes before it", async () => {
+    const seen: string[] = [];
+    const walk = async () => {
+      for await (const { path } of walkTree(repository, root)) seen.push(path.toString());
+    };
+    await expect(walk()).rejects.toMatchObject({ code: "not-found" });
+    expect(seen.at(-1)).toBe("gone");
+  });
+
+  it("leaves out what descend refuses", async () => {
+    const descend = ({ node }: { node: TreeNode }) => node.name.toString() === "d1";
+    const walked = await collect(walkTree(repository, root, { descend }));
+    const paths = walked.map(({ path }) => path.toString("latin1"));
+    expect(paths).toContain("d1/d1/e-1");
+    expect(paths.some((path) => path.startsWith("d0/"))).toBe(false);
+  });
+
+  it("loads a few trees ahead, and no more", async () => {
+    let loading = 0;
+    let most = 0;
+    const counting: BlobLoader = {
+      blobSize: (type, id) => repository.blobSize(type, id),
+      loadBlob: async (type, id, signal) => {
+        most = Math.max(most, ++loading);
+        try {
+          return await repository.loadBlob(type, id, signal);
+        } finally {
+          loading--;
+        }
+      },
+    };
+    await collect(walkTree(counting, root, { onError: () => {} }));
+    expect(most).toBeGreaterThan(1);
+    expect(most).toBeLessThanOrEqual(4 * 4);
+  });
+
+  it("stops when the signal fires, and when the caller has enough", async () => {
+    const controller = new AbortController();
+    const walk = async () => {
+      for await (const _ of walkTree(repository, root, { signal: controller.signal })) controller.abort();
+    };
+    await expect(walk()).rejects.toMatchObject({ code: "interrupted" });
+    for await (const { path } of walkTree(repository, root)) {
+      expect(path.toString()).toBe("d0");
+      break;
+    }
+  });
+});
+
+describe("visitTrees", () => {
+  it("visits every tree once, and reports those that cannot be loaded", async () => {
+    const visited: string[] = [];
+    const failed: string[] = [];
+    await visitTrees(repository, [root, root], (id, tree) => {
+      ("nodes" in tree ? visited : failed).push(formatId(id));
+    });
+    // One tree per depth: equal directories are one tree.
+    expect(visited.length).toBe(4);
+    expect(new Set(visited).size).toBe(4);
+    expect(failed).toEqual([formatId(MISSING)]);
+  });
+
+  it("leaves out what an earlier call has seen", async () => {
+    const seen = new Set<string>();
+    let calls = 0;
+    for (let round = 0; round < 2; round++)
+      await visitTrees(repository, [root], () => void calls++, { seen });
+    expect(calls).toBe(5);
+  });
+});
