@@ -1,6 +1,6 @@
 #include "compression.h"
 
-// For ZSTD_findDecompressedSize. zstd is linked statically and its version is pinned, so it cannot change under us.
+// For ZSTD_decompressBound. zstd is linked statically and its version is pinned, so it cannot change under us.
 #define ZSTD_STATIC_LINKING_ONLY
 #include <zstd.h>
 #include <zstd_errors.h>
@@ -31,7 +31,6 @@ ZSTD_CCtx* CompressContext() {
 ZSTD_DCtx* DecompressContext() {
   thread_local std::unique_ptr<ZSTD_DCtx, FreeContext> context(ZSTD_createDCtx());
   if (context == nullptr) throw std::bad_alloc();
-  ZSTD_DCtx_reset(context.get(), ZSTD_reset_session_only);
   return context.get();
 }
 
@@ -40,52 +39,16 @@ void SetParameter(ZSTD_CCtx* context, ZSTD_cParameter parameter, int value) {
   if (ZSTD_isError(result)) throw std::runtime_error(std::string("zstd: ") + ZSTD_getErrorName(result));
 }
 
-// For frames that do not say how long they are: grows with what really comes out, never with what a header claims.
-Decompression DecompressStreaming(const uint8_t* frames, size_t frames_size, size_t max_size, OwnedBytes* out) {
-  ZSTD_DCtx* context = DecompressContext();
-  ZSTD_inBuffer in = {frames, frames_size, 0};
-  size_t capacity = std::min(max_size, std::max<size_t>(ZSTD_DStreamOutSize(), frames_size * 4));
-  OwnedBytes result(capacity);
-  size_t filled = 0;
-  for (;;) {
-    ZSTD_outBuffer room = {result.data.get(), capacity, filled};
-    const size_t left = ZSTD_decompressStream(context, &room, &in);
-    if (ZSTD_isError(left)) return Decompression::kDamaged;
-    filled = room.pos;
-    // 0: a frame is whole and written out. Frames that follow go on with the next call.
-    if (left == 0 && in.pos == in.size) break;
-    if (filled < capacity) {
-      if (in.pos == in.size) return Decompression::kDamaged;
-      continue;
-    }
-    if (capacity == max_size) {
-      // Full. One byte more of room tells a frame that just ends here from one that goes on.
-      uint8_t probe;
-      ZSTD_outBuffer more = {&probe, 1, 0};
-      size_t rest;
-      do {
-        rest = ZSTD_decompressStream(context, &more, &in);
-        if (ZSTD_isError(rest)) return Decompression::kDamaged;
-        if (more.pos > 0) return Decompression::kWrongLength;
-      } while (in.pos < in.size);
-      if (rest != 0) return Decompression::kDamaged;
-      break;
-    }
-    const size_t grown = capacity > max_size / 2 ? max_size : capacity * 2;
-    uint8_t* moved = static_cast<uint8_t*>(realloc(result.data.get(), grown));
-    if (moved == nullptr) throw std::bad_alloc();
-    result.data.release();
-    result.data.reset(moved);
-    capacity = grown;
+// At most `room` bytes.
+Decompression DecompressInto(const uint8_t* frames, size_t frames_size, uint8_t* out, size_t room, size_t* written) {
+  if (frames_size == 0) return Decompression::kDamaged;
+  const size_t result = ZSTD_decompressDCtx(DecompressContext(), out, room, frames, frames_size);
+  if (!ZSTD_isError(result)) {
+    *written = result;
+    return Decompression::kOk;
   }
-  // An output that much smaller than its memory would waste it for as long as it is kept.
-  if (uint8_t* fitted = static_cast<uint8_t*>(realloc(result.data.get(), std::max<size_t>(filled, 1)))) {
-    result.data.release();
-    result.data.reset(fitted);
-  }
-  result.size = filled;
-  *out = std::move(result);
-  return Decompression::kOk;
+  return ZSTD_getErrorCode(result) == ZSTD_error_dstSize_tooSmall ? Decompression::kWrongLength
+                                                                  : Decompression::kDamaged;
 }
 
 }  // namespace
@@ -104,25 +67,25 @@ size_t CompressInto(const uint8_t* data, size_t size, int level, uint8_t* out) {
 }
 
 Decompression DecompressExactly(const uint8_t* frames, size_t frames_size, uint8_t* out, size_t size) {
-  if (frames_size == 0) return Decompression::kDamaged;
-  const size_t written = ZSTD_decompressDCtx(DecompressContext(), out, size, frames, frames_size);
-  if (ZSTD_isError(written)) {
-    return ZSTD_getErrorCode(written) == ZSTD_error_dstSize_tooSmall ? Decompression::kWrongLength
-                                                                     : Decompression::kDamaged;
-  }
-  return written == size ? Decompression::kOk : Decompression::kWrongLength;
+  size_t written = 0;
+  const Decompression outcome = DecompressInto(frames, frames_size, out, size, &written);
+  return outcome == Decompression::kOk && written != size ? Decompression::kWrongLength : outcome;
 }
 
+// In one go even where a frame does not say how long it is: streaming would take a window as large as the header
+// claims, and checks less (a frame that gives less than it promised passes).
 Decompression DecompressBounded(const uint8_t* frames, size_t frames_size, size_t max_size, OwnedBytes* out) {
-  if (frames_size == 0) return Decompression::kDamaged;
-  const unsigned long long claimed = ZSTD_findDecompressedSize(frames, frames_size);
-  if (claimed == ZSTD_CONTENTSIZE_ERROR) return Decompression::kDamaged;
-  if (claimed == ZSTD_CONTENTSIZE_UNKNOWN) return DecompressStreaming(frames, frames_size, max_size, out);
-  if (claimed > max_size) return Decompression::kWrongLength;
-  OwnedBytes result(static_cast<size_t>(claimed));
-  const Decompression outcome = DecompressExactly(frames, frames_size, result.data.get(), result.size);
-  if (outcome == Decompression::kOk) *out = std::move(result);
-  return outcome;
+  // What the frames say, or what their blocks can give at most.
+  const unsigned long long bound = ZSTD_decompressBound(frames, frames_size);
+  if (bound == ZSTD_CONTENTSIZE_ERROR) return Decompression::kDamaged;
+  OwnedBytes result(static_cast<size_t>(std::min<unsigned long long>(bound, max_size)));
+  size_t written = 0;
+  const Decompression outcome =
+      DecompressInto(frames, frames_size, result.data.get(), result.size, &written);
+  if (outcome != Decompression::kOk) return outcome;
+  result.Shrink(written);
+  *out = std::move(result);
+  return Decompression::kOk;
 }
 
 int MinCompressionLevel() { return ZSTD_minCLevel(); }

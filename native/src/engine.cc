@@ -290,12 +290,7 @@ class CompressTask final : public Task {
 
   void Execute() override {
     result_ = OwnedBytes(CompressBound(data.size));
-    result_.size = CompressInto(data.data, data.size, level, result_.data.get());
-    // The bound is far more than what text needs.
-    if (auto* fitted = static_cast<uint8_t*>(realloc(result_.data.get(), result_.size))) {
-      result_.data.release();
-      result_.data.reset(fitted);
-    }
+    result_.Shrink(CompressInto(data.data, data.size, level, result_.data.get()));
   }
 
   napi_value Complete(napi_env env) override { return MakeBuffer(env, std::move(result_)); }

@@ -34,6 +34,16 @@ struct OwnedBytes {
   explicit OwnedBytes(size_t wanted) : data(static_cast<uint8_t*>(malloc(wanted > 0 ? wanted : 1))), size(wanted) {
     if (data == nullptr) throw std::bad_alloc();
   }
+
+  // Gives the rest back: what was allocated by an upper bound would be kept for as long as the bytes are.
+  void Shrink(size_t wanted) {
+    auto* fitted = static_cast<uint8_t*>(realloc(data.get(), wanted > 0 ? wanted : 1));
+    if (fitted != nullptr) {
+      data.release();
+      data.reset(fitted);
+    }
+    size = wanted;
+  }
 };
 
 inline void ThrowType(napi_env env, const char* name, const char* expected) {

@@ -11,6 +11,10 @@ export const CHUNK_AVERAGE_BITS = 20;
 /** scrypt may not take more memory than this: a key file names its own costs, and may come from a stranger. */
 const SCRYPT_MAX_BYTES = 2 ** 31;
 
+/** ZSTD_minCLevel() and ZSTD_maxCLevel(). */
+const MIN_LEVEL = -131072;
+const MAX_LEVEL = 22;
+
 /** @throws {RangeError} for keys of wrong lengths */
 export function checkMasterKey(key: MasterKey): void {
   for (const [name, length] of [
@@ -33,6 +37,18 @@ export function checkScanned(scanned: number, available: number): void {
 export function checkPolynomial(polynomial: bigint): void {
   if (polynomial >> 53n !== 1n)
     throw new RangeError(`"polynomial" expected degree 53, got 0x${polynomial.toString(16)}`);
+}
+
+/** @throws {RangeError} if it is no level of zstd */
+export function checkLevel(level: number | undefined): void {
+  if (level !== undefined && (!Number.isInteger(level) || level < MIN_LEVEL || level > MAX_LEVEL))
+    throw new RangeError(`"level" expected a whole number from ${MIN_LEVEL} to ${MAX_LEVEL}, got ${level}`);
+}
+
+/** @throws {RangeError} if it does not fit into the 32 bits that a pack header has for it */
+export function checkUncompressedLength(length: number): void {
+  if (!Number.isInteger(length) || length < 0 || length >= 2 ** 32)
+    throw new RangeError(`"uncompressedLength" expected 0 to ${2 ** 32 - 1}, got ${length}`);
 }
 
 /** @throws {RangeError} if the bound is no number of bytes */

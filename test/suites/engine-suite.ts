@@ -185,6 +185,21 @@ export function engineSuite(name: string, make: () => Promise<Engine>, poly1305A
         expect(await engine.unseal(KEY, [])).toEqual([]);
       });
 
+      it("refuses levels and lengths that cannot be", async () => {
+        const plaintext = new Uint8Array(10);
+        for (const level of [23, -200_000, 1.5, Number.NaN]) {
+          await expect(engine.seal(KEY, [{ plaintext, compressionLevel: level }])).rejects.toThrow(
+            RangeError,
+          );
+          await expect(engine.compress(plaintext, level)).rejects.toThrow(RangeError);
+        }
+        const sealed = new Uint8Array(50);
+        for (const uncompressedLength of [-1, 0.5, 2 ** 32, Number.NaN])
+          await expect(engine.unseal(KEY, [{ sealed, uncompressedLength, id: undefined }])).rejects.toThrow(
+            RangeError,
+          );
+      });
+
       it("refuses keys of wrong lengths", async () => {
         const short = { ...KEY, macR: KEY.macR.subarray(1) };
         await expect(engine.seal(short, [])).rejects.toThrow(RangeError);

@@ -10,10 +10,12 @@ import type { Addon } from "../../native/addon.js";
 import { type ChunkerHandle, type MasterKeyHandle, STORED } from "../../native/engine-functions.js";
 import {
   CHUNK_AVERAGE_BITS,
+  checkLevel,
   checkMasterKey,
   checkMaxBytes,
   checkPolynomial,
   checkScanned,
+  checkUncompressedLength,
   decompressError,
   scryptMemory,
   verifyError,
@@ -64,6 +66,7 @@ export class NativeEngine implements Engine {
     inputs: readonly SealInput[],
     options: { verify?: boolean } = {},
   ): Promise<Sealed[]> {
+    for (const { compressionLevel } of inputs) checkLevel(compressionLevel);
     const plaintexts = inputs.map((input) => input.plaintext);
     const levels = Int32Array.from(inputs, (input) => input.compressionLevel ?? STORED);
     const results = await this.#addon.sealMany(
@@ -80,6 +83,8 @@ export class NativeEngine implements Engine {
   }
 
   async unseal(key: MasterKey, inputs: readonly UnsealInput[]): Promise<Unsealed[]> {
+    // Beyond 32 bits a Uint32Array would take something else without a word.
+    for (const { uncompressedLength } of inputs) checkUncompressedLength(uncompressedLength);
     const results = await this.#addon.unsealMany(
       this.#handleOf(key),
       inputs.map((input) => input.sealed),
@@ -92,6 +97,7 @@ export class NativeEngine implements Engine {
   }
 
   async compress(data: Uint8Array, level: number): Promise<Uint8Array> {
+    checkLevel(level);
     return await this.#addon.compress(data, level);
   }
 

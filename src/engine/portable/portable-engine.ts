@@ -6,7 +6,15 @@
 
 import { scryptAsync } from "@noble/hashes/scrypt.js";
 import type { Id, IdList } from "../../bytes/id.js";
-import { checkMasterKey, checkMaxBytes, decompressError, scryptMemory, verifyError } from "../checks.js";
+import {
+  checkLevel,
+  checkMasterKey,
+  checkMaxBytes,
+  checkUncompressedLength,
+  decompressError,
+  scryptMemory,
+  verifyError,
+} from "../checks.js";
 import {
   type Chunker,
   type Engine,
@@ -66,6 +74,7 @@ export class PortableEngine implements Engine {
     options: { verify?: boolean } = {},
   ): Promise<Sealed[]> {
     checkMasterKey(key);
+    for (const { compressionLevel } of inputs) checkLevel(compressionLevel);
     const breather = new Breather();
     const results: Sealed[] = [];
     for (const input of inputs) {
@@ -79,6 +88,7 @@ export class PortableEngine implements Engine {
 
   async unseal(key: MasterKey, inputs: readonly UnsealInput[]): Promise<Unsealed[]> {
     checkMasterKey(key);
+    for (const { uncompressedLength } of inputs) checkUncompressedLength(uncompressedLength);
     const breather = new Breather();
     const results: Unsealed[] = [];
     for (const input of inputs) {
@@ -89,6 +99,7 @@ export class PortableEngine implements Engine {
   }
 
   async compress(data: Uint8Array, level: number): Promise<Uint8Array> {
+    checkLevel(level);
     return this.#zstd.compress(data, level);
   }
 

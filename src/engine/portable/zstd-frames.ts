@@ -79,7 +79,8 @@ function measureFrame(
     const header = view.getUint16(offset, true) | (view.getUint8(offset + 2) << 16);
     const type = (header >> 1) & 3;
     const size = header >> 3;
-    if (type === BLOCK_RESERVED) return undefined;
+    // The WebAssembly lets blocks larger than the window pass, the native zstd does not.
+    if (type === BLOCK_RESERVED || size > blockLimit) return undefined;
     maxContentSize += type === BLOCK_RAW || type === BLOCK_RLE ? size : blockLimit;
     offset += 3 + (type === BLOCK_RLE ? 1 : size);
     last = (header & 1) !== 0;
