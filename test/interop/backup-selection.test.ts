@@ -1,0 +1,110 @@
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { missingPeer } from "../support/run.js";
+import { SharedRepository } from "../support/same-backup.js";
+import { temporaryFolder } from "../support/temporary.js";
+
+/** Arguments whose tree must be the one that restic makes of them; `{root}` is the absolute path of the folder, `{base}` its name. */
+const ARGUMENTS: readonly (readonly string[])[] = [
+  ["."],
+  ["a", "b"],
+  ["a/sub/x.o"],
+  ["../{base}/a", "a"],
+  ["a", "a/sub", "a/sub/x.o"],
+  ["link", "a/"],
+  ["a", "-e", "*.o"],
+  ["a", "-e", "a"],
+  [".", "-e", "a"],
+  [".", "-e", "sub", "-e", "!sub"],
+  [".", "-e", "*.o", "-e", "!X.O"],
+  [".", "-e", "/**/sub/*.o"],
+  [".", "-e", "{root}/a/sub"],
+  [".", "-e", "a/**/x.o"],
+  [".", "-e", "[a-b]"],
+  [".", "-e", "n?n", "--iexclude", "x.o"],
+  [".", "--exclude-file", "patterns"],
+  [".", "--iexclude-file", "patterns"],
+  [".", "--exclude-caches"],
+  ["b/cache", "b/cache/c", "--exclude-caches"],
+  [".", "--exclude-if-present", ".skip", "--exclude-if-present", "mark:yes"],
+  [".", "--exclude-larger-than", "3k"],
+  [".", "--one-file-system"],
+  ["--files-from", "globs"],
+  ["--files-from-verbatim", "verbatim", "b"],
+  ["--files-from-raw", "raw"],
+];
+
+describe.skipIf(missingPeer("restic"))("backup's choice of files", () => {
+  let root: string;
+  let repository: SharedRepository;
+
+  beforeAll(async () => {
+    root = await temporaryFolder();
+    repository = await SharedRepository.create();
+    const file = (path: string, content: string | Buffer = path) => {
+      mkdirSync(join(root, path, ".."), { recursive: true });
+      writeFileSync(join(root, path), content);
+    };
+    for (const path of ["a/one", "a/sub/x.o", "a/sub/X.O", "a/nün", "b/[brackets]", "b/plain"]) file(path);
+    file("a/large", Buffer.alloc(5000));
+    file("b/cache/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\nrest");
+    for (const path of ["b/cache/c", "b/cache/d/e", "b/false/c", "b/skipped/sub/f", "b/skipped/g"])
+      file(path);
+    file("b/false/CACHEDIR.TAG", "Signature: nothing of the kind, but as long as the true one");
+    for (const path of ["b/skipped/.skip", "b/marked/h", "b/unmarked/h"]) file(path);
+    file("b/marked/mark", "yes, really");
+    file("b/unmarked/mark", "no");
+    symlinkSync("a", join(root, "link"));
+    file("patterns", "\ufeff# a comment\n\n  *.O  \r\n$NAME/plain\n!b/pl$$ain\n[[]*\n");
+    file("globs", "# comment\n  a/s*  \nb/p*n\nb/no*\n");
+    file("verbatim", "a/nün\n\nb/[brackets]\n");
+    file("raw", "a/one\0b/plain\0");
+  });
+
+  for (const template of ARGUMENTS) {
+    it(`is restic's: ${template.join(" ")}`, async () => {
+      const base = root.slice(root.lastIndexOf("/") + 1);
+      const args = template.map((arg) => arg.replace("{root}", root).replace("{base}", base));
+      const options = { cwd: root, env: { NAME: "b" } };
+      const [expected, actual] = await Promise.all([
+        repository.backup("restic", ["--force", ...args], options),
+        repository.backup("yore", ["--force", ...args], options),
+      ]);
+      const list = async (id?: string) => (await repository.succeed("restic", ["ls", id!])).stdout;
+      if (actual.tree !== expected.tree)
+        expect(await list(actual.snapshot_id)).toBe(await list(expected.snapshot_id));
+      expect(actual.tree).toBe(expected.tree);
+      expect(actual["total_files_processed"]).toBe(expected["total_files_processed"]);
+    });
+  }
+
+  it("keeps the whole path of an absolute target, with the metadata of the folders above it", async () => {
+    const trees = (["restic", "yore"] as const).map(async (program) => {
+      const args = ["--force", join(root, "a/sub"), join(root, "b")];
+      const { snapshot_id } = await repository.backup(program, args);
+      // The folders above the test's own change all the time.
+      return (await repository.succeed("restic", ["cat", "tree", `${snapshot_id}:${join(root, "..")}`]))
+        .stdout;
+    });
+    const [expected, actual] = await Promise.all(trees);
+    expect(actual).toBe(expected);
+  });
+
+  it("is kept in the snapshot as restic keeps it", async () => {
+    const args = [".", "b", "-e", "*.o", "--iexclude", "Y", "--tag", "one, two", "--tag", "three"];
+    const more = ["--time", "2021-02-03 04:05:06", "--host", "elsewhere"];
+    const [expected, actual] = await Promise.all(
+      (["restic", "yore"] as const).map(async (program) => {
+        const { snapshot_id } = await repository.backup(program, [...args, ...more], { cwd: root });
+        const cat = await repository.succeed("restic", ["cat", "snapshot", snapshot_id!]);
+        const { program_version, summary, parent, ...rest } = JSON.parse(cat.stdout) as Record<
+          string,
+          unknown
+        >;
+        return rest;
+      }),
+    );
+    expect(actual).toEqual(expected);
+  });
+});
