@@ -4,18 +4,31 @@
  */
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const CHECKOUT = join(import.meta.dirname, "..");
 const STAMP = join(CHECKOUT, "dist", ".built");
 
 export default function setup(): () => void {
-  const before = fuseMounts();
   if (newestSource() > builtAt()) build();
+  // A temporary folder of its own for each run: what is mounted below it was mounted by this run and by nobody else.
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), "yore-run-")));
+  process.env["TMPDIR"] = folder;
   return () => {
-    const left = fuseMounts().filter((mountpoint) => !before.includes(mountpoint));
+    const left = fuseMounts().filter((mountpoint) => mountpoint.startsWith(`${folder}/`));
     if (left.length > 0) throw new Error(`Tests left something mounted: ${left.join(", ")}`);
+    rmSync(folder, { recursive: true, force: true });
   };
 }
 

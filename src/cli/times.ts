@@ -1,4 +1,6 @@
+import { existsSync } from "node:fs";
 import { formatTimestamp, localZoneMinutes, type Timestamp } from "../format/timestamp.js";
+import type { Environment } from "./environment.js";
 
 /** "2026-11-22 14:51:26" in the local zone. */
 export function formatLocalTime(time: Timestamp): string {
@@ -25,6 +27,21 @@ function localZoneName(time: Timestamp): string | undefined {
     if (name && !/^(GMT|UTC)[+-]/.test(name)) return name;
   }
   return undefined;
+}
+
+/**
+ * What "local" means, as restic says it below its tables: the name in `TZ`, or "local time" when the machine decides.
+ * A zone that nobody knows counts as UTC.
+ */
+export function localZoneTitle(env: Environment): string {
+  const zone = env["TZ"]?.replace(/^:/, "");
+  if (zone === undefined) return existsSync("/etc/localtime") ? "local time" : "UTC";
+  try {
+    if (!zone.startsWith("/")) new Intl.DateTimeFormat("en", { timeZone: zone });
+    return zone || "UTC";
+  } catch {
+    return "UTC";
+  }
 }
 
 /** Reads "2012-11-01 22:08:41" in the local zone; `undefined` for anything else. */

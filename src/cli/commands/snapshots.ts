@@ -12,7 +12,7 @@ import { addSnapshotFilter, resolveSnapshotFilter, type SnapshotFilterFlags } fr
 import { snapshotJson } from "../snapshot-json.js";
 import { type Column, renderTable } from "../table.js";
 import { terminalText } from "../terminal-text.js";
-import { formatLocalTime } from "../times.js";
+import { formatLocalTime, localZoneTitle } from "../times.js";
 import { formatBytes } from "../units.js";
 
 interface SnapshotsFlags extends SnapshotFilterFlags {
@@ -47,10 +47,10 @@ export function registerSnapshots(program: Command, io: Io): void {
       if (context.global.json) io.stdout.line(grouped ? groupsJson(groups) : listJson(groups));
       else {
         const text = io.stdout.isTTY ? terminalText : (raw: string) => raw;
+        const tableOptions = { compact: flags.compact === true, text, zone: localZoneTitle(io.env) };
         for (const group of groups) {
           if (grouped) io.stdout.line(groupHeader(group, text));
-          for (const line of renderSnapshots(group.snapshots, { compact: flags.compact === true, text }))
-            io.stdout.line(line);
+          for (const line of renderSnapshots(group.snapshots, tableOptions)) io.stdout.line(line);
         }
       }
       return undefined;
@@ -88,12 +88,14 @@ export interface SnapshotTableOptions {
   readonly compact: boolean;
   /** Hosts, tags and paths come from whoever made the snapshot; this makes them harmless for a terminal. */
   readonly text: (raw: string) => string;
+  /** What the zone of the times is called. */
+  readonly zone: string;
 }
 
 /** The table of snapshots; also what `forget` shows. */
 export function renderSnapshots(
   snapshots: readonly LoadedSnapshot[],
-  { compact, text }: SnapshotTableOptions,
+  { compact, text, zone }: SnapshotTableOptions,
 ): string[] {
   if (snapshots.length === 0) return [];
   const withSizes = snapshots.some((snapshot) => snapshot.summary);
@@ -117,6 +119,6 @@ export function renderSnapshots(
   const spaced = !compact && snapshots.some((snapshot) => snapshot.paths.length > 1);
   return renderTable(columns, rows, {
     spaced,
-    footer: ["Timestamps shown in local time", `${snapshots.length} snapshots`],
+    footer: [`Timestamps shown in ${zone}`, `${snapshots.length} snapshots`],
   });
 }

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { YoreError } from "../../errors.js";
+import { acceptAnything } from "../arguments.js";
 import type { Io } from "../output.js";
 
 /** What restic has; those that yore does not have yet say so instead of "unknown command". */
@@ -14,15 +15,12 @@ const COMMANDS_OF_RESTIC = [
 export function registerUnsupported(program: Command, _io: Io): void {
   const known = new Set(program.commands.map((command) => command.name()));
   for (const name of COMMANDS_OF_RESTIC.filter((one) => !known.has(one))) {
-    program
-      .command(name, { hidden: true })
-      .description("not supported yet")
-      .allowUnknownOption()
-      .allowExcessArguments()
-      .action(() => {
-        throw new YoreError("not-supported", `Cannot run "${name}": the command is not supported yet`, {
-          hint: "restic can run it on the same repository",
-        });
+    const command = program.command(name, { hidden: true }).description("not supported yet");
+    acceptAnything(command);
+    command.action(() => {
+      throw new YoreError("not-supported", `Cannot run "${name}": the command is not supported yet`, {
+        hint: "restic can run it on the same repository",
       });
+    });
   }
 }

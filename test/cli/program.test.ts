@@ -1,0 +1,120 @@
+import { describe, expect, it } from "vitest";
+import { runProgram } from "../../src/cli/program.js";
+import { FakeIo, type FakeIoOptions } from "../support/fake-io.js";
+
+async function run(args: readonly string[], options?: FakeIoOptions) {
+  const io = new FakeIo(options);
+  const code = await runProgram(args, io);
+  return { code, out: io.out, err: io.err };
+}
+
+describe("runProgram", () => {
+  it("shows the commands when there are no arguments", async () => {
+    const { code, out, err } = await run([]);
+    expect(code).toBe(0);
+    expect(err).toBe("");
+    expect(out).toMatch(/^Usage: yore \[command\] \[flags\]\n/);
+    expect(out).toMatch(/^ {2}snapshots {2,}list the snapshots/m);
+    expect(out.indexOf("Commands:")).toBeLessThan(out.indexOf("Flags:"));
+  });
+
+  it("shows the help of a command, by flag and by `help`", async () => {
+    const flag = await run(["ls", "--help"]);
+    expect(await run(["help", "ls"])).toEqual(flag);
+    expect(flag).toMatchObject({ code: 0, err: "" });
+    expect(flag.out).toContain("--ncdu");
+    expect(flag.out).toContain("Global flags:");
+    expect(flag.out).toContain("$YORE_REPOSITORY, $RESTIC_REPOSITORY");
+  });
+
+  it("says its version, as text and as JSON", async () => {
+    expect((await run(["version"])).out).toMatch(/^yore \d+\.\d+\.\d+ on Node\.js .+ engine, /);
+    expect(JSON.parse((await run(["version", "--json"])).out)).toMatchObject({
+      message_type: "version",
+      version: expect.stringMatching(/^\d+\.\d+\.\d+$/),
+    });
+    expect((await run(["--version"])).out).toBe((await run(["version"])).out);
+  });
+
+  it("says one sentence about an unknown command, and which one was meant", async () => {
+    expect(await run(["snapshts"])).toEqual({
+      code: 1,
+      out: "",
+      err: 'Fatal: unknown command "snapshts" for "yore"\nDid you mean "snapshots"?\n',
+    });
+  });
+
+  it("says so when a command of restic is not there yet, whatever its flags", async () => {
+    const { code, err } = await run(["self-update", "--output", "x"]);
+    expect(code).toBe(1);
+    expect(err).toContain("not supported yet");
+  });
+
+  it("writes failures as JSON on stderr when asked for JSON", async () => {
+    const { code, out, err } = await run(["snapshots", "--json", "--repo", "/nowhere/at/all"], {
+      env: { RESTIC_PASSWORD: "x" },
+    });
+    expect(code).toBe(10);
+    expect(out).toBe("");
+    expect(JSON.parse(err)).toEqual({
+      message_type: "exit_error",
+      code: 10,
+      message: expect.stringContaining("/nowhere/at/all"),
+    });
+  });
+
+  it("names both ways to name a repository when there is none", async () => {
+    const { code, err } = await run(["snapshots"], { env: { HOME: "/nowhere", YORE_PASSWORD: "x" } });
+    expect(code).toBe(1);
+    expect(err).toContain("--repo");
+    expect(err).toContain("YORE_REPOSITORY");
+    expect(err).toContain("yore init");
+  });
+
+  it.each([
+    [["snapshots", "-q", "-v"], {}, "--quiet and --verbose"],
+    [["snapshots", "--compression", "foo"], {}, '"foo"'],
+    [["snapshots"], { RESTIC_COMPRESSION: "foo" }, "RESTIC_COMPRESSION"],
+    [["snapshots"], { YORE_PACK_SIZE: "abc" }, "YORE_PACK_SIZE"],
+    [["snapshots", "--pack-size", "200"], {}, "128 MiB"],
+    [["snapshots", "--pack-size", "2"], {}, "4 MiB"],
+    [["snapshots", "-r", "a", "--repository-file", "b"], {}, "mutually exclusive"],
+    [["snapshots", "-r", "a", "-o", "=x"], {}, "key is empty"],
+    [["snapshots", "-r", "a", "-o", "k=1", "-o", "k=2"], {}, "given twice"],
+    [["snapshots", "-r", "a", "-p", "f", "--password-command", "c"], {}, "mutually exclusive"],
+    [["snapshots", "-r", "a", "--insecure-no-password"], { RESTIC_PASSWORD: "x" }, "--insecure-no-password"],
+    [["snapshots", "-g", "foo"], {}, 'unknown grouping option: "foo"'],
+    [["init", "extra"], {}, "too many arguments"],
+    [["init", "--repository-version", "3"], {}, "only versions 1 and 2"],
+    [["init", "--copy-chunker-params"], {}, "--from-repo"],
+    [["list"], {}, "missing required argument"],
+    [["list", "foo"], {}, '"foo"'],
+    [["cat"], {}, "type not specified"],
+    [["cat", "foo"], {}, '"foo"'],
+    [["cat", "pack"], {}, "ID not specified"],
+    [["ls", "latest", "--ncdu", "--json=1"], {}, "--ncdu"],
+    [["ls", "latest", "--ncdu", "--reverse"], {}, "--reverse"],
+    [["ls", "latest", "--sort", "foo"], {}, '"foo"'],
+  ] as const)("refuses %j with %j", async (args, env, message) => {
+    const { code, out, err } = await run(args, { env: { HOME: "/nowhere", ...env } });
+    expect(code).toBe(1);
+    expect(out).toBe("");
+    expect(err).toMatch(/^(Fatal: |{"message_type":"exit_error","code":1,"message":"Fatal: )/);
+    expect(err).toContain(message);
+    expect(err).not.toMatch(/^ {4}at /m);
+  });
+
+  it("lets a flag beat a senseless variable", async () => {
+    const { err } = await run(["snapshots", "-r", "/nowhere", "--compression", "max", "--pack-size", "8"], {
+      env: { RESTIC_COMPRESSION: "foo", RESTIC_PACK_SIZE: "abc", RESTIC_PASSWORD: "x" },
+    });
+    expect(err).toContain("/nowhere");
+  });
+
+  it("shows a stack only with YORE_DEBUG", async () => {
+    const { err } = await run(["snapshots", "-r", "/nowhere"], {
+      env: { RESTIC_PASSWORD: "x", YORE_DEBUG: "1" },
+    });
+    expect(err).toMatch(/^ {4}at /m);
+  });
+});
