@@ -6,8 +6,9 @@
  *       drivers/fuse-native-driver   libfuse 2 through the package fuse-native
  *     session           requests in, exactly one reply each: operations, Reply, PendingReplies, ListingCache
  *
- * Nothing here may touch the mount synchronously: the very thread that would wait for the answer is the one that gives
- * it.
+ * Nothing in this process may touch the mount synchronously: the very thread that would wait for the answer is the one
+ * that gives it. That goes for `fs.*Sync`, and for child processes whose `cwd` or program lies inside: spawning waits
+ * until the child has come that far.
  */
 
 import { YoreError } from "../errors.js";

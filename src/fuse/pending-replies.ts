@@ -1,3 +1,4 @@
+import type { YoreError } from "../errors.js";
 import type { NodeId } from "./filesystem.js";
 import type { Reply } from "./reply.js";
 
@@ -58,12 +59,20 @@ export class PendingReplies {
     this.settle(found.reply);
   }
 
+  /** Nobody waits for the answers, but the kernel wants replies. */
+  failAll(reason: YoreError): void {
+    for (const { reply } of [...this.#replies.values()]) {
+      reply.giveUp(reason);
+      this.settle(reply);
+    }
+  }
+
   /** The connection has ended. */
-  abandonAll(): void {
+  abandonAll(reason: YoreError): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     for (const { reply } of [...this.#replies.values()]) {
-      reply.abandon();
+      reply.abandon(reason);
       this.settle(reply);
     }
   }

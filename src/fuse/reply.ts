@@ -168,11 +168,18 @@ export class Reply {
     this.#controller?.abort(new YoreError("interrupted", "Interrupted by a signal to the reading program"));
   }
 
+  /** Nobody waits for the answer, but the kernel wants a reply. */
+  giveUp(reason: YoreError): void {
+    if (this.#answered) return;
+    this.error(Errno.EIO);
+    this.#controller?.abort(reason);
+  }
+
   /** The connection has ended: nobody to reply to. */
-  abandon(): void {
+  abandon(reason: YoreError): void {
     if (this.#answered) return;
     this.#answered = true;
-    this.#controller?.abort(new YoreError("interrupted", "Unmounted"));
+    this.#controller?.abort(reason);
   }
 
   #send(encode: (buffer: ReplyBuffer) => void): boolean {

@@ -125,10 +125,18 @@ export class Session {
     }
   }
 
+  /**
+   * Answers everything that is pending with EIO. While a file system is unmounted the kernel waits for the pages that
+   * are being read, though no program uses them any more.
+   */
+  giveUpPending(): void {
+    this.#pending.failAll(new YoreError("interrupted", "Unmounted"));
+  }
+
   /** The connection has ended. */
   onEnd(errno: number): void {
     this.#notifier.close();
-    this.#pending.abandonAll();
+    this.#pending.abandonAll(new YoreError("interrupted", "Unmounted"));
     this.#neverReady(
       new YoreError("mount", `Cannot mount: the kernel ended the connection (${errnoName(errno)})`),
     );

@@ -23,6 +23,8 @@ const MS_NOSUID = 2;
 const MS_NODEV = 4;
 
 const DEFAULT_GRACE_MS = 30_000;
+/** How long unmounting may wait for pending answers. */
+const PATIENCE_MS = 1_000;
 
 export const ownDriver: Driver = {
   name: "own",
@@ -140,9 +142,17 @@ class OwnMount implements MountHandle {
   }
 
   async unmount(options: UnmountOptions = {}): Promise<void> {
-    const outcome = await this.#place?.unmount(options.lazyIfBusy ?? false);
-    if (outcome !== "lazy") return;
-    const graceMs = options.graceMs ?? DEFAULT_GRACE_MS;
+    // A mount that is in use says so at once. When it takes longer, the kernel waits for reads whose readers are gone.
+    const impatience = setInterval(() => this.#session.giveUpPending(), PATIENCE_MS);
+    try {
+      const outcome = await this.#place?.unmount(options.lazyIfBusy ?? false);
+      if (outcome === "lazy") this.#limitGrace(options.graceMs ?? DEFAULT_GRACE_MS);
+    } finally {
+      clearInterval(impatience);
+    }
+  }
+
+  #limitGrace(graceMs: number): void {
     this.#grace ??= setTimeout(() => this.#session.onEnd(0), graceMs);
     void this.done.then(() => clearTimeout(this.#grace));
   }
