@@ -76,7 +76,7 @@ class RestoreRun {
   readonly #firstLinks = new Map<string, string>();
   /** Files whose content is right, or will be: these get their metadata. */
   readonly #tracked = new Set<string>();
-  /** Folders made by this run: nothing can be in them that is not ours. */
+  /** Folders that were made sure of, and whether this run made them: then nothing can be in them that is not ours. */
   readonly #freshFolders = new Map<string, boolean>();
 
   constructor(repository: Repository, options: RestoreOptions, watch: RestoreWatch) {
@@ -132,7 +132,7 @@ class RestoreRun {
       },
       visitNode: async (node, location) => {
         const parent = parentOf(location);
-        if (!this.#freshFolders.has(parent)) await this.#ensureFolder(parent);
+        await this.#ensureFolder(parent);
         if (node.type !== "file" || !this.#isFirstLink(node, location)) {
           this.progress.filesTotal++;
           return;
@@ -153,9 +153,12 @@ class RestoreRun {
     this.#freshFolders.clear();
   }
 
+  /** Makes sure that a folder and all above it are folders, and no links that lead elsewhere; once for each. */
   async #ensureFolder(location: string): Promise<void> {
-    const isFresh = this.#options.dryRun ? false : await this.#target.ensureFolder(location);
-    if (!this.#freshFolders.get(location)) this.#freshFolders.set(location, isFresh);
+    if (this.#freshFolders.has(location)) return;
+    if (location !== "/") await this.#ensureFolder(parentOf(location));
+    const isFresh = location !== "/" && !this.#options.dryRun && (await this.#target.ensureFolder(location));
+    this.#freshFolders.set(location, isFresh);
   }
 
   /** Notes a file with several names; false if another name of it came before. */
@@ -276,10 +279,18 @@ class RestoreRun {
       const extra = childOf(location, name);
       if (names.has(name) || this.#content.incomplete.has(extra)) continue;
       if (this.#options.select?.(extra, false).selected === false) continue;
-      this.progress.filesDeleted++;
-      this.#watch.on?.({ type: "item", action: "deleted", location: extra, size: 0, isFile: false });
+      await this.#countRemoved(extra);
       if (!this.#options.dryRun) metadata.remove(extra);
     }
+  }
+
+  /** Tells of a thing that is removed, and of all below it. */
+  async #countRemoved(location: string): Promise<void> {
+    throwIfAborted(this.#watch.signal);
+    this.progress.filesDeleted++;
+    this.#watch.on?.({ type: "item", action: "deleted", location, size: 0, isFile: false });
+    for (const name of await this.#target.list(location))
+      await this.#countRemoved(childOf(location, pathText(name)));
   }
 
   async #verify(): Promise<void> {

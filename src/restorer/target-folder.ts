@@ -66,24 +66,17 @@ export class TargetFolder {
   }
 
   /**
-   * Makes a folder, and what is missing above it. What stands in its place and is no folder, a symbolic link to one
-   * included, is removed.
+   * Makes a folder in a folder that was made or checked before. What stands in its place and is no folder, a symbolic
+   * link to one included, is removed.
    * @returns true when it is new, so that nothing can be in it
    */
   async ensureFolder(location: string): Promise<boolean> {
-    if (location === "/") return false;
     const path = this.absolute(location);
     try {
       await mkdir(path, 0o700);
       return true;
     } catch (error) {
-      const code = systemCodeOf(error);
-      if (code === "ENOENT" || code === "ENOTDIR") {
-        await this.ensureFolder(parentOf(location));
-        await mkdir(path, 0o700);
-        return true;
-      }
-      if (code !== "EEXIST") throw error;
+      if (systemCodeOf(error) !== "EEXIST") throw error;
     }
     if ((await lstat(path)).isDirectory()) return false;
     await unlink(path);
