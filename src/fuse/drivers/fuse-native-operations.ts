@@ -10,7 +10,14 @@ import { withDeadline } from "../../async/deadline.js";
 import { messageOf, YoreError } from "../../errors.js";
 import { Errno, errnoName, errnoOf } from "../errno.js";
 import { FailureLog } from "../failure-log.js";
-import { type Attributes, type Filesystem, type Moment, type NodeId, ROOT_NODE } from "../filesystem.js";
+import {
+  type Attributes,
+  type Filesystem,
+  type Moment,
+  type NodeId,
+  ROOT_NODE,
+  ToldError,
+} from "../filesystem.js";
 import { S_IFDIR } from "../kernel-abi.js";
 import type { PathNodes } from "./path-nodes.js";
 
