@@ -70,7 +70,8 @@ describe.skipIf(missingPeer("restic"))("yore restore", () => {
       const { seconds_elapsed: _, ...summary } = messages.find((one) => one["message_type"] === "summary")!;
       const items = messages
         .filter((one) => one["message_type"] === "verbose_status")
-        .map(formatItem)
+        // Of what is deleted, restic tells the path in the target.
+        .map(({ action, item, size }) => `${action} ${String(item).replace(target, "")} ${size}`)
         .sort();
       return { code: result.code, stderr: result.stderr, summary, items };
     };

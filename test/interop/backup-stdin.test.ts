@@ -1,0 +1,59 @@
+import { describe, expect, it } from "vitest";
+import { noise } from "../support/make-zoo.js";
+import { missingPeer } from "../support/run.js";
+import { SharedRepository } from "../support/same-backup.js";
+
+describe.skipIf(missingPeer("restic"))("backup of a stream", () => {
+  const TIME = ["--time", "2022-03-04 05:06:07"];
+
+  it("makes of standard input what restic makes of it", async () => {
+    const repository = await SharedRepository.create();
+    const input = noise(12_000_000, 77);
+    const args = ["--stdin", "--stdin-filename", "some/folder/stream", ...TIME];
+    const expected = await repository.backup("restic", args, { input });
+    const actual = await repository.backup("yore", args, { input });
+    expect(actual).toMatchObject({ tree: expected.tree, data_blobs: 0, files_new: 1, dirs_new: 2 });
+    const dumped = await repository.succeed("restic", ["dump", "latest", "some/folder/stream"]);
+    expect(dumped.stdoutBytes.equals(input)).toBe(true);
+  });
+
+  it("saves what a command prints, and keeps our passwords from it", async () => {
+    const repository = await SharedRepository.create();
+    const script = "printf 'known: '; env | grep -c -E '^(RESTIC|YORE)_'; echo aside >&2; true";
+    const args = [...TIME, "--stdin-from-command", "--stdin-filename", "out", "--", "sh", "-c", script];
+    const result = await repository.succeed("yore", ["backup", ...args]);
+    expect(result.stderr).toContain("aside");
+    const dumped = await repository.succeed("restic", ["dump", "latest", "out"]);
+    expect(dumped.stdout).toBe("known: 0\n");
+    const simple = ["--force", ...TIME, "--stdin-from-command", "--", "seq", "100000"];
+    const expected = await repository.backup("restic", simple);
+    const actual = await repository.backup("yore", simple);
+    expect(actual.tree).toBe(expected.tree);
+  });
+
+  it("makes no snapshot when the command fails or does not exist", async () => {
+    const repository = await SharedRepository.create();
+    const run = (...command: string[]) =>
+      repository.run("yore", ["backup", "--stdin-from-command", "--", ...command]);
+    const failed = await run("sh", "-c", "echo some; exit 3");
+    expect([failed.code, failed.stderr.includes("command failed: exit status 3")]).toEqual([1, true]);
+    expect(await run("/does/not/exist")).toMatchObject({ code: 1 });
+    expect((await repository.succeed("restic", ["list", "snapshots"])).stdout).toBe("");
+    await repository.succeed("restic", ["check", "--read-data"]);
+  });
+
+  it("takes no input at all for an error, but makes the snapshot, as restic does", async () => {
+    const repository = await SharedRepository.create();
+    const result = await repository.run("yore", ["backup", "--stdin"], { input: "" });
+    expect([result.code, result.stderr.includes("no data read")]).toEqual([3, true]);
+    expect(result.stdout).toMatch(/snapshot [0-9a-f]{8} saved/);
+  });
+
+  it("refuses other sources beside it", async () => {
+    const repository = await SharedRepository.create();
+    const both = await repository.run("yore", ["backup", "--stdin", "/etc/hostname"], { input: "x" });
+    expect([both.code, both.stderr.includes("--stdin was specified")]).toEqual([1, true]);
+    const list = await repository.run("yore", ["backup", "--stdin", "--files-from", "x"], { input: "x" });
+    expect([list.code, list.stderr.includes("cannot be used together")]).toEqual([1, true]);
+  });
+});
