@@ -60,6 +60,8 @@ export class BlobIndex {
   readonly #relisted = new Set<number>();
   #live = 0;
   #livePacks = 0;
+  /** Iterations under way; entries must not move while there are any. */
+  #iterating = 0;
 
   /** Entries, copies of the same blob counted each. */
   get size(): number {
@@ -178,25 +180,36 @@ export class BlobIndex {
       this.#livePacks--;
       this.#live -= this.#packEntries[pack]!;
     }
-    if (this.#used > SEGMENT_SIZE && this.#live < this.#used / 2) this.#sweep();
+    if (this.#iterating === 0 && this.#used > SEGMENT_SIZE && this.#live < this.#used / 2) this.#sweep();
   }
 
-  /** All entries, grouped by pack and by offset within. The index must not be changed while it runs. */
+  /** All entries, grouped by pack and by offset within; what is added while it runs is left out. */
   *packs(): IterableIterator<IndexedPack> {
     const { order, starts } = this.#sortByPack();
-    for (let pack = 0; pack < this.#packIds.length; pack++) {
-      if (this.#references[pack] === 0) continue;
-      const blobs: PackedBlob[] = [];
-      for (let i = starts[pack]!; i < starts[pack + 1]!; i++) blobs.push(this.#blobOf(order[i]!));
-      yield { packId: this.#packIds[pack]!, blobs: blobs.sort((a, b) => a.offset - b.offset) };
+    this.#iterating++;
+    try {
+      for (let pack = 0; pack + 1 < starts.length; pack++) {
+        if (this.#references[pack] === 0) continue;
+        const blobs: PackedBlob[] = [];
+        for (let i = starts[pack]!; i < starts[pack + 1]!; i++) blobs.push(this.#blobOf(order[i]!));
+        yield { packId: this.#packIds[pack]!, blobs: blobs.sort((a, b) => a.offset - b.offset) };
+      }
+    } finally {
+      this.#iterating--;
     }
   }
 
-  /** All entries in the order in which they were added. */
+  /** All entries in the order in which they were added; what is added while it runs is left out. */
   *entries(): IterableIterator<PackedBlob & { readonly packId: Id }> {
-    for (let entry = 0; entry < this.#used; entry++) {
-      const pack = this.#packOf(entry);
-      if (this.#references[pack]! > 0) yield { ...this.#blobOf(entry), packId: this.#packIds[pack]! };
+    const end = this.#used;
+    this.#iterating++;
+    try {
+      for (let entry = 0; entry < end; entry++) {
+        const pack = this.#packOf(entry);
+        if (this.#references[pack]! > 0) yield { ...this.#blobOf(entry), packId: this.#packIds[pack]! };
+      }
+    } finally {
+      this.#iterating--;
     }
   }
 

@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { BatchQueue } from "../async/batch-queue.js";
+import { forEachConcurrently } from "../async/map-concurrently.js";
 import type { Backend } from "../backend/backend.js";
 import { equalIds, formatId, formatShortId, type Id, idKey } from "../bytes/id.js";
 import {
@@ -27,12 +28,15 @@ import {
 } from "../format/pack-header.js";
 import type { BlobIndex, BlobLocation } from "./blob-index.js";
 import type { BlobLoader, BlobResult } from "./blob-loader.js";
-import { planRanges } from "./pack-ranges.js";
+import { type PackRange, planRanges } from "./pack-ranges.js";
 import { formatUnsealFailure } from "./unseal-failure.js";
 
 /** Blobs below this share hops to the thread pool: a hop costs as much as 16 KiB of cryptography. */
 export const SMALL_BLOB_BYTES = 64 * 1024;
 export const SMALL_BLOBS_A_HOP = 16;
+
+/** Plaintext of one range that is unsealed before it is asked for. A range of 8 MiB can hold gigabytes of zeros. */
+const MAX_PLAIN_AHEAD = 16 * 1024 * 1024;
 
 /** What became of one blob of a pack. */
 export type PackBlobResult = { readonly plaintext: Uint8Array } | { readonly error: YoreError };
@@ -89,7 +93,7 @@ export class BlobReader implements BlobLoader {
 
   blobSize(type: BlobType, id: Id): number | undefined {
     const location = this.#options.index.lookup(type, id);
-    return location && (location.uncompressedLength || location.length - SEAL_OVERHEAD);
+    return location && plainLength(location);
   }
 
   async loadBlob(type: BlobType, id: Id, signal?: AbortSignal): Promise<Uint8Array> {
@@ -115,13 +119,17 @@ export class BlobReader implements BlobLoader {
       packs.set(key, pack);
       pack.blobs.push({ type, id, ...location });
     }
-    for (const { packId, blobs } of packs.values())
-      await this.loadPackBlobs(packId, blobs, (blob, result) => on(blob.id, result), signal);
+    await forEachConcurrently(
+      packs.values(),
+      Math.max(2, this.#options.backend.connections),
+      ({ packId, blobs }) => this.loadPackBlobs(packId, blobs, (blob, result) => on(blob.id, result), signal),
+      signal,
+    );
   }
 
   /**
    * Loads blobs of one pack with few requests: ranges are read ahead by one and joined over gaps of up to 1 MiB, so at
-   * most two ranges of about 8 MiB (or one larger blob each) and their plaintext are in memory. `on` is called for
+   * most two ranges of about 8 MiB (or one larger blob each) and 16 MiB of plaintext are in memory. `on` is called for
    * each blob in the order of the offsets, one at a time; the next waits for its promise. A bad copy falls back to the others.
    *
    * @throws {YoreError} with code `interrupted`, or what `on` throws; the failures of blobs go to `on`
@@ -141,19 +149,42 @@ export class BlobReader implements BlobLoader {
     for (const [i, range] of ranges.entries()) {
       const bytes = await next!;
       next = read(i + 1);
-      const opened = range.blobs.map((blob) =>
-        this.#openInRange(packId, blob, { offset: range.offset, bytes }, signal),
-      );
       try {
-        for (const [j, blob] of range.blobs.entries()) {
-          const result = await opened[j]!;
-          throwIfAborted(signal);
-          await on(blob, result);
-        }
+        await this.#openRange(packId, range, bytes, on, signal);
       } catch (error) {
-        await Promise.all([...opened, next]);
+        await next;
         throw error;
       }
+    }
+  }
+
+  /** Unseals the blobs of a range ahead of `on`, as far as the bound of the plaintext allows. */
+  async #openRange(
+    packId: Id,
+    range: PackRange,
+    bytes: Settled<Uint8Array>,
+    on: OnPackBlob,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const opened: Promise<PackBlobResult>[] = [];
+    let bytesAhead = 0;
+    try {
+      for (const [i, blob] of range.blobs.entries()) {
+        while (opened.length < range.blobs.length && (opened.length <= i || bytesAhead < MAX_PLAIN_AHEAD)) {
+          const ahead = range.blobs[opened.length]!;
+          bytesAhead += plainLength(ahead);
+          opened.push(this.#openInRange(packId, ahead, { offset: range.offset, bytes }, signal));
+        }
+        const result = await opened[i]!;
+        // A result that was handed out must not be kept until the end of the range.
+        opened[i] = DONE;
+        throwIfAborted(signal);
+        await on(blob, result);
+        bytesAhead -= plainLength(blob);
+      }
+    } catch (error) {
+      await Promise.all(opened);
+      throw error;
     }
   }
 
@@ -285,6 +316,12 @@ function settle<T>(promise: Promise<T>): Promise<Settled<T>> {
     (value) => ({ value }),
     (error: unknown) => ({ error }),
   );
+}
+
+const DONE: Promise<PackBlobResult> = Promise.resolve({ plaintext: new Uint8Array(0) });
+
+function plainLength({ uncompressedLength, length }: { uncompressedLength: number; length: number }): number {
+  return uncompressedLength || length - SEAL_OVERHEAD;
 }
 
 function samePlace(a: BlobLocation, b: BlobLocation): boolean {

@@ -56,6 +56,8 @@ export class IndexFiles {
    * blob is missing in between. A file that cannot be read becomes one of the `problems`.
    */
   async load(options: { signal?: AbortSignal; progress?: IndexProgress } = {}): Promise<void> {
+    // What this program saves while the load runs may be missing in the listing, and is no less there.
+    const before = [...this.#loaded.keys()];
     for (let round = 1; ; round++) {
       const listed = new Set<string>();
       for await (const { name } of this.#backend.list("index")) listed.add(name);
@@ -74,7 +76,7 @@ export class IndexFiles {
       const vanished = problems.some(({ error }) => error instanceof NotFoundError);
       if (vanished && round < MAX_ROUNDS) continue;
       this.#problems = problems;
-      this.#dropVanished(listed);
+      for (const name of before) if (!listed.has(name)) this.#drop(name);
       return;
     }
   }
@@ -82,7 +84,7 @@ export class IndexFiles {
   /** Saves packs whose entries are in memory already as a new index file. */
   async save(packs: readonly IndexedPack[], packNumbers: readonly number[]): Promise<Id> {
     const id = await this.#files.save("index", encodeIndexFile(packs));
-    this.#loaded.set(formatId(id), Uint32Array.from(packNumbers));
+    this.#keep(formatId(id), Uint32Array.from(packNumbers));
     return id;
   }
 
@@ -94,7 +96,7 @@ export class IndexFiles {
     const id = parseId(name)!;
     try {
       const json = await this.#files.load("index", id, signal);
-      this.#loaded.set(name, this.#takeIn(json));
+      this.#keep(name, this.#takeIn(json));
     } catch (error) {
       if (!(error instanceof YoreError) || error.code === "interrupted") throw error;
       problems.push({ id, error: error.code === "format" ? badIndex(id, error) : error });
@@ -127,12 +129,16 @@ export class IndexFiles {
     return Uint32Array.from(numbers);
   }
 
-  #dropVanished(listed: ReadonlySet<string>): void {
-    for (const [name, packs] of this.#loaded) {
-      if (listed.has(name)) continue;
-      this.#loaded.delete(name);
-      this.index.release(packs);
-    }
+  /** Notes what a file lists. A load that runs while the same file is saved may have come first: it counts once. */
+  #keep(name: string, packs: Uint32Array): void {
+    if (this.#loaded.has(name)) this.index.release(packs);
+    else this.#loaded.set(name, packs);
+  }
+
+  #drop(name: string): void {
+    const packs = this.#loaded.get(name);
+    this.#loaded.delete(name);
+    if (packs) this.index.release(packs);
   }
 }
 

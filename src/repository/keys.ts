@@ -62,17 +62,28 @@ export async function openKey(backend: Backend, engine: Engine, options: OpenKey
   const password = Buffer.from(options.password, "utf8");
   const { ids, total } = await candidates(backend, options.keyHint);
   const skipped: string[] = [];
+  let first: YoreError | undefined;
+  let compared = 0;
   for (const id of ids) {
     throwIfAborted(options.signal);
     try {
       const file = decodeKeyFile(await loadRawFile(backend, engine, "key", id, options.signal));
       const masterKey = await unwrap(engine, file, password);
       if (masterKey) return { id, masterKey };
+      compared++;
     } catch (error) {
-      if (error instanceof YoreError && error.code === "interrupted") throw error;
+      if (!(error instanceof YoreError) || error.code === "interrupted") throw error;
+      first ??= error;
       skipped.push(`key ${formatShortId(id)} was skipped (${messageOf(error)})`);
     }
   }
+  // As long as no key could be compared, nothing is known about the password.
+  if (first && compared === 0)
+    throw new YoreError(
+      first.code === "format" ? "damaged" : first.code,
+      `Cannot open repository "${backend.location}": no key file can be read: ${skipped.join("; ")}`,
+      { cause: first },
+    );
   throw noKeyFits(backend, ids.length, total, skipped);
 }
 

@@ -146,8 +146,13 @@ export class RepositoryLock {
    * @throws the reason, if the lock is lost
    */
   async confirm(): Promise<void> {
+    if (this.released) return;
     if (!this.signal.aborted && this.#isInDoubt()) await this.#refresh();
     throwIfAborted(this.signal);
+  }
+
+  get released(): boolean {
+    return this.#released !== undefined;
   }
 
   /** Removes the lock. Waits no longer than a minute for it. */

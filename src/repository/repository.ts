@@ -150,7 +150,13 @@ export class Repository implements BlobLoader {
     await backend.create();
     const masterKey = createMasterKey(engine);
     const keyId = await saveKey(backend, engine, masterKey, options.password, options.owner);
-    await backend.save(CONFIG, [await sealFile(engine, masterKey, encodeConfig(config), true)]);
+    try {
+      await backend.save(CONFIG, [await sealFile(engine, masterKey, encodeConfig(config), true)]);
+    } catch (error) {
+      // A key that is left behind would make the next attempt refuse the place.
+      await backend.remove({ type: "key", name: formatId(keyId) }).catch(() => {});
+      throw error;
+    }
     return new Repository({ backend, engine, masterKey, keyId, config }, options);
   }
 
@@ -301,7 +307,10 @@ export class Repository implements BlobLoader {
   }
 
   async #confirmLocks(): Promise<void> {
-    for (const lock of this.#locks) await lock.confirm();
+    for (const lock of this.#locks) {
+      if (lock.released) this.#locks.delete(lock);
+      else await lock.confirm();
+    }
   }
 
   /** For readers that found a pack gone: another client may have pruned. */
@@ -358,7 +367,7 @@ export async function requireConfig(backend: Backend): Promise<void> {
       {
         cause: error,
         // restic's words, which scripts look for.
-        hint: `Is there a repository at the following location?\n${backend.location}`,
+        hint: `Is there a repository at the following location?\n${backend.location}\nIf there is none yet, \`yore init\` makes one`,
       },
     );
   }

@@ -1,9 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import type { FileInfo } from "../../src/backend/backend.js";
 import { MemoryBackend } from "../../src/backend/memory-backend.js";
 import { formatId, type Id, parseId } from "../../src/bytes/id.js";
 import { YoreError } from "../../src/errors.js";
 import { Repository } from "../../src/repository/repository.js";
+import { sealFile } from "../../src/repository/repository-files.js";
 import { loadSnapshot } from "../../src/repository/snapshots.js";
 import {
   collect,
@@ -306,6 +308,22 @@ describe("Repository.flush", () => {
 });
 
 describe("Repository.loadIndex", () => {
+  it("while the same repository saves drops nothing of what it saves", async () => {
+    const backend = new MemoryBackend();
+    const repository = await createRepository({}, backend);
+    const ids: Id[] = [];
+    for (let i = 0; i < 20; i++) {
+      ids.push((await repository.saveBlob("data", randomBytes(50))).id);
+      await Promise.all([repository.flush(), repository.loadIndex(), repository.loadIndex()]);
+    }
+    await repository.loadIndex();
+    expect(ids.every((id) => repository.index.has("data", id))).toBe(true);
+    expect(repository.index.size).toBe(20);
+    for (const id of repository.indexIds) await repository.removeFile("index", id);
+    await repository.loadIndex();
+    expect(repository.index.size).toBe(0);
+  });
+
   it("takes in what is new and drops what is gone", async () => {
     const backend = new MemoryBackend();
     const writer = await createRepository({}, backend);
@@ -346,6 +364,66 @@ describe("Repository.loadIndex", () => {
     expect(reader.indexProblems[0]!.error).toMatchObject({
       code: "damaged",
       message: expect.stringContaining(damaged!.name.slice(0, 8)),
+    });
+  });
+});
+
+describe("Repository with files of rustic", () => {
+  it("opens with settings, index fields and key fields that restic does not know, and keeps the settings", async () => {
+    const backend = new MemoryBackend();
+    const made = await createRepository({}, backend);
+    const { contents } = await saveSmallBackup(made, [100, 200]);
+    const { engine, masterKey } = made;
+
+    const config = Buffer.from(
+      JSON.stringify({
+        version: 2,
+        id: made.config.id,
+        chunker_polynomial: made.config.chunkerPolynomial.toString(16),
+        compression: 5,
+        treepack_size: 1000,
+        extra_verify: false,
+      }),
+    );
+    await backend.save({ type: "config", name: "" }, [await sealFile(engine, masterKey, config, true)]);
+
+    const [{ name: keyName }] = (await collect(backend.list("key"))) as [FileInfo];
+    const key = JSON.parse(Buffer.from(await backend.load({ type: "key", name: keyName })).toString());
+    const { hostname: _h, username: _u, created: _c, ...bare } = key as Record<string, unknown>;
+    const bareKey = Buffer.from(JSON.stringify(bare));
+    await backend.save({ type: "key", name: formatId(engine.hash(bareKey)) }, [bareKey]);
+    await backend.remove({ type: "key", name: keyName });
+
+    const [index] = made.indexIds;
+    const json = JSON.parse(Buffer.from(await made.loadFile("index", index!)).toString());
+    for (const pack of json.packs) Object.assign(pack, { time: "2024-01-01T00:00:00Z", size: 12345 });
+    json.packs_to_delete = [{ id: "f".repeat(64), blobs: [], time: "2024-01-01T00:00:00.070Z" }];
+    json.supersedes = ["e".repeat(64)];
+    await made.saveFile("index", Buffer.from(JSON.stringify(json)));
+    await made.removeFile("index", index!);
+
+    const opened = await openRepository(backend);
+    expect(opened.config.unknown).toEqual({ compression: 5, treepack_size: 1000, extra_verify: false });
+    expect(opened.indexProblems).toEqual([]);
+    for (const [hex, content] of contents)
+      expect(Buffer.compare(await opened.loadBlob("data", parseId(hex)!), content)).toBe(0);
+    expect(opened.index.hasPack(Buffer.alloc(32, 0xff))).toBe(false);
+  });
+});
+
+describe("Repository.open without a readable key", () => {
+  it("does not say that the password is wrong when no key could be compared", async () => {
+    const inner = new MemoryBackend();
+    await createRepository({}, inner);
+    const broken = wrapBackend(inner, {
+      load: (handle, range) =>
+        handle.type === "key"
+          ? Promise.reject(new YoreError("backend", "Cannot load: permission denied"))
+          : inner.load(handle, range),
+    });
+    await expect(openRepository(broken)).rejects.toMatchObject({
+      code: "backend",
+      message: expect.stringContaining("permission denied"),
     });
   });
 });
