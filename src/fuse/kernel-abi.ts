@@ -68,7 +68,6 @@ export const InitFlag = {
   ASYNC_READ: 1 << 0,
   EXPORT_SUPPORT: 1 << 4,
   DO_READDIRPLUS: 1 << 13,
-  ASYNC_DIO: 1 << 15,
   NO_OPEN_SUPPORT: 1 << 17,
   PARALLEL_DIROPS: 1 << 18,
   POSIX_ACL: 1 << 20,

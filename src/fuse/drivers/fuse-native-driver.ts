@@ -1,6 +1,9 @@
 /**
  * Transport through the optional package fuse-native: libfuse 2, which it brings along, prebuilt for linux-x64. Slower
  * than our own by a factor of five and more, but it needs no addon of ours.
+ *
+ * As root, libfuse 2 leaves its /dev/fuse open to child processes. One that lives on after this process is killed keeps
+ * the dead connection alive; our own transport has no such leak.
  */
 
 import { access, constants } from "node:fs/promises";
