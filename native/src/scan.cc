@@ -18,7 +18,8 @@
 //   128 name | target | attributes
 //
 // and an attribute as u32 length of the name, u32 length of the value, name, value; a value that could not be read
-// has the length 0xffffffff and no bytes.
+// has the length 0xffffffff and no bytes. The record of a file that was read has neither name nor target; the length of
+// the target is that of its content.
 
 #include "addon.h"
 
@@ -257,34 +258,33 @@ int OpenForReading(const char* path) {
   return descriptor < 0 && errno == EPERM ? open(path, kFlags) : descriptor;
 }
 
-// Reads small files whole. A file that turns out larger than the bound is reported with EFBIG and left to the caller.
+// Reads small files whole, each into its own stretch of one buffer. One that does not fit is reported with EFBIG.
 class ReadFilesTask final : public Task {
  public:
-  ReadFilesTask(std::vector<std::string> paths, size_t max_bytes) : paths_(std::move(paths)), max_bytes_(max_bytes) {}
+  struct File {
+    std::string path;
+    size_t room;
+  };
+
+  ReadFilesTask(std::vector<File> files, uint8_t* into) : files_(std::move(files)), into_(into) {}
 
   void Execute() override {
-    contents_.resize(paths_.size());
-    for (size_t i = 0; i < paths_.size(); i++) {
+    uint8_t* at = into_;
+    for (const File& file : files_) {
       size_t start = BeginRecord(&out_, "");
-      Put(&out_, start + 124, static_cast<int32_t>(ReadFile(paths_[i], start, &contents_[i])));
+      size_t length = 0;
+      Put(&out_, start + 124, static_cast<int32_t>(ReadFile(file, start, at, &length)));
+      Put(&out_, start + 8, static_cast<uint32_t>(length));
       EndRecord(&out_, start);
+      at += file.room;
     }
   }
 
-  napi_value Complete(napi_env env) override {
-    napi_value result = nullptr;
-    napi_create_array_with_length(env, contents_.size() + 1, &result);
-    napi_set_element(env, result, 0, MakeBufferCopy(env, out_.data(), out_.size()));
-    for (size_t i = 0; i < contents_.size(); i++) {
-      napi_value content = MakeBufferCopy(env, contents_[i].data(), contents_[i].size());
-      napi_set_element(env, result, static_cast<uint32_t>(i + 1), content);
-    }
-    return result;
-  }
+  napi_value Complete(napi_env env) override { return MakeBufferCopy(env, out_.data(), out_.size()); }
 
  private:
-  int ReadFile(const std::string& path, size_t record, std::vector<uint8_t>* content) {
-    int descriptor = OpenForReading(path.c_str());
+  int ReadFile(const File& file, size_t record, uint8_t* into, size_t* length) {
+    int descriptor = OpenForReading(file.path.c_str());
     if (descriptor < 0) return errno;
     struct stat st;
     int problem = 0;
@@ -292,35 +292,31 @@ class ReadFilesTask final : public Task {
       problem = errno;
     } else {
       PutStat(&out_, record, st);
-      if (S_ISREG(st.st_mode)) problem = ReadContent(descriptor, static_cast<size_t>(st.st_size), content);
-      if (problem != 0) content->clear();
+      if (S_ISREG(st.st_mode)) problem = ReadContent(descriptor, into, file.room, length);
     }
     close(descriptor);
     return problem;
   }
 
-  int ReadContent(int descriptor, size_t expected, std::vector<uint8_t>* content) {
-    if (expected > max_bytes_) return EFBIG;
-    // One byte more, so that the end of a file that has not grown is seen without another round.
-    content->resize(expected + 1);
+  // The room has a byte more than the file is expected to have, so that its end is seen.
+  static int ReadContent(int descriptor, uint8_t* into, size_t room, size_t* length) {
     size_t filled = 0;
-    for (;;) {
-      ssize_t got = read(descriptor, content->data() + filled, content->size() - filled);
+    while (filled < room) {
+      ssize_t got = read(descriptor, into + filled, room - filled);
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) return errno;
-      if (got == 0) break;
+      if (got == 0) {
+        *length = filled;
+        return 0;
+      }
       filled += static_cast<size_t>(got);
-      if (filled > max_bytes_) return EFBIG;
-      if (filled == content->size()) content->resize(std::min(max_bytes_ + 1, filled * 2 + 4096));
     }
-    content->resize(filled);
-    return 0;
+    return EFBIG;
   }
 
-  std::vector<std::string> paths_;
-  size_t max_bytes_;
+  std::vector<File> files_;
+  uint8_t* into_;
   std::vector<uint8_t> out_;
-  std::vector<std::vector<uint8_t>> contents_;
 };
 
 // scanDirectory(path, followTarget, withAttributes): Promise<Buffer> of the records of all entries, sorted by name
@@ -344,20 +340,38 @@ napi_value StatEntry(napi_env env, napi_callback_info info) {
   return Submit(env, std::make_unique<StatTask>(std::move(path), follow), Lane::kBlocking);
 }
 
-// readSmallFiles(paths, maxBytes): Promise<[Buffer of a record for each, content, content ...]>
+// readSmallFiles(paths, rooms, into): Promise<Buffer> of a record for each; file i gets the next `rooms[i]` bytes of `into`
 napi_value ReadSmallFiles(napi_env env, napi_callback_info info) {
-  Arguments<2> arguments(env, info);
+  Arguments<3> arguments(env, info);
   uint32_t count;
-  uint32_t max_bytes;
+  uint32_t rooms;
+  Bytes into;
   if (!GetArrayLength(env, arguments[0], "paths", &count)) return nullptr;
-  if (!GetUint32(env, arguments[1], "maxBytes", &max_bytes)) return nullptr;
-  std::vector<std::string> paths(count);
+  if (!GetArrayLength(env, arguments[1], "rooms", &rooms)) return nullptr;
+  if (!GetBytes(env, arguments[2], "into", &into)) return nullptr;
+  if (rooms != count) {
+    ThrowRange(env, "rooms", "one for each path");
+    return nullptr;
+  }
+  std::vector<ReadFilesTask::File> files(count);
+  size_t left = into.size;
   for (uint32_t i = 0; i < count; i++) {
     napi_value element = nullptr;
+    uint32_t room;
     if (napi_get_element(env, arguments[0], i, &element) != napi_ok) return nullptr;
-    if (!GetPath(env, element, "path", &paths[i])) return nullptr;
+    if (!GetPath(env, element, "path", &files[i].path)) return nullptr;
+    if (napi_get_element(env, arguments[1], i, &element) != napi_ok) return nullptr;
+    if (!GetUint32(env, element, "room", &room)) return nullptr;
+    if (room > left) {
+      ThrowRange(env, "into", "room for all files");
+      return nullptr;
+    }
+    files[i].room = room;
+    left -= room;
   }
-  return Submit(env, std::make_unique<ReadFilesTask>(std::move(paths), max_bytes), Lane::kBlocking);
+  auto task = std::make_unique<ReadFilesTask>(std::move(files), into.data);
+  if (!task->Hold(env, arguments[2])) return nullptr;
+  return Submit(env, std::move(task), Lane::kBlocking);
 }
 
 // seekData(descriptor, offset): number, where the next data at or behind the offset begins; -1 when there is only a

@@ -3,7 +3,8 @@ import { CHUNK_MIN_BYTES, type Chunker } from "../engine/engine.js";
 import { throwIfAborted } from "../errors.js";
 import { type AddedBlobs, type BackupProgress, noBlobs } from "./backup-progress.js";
 import { type BlobStore, countBlob } from "./blob-store.js";
-import { SEGMENT_BYTES, type Segment, type SegmentPool } from "./segment-pool.js";
+import type { ReusePool } from "./reuse-pool.js";
+import { SEGMENT_BYTES, type Segment } from "./segment.js";
 
 /** Bytes that can be read from a position on: an open file, a pipe. */
 export interface ByteSource {
@@ -37,11 +38,11 @@ export class SourceError extends Error {
 export class ContentSaver {
   readonly #store: BlobStore;
   readonly #chunker: Chunker;
-  readonly #segments: SegmentPool;
+  readonly #segments: ReusePool<Segment>;
   readonly #progress: BackupProgress;
   #zeroChunk: { id: Id; data: Uint8Array } | undefined;
 
-  constructor(store: BlobStore, segments: SegmentPool, progress: BackupProgress) {
+  constructor(store: BlobStore, segments: ReusePool<Segment>, progress: BackupProgress) {
     this.#store = store;
     this.#chunker = store.engine.createChunker(store.config.chunkerPolynomial);
     this.#segments = segments;
@@ -135,12 +136,12 @@ class ContentRun {
   readonly added = noBlobs();
   size = 0;
   readonly #store: BlobStore;
-  readonly #segments: SegmentPool;
+  readonly #segments: ReusePool<Segment>;
   readonly #progress: BackupProgress;
   readonly #pending = new Set<Promise<void>>();
   #failure: { error: unknown } | undefined;
 
-  constructor(store: BlobStore, segments: SegmentPool, progress: BackupProgress) {
+  constructor(store: BlobStore, segments: ReusePool<Segment>, progress: BackupProgress) {
     this.#store = store;
     this.#segments = segments;
     this.#progress = progress;

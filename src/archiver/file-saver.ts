@@ -9,10 +9,11 @@ import { type BlobStore, countBlob } from "./blob-store.js";
 import { type ByteSource, ContentSaver, SourceError } from "./content-saver.js";
 import { type FileRecord, type FileStat, isRegularFile } from "./file-record.js";
 import type { NodeBuilder } from "./node-builder.js";
-import { fileStat, openForReading } from "./portable-scanner.js";
+import { fileStat, fillFrom, openForReading } from "./portable-scanner.js";
 import { displayPath, type RawPath } from "./raw-path.js";
+import { ReusePool } from "./reuse-pool.js";
 import type { Scanner } from "./scan.js";
-import { SegmentPool } from "./segment-pool.js";
+import { Segment } from "./segment.js";
 
 export interface FileJob {
   readonly path: RawPath;
@@ -26,11 +27,15 @@ export interface SavedFile {
   readonly added: AddedBlobs;
 }
 
-/** A small file that was read and hashed; without an ID it turned out not to be small. */
+/** A small file that was read and hashed. */
 interface ReadFile {
   readonly stat: FileStat;
+  /** `undefined` when the file turned out not to be small. */
   readonly content: Buffer | undefined;
+  /** `undefined` when there is no content. */
   readonly id: Id | undefined;
+  /** To be called when the content is not needed any more. */
+  readonly release: () => void;
 }
 
 /** Files below the smallest length of a chunk are one chunk each, and worth a batch when they are really small. */
@@ -38,6 +43,10 @@ const SMALL_FILE_BYTES = CHUNK_MIN_BYTES;
 const BATCH_ALONE_BYTES = 128 * 1024;
 const BATCH_FILES = 64;
 const BATCHES_IN_FLIGHT = 4;
+/** Room for a batch of the largest files, each with the byte behind its end. Memory that is not written to costs nothing. */
+const BATCH_BYTES = BATCH_FILES * (BATCH_ALONE_BYTES + 1);
+/** Batches being read, and as many whose files wait to be saved. */
+const BATCH_BUFFERS = 2 * BATCHES_IN_FLIGHT;
 /** How many small files are shown as being read: a renderer has room for no more. */
 const SHOWN_SMALL_FILES = 8;
 
@@ -49,6 +58,7 @@ export class FileSaver {
   readonly #progress: BackupProgress;
   readonly #contents: ContentSaver;
   readonly #largeFiles: Semaphore;
+  readonly #batchBuffers = new ReusePool(BATCH_BUFFERS, () => Buffer.allocUnsafeSlow(BATCH_BYTES));
   readonly #smallFiles: BatchQueue<FileJob, ReadFile | { error: Error }>;
 
   constructor(
@@ -63,7 +73,8 @@ export class FileSaver {
     this.#nodes = nodes;
     this.#progress = progress;
     // Each file under way holds a segment that is cut and one that is read; the others wait to be saved.
-    this.#contents = new ContentSaver(store, new SegmentPool(2 * readConcurrency + 3), progress);
+    const segments = new ReusePool(2 * readConcurrency + 3, () => new Segment());
+    this.#contents = new ContentSaver(store, segments, progress);
     this.#largeFiles = new Semaphore(readConcurrency);
     this.#smallFiles = new BatchQueue({
       work: (jobs) => this.#readBatch(jobs),
@@ -84,8 +95,9 @@ export class FileSaver {
   async #saveSmall(job: FileJob): Promise<SavedFile | undefined> {
     const shown = this.#progress.currentFiles.size < SHOWN_SMALL_FILES ? displayPath(job.path) : undefined;
     if (shown) this.#progress.currentFiles.add(shown);
+    let read: ReadFile | { error: Error } | undefined;
     try {
-      const read = await this.#smallFiles.run(job);
+      read = await this.#smallFiles.run(job);
       if ("error" in read) throw new SourceError(read.error);
       if (!isRegularFile(read.stat)) throw changedType(job.path);
       if (read.content === undefined) return undefined;
@@ -95,23 +107,30 @@ export class FileSaver {
       const content = read.id ? new IdList(read.id) : IdList.EMPTY;
       return { node: this.#node(job, read.stat, content, read.content.length), added };
     } finally {
+      if (read && "release" in read) read.release();
       if (shown) this.#progress.currentFiles.delete(shown);
     }
   }
 
   async #readBatch(jobs: readonly FileJob[]): Promise<(ReadFile | { error: Error })[]> {
-    const files = await this.#scanner.readSmallFiles(
-      jobs.map((job) => job.path),
-      SMALL_FILE_BYTES,
-    );
-    const contents = files.map((file) => ("error" in file ? undefined : file.content));
-    const filled = contents.filter((content) => content !== undefined && content.length > 0) as Buffer[];
-    const ids = (await this.#store.engine.hashAll(filled))[Symbol.iterator]();
-    return files.map((file, i) => {
-      if ("error" in file) return file;
-      const content = contents[i];
-      return { stat: file.stat, content, id: content?.length ? (ids.next().value as Id) : undefined };
-    });
+    const buffer = await this.#batchBuffers.acquire();
+    const release = () => this.#batchBuffers.release(buffer);
+    try {
+      const requests = jobs.map(({ path, record }) => ({ path, size: record.stat.size }));
+      const files = await this.#scanner.readSmallFiles(requests, buffer);
+      const contents = files.map((file) => ("error" in file ? undefined : file.content));
+      const filled = contents.filter((content) => content !== undefined && content.length > 0) as Buffer[];
+      const ids = (await this.#store.engine.hashAll(filled))[Symbol.iterator]();
+      return files.map((file, i) => {
+        if ("error" in file) return file;
+        this.#batchBuffers.hold(buffer);
+        const content = contents[i];
+        const id = content?.length ? (ids.next().value as Id) : undefined;
+        return { stat: file.stat, content, id, release };
+      });
+    } finally {
+      release();
+    }
   }
 
   async #saveLarge(job: FileJob, signal: AbortSignal): Promise<SavedFile> {
@@ -148,16 +167,6 @@ async function fromSource<T>(work: Promise<T>): Promise<T> {
   } catch (error) {
     throw new SourceError(error as Error);
   }
-}
-
-async function fillFrom(file: FileHandle, buffer: Buffer, position: number): Promise<number> {
-  let filled = 0;
-  while (filled < buffer.length) {
-    const { bytesRead } = await file.read(buffer, filled, buffer.length - filled, position + filled);
-    if (bytesRead === 0) break;
-    filled += bytesRead;
-  }
-  return filled;
 }
 
 function changedType(path: RawPath): SourceError {

@@ -4,7 +4,7 @@ import type { ExtendedAttribute } from "../format/node.js";
 import { SCAN_RECORD as AT, type ScanFunctions } from "../native/scan-functions.js";
 import { type FileStat, type FileTime, isRegularFile, type ScannedEntry } from "./file-record.js";
 import { displayPath, pathBuffer, type RawPath } from "./raw-path.js";
-import type { Scanner, ScanOptions, SmallFile } from "./scan.js";
+import type { Scanner, ScanOptions, SmallFile, SmallFileRequest } from "./scan.js";
 
 const UNREADABLE = 0xffffffff;
 
@@ -29,14 +29,18 @@ export function createNativeScanner(addon: ScanFunctions): Scanner {
       return decodeRecord(await addon.statEntry(pathBuffer(path), options.follow ?? false), 0, "");
     },
 
-    async readSmallFiles(paths: readonly RawPath[], maxBytes: number) {
-      const [records, ...contents] = await addon.readSmallFiles(paths.map(pathBuffer), maxBytes);
-      const files: (SmallFile | { error: Error })[] = [];
-      for (let start = 0; start < records!.length; start += records!.readUInt32LE(start + AT.length)) {
-        const i = files.length;
-        files.push(decodeSmallFile(records!, start, contents[i]!, paths[i]!));
-      }
-      return files;
+    async readSmallFiles(files: readonly SmallFileRequest[], into: Buffer) {
+      const rooms = files.map((file) => file.size + 1);
+      const paths = files.map((file) => pathBuffer(file.path));
+      const records = await addon.readSmallFiles(paths, rooms, into);
+      let start = 0;
+      let offset = 0;
+      return files.map((file, i) => {
+        const decoded = decodeSmallFile(records, start, into.subarray(offset), file.path);
+        start += records.readUInt32LE(start + AT.length);
+        offset += rooms[i]!;
+        return decoded;
+      });
     },
 
     seekData(descriptor: number, offset: number): number | undefined {
@@ -68,7 +72,8 @@ function decodeSmallFile(
   const tooLarge = errno !== 0 && getSystemErrorName(-errno) === "EFBIG";
   if (errno !== 0 && !tooLarge) return { error: systemError(errno, "open", displayPath(path)) };
   const stat = decodeStat(records, start);
-  return { stat, content: tooLarge || !isRegularFile(stat) ? undefined : content };
+  if (tooLarge || !isRegularFile(stat)) return { stat, content: undefined };
+  return { stat, content: content.subarray(0, records.readUInt32LE(start + AT.targetLength)) };
 }
 
 function decodeRecord(records: Buffer, start: number, folder: string): ScannedEntry {

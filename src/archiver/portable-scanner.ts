@@ -1,5 +1,5 @@
 import { type BigIntStats, constants, readFileSync } from "node:fs";
-import { lstat, open, readdir, readlink, stat } from "node:fs/promises";
+import { type FileHandle, lstat, open, readdir, readlink, stat } from "node:fs/promises";
 import { systemCodeOf } from "../errors.js";
 import {
   type FileRecord,
@@ -10,7 +10,7 @@ import {
   type ScannedEntry,
 } from "./file-record.js";
 import { joinRaw, pathBuffer, type RawPath, rawPath } from "./raw-path.js";
-import type { Scanner, ScanOptions, SmallFile } from "./scan.js";
+import type { Scanner, ScanOptions, SmallFile, SmallFileRequest } from "./scan.js";
 
 /** Enough to keep libuv's pool of four busy. */
 const CONCURRENT_CALLS = 8;
@@ -32,14 +32,17 @@ export function createPortableScanner(): Scanner {
 
     statPath: (path: RawPath, options: ScanOptions = {}) => describe(path, path, options.follow ?? false),
 
-    readSmallFiles: (paths: readonly RawPath[], maxBytes: number) =>
-      mapInOrder(paths, async (path) => {
-        try {
-          return await readSmallFile(path, maxBytes);
-        } catch (error) {
-          return { error: error as Error };
-        }
-      }),
+    readSmallFiles(files: readonly SmallFileRequest[], into: Buffer) {
+      let end = 0;
+      const jobs = files.map(({ path, size }) => {
+        const start = end;
+        end += size + 1;
+        return { path, room: into.subarray(start, end) };
+      });
+      return mapInOrder(jobs, ({ path, room }) =>
+        readSmallFile(path, room).catch((error: Error): SmallFile | { error: Error } => ({ error })),
+      );
+    },
 
     seekData: (_descriptor: number, offset: number) => offset,
 
@@ -74,16 +77,27 @@ async function withTarget(record: FileRecord, path: RawPath): Promise<FileRecord
   }
 }
 
-async function readSmallFile(path: RawPath, maxBytes: number): Promise<SmallFile> {
+async function readSmallFile(path: RawPath, room: Buffer): Promise<SmallFile | { error: Error }> {
   const file = await openForReading(path);
   try {
     const opened = fileStat(await file.stat({ bigint: true }));
-    if (!isRegularFile(opened) || opened.size > maxBytes) return { stat: opened, content: undefined };
-    const content = await file.readFile();
-    return { stat: opened, content: content.length > maxBytes ? undefined : content };
+    if (!isRegularFile(opened)) return { stat: opened, content: undefined };
+    const filled = await fillFrom(file, room, 0);
+    return { stat: opened, content: filled === room.length ? undefined : room.subarray(0, filled) };
   } finally {
     await file.close();
   }
+}
+
+/** Reads until the buffer is full or the file ends. */
+export async function fillFrom(file: FileHandle, buffer: Buffer, position: number): Promise<number> {
+  let filled = 0;
+  while (filled < buffer.length) {
+    const { bytesRead } = await file.read(buffer, filled, buffer.length - filled, position + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return filled;
 }
 
 /** Opens a file that must not be a link, without waiting for a writer (a FIFO) and, where allowed, without touching its access time. */

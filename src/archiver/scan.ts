@@ -14,8 +14,14 @@ export interface ScanOptions {
 /** A small file as it was read: what `fstat` said of the opened file, and every byte of it. */
 export interface SmallFile {
   readonly stat: FileStat;
-  /** `undefined` when the file is larger than the bound, or is no regular file any more. */
+  /** A part of the buffer that was handed in; `undefined` when there is no room, or it is no regular file any more. */
   readonly content: Buffer | undefined;
+}
+
+export interface SmallFileRequest {
+  readonly path: RawPath;
+  /** Bytes it has as far as is known. */
+  readonly size: number;
 }
 
 /**
@@ -29,8 +35,11 @@ export interface Scanner {
   scanDirectory(path: RawPath, options?: ScanOptions): Promise<ScannedEntry[]>;
   /** One object; its name is the path. */
   statPath(path: RawPath, options?: ScanOptions): Promise<ScannedEntry>;
-  /** Reads files of at most `maxBytes` whole; one failure does not touch the others. Links are not followed. */
-  readSmallFiles(paths: readonly RawPath[], maxBytes: number): Promise<(SmallFile | { error: Error })[]>;
+  /**
+   * Reads files whole, one behind the other into a buffer that has room for each and a byte more; one failure does not touch the others.
+   * Links are not followed.
+   */
+  readSmallFiles(files: readonly SmallFileRequest[], into: Buffer): Promise<(SmallFile | { error: Error })[]>;
   /** Where the next data at or behind an offset begins, `undefined` when there is none; the offset when nobody can tell. */
   seekData(descriptor: number, offset: number): number | undefined;
   /** "" when the system knows none. */

@@ -8,10 +8,10 @@ export interface ScanFunctions {
   /** The record of one path, attributes included; its name is the path. */
   statEntry(path: Uint8Array, followTarget: boolean): Promise<Buffer>;
   /**
-   * Whole contents of small files, in one hop: first the records (`fstat` of the opened files, and what went wrong with each:
-   * EFBIG for a file that is larger than `maxBytes`), then a content for each, empty when there is none.
+   * Reads small files whole, in one hop, each into the next `rooms[i]` bytes of `into`: a byte more than it should be long. The records are
+   * `fstat` of the opened files, how long the content is (`targetLength`), and what went wrong: EFBIG when it does not fit.
    */
-  readSmallFiles(paths: readonly Uint8Array[], maxBytes: number): Promise<Buffer[]>;
+  readSmallFiles(paths: readonly Uint8Array[], rooms: readonly number[], into: Uint8Array): Promise<Buffer>;
   /** Where the next data at or behind the offset begins; -1 when none does; the offset when the file system cannot tell. */
   seekData(descriptor: number, offset: number): number;
   /** "" when the system knows none; blocks for as long as the system's user database takes. */

@@ -75,8 +75,12 @@ export function testScanner(createScanner: () => Scanner): void {
     it("reads small files whole and tells why others are not read", async () => {
       symlinkSync("text", join(zoo, "contents/link to text"));
       const names = ["contents/text", "contents/empty", "contents/large", "contents/link to text", "nothing"];
-      const paths = [...names, "special/fifo"].map((name) => rawPath(join(zoo, name)));
-      const [text, empty, large, link, nothing, fifo] = await scanner.readSmallFiles(paths, 100_000);
+      const files = [...names, "special/fifo"].map((name) => ({
+        path: rawPath(join(zoo, name)),
+        size: 100_000,
+      }));
+      const into = Buffer.alloc(files.length * 100_001);
+      const [text, empty, large, link, nothing, fifo] = await scanner.readSmallFiles(files, into);
       const content = readFileSync(join(zoo, "contents/text"));
       expect(text).toMatchObject({ content, stat: { size: content.length } });
       expect(empty).toMatchObject({ content: Buffer.alloc(0) });
