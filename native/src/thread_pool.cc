@@ -17,9 +17,10 @@ namespace yore {
 
 namespace {
 
-// At process.exit() Node.js runs no environment clean-up: exit handlers wait this long for tasks under way. It bounds
-// how long a hung disk can hold up the end of the process.
-constexpr auto kExitPatience = std::chrono::seconds(2);
+// At process.exit() Node.js runs no environment clean-up: an exit handler waits so long for tasks under way, because
+// OpenSSL goes next. Arithmetic ends by itself; a hung disk does not, and must not hold up the end of the process.
+constexpr auto kComputePatience = std::chrono::seconds(30);
+constexpr auto kBlockingPatience = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -65,7 +66,8 @@ class ThreadPool {
  public:
   static ThreadPool& Of(Lane lane);
 
-  explicit ThreadPool(unsigned size, const char* name) : size_(size), name_(name) {}
+  ThreadPool(unsigned size, const char* name, std::chrono::seconds exit_patience)
+      : size_(size), name_(name), exit_patience_(exit_patience) {}
 
   unsigned size() const { return size_; }
 
@@ -109,7 +111,7 @@ class ThreadPool {
     // Not destroyed: JavaScript's side of these tasks can no longer be reached.
     new std::deque<Entry>(std::move(queue_));
     queue_.clear();
-    quiet_.wait_for(lock, kExitPatience, [this] { return busy_ == 0; });
+    quiet_.wait_for(lock, exit_patience_, [this] { return busy_ == 0; });
   }
 
   // With mutex_ held. When the system gives no thread, those there are take the work; with none at all it is an error
@@ -160,6 +162,7 @@ class ThreadPool {
 
   const unsigned size_;
   const char* const name_;
+  const std::chrono::seconds exit_patience_;
   std::mutex mutex_;
   std::condition_variable work_;
   std::condition_variable quiet_;
@@ -177,8 +180,8 @@ ThreadPool& ThreadPool::Of(Lane lane) {
     Pools() {
       unsigned cores = std::max(1u, std::thread::hardware_concurrency());
       // Two at least, so that one long task never holds up everything.
-      compute = new ThreadPool(std::max(2u, cores), "yore-compute");
-      blocking = new ThreadPool(std::min(32u, std::max(4u, 2 * cores)), "yore-blocking");
+      compute = new ThreadPool(std::max(2u, cores), "yore-compute", kComputePatience);
+      blocking = new ThreadPool(std::min(32u, std::max(4u, 2 * cores)), "yore-blocking", kBlockingPatience);
       std::atexit(StopAllAtExit);
     }
   };
