@@ -119,14 +119,21 @@ function parseSubset(text: string): PackSubset {
       throw new UsageError(`${flag}=x% x must be above 0.0% and at most 100.0%`);
     return { kind: "percent", percent };
   }
-  let bytes: number;
+  return { kind: "bytes", bytes: parseSubsetSize(text) };
+}
+
+function parseSubsetSize(text: string): number {
+  let bytes = 0;
+  let cause: unknown;
   try {
     bytes = parseSize(text);
-  } catch (cause) {
-    throw new UsageError(`${flag} has invalid value, please see documentation`, { cause });
+  } catch (error) {
+    cause = error;
   }
-  if (bytes <= 0) throw new UsageError(`${flag}=n n must be above 0`);
-  return { kind: "bytes", bytes };
+  if (bytes > 0) return bytes;
+  throw new UsageError("check flag --read-data-subset has invalid value, please see documentation", {
+    cause,
+  });
 }
 
 /** Renders what a check tells: problems on stderr, everything else on stdout, with `--json` problems only. */

@@ -49,8 +49,9 @@ export function registerSnapshots(program: Command, io: Io): void {
         const text = io.stdout.isTTY ? terminalText : (raw: string) => raw;
         const tableOptions = { compact: flags.compact === true, text, zone: localZoneTitle(io.env) };
         for (const group of groups) {
-          if (grouped) io.stdout.line(groupHeader(group, text));
-          for (const line of renderSnapshots(group.snapshots, tableOptions)) io.stdout.line(line);
+          const header = grouped ? groupHeader(group, text) : [];
+          for (const line of [...header, ...renderSnapshots(group.snapshots, tableOptions)])
+            io.stdout.line(line);
         }
       }
       return undefined;
@@ -75,13 +76,14 @@ function sortedJson(snapshot: LoadedSnapshot): string {
   return snapshotJson({ ...snapshot, paths: [...snapshot.paths].sort(compareBytes) });
 }
 
-function groupHeader({ host, paths, tags }: SnapshotGroup, text: (raw: string) => string): string {
+/** What a group has in common; nothing when that is nothing. */
+function groupHeader({ host, paths, tags }: SnapshotGroup, text: (raw: string) => string): string[] {
   const parts = [
-    ...(host === undefined ? [] : [`host [${host}]`]),
-    ...(tags === undefined ? [] : [`tags [${tags.join(", ")}]`]),
-    ...(paths === undefined ? [] : [`paths [${paths.join(", ")}]`]),
+    ...(host ? [`host [${host}]`] : []),
+    ...(tags?.length ? [`tags [${tags.join(", ")}]`] : []),
+    ...(paths?.length ? [`paths [${paths.join(", ")}]`] : []),
   ];
-  return `snapshots for (${text(parts.join(", "))}):`;
+  return parts.length > 0 ? [`snapshots for (${text(parts.join(", "))}):`] : [];
 }
 
 export interface SnapshotTableOptions {
