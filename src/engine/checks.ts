@@ -67,10 +67,12 @@ export function scryptMemory({ N, r, p }: ScryptParameters): number {
   if (!whole || N < 2 || N > 2 ** 31 || !Number.isInteger(Math.log2(N)) || r * p >= 2 ** 30)
     throw new FormatError(`Cannot derive a key: N=${N}, r=${r}, p=${p} are no parameters of scrypt`);
   const bytes = 128 * r * (N + p + 2);
-  if (bytes > SCRYPT_MAX_BYTES)
+  if (bytes > SCRYPT_MAX_BYTES) {
+    const mebibytes = Math.ceil(bytes / 2 ** 20);
     throw new FormatError(
-      `Cannot derive a key: N=${N}, r=${r}, p=${p} would take ${Math.ceil(bytes / 2 ** 20)} MiB of memory, more than 2 GiB`,
+      `Cannot derive a key: N=${N}, r=${r}, p=${p} would take ${mebibytes} MiB of memory, more than 2 GiB`,
     );
+  }
   return bytes;
 }
 

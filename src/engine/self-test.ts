@@ -6,9 +6,9 @@
 import type { Engine, MasterKey } from "./engine.js";
 
 /**
- * One envelope that is two vectors. Its ciphertext and MAC are the message and the tag of RFC 8439 section 2.5.2; the
- * IV was computed from that section's s, as the block that AES-128 under `macK` encrypts to s. So it holds the text of the RFC,
- * and opens to the 34 bytes of AES-256-CTR key stream and text whose hash is `PLAINTEXT_HASH` (OpenSSL by way of Python).
+ * One envelope that is two vectors. Its ciphertext and MAC are the message and the tag of RFC 8439 section 2.5.2; its IV
+ * is the block that AES-128 under `macK` encrypts to that section's s. And it opens to 34 bytes whose hash is
+ * `PLAINTEXT_HASH`: computed with OpenSSL by way of Python.
  */
 const KEY: MasterKey = {
   encrypt: bytes("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"),

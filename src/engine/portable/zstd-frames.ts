@@ -3,7 +3,8 @@
  * decompresses one frame into memory that it allocates by the frame's own claim, so the claim is read here first.
  *
  * ```
- * frame        magic (4) | descriptor (1) | window (0-1) | dictionary ID (0-4) | content size (0-8) | blocks | checksum (0-4)
+ * frame        magic (4) | descriptor (1) | window (0-1) | dictionary ID (0-4) | content size (0-8) | blocks
+ *              | checksum (0-4)
  * block        3 bytes little endian: last (bit 0), type (bits 1-2: raw, RLE, compressed), size | content
  * skippable    magic 0x184D2A50-5F (4) | length (4) | content
  * ```
