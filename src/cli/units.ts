@@ -6,13 +6,27 @@ const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
 /** "1.500 KiB"; whole bytes below 1 KiB. */
 export function formatBytes(bytes: number): string {
-  let value = bytes;
   let unit = 0;
-  while (value >= 1024 && unit < UNITS.length - 1) {
-    value /= 1024;
+  let scale = 1;
+  while (bytes >= scale * 1024 && unit < UNITS.length - 1) {
+    scale *= 1024;
     unit++;
   }
-  return unit === 0 ? `${bytes} B` : `${value.toFixed(3)} ${UNITS[unit]}`;
+  return unit === 0 ? `${bytes} B` : `${formatFraction(bytes, scale, 3)} ${UNITS[unit]}`;
+}
+
+/**
+ * A fraction of whole numbers with so many decimals, exactly half rounded to the even digit as Go does: `toFixed` would
+ * round it up, and 6720 bytes would not be "6.562 KiB" in both programs.
+ */
+function formatFraction(numerator: number, denominator: number, decimals: number): string {
+  const divisor = BigInt(Math.round(denominator));
+  const scaled = BigInt(Math.round(numerator)) * 10n ** BigInt(decimals);
+  let digits = scaled / divisor;
+  const twice = (scaled % divisor) * 2n;
+  if (twice > divisor || (twice === divisor && digits % 2n === 1n)) digits++;
+  const text = digits.toString().padStart(decimals + 1, "0");
+  return `${text.slice(0, -decimals)}.${text.slice(-decimals)}`;
 }
 
 /** "0:05", "1:02:03": minutes and seconds, hours when there are any. */
@@ -27,7 +41,7 @@ export function formatDuration(seconds: number): string {
 /** "23.45%" of a whole; nothing is 0%, and more than all is 100%. */
 export function formatPercent(part: number, whole: number): string {
   if (whole <= 0) return "0.00%";
-  return `${Math.min(100, (100 * part) / whole).toFixed(2)}%`;
+  return `${formatFraction(100 * Math.min(part, whole), whole, 2)}%`;
 }
 
 const SIZE = /^([+-]?\d+)([bkmgt]?)$/i;

@@ -9,6 +9,9 @@ describe("formatBytes", () => {
     [1024, "1.000 KiB"],
     [3_000_000, "2.861 MiB"],
     [6_000_003, "5.722 MiB"],
+    [6720, "6.562 KiB"],
+    [6721, "6.563 KiB"],
+    [1024 ** 2 - 1, "1023.999 KiB"],
     [5 * 1024 ** 4, "5.000 TiB"],
   ])("writes %d as restic does", (bytes, text) => {
     expect(formatBytes(bytes)).toBe(text);
@@ -29,6 +32,7 @@ describe("formatDuration", () => {
 describe("formatPercent", () => {
   it("never shows more than all, and nothing of nothing", () => {
     expect(formatPercent(1, 3)).toBe("33.33%");
+    expect(formatPercent(1, 32)).toBe("3.12%");
     expect(formatPercent(5, 4)).toBe("100.00%");
     expect(formatPercent(0, 0)).toBe("0.00%");
   });

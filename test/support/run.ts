@@ -79,11 +79,18 @@ export function spawnYore(args: readonly string[], options: RunOptions = {}): Ch
   });
 }
 
-/** Runs a command line in a terminal of its own (`script` of util-linux) and types `input` into it. */
-export function runInTerminal(command: string, options: RunOptions = {}): Promise<RunResult> {
+/**
+ * Runs a command line in a terminal of its own (`script` of util-linux). What the shell commands `typed` print is typed
+ * into it; a terminal throws away what comes before a program is ready to be asked, so they have to take their time.
+ */
+export function runInTerminal(
+  command: string,
+  options: RunOptions & { readonly typed?: string } = {},
+): Promise<RunResult> {
+  const inTerminal = 'exec script --quiet --return --command "$1" /dev/null';
   return run(
-    "script",
-    ["--quiet", "--return", "--echo", "never", "--command", command, "/dev/null"],
+    "sh",
+    ["-c", options.typed ? `(${options.typed}) | ${inTerminal}` : inTerminal, "sh", command],
     options,
   );
 }
