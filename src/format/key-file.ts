@@ -91,20 +91,15 @@ export function encodeKeyFile(key: KeyFile): Buffer {
 
 /** Decodes the plaintext of a key file's `data`. @throws {FormatError} if a part is missing or of the wrong length */
 export function decodeMasterKey(json: Uint8Array): MasterKeyParts {
-  const fields = parseSecret(json);
-  const mac = fields?.object("mac");
-  const encrypt = fields?.bytes("encrypt");
-  const macK = mac?.bytes("k");
-  const macR = mac?.bytes("r");
+  const key = readMasterKey(json);
   if (
-    encrypt?.length !== ENCRYPT_KEY_LENGTH ||
-    macK?.length !== MAC_KEY_LENGTH ||
-    macR?.length !== MAC_KEY_LENGTH
+    key?.encrypt.length === ENCRYPT_KEY_LENGTH &&
+    key.macK.length === MAC_KEY_LENGTH &&
+    key.macR.length === MAC_KEY_LENGTH
   ) {
-    // What is there is secret: the message must not show it.
-    throw new FormatError("Cannot decode master key: want keys of 32, 16 and 16 bytes, have others");
+    return key;
   }
-  return { encrypt, macK, macR };
+  throw new FormatError("Cannot decode master key: want keys of 32, 16 and 16 bytes, have others");
 }
 
 /** The plaintext of a key file's `data`. */
@@ -116,10 +111,12 @@ export function encodeMasterKey(key: MasterKeyParts): Buffer {
   return Buffer.from(json, "utf8");
 }
 
-/** Swallows errors, because their messages would quote the secret. */
-function parseSecret(json: Uint8Array): JsonFields | undefined {
+/** Swallows errors with their causes, because they would quote the secret in messages and logs. */
+function readMasterKey(json: Uint8Array): MasterKeyParts | undefined {
   try {
-    return JsonFields.parse("master key", json);
+    const fields = JsonFields.parse("master key", json);
+    const mac = fields.object("mac");
+    return mac && { encrypt: fields.bytes("encrypt"), macK: mac.bytes("k"), macR: mac.bytes("r") };
   } catch {
     return undefined;
   }

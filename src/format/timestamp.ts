@@ -166,6 +166,10 @@ const DATE_LIMIT_SECONDS = 8.64e12 - DAY_SECONDS;
 /**
  * Minutes east of UTC that the local zone has at a moment; a fraction where the zone has seconds (before about 1900).
  * Zones change at whole quarters of an hour, so quarters are what is remembered: a process keeps the zone it started in.
+ *
+ * The runtime's own time zone data answers, not that of the system, which restic reads: before 1970 the two differ for
+ * some zones (system data may be thinned out less), and after a change of law the older of the two is wrong. The moment
+ * is right all the same; only the tree is not shared then.
  */
 export function localZoneMinutes(seconds: number): number {
   const quarter = Math.floor(seconds / QUARTER_SECONDS);

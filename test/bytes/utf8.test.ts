@@ -35,7 +35,7 @@ describe("textForPeople", () => {
   it("leaves valid text as it is", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary" }), (text) => {
-        expect(textForPeople(Buffer.from(text, "utf8"))).toBe(text.toWellFormed());
+        expect(textForPeople(Buffer.from(text, "utf8"))).toBe(text);
       }),
     );
   });

@@ -26,14 +26,19 @@ export interface PlainBlob {
 }
 
 /** All blobs of one type, in the order of the indexes. */
-export function* plainBlobs(repository: string, password: string, type: "data" | "tree"): Generator<PlainBlob> {
+export function* plainBlobs(
+  repository: string,
+  password: string,
+  type: "data" | "tree",
+): Generator<PlainBlob> {
   const key = masterKey(repository, password);
   for (const index of plainFiles(repository, key, "index")) {
     for (const pack of (JSON.parse(index.toString("utf8")) as IndexJson).packs) {
       const bytes = readFileSync(join(repository, "data", pack.id.slice(0, 2), pack.id));
       for (const { id, offset, length } of pack.blobs.filter((blob) => blob.type === type)) {
         const plaintext = decrypt(key, bytes.subarray(offset, offset + length));
-        if (createHash("sha256").update(plaintext).digest("hex") !== id) throw new Error(`blob ${id} differs`);
+        if (createHash("sha256").update(plaintext).digest("hex") !== id)
+          throw new Error(`blob ${id} differs`);
         yield { id, type, plaintext };
       }
     }

@@ -1,6 +1,7 @@
 /**
- * Moments and how restic 0.19.1 wrote them as the mtime of a file, in the zone of `TZ`; zone offsets in minutes.
- * Those far out were made on tmpfs, which keeps any 64-bit second.
+ * Moments and their text in Go's RFC3339Nano, with the year clamped as restic does it; zone offsets in minutes. Those far
+ * out and the one in a zone with seconds were seen in trees of restic 0.19.1, made of files on tmpfs, which keeps any
+ * 64-bit second.
  */
 export const TIME_VECTORS: readonly {
   readonly seconds: number;
