@@ -141,11 +141,12 @@ export class NativeOperations implements Operations {
     withDeadline(work(), this.#options.readDeadlineMs, "answer")
       .then(succeed)
       .catch((error: unknown) => {
-        controller?.abort(error);
         const errno = errnoOf(error);
+        // Before anything else that could go wrong: without a reply its caller could not even be killed.
+        fail(-errno);
+        controller?.abort(error);
         if (errno !== Errno.ENOENT && errno !== Errno.ENOTSUP && !(error instanceof ToldError))
           this.#log.write(`${what} failed: ${messageOf(error)} (${errnoName(errno)})`);
-        fail(-errno);
       });
   }
 
