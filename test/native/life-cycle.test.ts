@@ -142,6 +142,32 @@ const LIVES: readonly { name: string; code: string; flags?: string[]; status?: n
     prints: "freed",
   },
   {
+    name: "the main thread and three workers sealing and unsealing at once",
+    code: `
+      const work = \`(async () => {
+        const { addon, key, noise } = load();
+        let next = 0;
+        const strand = async () => {
+          while (next < 400) {
+            const plaintext = noise((next++ * 397) % 100000);
+            const level = next % 3 ? 1 : -(2 ** 31);
+            const [sealed] = await addon.sealMany(key, [plaintext], Int32Array.of(level), true);
+            const length = level === 1 ? plaintext.length : 0;
+            const id = addon.sha256(plaintext);
+            const flipped = Uint8Array.from(sealed);
+            flipped[next % flipped.length] ^= 1;
+            const [good, bad] = await addon.unsealMany(key, [sealed, flipped], Uint32Array.of(length, length), [id, id]);
+            if (!plaintext.equals(good) || bad !== 1) throw new Error("wrong at " + next);
+          }
+        };
+        await Promise.all(Array.from({ length: 16 }, strand));
+      })()\`;
+      const workers = Array.from({ length: 3 }, () => new Promise((resolve, reject) =>
+        new Worker(${JSON.stringify(PRELUDE)} + work, { eval: true }).on("error", reject).on("exit", resolve)));
+      Promise.all([eval(work), ...workers]).then(() => console.log("all right"));`,
+    prints: "all right",
+  },
+  {
     name: "every function called with nonsense",
     code: `
       const { addon } = load();
