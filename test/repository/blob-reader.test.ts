@@ -3,13 +3,21 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Backend, FileInfo, Handle } from "../../src/backend/backend.js";
 import { MemoryBackend } from "../../src/backend/memory-backend.js";
 import { formatId, formatShortId, type Id, parseId } from "../../src/bytes/id.js";
+import type { MasterKey, UnsealInput } from "../../src/engine/engine.js";
 import { DamagedError, NotFoundError, YoreError } from "../../src/errors.js";
 import { encodeIndexFile } from "../../src/format/index-file.js";
 import type { PackedBlob } from "../../src/format/pack-header.js";
 import { planRanges } from "../../src/repository/pack-ranges.js";
-import type { Repository } from "../../src/repository/repository.js";
+import { Repository } from "../../src/repository/repository.js";
 import { blobLoaderSuite } from "../suites/blob-loader-suite.js";
-import { collect, createRepository, openRepository, saveSmallBackup, wrapBackend } from "./support.js";
+import {
+  collect,
+  createRepository,
+  openRepository,
+  PASSWORD,
+  saveSmallBackup,
+  wrapBackend,
+} from "./support.js";
 
 blobLoaderSuite("Repository as a blob loader", async () => {
   const repository = await createRepository();
@@ -213,6 +221,36 @@ describe("Repository.loadPackBlobs", () => {
     expect(results.every(([, text]) => text.includes("the pack is missing"))).toBe(true);
   });
 
+  it("unseals no more than 16 MiB ahead of a slow callback, however small the blobs are in the pack", async () => {
+    const writer = await createRepository();
+    const size = 4 * 1024 * 1024;
+    for (let i = 0; i < 30; i++) await writer.saveBlob("data", Buffer.alloc(size, `${i} `));
+    await writer.flush();
+    const unsealed: number[] = [];
+    const { engine } = writer;
+    const counting = new Proxy(engine, {
+      get: (target, name) => {
+        if (name !== "unseal") return Reflect.get(target, name) as unknown;
+        return (key: MasterKey, inputs: readonly UnsealInput[]) => {
+          for (const input of inputs) unsealed.push(input.uncompressedLength);
+          return target.unseal(key, inputs);
+        };
+      },
+    });
+    const reader = await Repository.open(writer.backend, counting, { password: PASSWORD });
+    await reader.loadIndex();
+    const [pack] = reader.index.packs();
+    expect(pack!.blobs.length).toBe(30);
+    unsealed.length = 0;
+    let handedOut = 0;
+    await reader.loadPackBlobs(pack!.packId, pack!.blobs, async () => {
+      handedOut++;
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      expect(unsealed.length - handedOut).toBeLessThanOrEqual(4);
+    });
+    expect(handedOut).toBe(30);
+  });
+
   it("stops when the callback throws", async () => {
     const failing = repository.loadPackBlobs(packId, blobs, () => Promise.reject(new Error("full")));
     await expect(failing).rejects.toThrow("full");
@@ -340,6 +378,5 @@ describe("planRanges", () => {
 
 /** A second program that knows the repository but not its index: what it saves are copies. */
 async function createCopyWriter(backend: Backend, original: Repository): Promise<Repository> {
-  const { Repository } = await import("../../src/repository/repository.js");
-  return Repository.open(backend, original.engine, { password: "geheim" });
+  return Repository.open(backend, original.engine, { password: PASSWORD });
 }

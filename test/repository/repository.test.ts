@@ -161,7 +161,7 @@ describe.each([1, 2] as const)("Repository of version %i", (version) => {
         expect(Buffer.compare(await reader.loadBlob("data", id), content)).toBe(0);
         expect(reader.blobSize("data", id)).toBe(content.length);
       }
-      expect((await loadSnapshot(reader, snapshot)).tree).toEqual(tree);
+      expect(formatId((await loadSnapshot(reader, snapshot)).tree)).toBe(formatId(tree));
     }
   });
 
@@ -412,6 +412,19 @@ describe("Repository with files of rustic", () => {
 });
 
 describe("Repository.open without a readable key", () => {
+  it("names the key file when its only one has a flipped bit", async () => {
+    const backend = new MemoryBackend();
+    await createRepository({}, backend);
+    const [{ name }] = (await collect(backend.list("key"))) as [FileInfo];
+    const bytes = Buffer.from(await backend.load({ type: "key", name }));
+    bytes[bytes.length - 20]! ^= 1;
+    await backend.save({ type: "key", name }, [bytes]);
+    await expect(openRepository(backend)).rejects.toMatchObject({
+      code: "damaged",
+      message: expect.stringContaining(`key ${name.slice(0, 8)}`),
+    });
+  });
+
   it("does not say that the password is wrong when no key could be compared", async () => {
     const inner = new MemoryBackend();
     await createRepository({}, inner);
