@@ -38,8 +38,9 @@ interface Segment {
  * The index in memory: for every blob of the repository, the packs that hold it.
  *
  * A repository of 10 million blobs is ordinary, so there are no objects: entries lie in typed columns (48 bytes each) and
- * are found through a table of entry numbers with open addressing (5 to 11 bytes each): at most 59 bytes a blob (56.8 with a million), and one segment
- * of up to 400 KB that is not full. SHA-256 is uniform, so the first word of an ID is its hash.
+ * are found through a table of entry numbers with open addressing (5 to 11 bytes each). That is at most 59 bytes a blob
+ * (56.8 measured with a million), and one segment of up to 400 KB that is not full. SHA-256 is uniform, so the first
+ * word of an ID is its hash.
  * Copies of a blob in several packs are all kept, and found in the order in which they were added.
  *
  * An index file that vanished takes its entries along: each pack counts the index files that list it, and the entries of a
