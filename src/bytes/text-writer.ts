@@ -35,8 +35,10 @@ export class TextWriter {
     this.#length += bytes.length;
   }
 
-  /** A whole number from 0 to 2^53 - 1, in decimal. */
+  /** A whole number from 0 to 2^53 - 1, in decimal. @throws {RangeError} for any other number */
   uint(value: number): void {
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw new RangeError(`"value" expected a whole number from 0 to 2^53 - 1, got ${value}`);
     let digits = 1;
     for (let bound = 10; bound <= value; bound *= 10) digits += 1;
     const buffer = this.#reserve(digits);

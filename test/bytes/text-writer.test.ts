@@ -34,4 +34,11 @@ describe("TextWriter", () => {
       expect(writer.finish().toString()).toBe(`${power} ${power - 1}`);
     }
   });
+
+  it.each([-1, 1.5, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY])(
+    "refuses %d as a whole number",
+    (value) => {
+      expect(() => new TextWriter().uint(value)).toThrow(RangeError);
+    },
+  );
 });
