@@ -2,10 +2,19 @@
 
 #include "addon.h"
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #include "napi_helpers.h"
 #include "thread_pool.h"
 
 NAPI_MODULE_INIT() {
+#if defined(__GLIBC__)
+  // glibc gives every thread an arena of its own, and freed blobs of all sizes stay behind in each: a mount that reads
+  // 79,000 small files grew by 40 MiB for nothing.
+  mallopt(M_ARENA_MAX, 2);
+#endif
   if (!yore::AttachThreadPool(env)) return nullptr;
   yore::RegisterEngine(env, exports);
   yore::RegisterFuseChannel(env, exports);

@@ -10,7 +10,7 @@ import type { BlobLoader } from "../repository/blob-loader.js";
 import { blobKey, SharedLoads } from "./shared-loads.js";
 
 export interface BlobCacheOptions {
-  /** Bytes of plaintext that are kept, with what keeping them costs; 64 MiB when left out. */
+  /** Bytes of plaintext that are kept, with what keeping them costs; 48 MiB when left out. */
   readonly maxBytes?: number;
   /** Milliseconds after which a load is given up; 60,000 when left out. */
   readonly timeoutMs?: number;
@@ -25,7 +25,8 @@ export interface BlobCacheStatistics {
   loadedBytes: number;
 }
 
-export const DEFAULT_BLOB_CACHE_BYTES = 64 * 1024 * 1024;
+/** With all that a mount needs beside it, this stays below 300 MiB while everything is read. */
+export const DEFAULT_BLOB_CACHE_BYTES = 48 * 1024 * 1024;
 
 /** What an entry costs beside its bytes: key, buffer object, list links. Measured at 300 to 400 bytes. */
 const ENTRY_OVERHEAD_BYTES = 384;

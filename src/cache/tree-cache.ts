@@ -13,7 +13,7 @@ import { CompactTree } from "./compact-tree.js";
 import { SharedLoads } from "./shared-loads.js";
 
 export interface TreeCacheOptions {
-  /** Bytes of decoded trees that are kept; 16 MiB when left out. */
+  /** Bytes of decoded trees that are kept; 12 MiB when left out. */
   readonly maxBytes?: number;
   /** Milliseconds after which a load is given up; 60,000 when left out. */
   readonly timeoutMs?: number;
@@ -21,7 +21,7 @@ export interface TreeCacheOptions {
   readonly rename?: (name: Buffer) => Buffer;
 }
 
-export const DEFAULT_TREE_CACHE_BYTES = 16 * 1024 * 1024;
+export const DEFAULT_TREE_CACHE_BYTES = 12 * 1024 * 1024;
 
 const MAX_COUNTS = 100_000;
 /** Old writers nested at most one such level; a loop of them must end. */
