@@ -6,7 +6,9 @@ interface Waiting<T, R> {
 }
 
 export interface BatchQueueOptions<T, R> {
-  /** Does the work of one batch; the results in the order of the items. A failure is the failure of each item. */
+  /**
+   * Does the work of one batch; the results in the order of the items. A failure is the failure of each item.
+   */
   readonly work: (items: T[]) => Promise<readonly R[]>;
   /** What an item costs, in bytes. */
   readonly weigh: (item: T) => number;
@@ -19,9 +21,10 @@ export interface BatchQueueOptions<T, R> {
 }
 
 /**
- * Gathers small pieces of work into batches, because a hop to the thread pool costs as much as 16 KiB of cryptography.
- * Nothing waits for a batch to fill: a batch leaves at the end of the turn of the event loop, with what is there. Only
- * when `maxInFlight` are under way do items pile up, and the batches get fuller by themselves.
+ * Gathers small pieces of work into batches, because a hop to the thread pool costs as much as 16 KiB of
+ * cryptography. Nothing waits for a batch to fill: a batch leaves at the end of the turn of the event loop,
+ * with what is there. Only when `maxInFlight` are under way do items pile up, and the batches get fuller by
+ * themselves.
  */
 export class BatchQueue<T, R> {
   readonly #options: BatchQueueOptions<T, R>;

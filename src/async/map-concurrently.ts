@@ -1,9 +1,9 @@
 import { throwIfAborted } from "../errors.js";
 
 /**
- * Runs `work` over the items, at most `limit` at a time, taking a new item only when a place is free: the source is
- * never read ahead of the work. The first failure (the signal and the source's own included) stops the taking, waits
- * for what is under way, and is thrown.
+ * Runs `work` over the items, at most `limit` at a time, taking a new item only when a place is free: the
+ * source is never read ahead of the work. The first failure (the signal and the source's own included) stops
+ * the taking, waits for what is under way, and is thrown.
  */
 export async function forEachConcurrently<T>(
   items: Iterable<T> | AsyncIterable<T>,

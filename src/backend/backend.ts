@@ -1,6 +1,6 @@
 /**
- * A backend keeps named files somewhere. It knows names, bytes and nothing of what they mean: no keys, no JSON.
- * Wrappers (retry, limits, caches) take a backend and are one.
+ * A backend keeps named files somewhere. It knows names, bytes and nothing of what they mean: no keys, no
+ * JSON. Wrappers (retry, limits, caches) take a backend and are one.
  */
 
 /** The six kinds of file a repository consists of; the folder of packs is called `data`. */
@@ -37,8 +37,8 @@ export interface Backend {
   /** Makes the empty layout. Existing parts are left as they are. */
   create(): Promise<void>;
   /**
-   * Keeps a file, given as pieces in order. When it resolves the file is durable and whole; on any failure the name
-   * shows nothing. A file that exists is replaced as a whole.
+   * Keeps a file, given as pieces in order. When it resolves the file is durable and whole; on any failure
+   * the name shows nothing. A file that exists is replaced as a whole.
    * @throws {YoreError} `no-space`, or `backend` for everything else
    */
   save(handle: Handle, pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<void>;

@@ -14,7 +14,10 @@ import {
 import type { Backend, FileInfo, FileType, Handle, LoadRange } from "./backend.js";
 import { allFolders, folderOfType, foldersOf, pathOf } from "./local-layout.js";
 
-/** Reads this long and longer look at the file's size first: a damaged index must not make us reserve gigabytes. */
+/**
+ * Reads this long and longer look at the file's size first: a damaged index must not make us reserve
+ * gigabytes.
+ */
 const CHECKED_LENGTH = 1024 * 1024;
 
 /** Files that are stat'ed at a time while a folder is listed. */
@@ -36,8 +39,9 @@ const FOR_GROUP: Modes = { folder: 0o770, file: 0o660 };
  * A repository in a folder of this machine, laid out as restic lays it out.
  *
  * A file appears under its name only when it is whole and on the disk: it is written beside its place as
- * `<name>-tmp-<random>`, synced, made read-only and renamed, and the folder is synced. Whatever dies on the way leaves at most
- * such a temporary name, which no listing shows. When the config can be read by the group, everything new can be too.
+ * `<name>-tmp-<random>`, synced, made read-only and renamed, and the folder is synced. Whatever dies on the
+ * way leaves at most such a temporary name, which no listing shows. When the config can be read by the group,
+ * everything new can be too.
  */
 export class LocalBackend implements Backend {
   readonly location: string;
@@ -151,7 +155,10 @@ export class LocalBackend implements Backend {
 
   async close(): Promise<void> {}
 
-  /** Folders below `data` may be missing; they are made when first needed. The repository's own folder never is: its disk may be unmounted. */
+  /**
+   * Folders below `data` may be missing; they are made when first needed. The repository's own folder never
+   * is: its disk may be unmounted.
+   */
   async #openTemporary(handle: Handle, temporary: string): Promise<FileHandle> {
     try {
       return await open(temporary, "wx", this.#modes.file);
@@ -250,7 +257,9 @@ async function sync(file: FileHandle): Promise<void> {
   }
 }
 
-/** Makes a rename durable. The file itself is whole whatever happens here, so only a real I/O error counts. */
+/**
+ * Makes a rename durable. The file itself is whole whatever happens here, so only a real I/O error counts.
+ */
 async function syncFolder(path: string): Promise<void> {
   try {
     const folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);

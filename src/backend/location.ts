@@ -1,8 +1,8 @@
 import { UsageError } from "../errors.js";
 
 /**
- * Locations of repositories, in restic's grammar: a scheme before the first `:`, or a path. `formatLocation` gives them
- * back without any password; nothing else may be shown to people or written into logs.
+ * Locations of repositories, in restic's grammar: a scheme before the first `:`, or a path. `formatLocation`
+ * gives them back without any password; nothing else may be shown to people or written into logs.
  */
 export type Location =
   | { readonly scheme: "local"; readonly path: string }
@@ -75,8 +75,10 @@ export function formatLocation(location: Location): string {
       if (location.port === undefined) return `sftp:${user}${location.host}:${location.path}`;
       return `sftp://${user}${location.host}:${location.port}/${location.path}`;
     }
-    case "s3":
-      return `s3:${location.useHttp ? "http://" : ""}${[location.endpoint, location.bucket, location.prefix].filter((part) => part !== "").join("/")}`;
+    case "s3": {
+      const parts = [location.endpoint, location.bucket, location.prefix].filter((part) => part !== "");
+      return `s3:${location.useHttp ? "http://" : ""}${parts.join("/")}`;
+    }
     case "rclone":
       return `rclone:${location.remote}`;
     default:
@@ -100,7 +102,7 @@ function parseRest(text: string): Location {
   }
   if (!["http:", "https:", "http+unix:"].includes(url.protocol))
     throw new UsageError(
-      `Cannot parse repository location "rest:${withoutPassword(text)}": URL must start with http://, https:// or http+unix://`,
+      `Cannot parse repository location "rest:${withoutPassword(text)}": expected an http, https or http+unix URL`,
     );
   return { scheme: "rest", url: text.endsWith("/") ? text : `${text}/` };
 }
@@ -160,8 +162,8 @@ function badLocation(whole: string, reason: string): UsageError {
 }
 
 /**
- * Puts `***` in place of a URL's password. In what is no URL the password may hold anything, so there everything up to
- * the last `@` goes.
+ * Puts `***` in place of a URL's password. In what is no URL the password may hold anything, so there
+ * everything up to the last `@` goes.
  */
 function withoutPassword(text: string): string {
   const url = text.replace(/^rest:/, "");

@@ -8,7 +8,10 @@ import {
   type LoadRange,
 } from "./backend.js";
 
-/** A repository in memory: for tests, for trying things out, and as the shortest description of what a backend is. */
+/**
+ * A repository in memory: for tests, for trying things out, and as the shortest description of what a backend
+ * is.
+ */
 export class MemoryBackend implements Backend {
   readonly location: string;
   readonly connections: number;

@@ -37,14 +37,15 @@ interface Segment {
 /**
  * The index in memory: for every blob of the repository, the packs that hold it.
  *
- * A repository of 10 million blobs is ordinary, so there are no objects: entries lie in typed columns (48 bytes each) and
- * are found through a table of entry numbers with open addressing (5 to 11 bytes each). That is at most 59 bytes a blob
- * (56.8 measured with a million), and one segment of up to 400 KB that is not full. SHA-256 is uniform, so the first
- * word of an ID is its hash.
- * Copies of a blob in several packs are all kept, and found in the order in which they were added.
+ * A repository of 10 million blobs is ordinary, so there are no objects: entries lie in typed columns (48
+ * bytes each) and are found through a table of entry numbers with open addressing (5 to 11 bytes each). That
+ * is at most 59 bytes a blob (56.8 measured with a million), and one segment of up to 400 KB that is not
+ * full. SHA-256 is uniform, so the first word of an ID is its hash. Copies of a blob in several packs are all
+ * kept, and found in the order in which they were added.
  *
- * An index file that vanished takes its entries along: each pack counts the index files that list it, and the entries of a
- * pack with a count of zero are dead. Every look-up skips them, and they are swept out when they are half of all.
+ * An index file that vanished takes its entries along: each pack counts the index files that list it, and the
+ * entries of a pack with a count of zero are dead. Every look-up skips them, and they are swept out when they
+ * are half of all.
  */
 export class BlobIndex {
   #segments: Segment[] = [];
@@ -79,7 +80,10 @@ export class BlobIndex {
     return this.#segments.length * SEGMENT_SIZE * 48 + this.#slots.byteLength;
   }
 
-  /** Bytes that all entries take up in their packs. Walks over the index: for now and then, not for every request. */
+  /**
+   * Bytes that all entries take up in their packs. Walks over the index: for now and then, not for every
+   * request.
+   */
   get storedBytes(): number {
     let bytes = 0;
     for (let entry = 0; entry < this.#used; entry++) {
@@ -119,8 +123,8 @@ export class BlobIndex {
   }
 
   /**
-   * Takes in what one index file says about a pack, or a pack just saved. Entries that are known for this very place
-   * are not repeated.
+   * Takes in what one index file says about a pack, or a pack just saved. Entries that are known for this
+   * very place are not repeated.
    * @returns the pack's number, for `release`
    */
   add(packId: Uint8Array, blobs: Iterable<PackedBlob>): number {
@@ -130,7 +134,9 @@ export class BlobIndex {
     return pack;
   }
 
-  /** Counts one more index file that lists the pack. @returns the pack's number, for `addBlob` and `release` */
+  /**
+   * Counts one more index file that lists the pack. @returns the pack's number, for `addBlob` and `release`
+   */
   retain(packId: Uint8Array): number {
     const key = idKey(packId);
     let pack = this.#packNumbers.get(key);
@@ -149,7 +155,9 @@ export class BlobIndex {
     return pack;
   }
 
-  /** Adds one blob of a pack that is retained. Plain arguments: an object a blob costs as much as the rest. */
+  /**
+   * Adds one blob of a pack that is retained. Plain arguments: an object a blob costs as much as the rest.
+   */
   addBlob(
     pack: number,
     type: BlobType,
@@ -174,7 +182,9 @@ export class BlobIndex {
     this.#insertSlot(entry, segment.ids[at * WORDS]!);
   }
 
-  /** Takes the count of an index file off the packs that it listed; packs that none lists any more are gone. */
+  /**
+   * Takes the count of an index file off the packs that it listed; packs that none lists any more are gone.
+   */
   release(packs: Iterable<number>): void {
     for (const pack of packs) {
       if (--this.#references[pack]! > 0) continue;
@@ -322,7 +332,9 @@ export class BlobIndex {
     target.packs[into] = source.packs[at]!;
   }
 
-  /** Entry numbers sorted by pack (a counting sort): those of pack p are at `starts[p]` up to `starts[p + 1]`. */
+  /**
+   * Entry numbers sorted by pack (a counting sort): those of pack p are at `starts[p]` up to `starts[p + 1]`.
+   */
   #sortByPack(): { order: Uint32Array; starts: Uint32Array } {
     const starts = new Uint32Array(this.#packIds.length + 1);
     for (let pack = 0; pack < this.#packIds.length; pack++)

@@ -18,8 +18,8 @@ export interface BlobLoader {
   /** Length of the plaintext in bytes, from the index alone; `undefined` when no index knows the blob. */
   blobSize(type: BlobType, id: Id): number | undefined;
   /**
-   * Loads many with few requests, for loaders that know which blobs lie side by side. `on` is called once for each
-   * blob, in the order in which they arrive; one failure does not touch the others.
+   * Loads many with few requests, for loaders that know which blobs lie side by side. `on` is called once for
+   * each blob, in the order in which they arrive; one failure does not touch the others.
    */
   loadBlobs?(
     type: BlobType,

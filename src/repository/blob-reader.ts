@@ -35,7 +35,10 @@ import { formatUnsealFailure } from "./unseal-failure.js";
 export const SMALL_BLOB_BYTES = 64 * 1024;
 export const SMALL_BLOBS_A_HOP = 16;
 
-/** Plaintext of one range that is unsealed before it is asked for. A range of 8 MiB can hold gigabytes of zeros. */
+/**
+ * Plaintext of one range that is unsealed before it is asked for. A range of 8 MiB can hold gigabytes of
+ * zeros.
+ */
 const MAX_PLAIN_AHEAD = 16 * 1024 * 1024;
 
 /** What became of one blob of a pack. */
@@ -71,9 +74,9 @@ interface Attempt {
 }
 
 /**
- * Reads blobs out of packs. Nothing leaves that was not verified: authenticated, decompressed, and its SHA-256 equal to
- * its ID. When a copy is bad, the other copies of the blob are tried; when a pack is gone, the index is loaded again once,
- * so that a reader survives the prune of another client.
+ * Reads blobs out of packs. Nothing leaves that was not verified: authenticated, decompressed, and its
+ * SHA-256 equal to its ID. When a copy is bad, the other copies of the blob are tried; when a pack is gone,
+ * the index is loaded again once, so that a reader survives the prune of another client.
  */
 export class BlobReader implements BlobLoader {
   readonly #options: BlobReaderOptions;
@@ -128,9 +131,10 @@ export class BlobReader implements BlobLoader {
   }
 
   /**
-   * Loads blobs of one pack with few requests: ranges are read ahead by one and joined over gaps of up to 1 MiB, so at
-   * most two ranges of about 8 MiB (or one larger blob each) and 16 MiB of plaintext are in memory. `on` is called for
-   * each blob in the order of the offsets, one at a time; the next waits for its promise. A bad copy falls back to the others.
+   * Loads blobs of one pack with few requests: ranges are read ahead by one and joined over gaps of up to 1
+   * MiB, so at most two ranges of about 8 MiB (or one larger blob each) and 16 MiB of plaintext are in
+   * memory. `on` is called for each blob in the order of the offsets, one at a time; the next waits for its
+   * promise. A bad copy falls back to the others.
    *
    * @throws {YoreError} with code `interrupted`, or what `on` throws; the failures of blobs go to `on`
    */
@@ -229,8 +233,8 @@ export class BlobReader implements BlobLoader {
   }
 
   /**
-   * Tries every copy that the attempt has not tried yet; when none is good and a pack was gone, or there was no copy at
-   * all, once more those that are new after a refresh of the index.
+   * Tries every copy that the attempt has not tried yet; when none is good and a pack was gone, or there was
+   * no copy at all, once more those that are new after a refresh of the index.
    */
   async #loadAnyCopy(type: BlobType, id: Id, attempt: Attempt, signal?: AbortSignal): Promise<Uint8Array> {
     const { index, refreshIndex } = this.#options;
@@ -270,7 +274,10 @@ export class BlobReader implements BlobLoader {
     throw new DamagedError(formatUnsealFailure(result.failure));
   }
 
-  /** Unseals a blob that lies in a range just read; whatever is wrong with it or the range, other copies are tried. */
+  /**
+   * Unseals a blob that lies in a range just read; whatever is wrong with it or the range, other copies are
+   * tried.
+   */
   async #openInRange(
     packId: Id,
     blob: PackedBlob,
@@ -292,7 +299,8 @@ export class BlobReader implements BlobLoader {
           ),
         };
       }
-      // A pack that is cut short may still hold this blob: read it alone. For any other reason, this pack is done with.
+      // A pack that is cut short may still hold this blob: read it alone. For any other reason, this pack is
+      // done with.
       if (range.bytes.error instanceof DamagedError) {
         const plaintext = await this.#tryCopies(id, [here], attempt, signal);
         if (plaintext) return { plaintext };
@@ -340,7 +348,10 @@ function failureOf(copy: BlobLocation, cause: unknown): Failure {
   return { copy, place, reason, code, cause, gone };
 }
 
-/** One sentence for all failed copies of a blob. An error of the backend outweighs damage: what it hides may be whole. */
+/**
+ * One sentence for all failed copies of a blob. An error of the backend outweighs damage: what it hides may
+ * be whole.
+ */
 function blobError(type: BlobType, id: Id, failures: readonly Failure[]): YoreError {
   const subject = `Cannot load ${type} blob ${formatShortId(id)}`;
   const [first] = failures;

@@ -11,7 +11,10 @@ import { blobCompressionLevel, type CompressionMode } from "./compression.js";
 import type { IndexFiles } from "./index-files.js";
 import { Packer } from "./packer.js";
 
-/** Two packs of a type are filled side by side, picked at random for each blob: sizes then tell nothing of the order of chunks. */
+/**
+ * Two packs of a type are filled side by side, picked at random for each blob: sizes then tell nothing of the
+ * order of chunks.
+ */
 const OPEN_PACKS = 2;
 
 /** An index file is saved at this many blobs or at this age, so that an interrupted backup loses little. */
@@ -45,12 +48,13 @@ export interface BlobSaverOptions {
 /**
  * Puts blobs into packs, packs into the backend and their entries into the index.
  *
- * Memory: two open packs of each type, those being uploaded (`connections`) and those that wait. `save` lets nobody in while a
- * pack waits, so what waits is no more than the blobs handed in at that moment. With packs of 16 MiB and two connections
- * that is about 100 MiB, and twice the size of a pack for each upload at the moment it is put together.
+ * Memory: two open packs of each type, those being uploaded (`connections`) and those that wait. `save` lets
+ * nobody in while a pack waits, so what waits is no more than the blobs handed in at that moment. With packs
+ * of 16 MiB and two connections that is about 100 MiB, and twice the size of a pack for each upload at the
+ * moment it is put together.
  *
- * The first failure of an upload fails every later `save`; `flush` still saves the index of the packs that were finished,
- * so that they are not lost, throws the failure and starts afresh.
+ * The first failure of an upload fails every later `save`; `flush` still saves the index of the packs that
+ * were finished, so that they are not lost, throws the failure and starts afresh.
  */
 export class BlobSaver {
   readonly #options: BlobSaverOptions;
@@ -81,8 +85,8 @@ export class BlobSaver {
   }
 
   /**
-   * Saves a blob unless it is known; resolves when it lies in a pack, which need not be uploaded yet. Waits while packs
-   * pile up. The plaintext must not be changed before the promise resolves.
+   * Saves a blob unless it is known; resolves when it lies in a pack, which need not be uploaded yet. Waits
+   * while packs pile up. The plaintext must not be changed before the promise resolves.
    *
    * @param id of the plaintext where the caller has it; trusted
    */
@@ -112,7 +116,8 @@ export class BlobSaver {
   }
 
   /**
-   * Finishes the open packs and saves their index: after it, everything that was saved can be found by others.
+   * Finishes the open packs and saves their index: after it, everything that was saved can be found by
+   * others.
    *
    * @throws the first failure since the last flush; the index of the packs that could be saved is saved even then
    */

@@ -18,12 +18,15 @@ export interface IndexProgress {
   loadedFiles: number;
 }
 
-/** How often a load starts over because index files vanished under it: another client's prune writes new ones first. */
+/**
+ * How often a load starts over because index files vanished under it: another client's prune writes new ones
+ * first.
+ */
 const MAX_ROUNDS = 4;
 
 /**
- * Keeps the index in memory in step with the index files of the repository: knows which files are in it and which packs
- * each one listed, so that loading again costs only what is new.
+ * Keeps the index in memory in step with the index files of the repository: knows which files are in it and
+ * which packs each one listed, so that loading again costs only what is new.
  */
 export class IndexFiles {
   readonly index: BlobIndex;
@@ -52,8 +55,8 @@ export class IndexFiles {
   }
 
   /**
-   * Loads the index files that are new and drops the entries of those that vanished, the new ones first, so that no
-   * blob is missing in between. A file that cannot be read becomes one of the `problems`.
+   * Loads the index files that are new and drops the entries of those that vanished, the new ones first, so
+   * that no blob is missing in between. A file that cannot be read becomes one of the `problems`.
    */
   async load(options: { signal?: AbortSignal; progress?: IndexProgress } = {}): Promise<void> {
     // What this program saves while the load runs may be missing in the listing, and is no less there.
@@ -129,7 +132,10 @@ export class IndexFiles {
     return Uint32Array.from(numbers);
   }
 
-  /** Notes what a file lists. A load that runs while the same file is saved may have come first: it counts once. */
+  /**
+   * Notes what a file lists. A load that runs while the same file is saved may have come first: it counts
+   * once.
+   */
   #keep(name: string, packs: Uint32Array): void {
     if (this.#loaded.has(name)) this.index.release(packs);
     else this.#loaded.set(name, packs);

@@ -54,7 +54,8 @@ export function createMasterKey(engine: Engine): MasterKey {
 }
 
 /**
- * Finds the key file that the password fits. Key files that cannot be read are passed over, and named when none fits.
+ * Finds the key file that the password fits. Key files that cannot be read are passed over, and named when
+ * none fits.
  *
  * @throws {YoreError} with code `wrong-password` if none fits
  */

@@ -43,15 +43,17 @@ export function describeLock(id: Id, lock: LockFile, nowMs: number): string {
 }
 
 /**
- * True for a lock that nobody can be holding: not refreshed for 30 minutes, or made on this machine by a process that
- * is gone. A process that we may not signal exists.
+ * True for a lock that nobody can be holding: not refreshed for 30 minutes, or made on this machine by a
+ * process that is gone. A process that we may not signal exists.
  */
 export function isStaleLock(lock: LockFile, nowMs: number): boolean {
   if (nowMs - lock.time.seconds * 1000 > STALE_AFTER_MS) return true;
   return lock.hostname === machineName() && !processExists(lock.pid);
 }
 
-/** All locks of the repository. Files without a byte are what a full disk leaves of a lock: they hold nothing. */
+/**
+ * All locks of the repository. Files without a byte are what a full disk leaves of a lock: they hold nothing.
+ */
 export async function listLocks(store: LockStore, signal?: AbortSignal): Promise<ListedLock[]> {
   const ids: Id[] = [];
   for await (const { id, size } of store.listFiles("lock")) if (size > 0) ids.push(id);
@@ -68,7 +70,8 @@ export async function listLocks(store: LockStore, signal?: AbortSignal): Promise
 }
 
 /**
- * Throws if another lock forbids ours: any exclusive one does, and for an exclusive lock any at all, stale or not.
+ * Throws if another lock forbids ours: any exclusive one does, and for an exclusive lock any at all, stale or
+ * not.
  *
  * @throws {LockedError}
  * @throws {UnreadableLockError} for a lock that cannot be read: it may be anything
@@ -89,7 +92,9 @@ export async function checkConflicts(
   if (unreadable?.error) throw new UnreadableLockError(unreadable.id, unreadable.error);
 }
 
-/** A lock file that cannot be decoded. Half written ones become whole in a moment; others stay until removed. */
+/**
+ * A lock file that cannot be decoded. Half written ones become whole in a moment; others stay until removed.
+ */
 export class UnreadableLockError extends YoreError {
   constructor(id: Id, cause: YoreError) {
     super("damaged", `Cannot lock repository: lock ${formatShortId(id)} cannot be read: ${cause.message}`, {

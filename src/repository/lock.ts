@@ -8,9 +8,9 @@ import { userName } from "./keys.js";
 import { checkConflicts, LockedError, STALE_AFTER_MS, UnreadableLockError } from "./lock-conflicts.js";
 
 /**
- * Locks: how several programs, restic among them, share a repository. Whoever reads or adds holds a shared lock, whoever
- * removes an exclusive one. A lock is a file in `locks/` that is replaced by a newer one every five minutes; to
- * take one is to look, write, wait until everybody's file must be visible, and look again.
+ * Locks: how several programs, restic among them, share a repository. Whoever reads or adds holds a shared
+ * lock, whoever removes an exclusive one. A lock is a file in `locks/` that is replaced by a newer one every
+ * five minutes; to take one is to look, write, wait until everybody's file must be visible, and look again.
  */
 
 /** What locks need of a repository. */
@@ -29,7 +29,10 @@ export interface LockTimings {
   readonly refreshMs: number;
   /** Between looks at the clock: after standby, the first one notices. */
   readonly tickMs: number;
-  /** Without a refresh for so long, others may have removed the lock as stale: it must be looked at before going on. */
+  /**
+   * Without a refresh for so long, others may have removed the lock as stale: it must be looked at before
+   * going on.
+   */
   readonly doubtMs: number;
   /** Waits before another try when a lock file cannot be read. */
   readonly unreadableWaitsMs: readonly number[];
@@ -56,7 +59,10 @@ export const DEFAULT_LOCK_TIMINGS: LockTimings = {
 /** A failed refresh is tried again after this part of the time between refreshes. */
 const RETRY_PART = 0.1;
 
-/** The lock file is removed even when the work was cancelled, but a dead backend must not hold up the end for ever. */
+/**
+ * The lock file is removed even when the work was cancelled, but a dead backend must not hold up the end for
+ * ever.
+ */
 const RELEASE_DEADLINE_MS = 60_000;
 
 export interface LockOptions {
@@ -140,8 +146,9 @@ export class RepositoryLock {
   }
 
   /**
-   * Makes sure that the lock still holds, when so much time has passed since its last refresh (standby, a backend that
-   * did not answer) that others may have removed it. Cheap otherwise: it is called before everything that must not happen without.
+   * Makes sure that the lock still holds, when so much time has passed since its last refresh (standby, a
+   * backend that did not answer) that others may have removed it. Cheap otherwise: it is called before
+   * everything that must not happen without.
    *
    * @throws the reason, if the lock is lost
    */
@@ -186,7 +193,10 @@ export class RepositoryLock {
     return this.#refreshing;
   }
 
-  /** Writes a newer lock file and removes the older. Never rejects: a failure is tried again, until the lock is in doubt. */
+  /**
+   * Writes a newer lock file and removes the older. Never rejects: a failure is tried again, until the lock
+   * is in doubt.
+   */
   async #replace(): Promise<void> {
     const doubtful = this.#isInDoubt();
     try {
@@ -210,7 +220,10 @@ export class RepositoryLock {
     throw new NotFoundError("Cannot find the own lock file: somebody removed it as stale");
   }
 
-  /** Our old file was there when the new one was written; if it is still there, nobody took it for stale in between. */
+  /**
+   * Our old file was there when the new one was written; if it is still there, nobody took it for stale in
+   * between.
+   */
   async #settleAgain(fresh: Id): Promise<void> {
     try {
       await delay(this.#timings.settleMs);
@@ -257,7 +270,10 @@ async function takeLock(
   }
 }
 
-/** A lock file that cannot be read may be in the middle of being written: it gets time. A conflict is final at once. */
+/**
+ * A lock file that cannot be read may be in the middle of being written: it gets time. A conflict is final at
+ * once.
+ */
 async function checkPatiently(
   store: LockStore,
   exclusive: boolean,

@@ -12,7 +12,10 @@ export interface PackRange {
   readonly blobs: readonly PackedBlob[];
 }
 
-/** Joins blobs of one pack, in any order, into few ranges. Blobs may overlap or repeat: a damaged index says anything. */
+/**
+ * Joins blobs of one pack, in any order, into few ranges. Blobs may overlap or repeat: a damaged index says
+ * anything.
+ */
 export function planRanges(blobs: readonly PackedBlob[]): PackRange[] {
   const ranges: PackRange[] = [];
   let members: PackedBlob[] = [];

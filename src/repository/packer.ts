@@ -18,7 +18,10 @@ export interface FinishedPack {
   readonly blobs: readonly PackedBlob[];
 }
 
-/** A pack being filled: sealed blobs in the order in which they came. They are held in memory until it is saved. */
+/**
+ * A pack being filled: sealed blobs in the order in which they came. They are held in memory until it is
+ * saved.
+ */
 export class Packer {
   readonly #pieces: Uint8Array[] = [];
   readonly #blobs: PackedBlob[] = [];
@@ -57,8 +60,8 @@ export class Packer {
   }
 
   /**
-   * Adds the header and gives the whole pack its name. The sealed header is unsealed and decoded again first, because a pack
-   * with a broken header is lost as soon as its index is.
+   * Adds the header and gives the whole pack its name. The sealed header is unsealed and decoded again first,
+   * because a pack with a broken header is lost as soon as its index is.
    */
   async finish(engine: Engine, masterKey: MasterKey, version: 1 | 2): Promise<FinishedPack> {
     const plainHeader = encodePackHeader(this.#blobs);

@@ -28,8 +28,8 @@ export interface RepositoryFilesOptions {
 /**
  * The files of a repository that are no packs: snapshots, indexes, locks, each one sealed JSON text.
  *
- * Version 1 seals the JSON as it is; version 2 puts the byte 0x02 and a zstd frame in its place, whatever the compression
- * mode. When reading, the first byte decides, in both versions.
+ * Version 1 seals the JSON as it is; version 2 puts the byte 0x02 and a zstd frame in its place, whatever the
+ * compression mode. When reading, the first byte decides, in both versions.
  */
 export class RepositoryFiles {
   readonly #options: RepositoryFilesOptions;
@@ -72,8 +72,8 @@ export class RepositoryFiles {
 }
 
 /**
- * Loads the stored bytes of a file and checks them against its name. A mismatch is tried once more: what a cache or a
- * bad connection spoiled may come whole the second time.
+ * Loads the stored bytes of a file and checks them against its name. A mismatch is tried once more: what a
+ * cache or a bad connection spoiled may come whole the second time.
  *
  * @throws {DamagedError} if the bytes have another hash than the name says
  */

@@ -82,9 +82,10 @@ interface Opened {
 /**
  * A repository whose keys are known: blobs by ID, files by type and ID, locks.
  *
- * Start here: `Repository.open`, then `lock`, `loadIndex`, and `loadBlob` to read; `saveBlob` for all there is, `flush`, and a
- * snapshot file last to write. In that order an interruption at any point leaves a repository that is whole: what a file refers to
- * is always there before it. The backend belongs to the caller, who closes it after the repository.
+ * Start here: `Repository.open`, then `lock`, `loadIndex`, and `loadBlob` to read; `saveBlob` for all there
+ * is, `flush`, and a snapshot file last to write. In that order an interruption at any point leaves a
+ * repository that is whole: what a file refers to is always there before it. The backend belongs to the
+ * caller, who closes it after the repository.
  */
 export class Repository implements BlobLoader {
   readonly backend: Backend;
@@ -125,8 +126,8 @@ export class Repository implements BlobLoader {
   }
 
   /**
-   * Makes a repository in an empty place: layout, master key, a key file for the password, and the config last, so that a place
-   * where it was interrupted is no repository.
+   * Makes a repository in an empty place: layout, master key, a key file for the password, and the config
+   * last, so that a place where it was interrupted is no repository.
    *
    * @throws {UsageError} if the place holds a config, a key or a snapshot already
    */
@@ -176,7 +177,9 @@ export class Repository implements BlobLoader {
     return new Repository({ backend, engine, masterKey, keyId, config }, options);
   }
 
-  /** Index files that the last `loadIndex` could not take in: the blobs that only they know cannot be found. */
+  /**
+   * Index files that the last `loadIndex` could not take in: the blobs that only they know cannot be found.
+   */
   get indexProblems(): readonly IndexProblem[] {
     return this.#indexFiles.problems;
   }
@@ -192,8 +195,8 @@ export class Repository implements BlobLoader {
   }
 
   /**
-   * Brings `index` up to date: loads index files that are new, drops the entries of those that are gone. Files that
-   * cannot be read do not stop it: look at `indexProblems` afterwards.
+   * Brings `index` up to date: loads index files that are new, drops the entries of those that are gone.
+   * Files that cannot be read do not stop it: look at `indexProblems` afterwards.
    */
   async loadIndex(options: { signal?: AbortSignal; progress?: IndexProgress } = {}): Promise<void> {
     await this.#loadingIndex.run("index", async () => {
@@ -239,7 +242,10 @@ export class Repository implements BlobLoader {
     return this.#saver.save(type, plaintext, id);
   }
 
-  /** Finishes all packs and saves their index. See `BlobSaver.flush`; also right after a failure or an interruption. */
+  /**
+   * Finishes all packs and saves their index. See `BlobSaver.flush`; also right after a failure or an
+   * interruption.
+   */
   flush(): Promise<void> {
     return this.#saver.flush();
   }
@@ -249,7 +255,10 @@ export class Repository implements BlobLoader {
     return this.#files.load(type, id, signal);
   }
 
-  /** Seals and saves a JSON text. While a lock is held, it is made sure first that it still is. @returns the ID of the new file */
+  /**
+   * Seals and saves a JSON text. While a lock is held, it is made sure first that it still is. @returns the
+   * ID of the new file
+   */
   async saveFile(type: UnpackedFileType, json: Uint8Array): Promise<Id> {
     if (type !== "lock") await this.#confirmLocks();
     return this.#files.save(type, json);
@@ -269,7 +278,10 @@ export class Repository implements BlobLoader {
     }
   }
 
-  /** The bytes of a file as they are stored, checked against its name. @throws {NotFoundError} or {DamagedError} */
+  /**
+   * The bytes of a file as they are stored, checked against its name. @throws {NotFoundError} or
+   * {DamagedError}
+   */
   loadRaw(type: NamedFileType, id: Id, signal?: AbortSignal): Promise<Uint8Array> {
     return loadRawFile(this.backend, this.engine, type, id, signal);
   }
@@ -354,7 +366,10 @@ async function requireEmptyPlace(backend: Backend): Promise<void> {
   for await (const _ of backend.list("snapshot")) throw refuse("snapshots");
 }
 
-/** Makes sure that there is a repository, before anybody is asked for its password. @throws {YoreError} `no-repository` */
+/**
+ * Makes sure that there is a repository, before anybody is asked for its password. @throws {YoreError}
+ * `no-repository`
+ */
 export async function requireConfig(backend: Backend): Promise<void> {
   let size: number;
   try {
@@ -367,7 +382,9 @@ export async function requireConfig(backend: Backend): Promise<void> {
       {
         cause: error,
         // restic's words, which scripts look for.
-        hint: `Is there a repository at the following location?\n${backend.location}\nIf there is none yet, \`yore init\` makes one`,
+        hint:
+          `Is there a repository at the following location?\n${backend.location}\n` +
+          "If there is none yet, `yore init` makes one",
       },
     );
   }

@@ -91,8 +91,8 @@ export function matchesFilter(snapshot: Snapshot, { hosts, tags, paths }: Snapsh
 }
 
 /**
- * Finds what a snapshot argument names: `latest` (the newest that passes the filter), an ID, or the beginning of one
- * that no other snapshot shares; each can be followed by `:folder`. The filter does not touch IDs.
+ * Finds what a snapshot argument names: `latest` (the newest that passes the filter), an ID, or the beginning
+ * of one that no other snapshot shares; each can be followed by `:folder`. The filter does not touch IDs.
  *
  * @throws {NotFoundError} if there is none
  * @throws {UsageError} if several snapshots share the beginning, listing them
@@ -138,7 +138,8 @@ export async function findSnapshotId(repository: Repository, prefix: string): Pr
 }
 
 /**
- * The tree of a folder below a tree. Empty parts and `.` of the path count for nothing, `..` goes up but never out.
+ * The tree of a folder below a tree. Empty parts and `.` of the path count for nothing, `..` goes up but
+ * never out.
  *
  * @throws {NotFoundError} if a part of the path does not exist
  * @throws {UsageError} if a part of it is no directory

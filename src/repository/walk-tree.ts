@@ -21,7 +21,10 @@ export interface WalkOptions {
   readonly signal?: AbortSignal | undefined;
   /** Asked for each directory after it was handed out; `false` leaves out what is below. */
   readonly descend?: (walked: WalkedNode) => boolean;
-  /** Told of a directory that cannot be loaded, and goes on behind it. Without it the walk fails. The root has the empty path. */
+  /**
+   * Told of a directory that cannot be loaded, and goes on behind it. Without it the walk fails. The root has
+   * the empty path.
+   */
   readonly onError?: (path: Buffer, error: YoreError) => void;
 }
 
@@ -39,8 +42,9 @@ interface Level {
 type Loaded = { readonly nodes: TreeNode[] } | { readonly error: unknown };
 
 /**
- * All nodes below a tree: each directory before what is in it, names in their order. The next subtrees of every
- * directory on the way load while the caller works, so at most 4 trees a level are in memory ahead of the walk.
+ * All nodes below a tree: each directory before what is in it, names in their order. The next subtrees of
+ * every directory on the way load while the caller works, so at most 4 trees a level are in memory ahead of
+ * the walk.
  */
 export async function* walkTree(
   loader: BlobLoader,
@@ -100,8 +104,9 @@ export function joinPath(parent: Buffer, name: Buffer): Buffer {
 const SLASH = Buffer.from("/");
 
 /**
- * Visits every tree that can be reached from the roots once, in no order, many at a time: what check, prune and statistics
- * need. `seen` holds `idKey`s; hand the same set in again to leave out what earlier calls visited.
+ * Visits every tree that can be reached from the roots once, in no order, many at a time: what check, prune
+ * and statistics need. `seen` holds `idKey`s; hand the same set in again to leave out what earlier calls
+ * visited.
  *
  * @param on is called for each tree with its nodes, or with why it could not be loaded
  */
