@@ -27,7 +27,7 @@ describe.runIf(loadAddon() && process.getuid?.() === 0 && hasHelper)(
       program = await buildToyServer();
       folder = await temporaryFolder();
       mountpoint = join(folder, "mount");
-      await chmod(folder, 0o755);
+      await chmod(folder, 0o777);
       await chmod(join(folder, ".."), 0o755);
       await chmod(program.folder, 0o755);
       await mkdir(mountpoint);
