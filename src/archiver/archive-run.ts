@@ -1,10 +1,16 @@
 import type { Id } from "../bytes/id.js";
-import { systemCodeOf } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
 import { type BackupProgress, noBlobs } from "./backup-progress.js";
 import type { BackupStatistics } from "./backup-statistics.js";
 import type { BlobStore } from "./blob-store.js";
-import { isDirectory, isRegularFile, isSocket, isUnreadable, type ScannedEntry } from "./file-record.js";
+import {
+  isDirectory,
+  isGone,
+  isRegularFile,
+  isSocket,
+  isUnreadable,
+  type ScannedEntry,
+} from "./file-record.js";
 import type { NodeBuilder } from "./node-builder.js";
 import { ParentTrees } from "./parent-trees.js";
 import { PreviousTree } from "./previous-tree.js";
@@ -122,7 +128,10 @@ export class ArchiveRun {
     const absolute = this.#absolute(place.path);
     if (!explicit && selection.excludesPath(absolute)) return undefined;
     const record = await scanner.statPath(place.path);
-    if (isUnreadable(record)) return this.#report(absolute, record.error);
+    if (isUnreadable(record)) {
+      if (!explicit && isGone(record.error)) return undefined;
+      return this.#report(absolute, record.error);
+    }
     if (!explicit) {
       const parent = parentRaw(absolute);
       const parentRecord = await scanner.statPath(parent, { follow: true });
@@ -169,7 +178,8 @@ export class ArchiveRun {
     try {
       entries = await ahead.entries;
     } catch (error) {
-      return this.#report(this.#absolute(entry.place.path), error as Error);
+      if (isGone(error)) return undefined;
+      return this.#report(entry.place.path, error as Error);
     }
     const selected = await this.#select(entry, entries, await ahead.previous);
     const coming = await this.#walkChildren(selected);
@@ -213,8 +223,7 @@ export class ArchiveRun {
       const path = joinRaw(absolute, name);
       if (selection.excludesPath(path)) continue;
       if (isUnreadable(entry)) {
-        // Gone since the directory was listed: nothing is missing from the backup.
-        if (systemCodeOf(entry.error) !== "ENOENT") this.#report(path, entry.error);
+        if (!isGone(entry.error)) this.#report(path, entry.error);
         continue;
       }
       if (selection.excludesObject(path, entry.stat, tags, record.stat.dev)) continue;

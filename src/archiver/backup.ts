@@ -131,16 +131,14 @@ class Backup {
     let snapshotId: string | undefined;
     if (!skip && !this.#options.dryRun) {
       throwIfAborted(signal);
-      const user = userInfo();
+      const user = currentUser();
       const snapshot: Snapshot = {
         time,
         parent: parent?.id,
         tree,
         paths,
         hostname: host,
-        username: user.username,
-        uid: Math.max(user.uid, 0),
-        gid: Math.max(user.gid, 0),
+        ...user,
         excludes: [...(this.#options.excludes ?? [])],
         tags: [...tags],
         original: undefined,
@@ -273,11 +271,22 @@ class Backup {
   #onError(during: "scan" | "archival", path: RawPath, error: Error): void {
     // The estimate meets the same objects as the backup; only the backup counts.
     if (during === "archival") this.#progress.errors++;
-    this.#emit({ type: "error", during, item: displayPath(path), error });
+    const item = displayPath(absoluteRaw(path, this.#workingFolder));
+    this.#emit({ type: "error", during, item, error });
   }
 
   #emit(event: BackupEvent): void {
     this.#watch.on?.(event);
+  }
+}
+
+/** Who makes the snapshot; a number without a name is possible, in a container for one. */
+function currentUser(): { username: string; uid: number; gid: number } {
+  const numbers = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+  try {
+    return { ...numbers, username: userInfo().username };
+  } catch {
+    return { ...numbers, username: "" };
   }
 }
 

@@ -1,3 +1,4 @@
+import { systemCodeOf } from "../errors.js";
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from "../format/file-mode.js";
 import type { ExtendedAttribute } from "../format/node.js";
 
@@ -66,4 +67,9 @@ export function isSymlink(stat: FileStat): boolean {
 
 export function isSocket(stat: FileStat): boolean {
   return (stat.mode & S_IFMT) === S_IFSOCK;
+}
+
+/** Removed since its directory was listed: nothing is missing from a backup that lacks it. */
+export function isGone(error: unknown): boolean {
+  return systemCodeOf(error) === "ENOENT";
 }

@@ -8,7 +8,7 @@ import type { BackupStatistics } from "./backup-statistics.js";
 import { type BlobStore, countBlob } from "./blob-store.js";
 import { ByteBudget } from "./byte-budget.js";
 import { SourceError } from "./content-saver.js";
-import type { FileRecord } from "./file-record.js";
+import { type FileRecord, isGone } from "./file-record.js";
 import { FileSaver } from "./file-saver.js";
 import type { NodeBuilder } from "./node-builder.js";
 import type { RawPath } from "./raw-path.js";
@@ -94,7 +94,7 @@ export class SaveQueue {
       return node;
     } catch (error) {
       if (!(error instanceof SourceError)) throw error;
-      this.#options.onError(place.path, error.reason);
+      if (!isGone(error.reason)) this.#options.onError(place.path, error.reason);
       return undefined;
     }
   }

@@ -8,10 +8,13 @@ import { formatBytes, formatDuration, formatPercent } from "./units.js";
 export class BackupReport {
   readonly #context: CommandContext;
   readonly #progress: BackupProgress;
+  readonly #targets: string;
 
-  constructor(context: CommandContext, progress: BackupProgress) {
+  /** @param targets what is backed up, for people; empty for a stream */
+  constructor(context: CommandContext, progress: BackupProgress, targets: readonly string[]) {
     this.#context = context;
     this.#progress = progress;
+    this.#targets = targets.map(terminalText).join(" ");
   }
 
   show(event: BackupEvent): void {
@@ -21,6 +24,12 @@ export class BackupReport {
       case "parent":
         if (event.id) context.print(`using parent snapshot ${event.id.slice(0, 8)}`);
         else context.print("no parent snapshot found, will read all files");
+        context.verbose(2, "load index files");
+        context.verbose(
+          2,
+          this.#targets === "" ? "read data from stdin" : `start scan on [${this.#targets}]`,
+        );
+        if (this.#targets !== "") context.verbose(2, `start backup on [${this.#targets}]`);
         return;
       case "warning":
         context.warn(event.message);

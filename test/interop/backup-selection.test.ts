@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -90,6 +91,27 @@ describe.skipIf(missingPeer("restic"))("backup's choice of files", () => {
     const [expected, actual] = await Promise.all(trees);
     expect(actual).toBe(expected);
   });
+
+  it.runIf(process.getuid?.() === 0)(
+    "stays on one file system as restic does, and keeps the mount point",
+    async () => {
+      const mounted = join(root, "b/mounted");
+      mkdirSync(mounted);
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", mounted]);
+      try {
+        mkdirSync(join(mounted, "folder"));
+        writeFileSync(join(mounted, "folder/file"), "elsewhere");
+        for (const targets of [["."], ["b"], ["a", "b/mounted"], [".", "b/mounted/folder"]]) {
+          const args = ["--force", "-x", ...targets];
+          const expected = await repository.backup("restic", args, { cwd: root });
+          const actual = await repository.backup("yore", args, { cwd: root });
+          expect(actual.tree, targets.join()).toBe(expected.tree);
+        }
+      } finally {
+        execFileSync("umount", [mounted]);
+      }
+    },
+  );
 
   it("is kept in the snapshot as restic keeps it", async () => {
     const args = [".", "b", "-e", "*.o", "--iexclude", "Y", "--tag", "one, two", "--tag", "three"];

@@ -73,8 +73,31 @@ describe.skipIf(missingPeer("restic"))("backup beside the real restic", () => {
     expect(third).toMatchObject({ files_changed: 1, files_unmodified: 1, dirs_changed: 2, data_blobs: 1 });
     const fourth = await repository.backup("restic", ["data"], { cwd: source });
     expect(fourth).toMatchObject({ files_unmodified: 2, dirs_unmodified: 2, tree: third.tree });
+    const fifth = await repository.backup("yore", ["data", "--skip-if-unchanged"], { cwd: source });
+    expect([fifth.snapshot_id, fifth["files_unmodified"]]).toEqual([undefined, 2]);
     const parent = await repository.succeed("restic", ["cat", "snapshot", third.snapshot_id!]);
     expect(JSON.parse(parent.stdout)).toMatchObject({ parent: second.snapshot_id });
+  });
+
+  it("says what restic says, with -v and without", async () => {
+    const source = await temporaryFolder();
+    writeFileSync(join(source, "file"), "content");
+    /** Without what differs from run to run. */
+    const masked = (text: string) =>
+      text
+        .replace(/snapshot [0-9a-f]{8}/g, "snapshot ID")
+        .replace(/\d+\.\d+s|\d:\d\d$/gm, "TIME")
+        .replace(/[\d.]+ (B|KiB) ( *)stored/g, "SIZE stored");
+    for (const flags of [[], ["-v"], ["-vv"], ["-q"]]) {
+      const outputs = [];
+      for (const program of ["restic", "yore"] as const) {
+        const repository = await SharedRepository.create();
+        const result = await repository.succeed(program, ["backup", ...flags, "file"], { cwd: source });
+        // The estimate runs beside the backup, so its line stands anywhere.
+        outputs.push(masked(result.stdout).split("\n").sort());
+      }
+      expect(outputs[1], flags.join()).toEqual(outputs[0]);
+    }
   });
 
   it("agrees with restic in a zone with summer time", async () => {

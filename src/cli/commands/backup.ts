@@ -66,7 +66,7 @@ export function registerBackup(program: Command, io: Io): void {
         warn: (message) => context.warn(message),
       });
       const progress = new BackupProgress();
-      const report = new BackupReport(context, progress);
+      const report = new BackupReport(context, progress, prepared.options.targets.map(String));
       context.verbose(2, "open repository");
       const needs = { lock: flags.dryRun ? "none" : "shared", lockAlways: !flags.dryRun } as const;
       const summary = await context.withSession(needs, async (session) => {
