@@ -46,11 +46,12 @@ interface DirectoryAhead {
 }
 
 /**
- * Walks the targets and saves all they consist of. One walk goes through the directories in order, with the next ones
- * scanned ahead; files and trees are saved behind it. Trees are made bottom-up from the nodes in their order, so the result does not
- * depend on what is ready first.
+ * Walks the targets and saves all they consist of. One walk goes through the directories in order, with the
+ * next ones scanned ahead; files and trees are saved behind it. Trees are made bottom-up from the nodes in
+ * their order, so the result does not depend on what is ready first.
  *
- * Whatever is wrong with one object is reported and leaves that object out. Whatever is wrong with the repository ends the run.
+ * Whatever is wrong with one object is reported and leaves that object out. Whatever is wrong with the
+ * repository ends the run.
  */
 export class ArchiveRun {
   readonly #options: ArchiveRunOptions;

@@ -15,7 +15,10 @@ interface Counts {
   unchanged: number;
 }
 
-/** Counts what a backup does, as restic's summary counts it: other objects than files and directories do not appear. */
+/**
+ * Counts what a backup does, as restic's summary counts it: other objects than files and directories do not
+ * appear.
+ */
 export class BackupStatistics {
   readonly files: Counts = { new: 0, modified: 0, unchanged: 0 };
   readonly dirs: Counts = { new: 0, modified: 0, unchanged: 0 };

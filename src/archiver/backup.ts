@@ -3,9 +3,10 @@
  *
  *     scan (names, metadata) -> select -> unchanged in the parent? -> read -> cut -> hash -> known? -> seal -> pack
  *
- * `ArchiveRun` walks and decides, `SaveQueue` bounds what is under way behind the walk, `FileSaver` and `ContentSaver`
- * read and cut, the repository does the rest. The index is saved before the snapshot, and the snapshot last of all, so that whatever
- * interrupts a backup leaves a repository without a flaw, and what was saved is found again by the next backup.
+ * `ArchiveRun` walks and decides, `SaveQueue` bounds what is under way behind the walk, `FileSaver` and
+ * `ContentSaver` read and cut, the repository does the rest. The index is saved before the snapshot, and the
+ * snapshot last of all, so that whatever interrupts a backup leaves a repository without a flaw, and what was
+ * saved is found again by the next backup.
  */
 
 import { hostname, userInfo } from "node:os";
@@ -73,11 +74,12 @@ const DEFAULT_PARENT: ParentChoice = { groupBy: { host: true, paths: true, tags:
 const DEFAULT_READ_CONCURRENCY = 2;
 
 /**
- * Backs up the targets and saves a snapshot. Objects that cannot be read are reported, counted in `errors` and left out.
- * The index need not be loaded before.
+ * Backs up the targets and saves a snapshot. Objects that cannot be read are reported, counted in `errors`
+ * and left out. The index need not be loaded before.
  *
  * @throws {UsageError} if there is nothing to save, or two targets want the same place
- * @throws {YoreError} `interrupted`, `no-space`, `backend`: there is no snapshot then, but what was saved is kept for the next backup
+ * @throws {YoreError} `interrupted`, `no-space`, `backend`: there is no snapshot then, but what was saved is
+ *   kept for the next backup
  */
 export async function backup(
   repository: Repository,

@@ -1,4 +1,7 @@
-/** Lets holders in until their bytes reach a bound; the others wait in order. One that is larger than the bound gets in alone. */
+/**
+ * Lets holders in until their bytes reach a bound; the others wait in order. One that is larger than the
+ * bound gets in alone.
+ */
 export class ByteBudget {
   readonly #limit: number;
   #used = 0;

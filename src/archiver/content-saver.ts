@@ -8,9 +8,15 @@ import { SEGMENT_BYTES, type Segment } from "./segment.js";
 
 /** Bytes that can be read from a position on: an open file, a pipe. */
 export interface ByteSource {
-  /** Reads until the buffer is full or the source ends; fewer bytes than asked for mean the end. Any error is the source's. */
+  /**
+   * Reads until the buffer is full or the source ends; fewer bytes than asked for mean the end. Any error is
+   * the source's.
+   */
   fill(buffer: Buffer, position: number): Promise<number>;
-  /** Where the next data at or behind a position begins, `undefined` when only a hole is left; absent when it has no holes. */
+  /**
+   * Where the next data at or behind a position begins, `undefined` when only a hole is left; absent when it
+   * has no holes.
+   */
   seekData?(position: number): number | undefined;
   /** As far as it is known; bounds what a hole at the end may be. */
   readonly size?: number;
@@ -31,9 +37,9 @@ export class SourceError extends Error {
 }
 
 /**
- * Cuts what a source gives into chunks and saves them. The next stretch is read while the last one is cut, and saved
- * while the one after is; order is kept by noting the IDs when they are cut. Memory is bounded by the segment pool: its segments are
- * free again only when all of their chunks are saved.
+ * Cuts what a source gives into chunks and saves them. The next stretch is read while the last one is cut,
+ * and saved while the one after is; order is kept by noting the IDs when they are cut. Memory is bounded by
+ * the segment pool: its segments are free again only when all of their chunks are saved.
  */
 export class ContentSaver {
   readonly #store: BlobStore;
@@ -112,8 +118,9 @@ export class ContentSaver {
   }
 
   /**
-   * Zeros are cut at the smallest length of a chunk, always. So a hole that begins at a chunk's start is known without being read, but
-   * for the rest that is shorter than a chunk. Returns how many bytes are done with.
+   * Zeros are cut at the smallest length of a chunk, always. So a hole that begins at a chunk's start is
+   * known without being read, but for the rest that is shorter than a chunk. Returns how many bytes are done
+   * with.
    */
   #skipHole(source: ByteSource, start: number, run: ContentRun): number {
     const end = source.seekData!(start) ?? source.size ?? start;
@@ -150,7 +157,8 @@ class ContentRun {
   saveChunks(data: Buffer, lengths: Uint32Array, ids: IdList, segment: Segment): void {
     let offset = 0;
     for (const [i, length] of lengths.entries()) {
-      // A view of all cuts' IDs would keep them alive one by one; they are few and go into one list in the end.
+      // A view of all cuts' IDs would keep them alive one by one; they are few and go into one list in the
+      // end.
       this.#segments.hold(segment);
       this.#save(data.subarray(offset, offset + length), ids.at(i), () => this.#segments.release(segment));
       offset += length;

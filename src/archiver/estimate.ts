@@ -15,8 +15,8 @@ export interface EstimateOptions {
 }
 
 /**
- * Counts what a backup is going to read, beside the backup itself, so that progress can be shown as a part of a whole. Stops
- * silently when the signal fires: then the backup was faster.
+ * Counts what a backup is going to read, beside the backup itself, so that progress can be shown as a part of
+ * a whole. Stops silently when the signal fires: then the backup was faster.
  */
 export async function estimate(targets: TargetTree, options: EstimateOptions): Promise<void> {
   await countTargets(targets, options);

@@ -38,19 +38,28 @@ interface ReadFile {
   readonly release: () => void;
 }
 
-/** Files below the smallest length of a chunk are one chunk each, and worth a batch when they are really small. */
+/**
+ * Files below the smallest length of a chunk are one chunk each, and worth a batch when they are really
+ * small.
+ */
 const SMALL_FILE_BYTES = CHUNK_MIN_BYTES;
 const BATCH_ALONE_BYTES = 128 * 1024;
 const BATCH_FILES = 64;
 const BATCHES_IN_FLIGHT = 4;
-/** Room for a batch of the largest files, each with the byte behind its end. Memory that is not written to costs nothing. */
+/**
+ * Room for a batch of the largest files, each with the byte behind its end. Memory that is not written to
+ * costs nothing.
+ */
 const BATCH_BYTES = BATCH_FILES * (BATCH_ALONE_BYTES + 1);
 /** Batches being read, and as many whose files wait to be saved. */
 const BATCH_BUFFERS = 2 * BATCHES_IN_FLIGHT;
 /** How many small files are shown as being read: a renderer has room for no more. */
 const SHOWN_SMALL_FILES = 8;
 
-/** Reads files and saves their content. Metadata is that of the file as it was opened, so that content and node agree. */
+/**
+ * Reads files and saves their content. Metadata is that of the file as it was opened, so that content and
+ * node agree.
+ */
 export class FileSaver {
   readonly #store: BlobStore;
   readonly #scanner: Scanner;

@@ -60,7 +60,10 @@ export function timestamp(time: FileTime): Timestamp {
   return { ...time, zoneMinutes: localZoneMinutes(time.seconds) };
 }
 
-/** True when two nodes say the same in every field; a moment counts as a moment, in whatever zone it is written. */
+/**
+ * True when two nodes say the same in every field; a moment counts as a moment, in whatever zone it is
+ * written.
+ */
 export function equalNodes(a: TreeNode, b: TreeNode): boolean {
   return (
     a.name.equals(b.name) &&

@@ -24,7 +24,8 @@ export interface NewSnapshotTraits {
 }
 
 /**
- * Finds the snapshot that spares reading what has not changed since: the newest that is not newer than the new one.
+ * Finds the snapshot that spares reading what has not changed since: the newest that is not newer than the
+ * new one.
  *
  * @throws {NotFoundError} only if a snapshot was named and does not exist
  */

@@ -23,7 +23,10 @@ export class ParentTrees {
     this.#options = options;
   }
 
-  /** The nodes of a directory in the parent; none when it has no such directory. @throws {Error} when they cannot be read */
+  /**
+   * The nodes of a directory in the parent; none when it has no such directory. @throws {Error} when they
+   * cannot be read
+   */
   async load(tree: Id | undefined): Promise<PreviousTree> {
     if (!tree) return PreviousTree.EMPTY;
     const { store, signal } = this.#options;

@@ -100,7 +100,10 @@ export async function fillFrom(file: FileHandle, buffer: Buffer, position: numbe
   return filled;
 }
 
-/** Opens a file that must not be a link, without waiting for a writer (a FIFO) and, where allowed, without touching its access time. */
+/**
+ * Opens a file that must not be a link, without waiting for a writer (a FIFO) and, where allowed, without
+ * touching its access time.
+ */
 export async function openForReading(path: RawPath) {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   try {

@@ -1,8 +1,8 @@
 import type { TreeNode } from "../format/node.js";
 
 /**
- * The nodes of a directory in the parent snapshot, asked for in the order of names: both sides are sorted, so a finger
- * moves along. Names asked for out of order are still found, only slower.
+ * The nodes of a directory in the parent snapshot, asked for in the order of names: both sides are sorted, so
+ * a finger moves along. Names asked for out of order are still found, only slower.
  */
 export class PreviousTree {
   static readonly EMPTY = new PreviousTree([]);

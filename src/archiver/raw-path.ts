@@ -1,9 +1,10 @@
+import { textForPeople } from "../bytes/utf8.js";
 import { pathText } from "../patterns/mod.js";
 
 /**
- * A raw path is the bytes of a path as a Latin-1 string, one character a byte. File names are bytes; kept like this they can be
- * cut, joined, compared (in byte order) and used as keys like any string, and nothing is lost on the way to the system calls.
- * It must never be shown: `displayPath` makes the text for people.
+ * A raw path is the bytes of a path as a Latin-1 string, one character a byte. File names are bytes; kept
+ * like this they can be cut, joined, compared (in byte order) and used as keys like any string, and nothing
+ * is lost on the way to the system calls. It must never be shown: `displayPath` makes the text for people.
  */
 declare const rawBrand: unique symbol;
 export type RawPath = string & { readonly [rawBrand]: true };
@@ -19,7 +20,7 @@ export function pathBuffer(path: RawPath): Buffer {
 
 /** For people and JSON: UTF-8, with U+FFFD for what is none. */
 export function displayPath(path: RawPath): string {
-  return isAscii(path) ? path : pathBuffer(path).toString("utf8");
+  return isAscii(path) ? path : textForPeople(pathBuffer(path));
 }
 
 /** For patterns, which tell any two names apart (`pathText`). */

@@ -1,6 +1,6 @@
 /**
- * Things that are costly to make and are used again, by reference count: each is free again when everybody who held it has let go.
- * No more than `limit` exist; who comes too late waits in order.
+ * Things that are costly to make and are used again, by reference count: each is free again when everybody
+ * who held it has let go. No more than `limit` exist; who comes too late waits in order.
  */
 export class ReusePool<T> {
   readonly #limit: number;

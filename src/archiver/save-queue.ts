@@ -56,8 +56,9 @@ export interface SaveQueueOptions {
 }
 
 /**
- * Saves files and trees behind the walk, so many at a time as its bounds let in: a caller waits until there is room. It
- * stops at the caller's signal and at the first failure of the repository; a source that cannot be read is only reported.
+ * Saves files and trees behind the walk, so many at a time as its bounds let in: a caller waits until there
+ * is room. It stops at the caller's signal and at the first failure of the repository; a source that cannot
+ * be read is only reported.
  */
 export class SaveQueue {
   readonly #options: SaveQueueOptions;

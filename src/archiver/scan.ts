@@ -14,7 +14,10 @@ export interface ScanOptions {
 /** A small file as it was read: what `fstat` said of the opened file, and every byte of it. */
 export interface SmallFile {
   readonly stat: FileStat;
-  /** A part of the buffer that was handed in; `undefined` when there is no room, or it is no regular file any more. */
+  /**
+   * A part of the buffer that was handed in; `undefined` when there is no room, or it is no regular file any
+   * more.
+   */
   readonly content: Buffer | undefined;
 }
 
@@ -25,22 +28,29 @@ export interface SmallFileRequest {
 }
 
 /**
- * Reads a file system for the archiver. Two implementations: `native` does a directory, or many small files, in one hop
- * of the thread pool; `portable` uses `node:fs`, and cannot read extended attributes nor see holes.
+ * Reads a file system for the archiver. Two implementations: `native` does a directory, or many small files,
+ * in one hop of the thread pool; `portable` uses `node:fs`, and cannot read extended attributes nor see
+ * holes.
  */
 export interface Scanner {
   readonly name: "native" | "portable";
   readonly readsAttributes: boolean;
-  /** All entries sorted by the bytes of their names. @throws the system's error when the directory cannot be listed */
+  /**
+   * All entries sorted by the bytes of their names. @throws the system's error when the directory cannot be
+   * listed
+   */
   scanDirectory(path: RawPath, options?: ScanOptions): Promise<ScannedEntry[]>;
   /** One object; its name is the path. */
   statPath(path: RawPath, options?: ScanOptions): Promise<ScannedEntry>;
   /**
-   * Reads files whole, one behind the other into a buffer that has room for each and a byte more; one failure does not touch the others.
-   * Links are not followed.
+   * Reads files whole, one behind the other into a buffer that has room for each and a byte more; one failure
+   * does not touch the others. Links are not followed.
    */
   readSmallFiles(files: readonly SmallFileRequest[], into: Buffer): Promise<(SmallFile | { error: Error })[]>;
-  /** Where the next data at or behind an offset begins, `undefined` when there is none; the offset when nobody can tell. */
+  /**
+   * Where the next data at or behind an offset begins, `undefined` when there is none; the offset when nobody
+   * can tell.
+   */
   seekData(descriptor: number, offset: number): number | undefined;
   /** "" when the system knows none. */
   userName(uid: number): string;

@@ -4,8 +4,9 @@ import { CHUNK_MAX_BYTES } from "../engine/engine.js";
 export const SEGMENT_BYTES = 8 * 1024 * 1024;
 
 /**
- * A piece of memory that a stretch of a file is read into. In front of it is room for what the stretch before has left over: a
- * chunk is at most as long as that room, so chunks that span two stretches still lie in one piece.
+ * A piece of memory that a stretch of a file is read into. In front of it is room for what the stretch before
+ * has left over: a chunk is at most as long as that room, so chunks that span two stretches still lie in one
+ * piece.
  */
 export class Segment {
   static readonly #HEADROOM = CHUNK_MAX_BYTES;

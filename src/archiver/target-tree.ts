@@ -2,8 +2,9 @@ import { UsageError } from "../errors.js";
 import { cleanRaw, displayPath, joinRaw, type RawPath } from "./raw-path.js";
 
 /**
- * How a snapshot is to look above and at its targets: an absolute target keeps its whole path, a relative one what was typed
- * (without the leading dots); equal first names from different places get `-1`, `-2` ... behind them.
+ * How a snapshot is to look above and at its targets: an absolute target keeps its whole path, a relative one
+ * what was typed (without the leading dots); equal first names from different places get `-1`, `-2` ...
+ * behind them.
  */
 export interface TargetTree {
   readonly children: Map<string, TargetTree>;
@@ -27,7 +28,8 @@ type ListNames = (path: RawPath) => Promise<string[]>;
 /**
  * Builds the tree of clean or unclean target paths, as typed.
  *
- * @param listNames lists a directory: `.`, `..` and `/` stand for what is in them, and so does a target with another target inside it
+ * @param listNames lists a directory: `.`, `..` and `/` stand for what is in them, and so does a target with
+ *   another target inside it
  * @throws {UsageError} if two targets would take the same place
  */
 export async function buildTargetTree(
@@ -103,7 +105,10 @@ function addTarget(tree: TargetTree, target: BackupTarget): void {
   at.explicit = target.explicit;
 }
 
-/** A target that has another target inside it becomes a list of all its entries, so that only leaves are saved. */
+/**
+ * A target that has another target inside it becomes a list of all its entries, so that only leaves are
+ * saved.
+ */
 async function unroll(tree: TargetTree, listNames: ListNames): Promise<void> {
   if (tree.path !== undefined && tree.children.size > 0) {
     const folder = tree.path;

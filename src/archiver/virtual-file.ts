@@ -116,7 +116,10 @@ function streamSource(stream: Readable): ByteSource {
   };
 }
 
-/** The nodes of the same path in the parent snapshot, from the top; what is missing or unreadable is `undefined`. */
+/**
+ * The nodes of the same path in the parent snapshot, from the top; what is missing or unreadable is
+ * `undefined`.
+ */
 async function loadPrevious(
   names: readonly string[],
   { store, parentTree, signal }: VirtualFileOptions,

@@ -1,4 +1,4 @@
-import type { BackupEvent, BackupProgress, BackupSummary, ItemEvent } from "../archiver/mod.js";
+import type { BackupEvent, BackupProgress, BackupSummary, ItemEvent } from "../commands/backup.js";
 import { summaryMembers } from "../format/snapshot.js";
 import type { CommandContext } from "./command-context.js";
 import { terminalText } from "./terminal-text.js";

@@ -22,6 +22,8 @@ import { type CommandStream, startCommand } from "./command-stream.js";
 import { programVersion } from "./program-version.js";
 import type { Session } from "./session.js";
 
+export { type BackupEvent, BackupProgress, type BackupSummary, type ItemEvent } from "../archiver/mod.js";
+
 /** What to leave out, as it is asked for. */
 export interface ExcludeOptions {
   readonly excludes: readonly string[];
@@ -77,7 +79,9 @@ export interface BackupSurroundings {
   readonly warn: (message: string) => void;
 }
 
-/** A backup that is checked and ready; made before the repository is opened, so that a slip costs no password. */
+/**
+ * A backup that is checked and ready; made before the repository is opened, so that a slip costs no password.
+ */
 export interface PreparedBackup {
   readonly options: BackupOptions;
   /** Targets that were named and do not exist. */

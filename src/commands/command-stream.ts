@@ -13,7 +13,8 @@ export interface CommandStream {
 }
 
 /**
- * Starts a command and hands out what it prints. It reads nothing, and what it says on stderr goes where ours goes.
+ * Starts a command and hands out what it prints. It reads nothing, and what it says on stderr goes where ours
+ * goes.
  *
  * @param env its whole environment: ours without what holds our passwords
  * @throws {UsageError} if it cannot be started

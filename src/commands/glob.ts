@@ -5,8 +5,9 @@ import { compileComponent, pathText } from "../patterns/mod.js";
 const META = /[*?[\\]/;
 
 /**
- * Expands a pattern as Go's `filepath.Glob` does: each component on its own, dot files included, results sorted within a
- * directory; a pattern without any special character stands for itself if that exists. Directories that cannot be read match nothing.
+ * Expands a pattern as Go's `filepath.Glob` does: each component on its own, dot files included, results
+ * sorted within a directory; a pattern without any special character stands for itself if that exists.
+ * Directories that cannot be read match nothing.
  *
  * @throws {UsageError} for a pattern that is none
  */

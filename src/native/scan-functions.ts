@@ -1,18 +1,25 @@
-/** Functions of native/src/scan.cc. Paths are bytes. What a record looks like is drawn there; `SCAN_RECORD` has the offsets. */
+/**
+ * Functions of native/src/scan.cc. Paths are bytes. What a record looks like is drawn there; `SCAN_RECORD`
+ * has the offsets.
+ */
 export interface ScanFunctions {
   /**
-   * Everything a snapshot keeps of a directory's entries, as records sorted by name. Rejects with the system's error when
-   * the directory cannot be listed; what is wrong with one entry stands in its record.
+   * Everything a snapshot keeps of a directory's entries, as records sorted by name. Rejects with the
+   * system's error when the directory cannot be listed; what is wrong with one entry stands in its record.
    */
   scanDirectory(path: Uint8Array, followTarget: boolean, withAttributes: boolean): Promise<Buffer>;
   /** The record of one path, attributes included; its name is the path. */
   statEntry(path: Uint8Array, followTarget: boolean): Promise<Buffer>;
   /**
-   * Reads small files whole, in one hop, each into the next `rooms[i]` bytes of `into`: a byte more than it should be long. The records are
-   * `fstat` of the opened files, how long the content is (`targetLength`), and what went wrong: EFBIG when it does not fit.
+   * Reads small files whole, in one hop, each into the next `rooms[i]` bytes of `into`: a byte more than it
+   * should be long. The records are `fstat` of the opened files, how long the content is (`targetLength`),
+   * and what went wrong: EFBIG when it does not fit.
    */
   readSmallFiles(paths: readonly Uint8Array[], rooms: readonly number[], into: Uint8Array): Promise<Buffer>;
-  /** Where the next data at or behind the offset begins; -1 when none does; the offset when the file system cannot tell. */
+  /**
+   * Where the next data at or behind the offset begins; -1 when none does; the offset when the file system
+   * cannot tell.
+   */
   seekData(descriptor: number, offset: number): number;
   /** "" when the system knows none; blocks for as long as the system's user database takes. */
   userName(uid: number): string;

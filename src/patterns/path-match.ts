@@ -1,11 +1,12 @@
 import { UsageError } from "../errors.js";
 
 /**
- * Go's `path.Match` for one path component, compiled once: `*` any run, `?` one character, `[a-z]` and `[^a-z]` classes,
- * `\` takes the next character literally. A component never contains a slash, so nothing here has to know one.
+ * Go's `path.Match` for one path component, compiled once: `*` any run, `?` one character, `[a-z]` and
+ * `[^a-z]` classes, `\` takes the next character literally. A component never contains a slash, so nothing
+ * here has to know one.
  *
- * Both sides are sequences of code points. Bytes that are no UTF-8 are lone surrogates (see `path-text.ts`), one character each, as
- * in Go; inside a class they count as U+FFFD, which is what Go decodes them to.
+ * Both sides are sequences of code points. Bytes that are no UTF-8 are lone surrogates (see `path-text.ts`),
+ * one character each, as in Go; inside a class they count as U+FFFD, which is what Go decodes them to.
  */
 export type ComponentMatcher = (component: string) => boolean;
 

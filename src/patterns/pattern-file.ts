@@ -1,11 +1,14 @@
 import { pathText } from "./path-text.js";
 
 /**
- * Text files with one entry a line: files of patterns (`--exclude-file` and its like) and files of names (`--files-from`).
- * Entries are bytes until somebody knows better, since names need not be UTF-8.
+ * Text files with one entry a line: files of patterns (`--exclude-file` and its like) and files of names
+ * (`--files-from`). Entries are bytes until somebody knows better, since names need not be UTF-8.
  */
 
-/** The lines of a file, without their ends (LF or CR LF). UTF-16 is recognised by its byte order mark and becomes UTF-8; no mark is kept. */
+/**
+ * The lines of a file, without their ends (LF or CR LF). UTF-16 is recognised by its byte order mark and
+ * becomes UTF-8; no mark is kept.
+ */
 export function readTextLines(bytes: Uint8Array): Buffer[] {
   const text = toUtf8(bytes);
   const lines: Buffer[] = [];
@@ -26,8 +29,8 @@ function toUtf8(bytes: Uint8Array): Buffer {
 }
 
 /**
- * The patterns of a pattern file: lines are trimmed, empty ones and those that begin with `#` left out, `$NAME` and
- * `${NAME}` replaced by the variable (nothing when it is not set), `$$` by a dollar sign.
+ * The patterns of a pattern file: lines are trimmed, empty ones and those that begin with `#` left out,
+ * `$NAME` and `${NAME}` replaced by the variable (nothing when it is not set), `$$` by a dollar sign.
  */
 export function parsePatternFile(
   bytes: Uint8Array,

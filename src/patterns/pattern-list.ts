@@ -3,10 +3,11 @@ import { type ComponentMatcher, compileComponent } from "./path-match.js";
 import { foldCase, pathText } from "./path-text.js";
 
 /**
- * restic's filter patterns. A pattern is a path whose components are matched one by one (`path-match.ts`); `**` stands
- * for any number of components. One that begins with a slash is anchored at the root; every other matches wherever its components
- * stand next to each other, also with more of the path behind them, so that what lies below a matching directory matches too.
- * A leading `!` takes back what patterns before it have matched.
+ * restic's filter patterns. A pattern is a path whose components are matched one by one (`path-match.ts`);
+ * `**` stands for any number of components. One that begins with a slash is anchored at the root; every other
+ * matches wherever its components stand next to each other, also with more of the path behind them, so that
+ * what lies below a matching directory matches too. A leading `!` takes back what patterns before it have
+ * matched.
  */
 export interface PatternOptions {
   /** Compare without regard to case, the `i` variants of the flags. Default false. */
@@ -104,7 +105,8 @@ export class PatternList {
 function parsePattern(text: string): Pattern {
   const negated = text.startsWith("!");
   const components = splitPath(cleanPattern(negated ? text.slice(1) : text)).map((component): Component => {
-    // "/" alone is an anchored pattern with an empty component behind it, which restic takes for "**": it matches everything.
+    // "/" alone is an anchored pattern with an empty component behind it, which restic takes for "**": it
+    // matches everything.
     const isDoubleStar = component === "**" || component === "";
     return { text: component, isDoubleStar, matches: compileComponent(component) };
   });

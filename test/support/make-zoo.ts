@@ -25,8 +25,9 @@ export function noise(length: number, seed: number): Buffer {
 }
 
 /**
- * Fills a folder with one of every kind of file system object that this user may make: names that are no UTF-8, links, holes, old and
- * odd times, special bits, and for root devices, other owners, attributes and ACLs. A little more than 10 MiB.
+ * Fills a folder with one of every kind of file system object that this user may make: names that are no
+ * UTF-8, links, holes, old and odd times, special bits, and for root devices, other owners, attributes and
+ * ACLs. A little more than 10 MiB.
  */
 export async function makeZoo(folder: string): Promise<void> {
   const at = (...names: string[]) => join(folder, ...names);

@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
-import { BackupProgress } from "../../archiver/mod.js";
 import {
   type BackupCommandOptions,
+  BackupProgress,
   defaultCacheFolder,
   prepareBackup,
   runBackup,
