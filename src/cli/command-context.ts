@@ -109,6 +109,8 @@ export function action<Flags = Record<string, never>>(
   return async (...parameters) => {
     const command = parameters.at(-1) as Command;
     const context = new CommandContext(io, resolveGlobalOptions(command.optsWithGlobals<GlobalFlags>(), io));
+    if (context.global.limitUploadKib > 0 || context.global.limitDownloadKib > 0)
+      context.warn("Warning: --limit-upload and --limit-download have no effect yet");
     exitStatus.set(io, (await run(context, command.args, command.opts<Flags & object>())) ?? 0);
   };
 }

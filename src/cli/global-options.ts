@@ -90,7 +90,7 @@ export function addGlobalOptions(program: Command): void {
       value === ONE_MORE ? (previous ?? 0) + 1 : parseCount("--verbose", value),
     );
   add("--cache-dir <directory>", "directory of the local cache", "CACHE_DIR");
-  add("--no-cache", "do not use a local cache");
+  add("--no-cache", "do not use a local cache (there is none yet)");
   add("--cleanup-cache", "remove old cache directories");
   add("--compression <mode>", `one of ${COMPRESSION_MODES.join("|")}`, "COMPRESSION").argParser(
     (value: string) => parseCompression(value, `"--compression" flag`),

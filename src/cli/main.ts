@@ -4,7 +4,7 @@
 import { interruptedError } from "../errors.js";
 import { EXIT_FAILURE, EXIT_INTERRUPTED } from "./exit-code.js";
 import { type Io, Output } from "./output.js";
-import { runProgram } from "./program.js";
+import { outputError, runProgram } from "./program.js";
 import { StatusArea } from "./status-area.js";
 
 const stop = new AbortController();
@@ -18,6 +18,8 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 }
 // A terminal that closes must not leave a lock behind or half a backup; restic ignores the signal, too.
 process.on("SIGHUP", () => {});
+// Without a listener Node.js would open a port for debuggers; while there is progress to show, the signal shows it.
+process.on("SIGUSR1", () => {});
 
 const status = new StatusArea(
   process.stdout.isTTY && process.env["TERM"] !== "dumb" ? process.stdout : undefined,
@@ -25,7 +27,9 @@ const status = new StatusArea(
 const terminalStatus = status.usable ? status : undefined;
 const io: Io = {
   stdin: process.stdin,
-  stdout: new Output(process.stdout, terminalStatus, () => stop.abort(interruptedError())),
+  stdout: new Output(process.stdout, terminalStatus, (error) =>
+    stop.abort(io.stdout.abandoned ? interruptedError() : outputError(error)),
+  ),
   stderr: new Output(process.stderr, terminalStatus),
   env: process.env,
   signal: stop.signal,

@@ -33,19 +33,22 @@ export class Output {
   #gathered: Buffer[] = [];
   #gatheredBytes = 0;
   #scheduled = false;
-  #broken = false;
+  #failure: NodeJS.ErrnoException | undefined;
 
-  /** @param onBroken called once when the reader has gone (EPIPE) */
-  constructor(stream: TerminalStream, status?: StatusArea, onBroken?: () => void) {
+  /** @param onFailure called once when nothing more can be written: the reader has gone, or the disk is full */
+  constructor(
+    stream: TerminalStream,
+    status?: StatusArea,
+    onFailure?: (error: NodeJS.ErrnoException) => void,
+  ) {
     this.#stream = stream;
     this.isTTY = stream.isTTY === true;
     this.#status = this.isTTY ? status : undefined;
     stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (this.#broken) return;
-      this.#broken = true;
+      if (this.#failure) return;
+      this.#failure = error;
       this.#gathered = [];
-      if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
-      onBroken?.();
+      onFailure?.(error);
     });
   }
 
@@ -54,9 +57,14 @@ export class Output {
     return this.#stream.columns || 80;
   }
 
-  /** True once the reader has gone. */
-  get broken(): boolean {
-    return this.#broken;
+  /** Why nothing more can be written. */
+  get failure(): NodeJS.ErrnoException | undefined {
+    return this.#failure;
+  }
+
+  /** True once the reader has gone, which is its right: a pipe that was closed, a terminal that hung up. */
+  get abandoned(): boolean {
+    return this.#failure?.code === "EPIPE" || this.#failure?.code === "EIO";
   }
 
   /** Writes a line. Whoever writes many awaits the result, so that a slow reader does not fill the memory. */
@@ -71,7 +79,7 @@ export class Output {
 
   /** Writes text or raw bytes. */
   write(data: string | Uint8Array): Promise<void> | undefined {
-    if (this.#broken) return undefined;
+    if (this.#failure) return undefined;
     const bytes =
       typeof data === "string" ? Buffer.from(data) : Buffer.from(data.buffer, data.byteOffset, data.length);
     if (this.isTTY) {
@@ -95,7 +103,7 @@ export class Output {
   /** Resolves when everything written so far has left the process, or the reader has gone. */
   flush(): Promise<void> {
     this.#pass();
-    if (this.#broken) return Promise.resolve();
+    if (this.#failure) return Promise.resolve();
     return new Promise((resolve) => {
       const done = () => {
         this.#stream.off("error", done);
@@ -107,7 +115,7 @@ export class Output {
   }
 
   #pass(): void {
-    if (this.#gathered.length === 0 || this.#broken) return;
+    if (this.#gathered.length === 0 || this.#failure) return;
     const bytes = this.#gathered.length === 1 ? this.#gathered[0]! : Buffer.concat(this.#gathered);
     this.#gathered = [];
     this.#gatheredBytes = 0;

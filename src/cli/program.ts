@@ -93,8 +93,11 @@ export async function runProgram(argv: readonly string[], io: Io): Promise<numbe
   }
   io.status.hide();
   await io.stdout.flush();
+  if (io.stdout.abandoned) return EXIT_BROKEN_PIPE;
+  // Output that is cut short must not look like success.
+  if (io.stdout.failure && code === EXIT_SUCCESS) code = report(outputError(io.stdout.failure), argv, io);
   await io.stderr.flush();
-  return io.stdout.broken ? EXIT_BROKEN_PIPE : code;
+  return code;
 }
 
 async function parseAndRun(argv: readonly string[], io: Io): Promise<number> {
@@ -127,13 +130,19 @@ function report(error: unknown, argv: readonly string[], io: Io): number {
   const text = fatal + failureText(error);
   if (wantsJson(argv)) io.stderr.json({ message_type: "exit_error", code, message: text });
   else if (error instanceof YoreError && error.code === "interrupted") {
-    if (!io.stdout.broken) io.stderr.line(failureText(error));
+    if (!io.stdout.abandoned) io.stderr.line(failureText(error));
   } else io.stderr.line(text);
   if (!(error instanceof YoreError) && !isSystemError(error)) {
     io.stderr.line("This is a defect of yore. Please report it, with the output of YORE_DEBUG=1 set.");
   }
   if (io.env["YORE_DEBUG"]) io.stderr.line(stacks(error));
   return code === EXIT_SUCCESS ? EXIT_FAILURE : code;
+}
+
+/** Why the command could not say what it had to say. */
+export function outputError(cause: NodeJS.ErrnoException): YoreError {
+  const code = cause.code === "ENOSPC" ? "no-space" : "backend";
+  return new YoreError(code, `Cannot write output: ${cause.message}`, { cause });
 }
 
 /** Asked of the raw arguments: they may be what cannot be parsed. */

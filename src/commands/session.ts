@@ -135,7 +135,13 @@ export async function openSession(options: RepositoryOptions, how: SessionOption
 /** Opens the place that the options name, with the options that are meant for its kind. @throws {UsageError} */
 export function openRepositoryBackend(options: RepositoryOptions): Promise<Backend> {
   const location = parseLocation(options.location);
-  const connections = options.backendOptions?.get(`${location.scheme}.connections`);
+  const known = `${location.scheme}.connections`;
+  for (const name of options.backendOptions?.keys() ?? []) {
+    // Options of other kinds of backend are no mistake: one set of flags may serve several repositories.
+    if (name.startsWith(`${location.scheme}.`) && name !== known)
+      throw new UsageError(`option "${name}" is not known, or not supported yet`);
+  }
+  const connections = options.backendOptions?.get(known);
   if (connections === undefined) return openBackend(location);
   if (!/^[1-9]\d{0,3}$/.test(connections))
     throw new UsageError(`invalid value "${connections}" for option ${location.scheme}.connections`);
