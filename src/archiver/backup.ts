@@ -189,6 +189,10 @@ class Backup {
     };
     if (virtualFile) return saveVirtualFile(virtualFile, { ...common, time, parentTree: parent?.tree });
 
+    if (!this.#scanner.readsAttributes) {
+      const message = "extended attributes and ACLs are left out, because the native addon is missing";
+      this.#emit({ type: "warning", message });
+    }
     const targets = this.#options.targets.map(rawPath);
     await this.#selection.prepare(targets.map((path) => absoluteRaw(path, this.#workingFolder)));
     const targetTree = await buildTargetTree(targets, (path) => this.#listNames(path));

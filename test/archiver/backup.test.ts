@@ -87,8 +87,11 @@ describe("backup", () => {
     const dry = await save({ dryRun: true });
     expect(await count()).toBe(before);
     const wet = await save();
-    for (const field of ["dataBlobs", "treeBlobs", "dataAdded", "dataAddedPacked", "filesNew"] as const)
+    for (const field of ["dataBlobs", "treeBlobs", "filesNew", "filesUnmodified"] as const)
       expect(dry[field], field).toBe(wet[field]);
+    // The times of the folders above change meanwhile, and are more or fewer digits then.
+    for (const field of ["dataAdded", "dataAddedPacked"] as const)
+      expect(Math.abs(dry[field] - wet[field]), field).toBeLessThan(100);
     expect(dry).toMatchObject({ snapshotId: undefined, dryRun: true });
   });
 
