@@ -175,11 +175,9 @@ napi_value FuseChannel::Start(napi_env env, napi_value self, napi_value requests
 
 void FuseChannel::Close() {
   if (!device_) return;
-  if (notifier_) {
-    notifier_->Stop();
-    AnswerWhileNotifierIsStuck();
-    notifier_.reset();
-  }
+  if (notifier_) notifier_->Stop();
+  AnswerEverything();
+  notifier_.reset();
   if (polling_) {
     polling_ = false;
     uv_poll_stop(&poll_);
@@ -189,9 +187,13 @@ void FuseChannel::Close() {
   device_.reset();
 }
 
-// A notification that waits for a lock holds the device open, so closing it would not end the connection: the lock's
-// holder waits for a reply. Everything that is still queued is answered here, until the write has come back.
-void FuseChannel::AnswerWhileNotifierIsStuck() {
+// Closing the descriptor would fail all requests in the kernel, were it not for a notification that waits for a lock: its
+// write(2) holds the device open, and the holder of the lock waits for a reply. So everything is answered first: what
+// JavaScript has taken and will not answer any more, and, until that write has come back, what the kernel sends still.
+void FuseChannel::AnswerEverything() {
+  for (uint64_t unique : unanswered_) Refuse(unique);
+  unanswered_.clear();
+  if (!notifier_) return;
   std::vector<uint8_t> request(kMinSlotBytes);
   for (int waited_ms = 0; waited_ms < 2000 && notifier_->IsWriting(); waited_ms++) {
     ssize_t length = read(device_->fd, request.data(), request.size());
@@ -199,18 +201,21 @@ void FuseChannel::AnswerWhileNotifierIsStuck() {
       usleep(1000);
       continue;
     }
-    uint32_t opcode;
-    memcpy(&opcode, request.data() + 4, sizeof opcode);
-    if (opcode == kOpForget || opcode == kOpBatchForget || opcode == kOpInterrupt) continue;
-    uint8_t reply[kOutHeaderBytes];
-    const uint32_t reply_length = kOutHeaderBytes;
-    const int32_t error = -EIO;
-    memcpy(reply, &reply_length, 4);
-    memcpy(reply + 4, &error, 4);
-    memcpy(reply + 8, request.data() + 8, 8);
-    ssize_t ignored = write(device_->fd, reply, sizeof reply);
-    (void)ignored;
+    Track(request.data());
+    for (uint64_t unique : unanswered_) Refuse(unique);
+    unanswered_.clear();
   }
+}
+
+void FuseChannel::Refuse(uint64_t unique) {
+  uint8_t reply[kOutHeaderBytes];
+  const uint32_t length = kOutHeaderBytes;
+  const int32_t error = -ENOTCONN;
+  memcpy(reply, &length, 4);
+  memcpy(reply + 4, &error, 4);
+  memcpy(reply + 8, &unique, 8);
+  ssize_t ignored = write(device_->fd, reply, sizeof reply);
+  (void)ignored;
 }
 
 void FuseChannel::DropReferences() {
@@ -245,6 +250,7 @@ uint32_t FuseChannel::ReadRequests(int* end) {
   while (count < slots_) {
     ssize_t length = read(device_->fd, requests_ + count * slot_bytes_, slot_bytes_);
     if (length >= static_cast<ssize_t>(kInHeaderBytes)) {
+      Track(requests_ + count * slot_bytes_);
       count++;
     } else if (length >= 0) {
       *end = EPROTO;
@@ -257,6 +263,15 @@ uint32_t FuseChannel::ReadRequests(int* end) {
     }
   }
   return count;
+}
+
+// Remembers that a request wants a reply, if it does.
+void FuseChannel::Track(const uint8_t* request) {
+  uint32_t opcode;
+  uint64_t unique;
+  memcpy(&opcode, request + 4, sizeof opcode);
+  memcpy(&unique, request + 8, sizeof unique);
+  if (opcode != kOpForget && opcode != kOpBatchForget && opcode != kOpInterrupt) unanswered_.insert(unique);
 }
 
 void FuseChannel::OnReadable(uv_poll_t* handle, int status, int) {
@@ -291,13 +306,21 @@ void FuseChannel::Call(napi_ref callback, uint32_t argument) {
 
 // --- Channel: replies -------------------------------------------------------------------------------------------
 
-int FuseChannel::Reply(size_t length) {
-  return write(device_->fd, replies_, length) < 0 ? errno : 0;
-}
+int FuseChannel::Reply(size_t length) { return Sent(write(device_->fd, replies_, length)); }
 
 int FuseChannel::ReplyWithPieces(size_t head_length, std::vector<struct iovec>& pieces) {
   pieces[0] = {replies_, head_length};
-  return writev(device_->fd, pieces.data(), static_cast<int>(pieces.size())) < 0 ? errno : 0;
+  return Sent(writev(device_->fd, pieces.data(), static_cast<int>(pieces.size())));
+}
+
+// The errno of a reply that was written. One that was refused still leaves its caller waiting.
+int FuseChannel::Sent(ssize_t written) {
+  int error = written < 0 ? errno : 0;
+  if (error != 0 && error != ENOENT) return error;
+  uint64_t unique;
+  memcpy(&unique, replies_ + 8, sizeof unique);
+  unanswered_.erase(unique);
+  return error;
 }
 
 void FuseChannel::Notify(std::vector<uint8_t> message) {

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <node_api.h>
+#include <sys/types.h>
 #include <uv.h>
 
 #include <condition_variable>
@@ -22,6 +23,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <unordered_set>
 #include <vector>
 
 namespace yore {
@@ -83,13 +85,18 @@ class FuseChannel {
   static void OnPollClosed(uv_handle_t* handle);
   static void OnEnvironmentEnd(napi_async_cleanup_hook_handle handle, void* data);
   uint32_t ReadRequests(int* end);
+  void Track(const uint8_t* request);
+  int Sent(ssize_t written);
   void Call(napi_ref callback, uint32_t argument);
-  void AnswerWhileNotifierIsStuck();
+  void AnswerEverything();
+  void Refuse(uint64_t unique);
   void DropReferences();
   void Release();
 
   std::shared_ptr<FuseDevice> device_;
   std::shared_ptr<FuseNotifier> notifier_;
+  // `unique` of each request that was handed to JavaScript and wants a reply still.
+  std::unordered_set<uint64_t> unanswered_;
   // Owners of this object: the external value, the poll handle, a callback that is running.
   int owners_ = 1;
 
