@@ -81,6 +81,8 @@ describe("runProgram", () => {
     [["snapshots", "-r", "a", "--repository-file", "b"], {}, "mutually exclusive"],
     [["snapshots", "-r", "a", "-o", "=x"], {}, "key is empty"],
     [["snapshots", "-r", "a", "-o", "k=1", "-o", "k=2"], {}, "given twice"],
+    [["snapshots", "-r", "a", "-o", "local.foo=1"], { RESTIC_PASSWORD: "x" }, '"local.foo" is not known'],
+    [["snapshots", "-r", "a", "-o", "local.connections=0"], { RESTIC_PASSWORD: "x" }, "local.connections"],
     [["snapshots", "-r", "a", "-p", "f", "--password-command", "c"], {}, "mutually exclusive"],
     [["snapshots", "-r", "a", "--insecure-no-password"], { RESTIC_PASSWORD: "x" }, "--insecure-no-password"],
     [["snapshots", "-g", "foo"], {}, 'unknown grouping option: "foo"'],

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { createRepository, openRepository } from "../../src/mod.js";
 import { makeKeyCheap } from "../support/cheap-key.js";
-import { spawnYore } from "../support/run.js";
+import { run, spawnYore, yoreCommand } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 let repository: string;
@@ -49,6 +49,40 @@ describe("SIGHUP", () => {
     child.kill("SIGHUP");
     child.stdin!.end("content");
     expect(await once(child, "exit")).toEqual([0, null]);
+  });
+});
+
+describe("SIGUSR1", () => {
+  it("shows progress once, and opens no door for debuggers", async () => {
+    const child = spawnYore(["-r", repository, "backup", "--stdin"], { env });
+    const [out, err] = [collect(child.stdout!), collect(child.stderr!)];
+    await vi.waitFor(async () => expect(await locks()).toHaveLength(1), 30_000);
+    // Sent again and again: nothing is shown before there is progress.
+    await vi.waitFor(() => {
+      child.kill("SIGUSR1");
+      expect(out()).toMatch(/^\[\d+:\d\d\]/m);
+    }, 30_000);
+    child.stdin!.end("more");
+    expect(await once(child, "exit")).toEqual([0, null]);
+    expect(err()).not.toContain("Debugger");
+  });
+});
+
+function collect(stream: NodeJS.ReadableStream): () => string {
+  let text = "";
+  stream.on("data", (piece: Buffer) => {
+    text += piece.toString();
+  });
+  return () => text;
+}
+
+describe("a full disk", () => {
+  it("is a failure, not an output that is cut short", async () => {
+    const result = await run("sh", ["-c", `${yoreCommand(["-r", repository, "list", "keys"])} > /dev/full`], {
+      env,
+    });
+    expect(result.code).toBe(1);
+    expect(result.stderr).toMatch(/^Fatal: Cannot write output: ENOSPC/);
   });
 });
 
