@@ -365,12 +365,6 @@ int Run(int root, int directory, const Call& call) {
   }
 }
 
-// A directory may itself be the object of the metadata calls: its name in its parent, or "." for the root.
-bool NameIsAllowed(const Call& call) {
-  const bool changes_only = call.kind >= kOwner && call.kind <= kMode;
-  return IsPlainName(call.name) || (changes_only && call.name == ".");
-}
-
 class FileCallsTask final : public Task {
  public:
   FileCallsTask(std::string root, Bytes program) : root_(std::move(root)), program_(program) {}
@@ -397,7 +391,7 @@ class FileCallsTask final : public Task {
       }
       if (directory_error != 0 || (!failed_name.empty() && call.name == failed_name)) continue;
       failed_name.clear();
-      const int error = NameIsAllowed(call) ? Run(root.get(), directory.get(), call) : EINVAL;
+      const int error = IsPlainName(call.name) ? Run(root.get(), directory.get(), call) : EINVAL;
       if (error == 0) continue;
       Fail(position, error);
       if (call.kind >= kWrite && call.kind <= kLink) failed_name = call.name;

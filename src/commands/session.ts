@@ -3,6 +3,7 @@
  * lock. It is closed, and the lock released, on every way out.
  */
 
+import { setMaxListeners } from "node:events";
 import type { Backend } from "../backend/backend.js";
 import { parseLocation } from "../backend/location.js";
 import { openBackend } from "../backend/open-backend.js";
@@ -125,7 +126,10 @@ export async function openSession(options: RepositoryOptions, how: SessionOption
     how.on?.({ type: "opened", repository, compression: options.compression ?? "auto" });
     const lock = await takeLock(repository, how);
     const signals = [how.signal, lock?.signal].filter((signal) => signal !== undefined);
-    return new Session(repository, backend, lock, AbortSignal.any(signals));
+    const signal = AbortSignal.any(signals);
+    // Each of many loads under way listens to it; Node.js would take more than ten for a leak.
+    setMaxListeners(0, signal);
+    return new Session(repository, backend, lock, signal);
   } catch (error) {
     await backend.close();
     throw error;

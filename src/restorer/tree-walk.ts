@@ -1,5 +1,5 @@
 import type { Id } from "../bytes/id.js";
-import { DamagedError, throwIfAborted, YoreError } from "../errors.js";
+import { DamagedError, messageOf, throwIfAborted, YoreError } from "../errors.js";
 import { isSafeName, quoteName } from "../format/name-quoting.js";
 import type { TreeNode } from "../format/node.js";
 import { pathText } from "../patterns/mod.js";
@@ -40,6 +40,8 @@ export class TreeWalk {
   readonly #report: (location: string, error: unknown) => void;
   readonly #signal: AbortSignal | undefined;
   #visitor: TreeVisitor = { visitNode: () => {} };
+  /** What was told of trees before: every tree is walked twice, and its problems are told once. */
+  readonly #told = new Set<string>();
   /** Set for good once a tree turned out to be malicious or damaged: then nothing may be deleted on its word. */
   isSuspicious = false;
 
@@ -69,8 +71,7 @@ export class TreeWalk {
       nodes = await loadTree(this.#loader, id, this.#signal);
     } catch (error) {
       throwIfAborted(this.#signal);
-      this.isSuspicious = true;
-      this.#report(location, error);
+      this.#suspect(location, error);
       return { anySelected: false, names: undefined };
     }
     const names = new Set<string>();
@@ -82,8 +83,7 @@ export class TreeWalk {
       const problem = nameProblem(node, names.has(name));
       names.add(name);
       if (problem) {
-        this.isSuspicious = true;
-        this.#report(location, new DamagedError(problem));
+        this.#suspect(location, new DamagedError(problem));
         continue;
       }
       // restic never restores sockets: they are made by the program that listens.
@@ -107,8 +107,7 @@ export class TreeWalk {
     }
     const { subtree } = node;
     if (!subtree) {
-      this.isSuspicious = true;
-      this.#report(location, new DamagedError(`Cannot restore "${location}": the folder has no tree`));
+      this.#suspect(location, new DamagedError(`Cannot restore "${location}": the folder has no tree`));
       return selected;
     }
     if (selected) await this.#attempt(location, () => this.#visitor.enterFolder?.(node, location));
@@ -118,6 +117,15 @@ export class TreeWalk {
     if (selected || below.anySelected)
       await this.#attempt(location, () => this.#visitor.leaveFolder?.(node, location, below.names));
     return selected || below.anySelected;
+  }
+
+  /** Tells what is wrong with a tree, and trusts it no further. */
+  #suspect(location: string, error: unknown): void {
+    this.isSuspicious = true;
+    const key = `${location}\n${messageOf(error)}`;
+    if (this.#told.has(key)) return;
+    this.#told.add(key);
+    this.#report(location, error);
   }
 
   /** Runs one station; a promise only if the station is asynchronous, since most of millions are not. */
@@ -146,7 +154,7 @@ export class TreeWalk {
     const loadNext = () => {
       const folder = folders[next++];
       // Its failure comes again when the walk gets there.
-      if (folder?.subtree) this.#loader.loadBlob("tree", folder.subtree, this.#signal).catch(() => {});
+      if (folder?.subtree) this.#loader.loadBlob("tree", folder.subtree).catch(() => {});
     };
     while (next < Math.min(TREES_AHEAD, folders.length)) loadNext();
     return loadNext;

@@ -1,0 +1,215 @@
+import { existsSync } from "node:fs";
+import { lstat, mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { loadAddon } from "../../src/native/addon.js";
+import type { FileCall, FileCallRunner } from "../../src/restorer/file-call.js";
+import { NativeFileCalls } from "../../src/restorer/native-file-calls.js";
+import { PortableFileCalls } from "../../src/restorer/portable-file-calls.js";
+import { run as runProgram } from "../support/run.js";
+import { temporaryFolder } from "../support/temporary.js";
+
+const name = (text: string) => Buffer.from(text);
+const IN_ROOT: FileCall = { kind: "directory", name: name("") };
+const addon = loadAddon();
+
+function write(text: string, data = "data"): FileCall {
+  return { kind: "write", name: name(text), data: Buffer.from(data) };
+}
+
+const RUNNERS: [string, (root: string) => FileCallRunner][] = [
+  ["PortableFileCalls", (root) => new PortableFileCalls(Buffer.from(root))],
+];
+if (addon) RUNNERS.push(["NativeFileCalls", (root) => new NativeFileCalls(addon, Buffer.from(root))]);
+
+describe.each(RUNNERS)("%s", (_, runnerFor) => {
+  it("carries out calls in order and tells which have failed", async () => {
+    const root = await temporaryFolder();
+    await mkdir(join(root, "full/inside"), { recursive: true });
+    const failures = await runnerFor(root).run([
+      IN_ROOT,
+      write("a"),
+      { kind: "mode", name: name("a"), mode: 0o640 },
+      write("full"),
+      { kind: "mode", name: name("full"), mode: 0 },
+      { kind: "symlink", name: name("link"), target: name("a") },
+      { kind: "times", name: name("missing"), mtime: time(0), atime: time(0) },
+      { kind: "link", name: name("b"), source: name("a") },
+    ]);
+    expect(failures.map(({ position }) => position)).toEqual([3, 6]);
+    expect(failures[1]).toMatchObject({ code: "ENOENT" });
+    expect((await stat(join(root, "a"))).mode & 0o7777).toBe(0o640);
+    expect((await stat(join(root, "full"))).mode & 0o777).not.toBe(0);
+    expect(await readlink(join(root, "link"))).toBe("a");
+    expect((await stat(join(root, "b"))).nlink).toBe(2);
+  });
+
+  it("replaces what bears the name, links included, without following them", async () => {
+    const outside = join(await temporaryFolder(), "precious");
+    await writeFile(outside, "precious");
+    const root = await temporaryFolder();
+    for (const one of ["w", "s", "h"]) await symlink(outside, join(root, one));
+    await mkdir(join(root, "empty"));
+    const failures = await runnerFor(root).run([
+      IN_ROOT,
+      write("w", "new"),
+      write("empty", "new"),
+      { kind: "symlink", name: name("s"), target: name("elsewhere") },
+      { kind: "link", name: name("h"), source: name("w") },
+      { kind: "mode", name: name("s"), mode: 0o777 },
+      { kind: "times", name: name("s"), mtime: time(5), atime: time(5) },
+      { kind: "owner", name: name("s"), uid: process.getuid!(), gid: process.getgid!() },
+    ]);
+    expect(failures).toEqual([]);
+    expect(await readFile(outside, "utf8")).toBe("precious");
+    expect(await readFile(join(root, "w"), "utf8")).toBe("new");
+    expect(await readFile(join(root, "empty"), "utf8")).toBe("new");
+    expect((await lstat(join(root, "s"))).mtimeMs).toBe(5000);
+  });
+
+  it("enters no folder through a link, and leaves out what was to be done there", async () => {
+    const outside = await temporaryFolder();
+    await mkdir(join(outside, "below"));
+    const root = await temporaryFolder();
+    await symlink(outside, join(root, "link"));
+    const failures = await runnerFor(root).run([
+      { kind: "directory", name: name("link") },
+      write("a"),
+      { kind: "directory", name: name("link/below") },
+      write("a"),
+      { kind: "remove", name: name("b") },
+      IN_ROOT,
+      write("good"),
+    ]);
+    expect(failures.map(({ position }) => position)).toEqual([0, 2]);
+    expect((await readdir(outside, { recursive: true })).sort()).toEqual(["below"]);
+    expect(existsSync(join(root, "good"))).toBe(true);
+  });
+
+  it("removes trees, but not what links in them lead to", async () => {
+    const outside = await temporaryFolder();
+    await writeFile(join(outside, "precious"), "");
+    const root = await temporaryFolder();
+    await mkdir(join(root, "a/b/c"), { recursive: true });
+    await symlink(outside, join(root, "a/b/link"));
+    await symlink(outside, join(root, "link"));
+    const failures = await runnerFor(root).run([
+      IN_ROOT,
+      { kind: "remove", name: name("a") },
+      { kind: "remove", name: name("link") },
+      { kind: "remove", name: name("absent") },
+    ]);
+    expect(failures).toEqual([]);
+    expect(await readdir(root)).toEqual([]);
+    expect(await readdir(outside)).toEqual(["precious"]);
+  });
+
+  it("says when the root is missing", async () => {
+    const failures = await runnerFor("/nowhere/at/all").run([
+      { kind: "directory", name: name("x") },
+      write("a"),
+    ]);
+    expect(failures).toMatchObject([{ position: 0, code: "ENOENT" }]);
+  });
+});
+
+describe.skipIf(!addon)("NativeFileCalls", () => {
+  const runnerFor = (root: string) => new NativeFileCalls(addon!, Buffer.from(root));
+
+  it.each([
+    ["before 1970", -2_000_000_000, 999_999_999],
+    ["after 2106", 5_000_000_000, 123_456_789],
+    ["with all its nanoseconds", 1_700_000_000, 987_654_321],
+  ])("sets a time %s", async (_, seconds, nanoseconds) => {
+    const root = await temporaryFolder();
+    const mtime = { seconds, nanoseconds, zoneMinutes: 0 };
+    const atime = { seconds: seconds + 1, nanoseconds: 1, zoneMinutes: 0 };
+    const failures = await runnerFor(root).run([
+      IN_ROOT,
+      write("a"),
+      { kind: "times", name: name("a"), mtime, atime },
+    ]);
+    expect(failures).toEqual([]);
+    const status = await stat(join(root, "a"), { bigint: true });
+    expect(status.mtimeNs).toBe(BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds));
+    expect(status.atimeNs).toBe(BigInt(seconds + 1) * 1_000_000_000n + 1n);
+  });
+
+  it("sets extended attributes, keeps those named and removes the others", async () => {
+    const root = await temporaryFolder();
+    const xattr = (attribute: string, value: string): FileCall => {
+      return { kind: "set-xattr", name: name("a"), attribute, value: Buffer.from(value) };
+    };
+    const failures = await runnerFor(root).run([
+      IN_ROOT,
+      write("a"),
+      xattr("user.one", "1\0with zero"),
+      xattr("user.on", ""),
+      xattr("user.extra", "x"),
+      { kind: "keep-xattrs", name: name("a"), attributes: ["user.one", "user.on"] },
+    ]);
+    expect(failures).toEqual([]);
+    const names = Buffer.from(await addon!.listXattrNames(Buffer.from(join(root, "a"))));
+    expect(names.toString().split("\0").sort()).toEqual(["", "user.on", "user.one"]);
+    const { stdoutBytes } = await runProgram("getfattr", [
+      "--only-values",
+      "-n",
+      "user.one",
+      join(root, "a"),
+    ]);
+    expect(stdoutBytes.toString()).toBe("1\0with zero");
+  });
+
+  it("makes fifos and, as root, devices with large numbers", async () => {
+    const root = await temporaryFolder();
+    const calls: FileCall[] = [IN_ROOT, { kind: "node", name: name("fifo"), mode: 0o010600, device: 0n }];
+    const isRoot = process.getuid!() === 0;
+    // Major 511, minor 1048575: more than fits the 16 bits of old.
+    const device = (0xfffffn & 0xffn) | (511n << 8n) | ((0xfffffn & ~0xffn) << 12n);
+    if (isRoot) calls.push({ kind: "node", name: name("device"), mode: 0o060600, device });
+    expect(await runnerFor(root).run(calls)).toEqual([]);
+    expect((await stat(join(root, "fifo"))).isFIFO()).toBe(true);
+    if (isRoot) expect((await stat(join(root, "device"), { bigint: true })).rdev).toBe(device);
+  });
+
+  it.each(["..", ".", "a/b", "/x", "", "x\0y"])("refuses %j as the name of a new thing", async (bad) => {
+    const root = await temporaryFolder();
+    await mkdir(join(root, "a"));
+    const calls: FileCall[] = [
+      write(bad),
+      { kind: "symlink", name: name(bad), target: name("t") },
+      { kind: "remove", name: name(bad) },
+      { kind: "link", name: name("l"), source: name(bad) },
+      { kind: "mode", name: name(bad), mode: 0 },
+    ];
+    for (const call of calls) {
+      const failures = await runnerFor(root).run([{ kind: "directory", name: name("a") }, call]);
+      expect(failures, call.kind).toHaveLength(1);
+    }
+    expect((await readdir(root, { recursive: true })).sort()).toEqual(["a"]);
+  });
+
+  it("refuses a path that climbs out of the root", async () => {
+    const root = await temporaryFolder();
+    await mkdir(join(root, "a"));
+    for (const path of ["..", "a/../..", "/", "/etc"]) {
+      const failures = await runnerFor(root).run([{ kind: "directory", name: name(path) }, write("x")]);
+      expect(failures, path).toHaveLength(1);
+      await expect(addon!.openBeneath(Buffer.from(root), Buffer.from(path), 0)).rejects.toThrow();
+    }
+  });
+
+  it("survives programs that are cut anywhere", async () => {
+    const root = await temporaryFolder();
+    const program = Buffer.alloc(200);
+    program.writeUInt32LE(1, 0);
+    program.writeUInt32LE(0xffff_ffff, 4);
+    for (let length = 0; length < program.length; length += 7)
+      await addon!.runFileCalls(Buffer.from(root), program.subarray(0, length));
+    expect(await readdir(root)).toEqual([]);
+  });
+});
+
+function time(seconds: number) {
+  return { seconds, nanoseconds: 0, zoneMinutes: 0 };
+}
