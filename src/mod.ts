@@ -52,7 +52,17 @@ export {
   timestampNs,
 } from "./format/timestamp.js";
 export { check } from "./maintenance/check.js";
-export type { CheckOptions, CheckProgress, CheckSummary, CheckWatch } from "./maintenance/check-options.js";
+export {
+  type CheckEvent,
+  type CheckHint,
+  type CheckOptions,
+  type CheckProblem,
+  type CheckProgress,
+  type CheckSummary,
+  type CheckWatch,
+  newCheckProgress,
+  type PackSubset,
+} from "./maintenance/check-options.js";
 export { type MountHandle, type MountOptions, mount } from "./mount/mount.js";
 export type { BlobLoader } from "./repository/blob-loader.js";
 export { COMPRESSION_MODES, type CompressionMode } from "./repository/compression.js";
@@ -70,13 +80,15 @@ export {
 } from "./repository/snapshots.js";
 export { type WalkedNode, type WalkOptions, walkTree } from "./repository/walk-tree.js";
 export { restore } from "./restorer/restore.js";
-export type {
-  OverwriteMode,
-  RestoreEvent,
-  RestoreOptions,
-  RestoreProgress,
-  RestoreSummary,
-  RestoreWatch,
+export {
+  newRestoreProgress,
+  OVERWRITE_MODES,
+  type OverwriteMode,
+  type RestoreEvent,
+  type RestoreOptions,
+  type RestoreProgress,
+  type RestoreSummary,
+  type RestoreWatch,
 } from "./restorer/restore-options.js";
 export { SnapshotFilesystem, type SnapshotFilesystemOptions } from "./snapfs/snapshot-filesystem.js";
 

@@ -10,7 +10,7 @@ import {
   type CheckSummary,
   newCheckProgress,
   type PackSubset,
-} from "../../maintenance/check-options.js";
+} from "../../mod.js";
 import { action, type CommandContext } from "../command-context.js";
 import type { Io } from "../output.js";
 import { formatProgress } from "../progress-renderer.js";

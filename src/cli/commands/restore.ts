@@ -4,7 +4,6 @@ import { checkRestoreOptions, type RestoreCommandOptions, runRestore } from "../
 import { UsageError, YoreError } from "../../errors.js";
 import { goJsonString } from "../../format/go-json.js";
 import type { LoadedSnapshot } from "../../format/snapshot.js";
-import { textBytes } from "../../patterns/mod.js";
 import {
   newRestoreProgress,
   OVERWRITE_MODES,
@@ -12,7 +11,8 @@ import {
   type RestoreEvent,
   type RestoreProgress,
   type RestoreSummary,
-} from "../../restorer/restore-options.js";
+} from "../../mod.js";
+import { textBytes } from "../../patterns/mod.js";
 import { action, type CommandContext } from "../command-context.js";
 import { collect } from "../global-options.js";
 import type { Io } from "../output.js";
