@@ -16,6 +16,7 @@ import type { ReplyBuffer } from "./reply-buffer.js";
 const DOT = Buffer.from(".");
 const DOT_DOT = Buffer.from("..");
 const SLASH = 0x2f;
+const DOT_BYTE = 0x2e;
 
 export interface DirectoryReplyOptions {
   readonly position: number;
@@ -47,8 +48,8 @@ export function encodeDirectory(
     const length = (fixed + name.length + 7) & ~7;
     // Before the entry is asked for: what is handed out must be sent.
     if (reply.length + length > limit) break;
-    const at = reply.take(length);
-    if (plus && position >= 2) putEntry(reply, at, stream, position - 2, handedOut, onProblem);
+    const at = reply.reserve(length);
+    if (plus) putEntry(reply, at, stream, position - 2, handedOut, onProblem);
     putDirent(reply, at + fixed - Size.DIRENT, stream, position, name);
   }
   return handedOut;
@@ -62,14 +63,20 @@ function putEntry(
   handedOut: NodeId[],
   onProblem: (position: number, problem: unknown) => void,
 ): void {
-  try {
-    const entry = stream.listing.entry(position);
-    handedOut.push(entry.nodeId);
-    reply.setEntry(at, entry);
-  } catch (problem) {
-    // Without a node the kernel shows the name and looks it up when somebody wants more: only that fails then.
-    onProblem(position, problem);
+  let isPut = false;
+  if (position >= 0) {
+    try {
+      const entry = stream.listing.entry(position);
+      handedOut.push(entry.nodeId);
+      reply.setEntry(at, entry);
+      isPut = true;
+    } catch (problem) {
+      onProblem(position, problem);
+    }
   }
+  // Without a node the kernel shows the name and looks it up when somebody wants more: only that fails then. For "."
+  // and ".." it takes nothing else.
+  if (!isPut) reply.bytes.fill(0, at, at + Size.ENTRY_OUT);
 }
 
 function putDirent(
@@ -86,16 +93,15 @@ function putDirent(
   reply.setU32(at + 12, stream.generation);
   reply.setU32(at + 16, name.length);
   reply.setU32(at + 20, (position >= 2 ? listing.typeBits(position - 2) : S_IFDIR) >>> DIRENT_TYPE_SHIFT);
-  reply.bytes.set(name, at + Size.DIRENT);
+  reply.setName(at + Size.DIRENT, name);
 }
 
 function isName(name: Buffer): boolean {
-  return (
-    name.length > 0 &&
-    name.length <= 255 &&
-    !name.includes(SLASH) &&
-    !name.includes(0) &&
-    !name.equals(DOT) &&
-    !name.equals(DOT_DOT)
-  );
+  const { length } = name;
+  if (length === 0 || length > 255) return false;
+  for (let i = 0; i < length; i++) {
+    const byte = name[i];
+    if (byte === 0 || byte === SLASH) return false;
+  }
+  return name[0] !== DOT_BYTE || (length > 1 && (name[1] !== DOT_BYTE || length > 2));
 }

@@ -42,6 +42,22 @@ export class ReplyBuffer {
     return at;
   }
 
+  /** Takes `size` bytes as they are: whoever takes them writes every one. */
+  reserve(size: number): number {
+    const at = this.length;
+    this.length = at + size;
+    return at;
+  }
+
+  /** A name, and zeros behind it up to the next multiple of 8. */
+  setName(at: number, name: Buffer): void {
+    const { bytes } = this;
+    const { length } = name;
+    // Names are short: a call into the engine costs more than the bytes.
+    for (let i = 0; i < length; i++) bytes[at + i] = name[i]!;
+    for (let i = length; i & 7; i++) bytes[at + i] = 0;
+  }
+
   setU16(at: number, value: number): void {
     this.#u16[at >>> 1] = value;
   }
