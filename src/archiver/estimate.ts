@@ -1,5 +1,5 @@
 import type { BackupProgress } from "./backup-progress.js";
-import { isDirectory, isRegularFile, isUnreadable, type ScannedEntry } from "./file-record.js";
+import { type FileStat, isDirectory, isRegularFile, isUnreadable, type ScannedEntry } from "./file-record.js";
 import { absoluteRaw, joinRaw, parentRaw, type RawPath } from "./raw-path.js";
 import type { Scanner } from "./scan.js";
 import type { Selection } from "./selection.js";
@@ -14,24 +14,51 @@ export interface EstimateOptions {
   readonly onError: (path: RawPath, error: Error) => void;
 }
 
+/** Directories scanned at a time: the estimate must stay ahead of the backup that runs beside it. */
+const CONCURRENT_DIRECTORIES = 8;
+
 /**
- * Counts what a backup is going to read, beside the backup itself, so that progress can be shown as a part of
- * a whole. Stops silently when the signal fires: then the backup was faster.
+ * Counts what a backup is going to read, beside the backup itself, so that progress can be shown as a part of a
+ * whole. Stops silently when the signal fires: then the backup was faster.
  */
 export async function estimate(targets: TargetTree, options: EstimateOptions): Promise<void> {
-  await countTargets(targets, options);
+  const directories: Directory[] = [];
+  for (const leaf of leavesOf(targets)) {
+    if (options.signal.aborted) return;
+    await countTarget(leaf, directories, options);
+  }
+  const running = new Set<Promise<void>>();
+  while ((directories.length > 0 || running.size > 0) && !options.signal.aborted) {
+    while (directories.length > 0 && running.size < CONCURRENT_DIRECTORIES) {
+      const work = countDirectory(directories.pop()!, directories, options).finally(() =>
+        running.delete(work),
+      );
+      running.add(work);
+    }
+    await Promise.race(running);
+  }
+  await Promise.all(running);
   options.progress.totalsKnown = !options.signal.aborted;
 }
 
-async function countTargets(tree: TargetTree, options: EstimateOptions): Promise<void> {
+/** A directory that is still to be looked into. */
+interface Directory {
+  readonly path: RawPath;
+  readonly device: bigint;
+}
+
+function* leavesOf(tree: TargetTree): Iterable<TargetTree & { path: RawPath }> {
   for (const child of tree.children.values()) {
-    if (options.signal.aborted) return;
-    if (child.path === undefined) await countTargets(child, options);
-    else await countTarget(child.path, child.explicit, options);
+    if (child.path === undefined) yield* leavesOf(child);
+    else yield child as TargetTree & { path: RawPath };
   }
 }
 
-async function countTarget(path: RawPath, explicit: boolean, options: EstimateOptions): Promise<void> {
+async function countTarget(
+  { path, explicit }: TargetTree & { path: RawPath },
+  directories: Directory[],
+  options: EstimateOptions,
+): Promise<void> {
   const { scanner, selection } = options;
   const absolute = absoluteRaw(path, options.workingFolder);
   if (!explicit && selection.excludesPath(absolute)) return;
@@ -43,17 +70,15 @@ async function countTarget(path: RawPath, explicit: boolean, options: EstimateOp
     const parentDevice = isUnreadable(parent) ? undefined : parent.stat.dev;
     if (selection.excludesObject(absolute, entry.stat, tags, parentDevice)) return;
   }
-  await countEntry(absolute, entry, options);
+  countObject(absolute, entry.stat, directories, options.progress);
 }
 
-async function countEntry(path: RawPath, entry: ScannedEntry, options: EstimateOptions): Promise<void> {
-  const { scanner, selection, progress, signal } = options;
-  if (isUnreadable(entry) || signal.aborted) return;
-  if (isRegularFile(entry.stat)) {
-    progress.totalFiles++;
-    progress.totalBytes += entry.stat.size;
-  }
-  if (!isDirectory(entry.stat)) return;
+async function countDirectory(
+  { path, device }: Directory,
+  directories: Directory[],
+  options: EstimateOptions,
+): Promise<void> {
+  const { scanner, selection, progress } = options;
   let children: ScannedEntry[];
   try {
     children = await scanner.scanDirectory(path, { attributes: false });
@@ -64,12 +89,19 @@ async function countEntry(path: RawPath, entry: ScannedEntry, options: EstimateO
   for (const child of children) {
     const childPath = joinRaw(path, child.name);
     if (isUnreadable(child) || selection.excludesPath(childPath)) continue;
-    if (selection.excludesObject(childPath, child.stat, tags, entry.stat.dev)) continue;
-    // Files need no turn of the event loop of their own.
-    if (isDirectory(child.stat)) await countEntry(childPath, child, options);
-    else if (isRegularFile(child.stat)) {
-      progress.totalFiles++;
-      progress.totalBytes += child.stat.size;
-    }
+    if (!selection.excludesObject(childPath, child.stat, tags, device))
+      countObject(childPath, child.stat, directories, progress);
   }
+}
+
+function countObject(
+  path: RawPath,
+  stat: FileStat,
+  directories: Directory[],
+  progress: BackupProgress,
+): void {
+  if (isDirectory(stat)) directories.push({ path, device: stat.dev });
+  if (!isRegularFile(stat)) return;
+  progress.totalFiles++;
+  progress.totalBytes += stat.size;
 }
