@@ -18,7 +18,7 @@ import { messageOf, UsageError } from "../errors.js";
 import type { Timestamp } from "../format/timestamp.js";
 import { type PatternList, parsePatternFile, parsePatterns } from "../patterns/mod.js";
 import { collectTargets, type TargetSources } from "./backup-targets.js";
-import { type CommandStream, startCommand } from "./command-stream.js";
+import { startCommand, type TextSink } from "./command-stream.js";
 import { programVersion } from "./program-version.js";
 import type { Session } from "./session.js";
 
@@ -72,21 +72,20 @@ export interface BackupCommandOptions {
 /** What the command meets outside of the repository. */
 export interface BackupSurroundings {
   readonly stdin: Readable;
-  readonly stderr: { write(data: string | Uint8Array): unknown };
+  readonly stderr: TextSink;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** For commands that are started: without our own variables. */
   readonly childEnvironment: Readonly<Record<string, string | undefined>>;
   readonly warn: (message: string) => void;
 }
 
-/**
- * A backup that is checked and ready; made before the repository is opened, so that a slip costs no password.
- */
+/** A backup that is checked and ready; made before the repository is opened, so that a slip costs no password. */
 export interface PreparedBackup {
   readonly options: BackupOptions;
   /** Targets that were named and do not exist. */
   readonly missing: number;
-  readonly command: CommandStream | undefined;
+  readonly stream: StreamOptions | undefined;
+  readonly surroundings: BackupSurroundings;
 }
 
 /** @throws {UsageError} for what makes no sense: nothing to back up, bad patterns, contradictions */
@@ -100,12 +99,10 @@ export async function prepareBackup(
   const { targets, missing } = stream
     ? { targets: [], missing: 0 }
     : await collectTargets(options.sources, () => readAll(surroundings.stdin), surroundings.warn);
-  const command =
-    stream?.command &&
-    (await startCommand(stream.command, surroundings.childEnvironment, surroundings.stderr as never));
   return {
     missing,
-    command,
+    stream,
+    surroundings,
     options: {
       ...options,
       targets,
@@ -115,12 +112,6 @@ export async function prepareBackup(
       readConcurrency: options.readConcurrency || 2,
       parent: chooseParent(options),
       programVersion: `yore ${programVersion()}`,
-      virtualFile: stream && {
-        path: cleanRaw(`/${rawPath(stream.filename)}`),
-        source: "stdin",
-        stream: command?.stream ?? surroundings.stdin,
-        ...(command ? { finished: () => command.finished() } : {}),
-      },
     },
   };
 }
@@ -131,10 +122,21 @@ export async function runBackup(
   prepared: PreparedBackup,
   watch: Omit<BackupWatch, "signal"> = {},
 ): Promise<BackupSummary> {
+  const { stream, surroundings, options } = prepared;
+  const watched = { ...watch, signal: session.signal };
+  if (!stream) return backup(session.repository, options, watched);
+  const path = cleanRaw(`/${rawPath(stream.filename)}`);
+  if (!stream.command) {
+    const virtualFile = { path, source: "stdin", stream: surroundings.stdin };
+    return backup(session.repository, { ...options, virtualFile }, watched);
+  }
+  const command = await startCommand(stream.command, surroundings.childEnvironment, surroundings.stderr);
   try {
-    return await backup(session.repository, prepared.options, { ...watch, signal: session.signal });
+    const finished = () => command.finished();
+    const virtualFile = { path, source: "stdin", stream: command.stream, finished };
+    return await backup(session.repository, { ...options, virtualFile }, watched);
   } finally {
-    prepared.command?.stop();
+    command.stop();
   }
 }
 

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { PassThrough, type Readable, type Writable } from "node:stream";
+import { PassThrough, type Readable } from "node:stream";
 import { messageOf, UsageError, YoreError } from "../errors.js";
 
 /** What a command prints, while it runs. */
@@ -10,6 +10,11 @@ export interface CommandStream {
   finished(): Promise<void>;
   /** Ends the command if it still runs. */
   stop(): void;
+}
+
+/** Where text for people goes. */
+export interface TextSink {
+  write(data: string | Uint8Array): unknown;
 }
 
 /**
@@ -22,7 +27,7 @@ export interface CommandStream {
 export async function startCommand(
   command: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
-  stderr: Pick<Writable, "write">,
+  stderr: TextSink,
 ): Promise<CommandStream> {
   const [program, ...args] = command;
   if (program === undefined) throw new UsageError("Cannot run a command: none is given");
