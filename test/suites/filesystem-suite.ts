@@ -442,6 +442,8 @@ except OSError as error: print(error.errno)`;
       // Through the working directory of the program that is still inside.
       const inside = await run("cat", [`/proc/${user.pid}/cwd/deep/a/b/c`]);
       expect(inside.stdout).toBe("deep down\n");
+      // Longer than a driver needs to look whether it is still wanted.
+      await new Promise((resolve) => setTimeout(resolve, 1_500));
       expect(filesystem.isClosed).toBe(false);
       const left = await run("pkill", ["-KILL", "-P", `${user.pid}`]);
       expect(left.code).toBe(0);

@@ -6,7 +6,7 @@
  * the dead connection alive; our own transport has no such leak.
  */
 
-import { access, constants } from "node:fs/promises";
+import { access, constants, readdir, readFile, readlink } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname } from "node:path";
 import type FuseClass from "fuse-native";
@@ -155,13 +155,20 @@ class FuseNativeMount implements MountHandle {
     while (performance.now() < graceEndsAt && (await this.#isConnected())) await delay(WATCH_MS);
   }
 
-  /** The kernel lists each connection by the minor number of its device, where fusectl is mounted. */
+  /**
+   * Whether libfuse still holds its end: it closes /dev/fuse when the kernel has let go. The descriptor tells which
+   * connection it is, by the minor number of the mount's device.
+   */
   async #isConnected(): Promise<boolean> {
     const minor = this.#place.device?.split(":")[1];
     if (minor === undefined) return false;
-    return await access(`/sys/fs/fuse/connections/${minor}`).then(
-      () => true,
-      () => false,
-    );
+    for (const fd of await readdir("/proc/self/fd")) {
+      if ((await readlink(`/proc/self/fd/${fd}`).catch(() => "")) !== "/dev/fuse") continue;
+      const info = await readFile(`/proc/self/fdinfo/${fd}`, "utf8").catch(() => "");
+      const connection = /^fuse_connection:\s*(\d+)/m.exec(info)?.[1];
+      // Older kernels do not say; then it is taken for ours, and the grace is the limit.
+      if (connection === undefined || connection === minor) return true;
+    }
+    return false;
   }
 }
