@@ -1,5 +1,5 @@
 import { forEachConcurrently } from "../async/map-concurrently.js";
-import { formatId, formatShortId, type Id, idKey } from "../bytes/id.js";
+import { equalIds, formatId, formatShortId, type Id, idKey } from "../bytes/id.js";
 import { SEAL_OVERHEAD } from "../engine/engine.js";
 import {
   DamagedError,
@@ -9,7 +9,6 @@ import {
   throwIfAborted,
   YoreError,
 } from "../errors.js";
-import type { TreeNode } from "../format/node.js";
 import type { PackedBlob } from "../format/pack-header.js";
 import { textBytes } from "../patterns/mod.js";
 import type { Repository } from "../repository/repository.js";
@@ -33,7 +32,8 @@ const FULL = new Map([
 
 /** A file whose content is to be written. */
 export interface ContentFile extends WrittenFile, WantedContent {
-  readonly node: TreeNode;
+  /** The size that the snapshot tells, for the counters; `size` is what the blobs make. */
+  readonly nodeSize: number;
   readonly existing: ExistingFile | undefined;
 }
 
@@ -46,12 +46,14 @@ export interface ContentWatch {
   readonly signal: AbortSignal | undefined;
 }
 
-/** Where the blobs of one pack belong. Three numbers a place, since there can be millions. */
+/** Where the blobs of one pack belong: numbers only, since there can be millions of them. */
 interface PackPlan {
   readonly packId: Id;
-  readonly blobs: Map<string, PlannedBlob>;
+  /** File number, position in its content and offset in the file, in turn. */
+  readonly places: number[];
 }
 
+/** A blob of the pack that is being restored. */
 interface PlannedBlob {
   readonly blob: PackedBlob;
   /** File number and offset in it, in turn. */
@@ -129,7 +131,7 @@ export class ContentRestorer {
       for (let i = 0, offset = 0; i < file.content.length; offset += file.lengths[i++]!) {
         const length = file.lengths[i]!;
         if (file.existing?.matches?.[i] === 1) this.#watch.onBytes(length);
-        else this.#planBlob(plans, file.content.at(i), number, offset, state);
+        else this.#planBlob(plans, number, i, offset);
       }
       if (state.waiting === 0) await this.#restoreWithoutBlobs(number);
     }
@@ -137,29 +139,43 @@ export class ContentRestorer {
     return plans.values();
   }
 
-  #planBlob(plans: Map<string, PackPlan>, id: Id, number: number, offset: number, state: FileState): void {
+  #planBlob(plans: Map<string, PackPlan>, number: number, position: number, offset: number): void {
+    const id = this.#files[number]!.content.at(position);
+    const state = this.#states[number]!;
     const found = this.#repository.index.lookup("data", id);
     if (!found) {
       const error = new NotFoundError(`blob ${formatId(id)} is in no index`);
       state.failures.push({ offset, length: 0, error });
       return;
     }
-    const packKey = idKey(found.packId);
-    let plan = plans.get(packKey);
+    const key = idKey(found.packId);
+    let plan = plans.get(key);
     if (!plan) {
-      plan = { packId: found.packId, blobs: new Map() };
-      plans.set(packKey, plan);
+      plan = { packId: found.packId, places: [] };
+      plans.set(key, plan);
     }
-    const key = idKey(id);
-    let planned = plan.blobs.get(key);
-    if (!planned) {
-      const { length, uncompressedLength } = found;
-      const blob: PackedBlob = { type: "data", id, offset: found.offset, length, uncompressedLength };
-      planned = { blob, places: [] };
-      plan.blobs.set(key, planned);
-    }
-    planned.places.push(number, offset);
+    plan.places.push(number, position, offset);
     state.waiting++;
+  }
+
+  /** The blobs of a plan, each once, with all places where it belongs. */
+  #blobsOf({ packId, places }: PackPlan): Map<string, PlannedBlob> {
+    const blobs = new Map<string, PlannedBlob>();
+    for (let i = 0; i < places.length; i += 3) {
+      const id = this.#files[places[i]!]!.content.at(places[i + 1]!);
+      const key = idKey(id);
+      let planned = blobs.get(key);
+      if (!planned) {
+        const copies = this.#repository.index.lookupAll("data", id);
+        // The index may have been loaded again meanwhile: then any copy will do, the loader finds it.
+        const place = copies.find((copy) => equalIds(copy.packId, packId)) ?? copies[0];
+        const { offset = 0, length = SEAL_OVERHEAD, uncompressedLength = 0 } = place ?? {};
+        planned = { blob: { type: "data", id, offset, length, uncompressedLength }, places: [] };
+        blobs.set(key, planned);
+      }
+      planned.places.push(places[i]!, places[i + 2]!);
+    }
+    return blobs;
   }
 
   /** Empty files, and files that only have to be cut. */
@@ -176,8 +192,8 @@ export class ContentRestorer {
   }
 
   async #restorePack(plan: PackPlan): Promise<void> {
-    const left = new Map(plan.blobs);
-    plan.blobs.clear();
+    const left = this.#blobsOf(plan);
+    plan.places.length = 0;
     const blobs = Array.from(left.values(), ({ blob }) => blob);
     try {
       await this.#repository.loadPackBlobs(

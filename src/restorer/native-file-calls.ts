@@ -54,7 +54,7 @@ export function encodeFileCalls(calls: readonly FileCall[]): Buffer {
   const data = calls.map(dataOf);
   let size = 0;
   for (const [i, call] of calls.entries()) size += HEADER_SIZE + call.name.length + data[i]!.length;
-  const program = Buffer.alloc(size);
+  const program = Buffer.allocUnsafeSlow(size);
   let at = 0;
   for (const [i, call] of calls.entries()) {
     encodeHeader(program, at, call, data[i]!.length);
@@ -66,6 +66,7 @@ export function encodeFileCalls(calls: readonly FileCall[]): Buffer {
 }
 
 function encodeHeader(program: Buffer, at: number, call: FileCall, dataLength: number): void {
+  program.fill(0, at, at + HEADER_SIZE);
   program.writeUInt32LE(KINDS[call.kind], at);
   program.writeUInt32LE(call.name.length, at + OFFSET_NAME_LENGTH);
   program.writeUInt32LE(dataLength, at + OFFSET_DATA_LENGTH);

@@ -94,7 +94,7 @@ class RestoreRun {
         onBytes: (count) => {
           this.progress.bytesRestored += count;
         },
-        onDone: (file, action) => this.#done(action, file.location, file.node.size, true),
+        onDone: (file, action) => this.#done(action, file.location, file.nodeSize, true),
         onError: (location, error) => {
           this.#tracked.delete(location);
           this.#fail(location, error);
@@ -187,7 +187,14 @@ class RestoreRun {
         return this.#done(existing ? "updated" : "restored", location, node.size, true);
       }
       const keepsContent = existing !== undefined;
-      this.#content.add({ ...wanted, location, node, existing, isFresh: !exists, keepsContent });
+      this.#content.add({
+        ...wanted,
+        location,
+        nodeSize: node.size,
+        existing,
+        isFresh: !exists,
+        keepsContent,
+      });
     } catch (error) {
       throwIfAborted(this.#watch.signal);
       this.#tracked.delete(location);
