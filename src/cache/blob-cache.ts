@@ -10,7 +10,7 @@ import type { BlobLoader } from "../repository/blob-loader.js";
 import { blobKey, SharedLoads } from "./shared-loads.js";
 
 export interface BlobCacheOptions {
-  /** Bytes of plaintext that are kept, with what keeping them costs; 48 MiB when left out. */
+  /** Bytes of plaintext that are kept, with what keeping them costs; 32 MiB when left out. */
   readonly maxBytes?: number;
   /** Milliseconds after which a load is given up; 60,000 when left out. */
   readonly timeoutMs?: number;
@@ -26,7 +26,7 @@ export interface BlobCacheStatistics {
 }
 
 /** With all that a mount needs beside it, this stays below 300 MiB while everything is read. */
-export const DEFAULT_BLOB_CACHE_BYTES = 48 * 1024 * 1024;
+export const DEFAULT_BLOB_CACHE_BYTES = 32 * 1024 * 1024;
 
 /** What an entry costs beside its bytes: key, buffer object, list links. Measured at 300 to 400 bytes. */
 const ENTRY_OVERHEAD_BYTES = 384;

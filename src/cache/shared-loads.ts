@@ -109,6 +109,7 @@ export class SharedLoads {
     keep: (id: Id, plaintext: Uint8Array) => void,
   ): Promise<void> {
     const waiting = new Map<string, PromiseWithResolvers<Uint8Array>>();
+    let error: unknown;
     for (const id of ids) {
       const key = blobKey(type, id);
       if (waiting.has(key)) continue;
@@ -124,18 +125,22 @@ export class SharedLoads {
           type,
           ids,
           (id, result) => {
-            if ("error" in result) return waiting.get(blobKey(type, id))?.reject(result.error);
+            const key = blobKey(type, id);
+            const settle = waiting.get(key);
+            waiting.delete(key);
+            if ("error" in result) return settle?.reject(result.error);
             keep(id, result.plaintext);
-            waiting.get(blobKey(type, id))?.resolve(result.plaintext);
+            settle?.resolve(result.plaintext);
           },
           signal,
         ),
       );
-    } catch (error) {
-      for (const settle of waiting.values()) settle.reject(error);
+    } catch (cause) {
+      error = cause;
     }
-    const left = new NotFoundError("Cannot load blob: the loader gave no answer for it");
-    for (const settle of waiting.values()) settle.reject(left);
+    if (waiting.size === 0) return;
+    error ??= new NotFoundError("Cannot load blob: the loader gave no answer for it");
+    for (const settle of waiting.values()) settle.reject(error);
   }
 
   /** Nobody may be waiting, so a failure must not count as unhandled; whoever waits still sees it. */

@@ -6,6 +6,7 @@ import type { BlobCache } from "../cache/blob-cache.js";
 import type { CompactTree } from "../cache/compact-tree.js";
 import {
   type AheadRange,
+  DEFAULT_READ_AHEAD_BYTES,
   DirectoryReaders,
   SequentialReaders,
   SMALL_FILE_BYTES,
@@ -37,7 +38,9 @@ export class FileReader {
   constructor(blobs: BlobCache) {
     this.#blobs = blobs;
     // What is loaded ahead must not push out what is being read.
-    this.#sequential = new SequentialReaders({ maxBytes: Math.min(16 * 1024 * 1024, blobs.maxBytes / 4) });
+    this.#sequential = new SequentialReaders({
+      maxBytes: Math.min(DEFAULT_READ_AHEAD_BYTES, blobs.maxBytes / 4),
+    });
   }
 
   /** @throws what loading throws, with the blob in its message; never hands out bytes that are not the file's */
