@@ -1,6 +1,5 @@
 import { forEachConcurrently } from "../async/map-concurrently.js";
 import { equalIds, formatId, formatShortId, type Id, idKey } from "../bytes/id.js";
-import { SEAL_OVERHEAD } from "../engine/engine.js";
 import {
   DamagedError,
   messageOf,
@@ -9,7 +8,7 @@ import {
   throwIfAborted,
   YoreError,
 } from "../errors.js";
-import type { PackedBlob } from "../format/pack-header.js";
+import { type PackedBlob, SEAL_LENGTH } from "../format/pack-header.js";
 import { textBytes } from "../patterns/mod.js";
 import type { Repository } from "../repository/repository.js";
 import { type ExistingFile, needsRestore, type WantedContent } from "./existing-file.js";
@@ -169,7 +168,7 @@ export class ContentRestorer {
         const copies = this.#repository.index.lookupAll("data", id);
         // The index may have been loaded again meanwhile: then any copy will do, the loader finds it.
         const place = copies.find((copy) => equalIds(copy.packId, packId)) ?? copies[0];
-        const { offset = 0, length = SEAL_OVERHEAD, uncompressedLength = 0 } = place ?? {};
+        const { offset = 0, length = SEAL_LENGTH, uncompressedLength = 0 } = place ?? {};
         planned = { blob: { type: "data", id, offset, length, uncompressedLength }, places: [] };
         blobs.set(key, planned);
       }
@@ -225,7 +224,7 @@ export class ContentRestorer {
       const number = places[i]!;
       const offset = places[i + 1]!;
       if ("error" in result) {
-        const length = blob.uncompressedLength || blob.length - SEAL_OVERHEAD;
+        const length = blob.uncompressedLength || blob.length - SEAL_LENGTH;
         this.#states[number]!.failures.push({ offset, length, error: blobError(packId, blob, result.error) });
         await this.#release(number);
       } else {

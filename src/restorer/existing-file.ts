@@ -2,10 +2,10 @@ import { constants, read } from "node:fs";
 import { promisify } from "node:util";
 import type { IdList } from "../bytes/id.js";
 import { ID_LENGTH } from "../bytes/id.js";
-import type { Engine } from "../engine/engine.js";
 import { throwIfAborted } from "../errors.js";
 import type { Timestamp } from "../format/timestamp.js";
 import { timestampNs } from "../format/timestamp.js";
+import type { Repository } from "../repository/repository.js";
 import type { TargetFolder } from "./target-folder.js";
 
 const readAsync = promisify(read);
@@ -20,6 +20,9 @@ export interface WantedContent {
   /** Sum of the lengths. */
   readonly size: number;
 }
+
+/** What is needed of the engine. */
+export type Hasher = Pick<Repository["engine"], "hashAll">;
 
 /** What a file that is there has in common with what it should be. */
 export interface ExistingFile {
@@ -50,7 +53,7 @@ export async function examineFile(
   target: TargetFolder,
   location: string,
   wanted: WantedContent,
-  engine: Engine,
+  engine: Hasher,
   options: ExamineOptions = {},
 ): Promise<ExistingFile | undefined> {
   const status = await target.status(location);
@@ -72,7 +75,7 @@ async function compareContent(
   target: TargetFolder,
   location: string,
   wanted: WantedContent,
-  engine: Engine,
+  engine: Hasher,
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array | undefined> {
   const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
@@ -103,7 +106,7 @@ async function compareGroup(
   first: number,
   end: number,
   data: Buffer,
-  engine: Engine,
+  engine: Hasher,
   matches: Uint8Array,
 ): Promise<void> {
   const pieces: Buffer[] = [];

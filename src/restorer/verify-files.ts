@@ -1,7 +1,6 @@
 import { forEachConcurrently } from "../async/map-concurrently.js";
-import type { Engine } from "../engine/engine.js";
 import { DamagedError, messageOf, throwIfAborted, YoreError } from "../errors.js";
-import { examineFile, needsRestore, type WantedContent } from "./existing-file.js";
+import { examineFile, type Hasher, needsRestore, type WantedContent } from "./existing-file.js";
 import type { TargetFolder } from "./target-folder.js";
 
 /** Files that are read at a time. */
@@ -17,7 +16,7 @@ export interface VerifyWatch {
 export async function verifyFiles(
   target: TargetFolder,
   files: Iterable<WantedContent & { readonly location: string }>,
-  engine: Engine,
+  engine: Hasher,
   watch: VerifyWatch,
 ): Promise<void> {
   await forEachConcurrently(
@@ -41,7 +40,7 @@ export async function verifyFiles(
 async function problemOf(
   target: TargetFolder,
   file: WantedContent & { readonly location: string },
-  engine: Engine,
+  engine: Hasher,
   signal: AbortSignal | undefined,
 ): Promise<string | undefined> {
   const status = await target.status(file.location);
