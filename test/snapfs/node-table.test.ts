@@ -76,7 +76,9 @@ describe("NodeTable", () => {
 describe("hashIno", () => {
   it("never changes: numbers are the same from mount to mount and from version to version", () => {
     expect(hashIno(1n, Buffer.from("ids"))).toMatchInlineSnapshot(`12095342550490399607n`);
-    expect(hashIno(0xfedcba9876543210n, Buffer.from("a longer name"))).toMatchInlineSnapshot(`7932245103780029837n`);
+    expect(hashIno(0xfedcba9876543210n, Buffer.from("a longer name"))).toMatchInlineSnapshot(
+      `7932245103780029837n`,
+    );
   });
 
   it("spreads similar names, and tells apart names that end in zeros", () => {
