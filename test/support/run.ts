@@ -8,7 +8,7 @@ import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 
 const CHECKOUT = join(import.meta.dirname, "../..");
-const MAIN = join(CHECKOUT, "dist/cli/main.js");
+const MAIN = join(CHECKOUT, process.env["YORE_TEST_DIST"] ?? "dist", "cli/main.js");
 
 export interface RunOptions {
   /** Added to the environment; `undefined` takes a variable away. */
