@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, chownSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { noise } from "../support/make-zoo.js";
-import { missingPeer, run, spawnYore, yoreCommand } from "../support/run.js";
+import { missingPeer, peer, run, spawnYore, yoreCommand } from "../support/run.js";
 import { SharedRepository } from "../support/same-backup.js";
 import { temporaryFolder } from "../support/temporary.js";
 
@@ -85,6 +85,9 @@ describe.skipIf(missingPeer("restic"))("backup in trouble", () => {
 
   it.runIf(isRoot)("saves what it can read, as restic does, and ends with 3", async () => {
     const source = await temporaryFolder();
+    // Another user must be able to get here.
+    const parent = join(source, "..");
+    chmodSync(parent, statSync(parent).mode | 0o011);
     mkdirSync(join(source, "data/closed"), { recursive: true });
     mkdirSync(join(source, "data/open"));
     for (const name of ["closed/in", "open/mine", "open/not mine"])
@@ -98,7 +101,7 @@ describe.skipIf(missingPeer("restic"))("backup in trouble", () => {
     for (const program of ["restic", "yore"] as const) {
       const env = { RESTIC_REPOSITORY: repository.location, RESTIC_PASSWORD: "geheim", HOME: source };
       const args = ["backup", "--no-cache", "--json", "--force", "data"];
-      const command = program === "yore" ? yoreCommand(args) : `/opt/peers/bin/restic ${args.join(" ")}`;
+      const command = program === "yore" ? yoreCommand(args) : `${peer("restic")} ${args.join(" ")}`;
       const asUser = ["--reuid", "1000", "--regid", "1000", "--clear-groups", "sh", "-c", command];
       const result = await run("setpriv", asUser, { env, cwd: source });
       const errors = result.stderr.split("\n").filter((line) => line.includes('"archival"')).length;
