@@ -99,7 +99,12 @@ describe.skipIf(missingPeer("restic"))("backup in trouble", () => {
     execFileSync("chown", ["-R", "1000:1000", join(source, "repository")]);
     const results = [];
     for (const program of ["restic", "yore"] as const) {
-      const env = { RESTIC_REPOSITORY: repository.location, RESTIC_PASSWORD: "geheim", HOME: source };
+      const env = {
+        RESTIC_REPOSITORY: repository.location,
+        RESTIC_PASSWORD: "geheim",
+        HOME: source,
+        TMPDIR: source,
+      };
       const args = ["backup", "--no-cache", "--json", "--force", "data"];
       const command = program === "yore" ? yoreCommand(args) : `${peer("restic")} ${args.join(" ")}`;
       const asUser = ["--reuid", "1000", "--regid", "1000", "--clear-groups", "sh", "-c", command];
