@@ -43,11 +43,7 @@ export interface FuseFunctions {
   /** Sends the first `length` bytes of the reply buffer. @returns 0, or the errno with which the kernel refused */
   fuseReply(channel: FuseChannelHandle, length: number): number;
   /** Sends the first `headLength` bytes of the reply buffer and at most 1023 pieces behind them. @returns as above */
-  fuseReplyWithPieces(
-    channel: FuseChannelHandle,
-    headLength: number,
-    pieces: readonly Uint8Array[],
-  ): number;
+  fuseReplyWithPieces(channel: FuseChannelHandle, headLength: number, pieces: readonly Uint8Array[]): number;
   /** Queues a notification; it is copied, and written by a thread of its own. */
   fuseNotify(channel: FuseChannelHandle, message: Uint8Array): void;
   /** Ends the connection: what is pending fails in the kernel. Calling it again does nothing. */
