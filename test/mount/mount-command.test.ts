@@ -176,6 +176,22 @@ describe.skipIf((await ownDriver.problem()) !== undefined || missingPeer("restic
     expect(await ended).toEqual([0, null]);
   });
 
+  it("stays below 300 MiB of memory, whatever is read", async () => {
+    const data = join(await temporaryFolder(), "data");
+    await output(
+      'mkdir "$1" && head -c 250000000 /dev/urandom > "$1/large" && head -c 60000000 /dev/urandom | split -a 4 -b 15000 - "$1/small-"',
+      data,
+    );
+    const path = await makeMountpoint();
+    const { child, ended } = await serve("-r", await backUp(data), path);
+    const sum = 'cd "$1" && cat * | sha256sum';
+    expect(await output(sum, join(path, "snapshots/latest", data))).toBe(await output(sum, data));
+    const peak = /VmHWM:\s+(\d+) kB/.exec(await readFile(`/proc/${child.pid}/status`, "utf8"))![1];
+    expect(Number(peak)).toBeLessThan(300 * 1024);
+    child.kill("SIGTERM");
+    expect(await ended).toEqual([0, null]);
+  });
+
   it("umount of what is no mount is an error", async () => {
     const { code, stderr } = await runYore(["umount", await makeMountpoint()]);
     expect(code).toBe(1);
