@@ -82,7 +82,10 @@ describe("TreeCache", () => {
     expect(tree.links(at("file"))).toBe(2);
     expect(tree.origin(at("file")).inode).toBe(4711n);
     expect([...tree.content(at("file"))].map(formatId)).toEqual(content);
-    expect(tree.time(at("file"), "mtime")).toEqual({ seconds: Date.UTC(1966, 2, 4, 5, 6, 7) / 1000, nanoseconds: 1 });
+    expect(tree.time(at("file"), "mtime")).toEqual({
+      seconds: Date.UTC(1966, 2, 4, 5, 6, 7) / 1000,
+      nanoseconds: 1,
+    });
     expect(tree.time(at("file"), "atime")).toEqual({ seconds: 4294967296, nanoseconds: 0 });
     expect(tree.mode(at("dir"))).toBe(0o040755);
     expect(formatId(tree.subtree(at("dir"))!)).toBe("33".repeat(32));
