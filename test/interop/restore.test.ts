@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { beforeAll, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { difference, makeTree } from "../restorer/make-tree.js";
 import { missingPeer, run, runRestic, runYore } from "../support/run.js";
 import { temporaryFolder, unpackFixture } from "../support/temporary.js";
@@ -52,6 +52,11 @@ describe.skipIf(missingPeer("restic"))("yore restore", () => {
     });
   });
 
+  const compared: string[] = [];
+  afterEach(async () => {
+    for (const base of compared.splice(0)) await rm(base, { recursive: true, force: true });
+  });
+
   /** Restores with both programs into equal targets, and expects the same in every respect. */
   async function sameAsRestic(
     flags: readonly string[],
@@ -59,6 +64,7 @@ describe.skipIf(missingPeer("restic"))("yore restore", () => {
     snapshot = `latest:${tree}`,
   ): Promise<{ target: string; summary: Record<string, unknown> }> {
     const base = await temporaryFolder();
+    compared.push(base);
     const restoreWith = async (program: "restic" | "yore") => {
       const target = join(base, program);
       await mkdir(target);

@@ -15,9 +15,9 @@ export async function makeTree(folder: string): Promise<void> {
   await mkdir(join(folder, "empty folder"));
   await writeFile(join(folder, "empty"), "");
   await writeFile(join(folder, "small"), "some text\n");
-  await writeFile(join(folder, "large"), randomBytes(5_000_000));
+  await writeFile(join(folder, "large"), randomBytes(2_500_000));
   await writeFile(join(folder, "sparse"), randomBytes(10_000));
-  await truncate(join(folder, "sparse"), 6_000_000);
+  await truncate(join(folder, "sparse"), 3_000_000);
   for (let i = 0; i < 300; i++) await writeFile(join(folder, "sub", `file ${i}`), `content of ${i}\n`);
   await writeFile(join(folder, "sub/deeper/deepest/leaf"), "leaf");
   await writeFile(join(folder, "linked 1"), "one file with three names");
