@@ -12,7 +12,7 @@
 import { Semaphore } from "../async/semaphore.js";
 import type { Id } from "../bytes/id.js";
 import { BlobCache } from "../cache/blob-cache.js";
-import { DamagedError, throwIfAborted, type YoreError } from "../errors.js";
+import { DamagedError, throwIfAborted, YoreError } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
 import { timestampNs } from "../format/timestamp.js";
 import { pathText } from "../patterns/mod.js";
@@ -240,12 +240,17 @@ class RestoreRun {
       {
         onDone: (location) => this.#done("restored", location, 0, false),
         onError: (location, error) => this.#fail(location, error),
-        onWarning: (location, error) => {
-          this.warnings++;
-          this.#watch.on?.({ type: "warning", location, error });
-        },
+        onWarning: (location, error) => this.#warn(location, error),
       },
     );
+    if (!dryRun && !this.#target.isNative)
+      this.#warn(
+        "/",
+        new YoreError(
+          "native",
+          "Cannot set times to the nanosecond: it takes the native addon, without it they are rounded",
+        ),
+      );
     const visitor: TreeVisitor = {
       visitNode: (node, location) => this.#visitMetadata(metadata, node, location),
       leaveFolder: async (node, location, names) => {
@@ -321,6 +326,11 @@ class RestoreRun {
   #done(action: RestoreAction, location: string, size: number, isFile: boolean): void {
     this.progress.filesRestored++;
     this.#watch.on?.({ type: "item", action, location, size, isFile });
+  }
+
+  #warn(location: string, error: YoreError): void {
+    this.warnings++;
+    this.#watch.on?.({ type: "warning", location, error });
   }
 
   #fail(location: string, error: YoreError): void {

@@ -200,12 +200,12 @@ class RestoreView {
   finish(summary: RestoreSummary, verified: boolean): void {
     const { global } = this.#context;
     if (this.#warnings > SHOWN_WARNINGS)
-      this.#context.warn(`Warning: ${this.#warnings - SHOWN_WARNINGS} more warnings of this kind`);
+      this.#context.warn(`Warning: ${this.#warnings - SHOWN_WARNINGS} more warnings, not shown`);
     if (global.json) this.#context.json(summaryJson(summary));
     else this.#context.print(summaryLine(summary));
     if (this.#warnings > 0 && !global.json)
       this.#context.warn(
-        `${this.#warnings} warnings: the content is restored, but not all owners, times, modes or attributes`,
+        `${this.#warnings} warning${this.#warnings > 1 ? "s" : ""}: the content is restored, but not all owners, times, modes or attributes`,
       );
     const errors = this.#errors;
     if (errors > 0) throw new YoreError("damaged", `There were ${errors} errors`);
