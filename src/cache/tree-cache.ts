@@ -24,6 +24,11 @@ export interface TreeCacheOptions {
 export const DEFAULT_TREE_CACHE_BYTES = 12 * 1024 * 1024;
 
 const MAX_COUNTS = 100_000;
+/**
+ * Directories larger than a quarter of the bound are kept apart, so many at most, and do not count: every stat and
+ * read below such a directory needs it, and to decode a hundred thousand entries each time would never end.
+ */
+const MAX_LARGE_TREES = 2;
 /** Old writers nested at most one such level; a loop of them must end. */
 const MAX_FLATTENED_LEVELS = 4;
 
@@ -32,6 +37,8 @@ export class TreeCache {
   readonly #loads: SharedLoads;
   readonly #decoding = new SingleFlight<string, CompactTree>();
   readonly #trees: LRUCache<string, CompactTree>;
+  readonly #largeTrees = new LRUCache<string, CompactTree>({ max: MAX_LARGE_TREES });
+  readonly #largeBytes: number;
   readonly #subdirectories = new LRUCache<string, number>({ max: MAX_COUNTS });
   readonly #rename: ((name: Buffer) => Buffer) | undefined;
 
@@ -39,8 +46,10 @@ export class TreeCache {
     this.#loader = loader;
     this.#loads = new SharedLoads(loader, options);
     this.#rename = options.rename;
+    const maxBytes = options.maxBytes ?? DEFAULT_TREE_CACHE_BYTES;
+    this.#largeBytes = maxBytes / 4;
     this.#trees = new LRUCache({
-      maxSize: options.maxBytes ?? DEFAULT_TREE_CACHE_BYTES,
+      maxSize: maxBytes,
       sizeCalculation: (tree) => tree.bytes,
     });
   }
@@ -48,7 +57,7 @@ export class TreeCache {
   /** The tree if it is in memory, else a promise of it. @throws what the loader and the decoder throw */
   load(id: Id): CompactTree | Promise<CompactTree> {
     const key = idKey(id);
-    return this.#trees.get(key) ?? this.#decoding.run(key, () => this.#loadAndKeep(id));
+    return this.#kept(key) ?? this.#decoding.run(key, () => this.#loadAndKeep(id));
   }
 
   /** How many subdirectories a tree has, if that was ever seen. */
@@ -58,7 +67,7 @@ export class TreeCache {
 
   /** Loads trees that will be asked for soon. Never fails. */
   async loadAhead(ids: readonly Id[]): Promise<void> {
-    const wanted = ids.filter((id) => !this.#trees.has(idKey(id)) && !this.#subdirectories.has(idKey(id)));
+    const wanted = ids.filter((id) => !this.#subdirectories.has(idKey(id)));
     await this.#loads.loadAhead("tree", wanted, (id, plaintext) => {
       // What cannot be decoded fails again, and then audibly, for whoever really wants it.
       void this.#decoding.run(idKey(id), () => this.#decode(id, plaintext)).catch(() => undefined);
@@ -67,13 +76,17 @@ export class TreeCache {
 
   async #loadAndKeep(id: Id): Promise<CompactTree> {
     const plaintext = await this.#loads.load("tree", id, () => undefined);
-    return this.#trees.get(idKey(id)) ?? this.#decode(id, plaintext);
+    return this.#kept(idKey(id)) ?? this.#decode(id, plaintext);
+  }
+
+  #kept(key: string): CompactTree | undefined {
+    return this.#trees.get(key) ?? this.#largeTrees.get(key);
   }
 
   async #decode(id: Id, plaintext: Uint8Array): Promise<CompactTree> {
     const nodes = await this.#flatten(decodeTree(plaintext), 0);
     const tree = CompactTree.from(tidy(nodes, this.#rename));
-    this.#trees.set(idKey(id), tree);
+    (tree.bytes > this.#largeBytes ? this.#largeTrees : this.#trees).set(idKey(id), tree);
     this.#subdirectories.set(idKey(id), tree.subdirectories);
     return tree;
   }

@@ -1,5 +1,6 @@
 /** Reads ranges of files through the blob cache, and loads ahead what will be read next. */
 
+import { setMaxListeners } from "node:events";
 import { LRUCache } from "lru-cache";
 import { formatShortId, type Id } from "../bytes/id.js";
 import type { BlobCache } from "../cache/blob-cache.js";
@@ -52,6 +53,8 @@ export class FileReader {
     const end = layout.start(last.blob) + last.to;
     const kept = slices.map(({ blob }) => this.#blobs.peek("data", layout.content.at(blob)));
     const isHere = kept.every((blob) => blob !== undefined);
+    // Each load listens; Node.js warns of a leak from the eleventh on.
+    if (!isHere && slices.length > 10) setMaxListeners(slices.length, signal);
     // The blobs of this read are asked for first, what is ahead of it after them.
     const pieces = isHere
       ? slices.map((slice, i) => cut(layout, slice, kept[i]!))

@@ -105,6 +105,19 @@ describe("TreeCache", () => {
     expect(names(await cache.load(good))).toEqual(["a"]);
   });
 
+  it("keeps a directory that is larger than its bound: everything below it is looked up there", async () => {
+    const loader = new MemoryLoader();
+    const id = treeOf(
+      loader,
+      Array.from({ length: 1000 }, (_, i) => ({ name: `${i}` })),
+    );
+    const cache = new TreeCache(loader, { maxBytes: 10_000 });
+    const tree = await cache.load(id);
+    expect(tree.bytes).toBeGreaterThan(10_000);
+    expect(cache.load(id)).toBe(tree);
+    expect(loader.loads).toHaveLength(1);
+  });
+
   it("with rename, names that become equal are told apart", async () => {
     const loader = new MemoryLoader();
     const id = treeOf(loader, [{ name: "a:b" }, { name: "a-b" }, { name: "a?b" }, { name: "a*b" }]);
