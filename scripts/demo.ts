@@ -30,7 +30,7 @@ const environment = { ...process.env, YORE_REPOSITORY: repository, YORE_PASSWORD
 await main();
 
 async function main(): Promise<void> {
-  mkdirSync(state, { recursive: true, mode: 0o700 });
+  mkdirSync(state, { recursive: true });
   if (!existsSync(passwordFile)) {
     writeFileSync(passwordFile, `${randomBytes(24).toString("base64url")}\n`, { mode: 0o600 });
   }

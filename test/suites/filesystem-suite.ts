@@ -27,6 +27,7 @@ import {
 } from "../fuse/toy-filesystem.js";
 import { type RunResult, run } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
+import { itWhere } from "../support/where.js";
 
 /** When the addon runs under a sanitizer, the programs that look at the mount do not. */
 const TOOLS = { LD_PRELOAD: undefined };
@@ -235,20 +236,20 @@ export function filesystemSuite(options: FilesystemSuiteOptions): void {
   });
 
   describe(`mount over ${driver}`, () => {
-    it.runIf(options.isExact)("keeps nanoseconds and moments before 1970", async () => {
+    itWhere(options.isExact)("keeps nanoseconds and moments before 1970", async () => {
       const { shell } = await mounted(toyTree().root);
       const { stdout } = await shell("find old exact -printf '%T@\\n'");
       expect(stdout).toBe("-100000000.0000000050\n5000000000.9876543210\n");
     });
 
-    it.runIf(options.isExact)("serves names of any bytes, and inode numbers of 64 bits", async () => {
+    itWhere(options.isExact)("serves names of any bytes, and inode numbers of 64 bits", async () => {
       const { root, nodes } = toyTree();
       const { shell } = await mounted(root);
       const { stdout } = await shell('ls | grep -ac sum; cat "$(printf "r\\351sum\\351")"; stat -c %i hello');
       expect(stdout).toBe(`2\nlatin1\n${nodes.hello.ino}\n`);
     });
 
-    it.runIf(!options.isExact)("leaves out names that are not UTF-8, and says so once", async () => {
+    itWhere(!options.isExact)("leaves out names that are not UTF-8, and says so once", async () => {
       const { shell, log } = await mounted(toyTree().root);
       const { stdout } = await shell("ls | grep -c sum; ls | grep -c sum");
       expect(stdout).toBe("1\n1\n");
@@ -256,7 +257,7 @@ export function filesystemSuite(options: FilesystemSuiteOptions): void {
       expect(log[0]).toContain("not UTF-8");
     });
 
-    it.runIf(options.canSeek)("shows holes", async () => {
+    itWhere(options.canSeek)("shows holes", async () => {
       const { shell } = await mounted(toyTree().root);
       const script = `import os
 fd = os.open("sparse", os.O_RDONLY)
@@ -337,7 +338,7 @@ except OSError as error: print(error.errno)`;
       expect((await slow).stdout).toBe("slow".repeat(readers));
     });
 
-    it.runIf(options.canInterrupt)("lets a reader be killed that waits for an answer", async () => {
+    itWhere(options.canInterrupt)("lets a reader be killed that waits for an answer", async () => {
       const { mount, asked } = await mountedWithSilentFile();
       const reader = await started('echo ready; exec cat "$1/silent"', mount.mountpoint);
       await asked;
@@ -349,7 +350,7 @@ except OSError as error: print(error.errno)`;
       await mount.done;
     });
 
-    it.runIf(options.canInterrupt)("tells the filesystem when a reader is interrupted", async () => {
+    itWhere(options.canInterrupt)("tells the filesystem when a reader is interrupted", async () => {
       const { mount, asked, filesystem, log } = await mountedWithSilentFile();
       const reader = await started(
         'echo ready; exec dd if="$1/silent" iflag=direct bs=4096 count=1 status=none 2>&1',
@@ -363,7 +364,7 @@ except OSError as error: print(error.errno)`;
       expect(log).toEqual([]);
     });
 
-    it.runIf(options.canInvalidate)("shows what has changed after a notification", async () => {
+    itWhere(options.canInvalidate)("shows what has changed after a notification", async () => {
       const before = directory({ old: file("old\n") }, { changeable: true });
       const root = directory({ snapshots: before }, { changeable: true });
       const { shell, filesystem } = await mounted(root);
@@ -382,7 +383,7 @@ except OSError as error: print(error.errno)`;
       });
     });
 
-    it.runIf(options.canInvalidate)(
+    itWhere(options.canInvalidate)(
       "does not stand still when it notifies of a directory that is being read",
       async () => {
         const names = Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`${i}`, file(`${i}`)]));

@@ -14,6 +14,7 @@ import {
 import { makeZoo } from "../support/make-zoo.js";
 import { missingPeer } from "../support/run.js";
 import { temporaryFolder, unpackFixture } from "../support/temporary.js";
+import { itWhere } from "../support/where.js";
 
 export interface MountSuiteOptions {
   /** Why the driver cannot be tried here; `undefined` when it can. */
@@ -112,7 +113,7 @@ export function mountSuite(driver: DriverName, { problem, without = [] }: MountS
         ).toBe("");
       });
 
-      it.runIf(can("seek"))("SEEK_HOLE never calls data a hole", async () => {
+      itWhere(can("seek"))("SEEK_HOLE never calls data a hole", async () => {
         const script = `
 import os, sys
 for path in sys.argv[1:]:

@@ -7,6 +7,7 @@ import { joinRaw, pathBuffer, rawPath } from "../../src/archiver/raw-path.js";
 import type { Scanner } from "../../src/archiver/scan.js";
 import { makeZoo } from "../support/make-zoo.js";
 import { temporaryFolder } from "../support/temporary.js";
+import { itWhere } from "../support/where.js";
 
 /** What every scanner must do. */
 export function testScanner(createScanner: () => Scanner): void {
@@ -106,18 +107,13 @@ export function testScanner(createScanner: () => Scanner): void {
       expect(found === 200_000 || (found! > 200_000 && found! <= 3_000_000)).toBe(true);
     });
 
-    it.runIf(scanner.readsAttributes && process.getuid?.() === 0)(
-      "reads attributes in the kernel's order",
-      async () => {
-        const path = join(zoo, "owned/attributes");
-        const record = (await scanner.statPath(rawPath(path))) as FileRecord;
-        const listed = execFileSync("getfattr", ["-d", "-m", "-", "--absolute-names", path]).toString();
-        for (const { name, value } of record.attributes)
-          expect(listed).toContain(value?.length ? `${name}="${Buffer.from(value)}"` : name);
-        expect(record.attributes.length).toBe(
-          listed.split("\n").filter((line) => /^[a-z]/.test(line)).length,
-        );
-      },
-    );
+    itWhere(scanner.readsAttributes)("reads attributes in the kernel's order", async () => {
+      const path = join(zoo, "owned/attributes");
+      const record = (await scanner.statPath(rawPath(path))) as FileRecord;
+      const listed = execFileSync("getfattr", ["-d", "-m", "-", "--absolute-names", path]).toString();
+      for (const { name, value } of record.attributes)
+        expect(listed).toContain(value?.length ? `${name}="${Buffer.from(value)}"` : name);
+      expect(record.attributes.length).toBe(listed.split("\n").filter((line) => /^[a-z]/.test(line)).length);
+    });
   });
 }

@@ -38,7 +38,6 @@ export function peer(name: PeerName): string | undefined {
   return firstExecutable([
     ...(variable ? [variable] : []),
     join(CHECKOUT, ".yore/peers/bin", name),
-    join("/opt/peers/bin", name),
     ...(process.env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, name)),
   ]);
 }
