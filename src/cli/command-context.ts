@@ -86,6 +86,11 @@ export class CommandContext {
       this.print(`repository ${config.id.slice(0, 8)} opened (version ${config.version}${compression})`);
       return;
     }
+    if (event.type === "engine-problem") {
+      const { reason } = event;
+      this.warn(`Warning: ${reason}; everything but the mount's own transport works without, only slower`);
+      return;
+    }
     const wait = formatDuration(this.global.retryLockMs / 1000);
     if (!this.global.json) this.warn(`repo already locked, waiting up to ${wait} for the lock`);
   }

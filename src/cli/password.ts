@@ -47,14 +47,12 @@ export function passwordSource(
   if (command) return once(() => runPasswordCommand(command, io));
   if (file) return once(() => readPasswordFile(file));
   if (password) return once(() => password);
-  if (io.stdin.isTTY) return prompting(prefix, io, options.isNew === true);
-  return { attempts: 1, ask: async () => notEmpty(await readFirstLine(io.stdin, io.signal)) };
-}
-
-/** True when the password would be read from standard input, which then cannot be what is backed up. */
-export function passwordComesFromStdin(flags: RepositoryFlags, io: Io): boolean {
-  const given = givenPassword(flags, "", io);
-  return !flags.insecureNoPassword && !given.command && !given.file && !given.password;
+  if (io.stdin.isTTY) return { ...prompting(prefix, io, options.isNew === true), usesStdin: true };
+  return {
+    attempts: 1,
+    usesStdin: true,
+    ask: async () => notEmpty(await readFirstLine(io.stdin, io.signal)),
+  };
 }
 
 function givenPassword(flags: RepositoryFlags, prefix: VariablePrefix, io: Io): GivenPassword {

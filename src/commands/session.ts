@@ -8,7 +8,7 @@ import type { Backend } from "../backend/backend.js";
 import { parseLocation } from "../backend/location.js";
 import { openBackend } from "../backend/open-backend.js";
 import type { Engine } from "../engine/engine.js";
-import { loadEngine } from "../engine/load-engine.js";
+import { engineProblem, loadEngine } from "../engine/load-engine.js";
 import { UsageError, YoreError } from "../errors.js";
 import type { CompressionMode } from "../repository/compression.js";
 import type { RepositoryLock } from "../repository/lock.js";
@@ -35,6 +35,8 @@ export interface PasswordSource {
   readonly attempts: number;
   /** The user said that there is none; otherwise an empty password is refused. */
   readonly allowEmpty?: boolean;
+  /** Asking reads standard input, which can then not be what is backed up. */
+  readonly usesStdin?: boolean;
   /** @param attempt counted from 0; after the first, the one before was wrong */
   ask(attempt: number): Promise<string>;
 }
@@ -51,6 +53,8 @@ export type LockMode = "none" | "shared" | "exclusive";
 
 export type SessionEvent =
   | { readonly type: "opened"; readonly repository: Repository; readonly compression: CompressionMode }
+  /** The portable engine does the work although nobody asked for it. */
+  | { readonly type: "engine-problem"; readonly reason: string }
   | { readonly type: "waiting-for-lock"; readonly reason: string };
 
 export interface SessionOptions {
@@ -123,6 +127,8 @@ export async function openSession(options: RepositoryOptions, how: SessionOption
   const backend = await openRepositoryBackend(options);
   try {
     const repository = await openWithPassword(backend, options, how.signal);
+    const reason = engineProblem();
+    if (reason !== undefined) how.on?.({ type: "engine-problem", reason });
     how.on?.({ type: "opened", repository, compression: options.compression ?? "auto" });
     const lock = await takeLock(repository, how);
     const signals = [how.signal, lock?.signal].filter((signal) => signal !== undefined);

@@ -58,6 +58,7 @@ export function registerBackup(program: Command, io: Io): void {
   addSnapshotFlags(command);
   command.action(
     action<BackupFlags>(io, async (context, paths, flags) => {
+      refuseSharedStdin(context, flags);
       const prepared = await prepareBackup(readOptions(context, paths, flags), {
         stdin: io.stdin,
         stderr: io.stderr,
@@ -141,6 +142,16 @@ function addSnapshotFlags(command: Command): void {
     )
     .option("--time <time>", 'when the snapshot claims to be made, as "2012-11-01 22:08:41" (default: now)')
     .option("--with-atime", "store access times");
+}
+
+/** The first line of the data must not be taken for the password. @throws {UsageError} */
+function refuseSharedStdin(context: CommandContext, flags: BackupFlags): void {
+  const lists = [flags.filesFrom, flags.filesFromVerbatim, flags.filesFromRaw];
+  const isRead = (flags.stdin && !flags.stdinFromCommand) || lists.some((names) => names?.includes("-"));
+  if (!isRead || !context.global.repository().password.usesStdin) return;
+  throw new UsageError("Cannot read both password and data from stdin", {
+    hint: "use --password-file, --password-command or $YORE_PASSWORD",
+  });
 }
 
 function readOptions(
