@@ -24,16 +24,22 @@ export interface DaemonOptions {
 }
 
 type FromChild =
-  | { readonly type: "ready" }
+  | { readonly type: "ready"; readonly mountpoint: string }
   | { readonly type: "failed"; readonly code: ErrorCode; readonly message: string; readonly hint?: string };
+
+export interface Daemon {
+  /** Its process ID. */
+  readonly pid: number;
+  /** Without symlinks. */
+  readonly mountpoint: string;
+}
 
 /**
  * Starts the process that serves. Resolves when its mount is usable.
  *
- * @returns its process ID
  * @throws {YoreError} what the process has failed with
  */
-export async function startDaemon(options: DaemonOptions): Promise<number> {
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const log = options.logFile === undefined ? "ignore" : openSync(options.logFile, "a", 0o600);
   try {
     const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
@@ -48,7 +54,7 @@ export async function startDaemon(options: DaemonOptions): Promise<number> {
   }
 }
 
-async function untilReady(child: ChildProcess, options: DaemonOptions): Promise<number> {
+async function untilReady(child: ChildProcess, options: DaemonOptions): Promise<Daemon> {
   const onAbort = () => child.kill("SIGTERM");
   options.signal?.addEventListener("abort", onAbort, { once: true });
   try {
@@ -67,7 +73,7 @@ async function untilReady(child: ChildProcess, options: DaemonOptions): Promise<
         answer.message,
         answer.hint === undefined ? {} : { hint: answer.hint },
       );
-    return child.pid!;
+    return { pid: child.pid!, mountpoint: answer.mountpoint };
   } finally {
     options.signal?.removeEventListener("abort", onAbort);
     if (child.connected) child.disconnect();
@@ -87,8 +93,8 @@ export class DaemonParent {
     return message.password;
   }
 
-  async ready(): Promise<void> {
-    await this.#say({ type: "ready" });
+  async ready(mountpoint: string): Promise<void> {
+    await this.#say({ type: "ready", mountpoint });
   }
 
   async failed(error: unknown): Promise<void> {

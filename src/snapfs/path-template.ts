@@ -28,6 +28,15 @@ export function checkTimeTemplate(layout: string): void {
   if (layout === "") throw new UsageError("Cannot use time template: it is empty");
   if (layout.startsWith("/") || layout.endsWith("/"))
     throw new UsageError(`Cannot use time template "${layout}": it starts or ends with a slash`);
+  if (components(layout).length === 0)
+    throw new UsageError(`Cannot use time template "${layout}": it names nothing`);
+}
+
+/** @throws {UsageError} if no snapshot could be shown with it */
+export function checkPathTemplate(template: string): void {
+  const path = parseTemplate(template).map((part) => ("literal" in part ? part.literal : "field"));
+  if (components(path.join("")).length === 0)
+    throw new UsageError(`Cannot use path template "${template}": it names nothing`);
 }
 
 /** Components before the first placeholder: they exist even when no snapshot does. */

@@ -7,6 +7,7 @@ import type { LoadedSnapshot } from "../format/snapshot.js";
 import { compareTimestamps } from "../format/timestamp.js";
 import type { Moment } from "../fuse/filesystem.js";
 import {
+  checkPathTemplate,
   checkTimeTemplate,
   DEFAULT_PATH_TEMPLATES,
   staticPrefix,
@@ -41,12 +42,13 @@ export class SnapshotDirectories {
   readonly #timeTemplate: string;
   readonly #windowsSafeNames: boolean;
 
-  /** @throws {UsageError} if the time template cannot name anything */
+  /** @throws {UsageError} if a template cannot name anything */
   constructor(options: SnapshotDirectoriesOptions = {}) {
     this.#templates = options.pathTemplates?.length ? options.pathTemplates : DEFAULT_PATH_TEMPLATES;
     this.#timeTemplate = options.timeTemplate ?? RFC3339;
     this.#windowsSafeNames = options.windowsSafeNames ?? false;
     checkTimeTemplate(this.#timeTemplate);
+    for (const template of this.#templates) checkPathTemplate(template);
     this.#root = new TemplateDirectory();
     this.root = this.#root;
     this.update([]);

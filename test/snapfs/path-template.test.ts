@@ -2,7 +2,12 @@ import { describe, expect, it } from "vitest";
 import { parseId } from "../../src/bytes/id.js";
 import type { LoadedSnapshot } from "../../src/format/snapshot.js";
 import { parseTimestamp } from "../../src/format/timestamp.js";
-import { checkTimeTemplate, staticPrefix, templatePaths } from "../../src/snapfs/path-template.js";
+import {
+  checkPathTemplate,
+  checkTimeTemplate,
+  staticPrefix,
+  templatePaths,
+} from "../../src/snapfs/path-template.js";
 import { safeComponent, windowsSafeName } from "../../src/snapfs/safe-name.js";
 import {
   SnapshotDirectories,
@@ -77,9 +82,15 @@ describe("templatePaths", () => {
   });
 
   it("checkTimeTemplate refuses what names nothing", () => {
-    for (const layout of ["", "/2006", "2006/"])
+    for (const layout of ["", "/2006", "2006/", "..", "./.."])
       expect(() => checkTimeTemplate(layout)).toThrow(/Cannot use time/);
     checkTimeTemplate("2006/01/02");
+  });
+
+  it("checkPathTemplate refuses what names nothing", () => {
+    for (const template of ["", "/", "..", "../..", "%"])
+      expect(() => checkPathTemplate(template)).toThrow(/Cannot use path template/);
+    for (const template of ["%T", "latest", "%%", "../%h", "%z"]) checkPathTemplate(template);
   });
 });
 

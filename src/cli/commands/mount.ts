@@ -52,9 +52,9 @@ export function registerMount(program: Command, io: Io): void {
   flag("--allow-other", "let other users look in");
   flag("--no-default-permissions", "with --allow-other: do not let the kernel enforce modes");
   flag("--owner-root", "show everything as owned by root");
-  flag("--uid <uid>", "show everything as owned by this user").argParser((text) => parseCount("--uid", text));
+  flag("--uid <uid>", "show everything as owned by this user").argParser((text) => parseOwner("--uid", text));
   flag("--gid <gid>", "show everything as owned by this group").argParser((text) =>
-    parseCount("--gid", text),
+    parseOwner("--gid", text),
   );
   flag("--umask <mask>", "permission bits that are taken away, in octal").argParser(parseUmask);
   flag("--path-template <template>", "where snapshots appear (repeatable)").argParser(collect);
@@ -81,7 +81,7 @@ export function registerMount(program: Command, io: Io): void {
       const options = resolveMountOptions(args, flags, repository, io);
       const parent = DaemonParent.ofThisProcess();
       if (parent) return serveAsDaemon(context, repository, options, parent);
-      if (flags.daemon) return becomeDaemon(context, repository, flags, options);
+      if (flags.daemon) return becomeDaemon(context, repository, flags);
       await serve(context, repository, options, (mountpoint) => announce(context, mountpoint));
       return undefined;
     }),
@@ -157,7 +157,6 @@ async function becomeDaemon(
   context: CommandContext,
   repository: RepositoryOptions,
   flags: MountFlags,
-  options: MountCommandOptions,
 ): Promise<undefined> {
   let password = "";
   const remembered: RepositoryOptions = {
@@ -171,13 +170,14 @@ async function becomeDaemon(
     },
   };
   await context.withSession({ lock: "none", repository: remembered }, async () => undefined);
-  const pid = await startDaemon({
+  const { pid, mountpoint } = await startDaemon({
     password,
     logFile: flags.logFile,
     signal: context.signal,
   });
-  context.print(`Now serving the repository at ${terminalText(options.mountpoint)} (process ${pid})`);
-  context.print(`When finished, run: yore umount ${terminalText(options.mountpoint)}`);
+  if (context.global.json) void context.json({ message_type: "mounted", mountpoint, pid });
+  context.print(`Now serving the repository at ${terminalText(mountpoint)} (process ${pid})`);
+  context.print(`When finished, run: yore umount ${terminalText(mountpoint)}`);
   return undefined;
 }
 
@@ -189,12 +189,19 @@ async function serveAsDaemon(
 ): Promise<undefined> {
   try {
     const password = knownPassword(await parent.password());
-    await serve(context, { ...repository, password }, options, () => void parent.ready());
+    await serve(context, { ...repository, password }, options, (mountpoint) => void parent.ready(mountpoint));
   } catch (error) {
     await parent.failed(error);
     throw error;
   }
   return undefined;
+}
+
+/** User and group IDs are 32 bits wide, and the last one means "none". */
+function parseOwner(flag: string, text: string): number {
+  const id = parseCount(flag, text);
+  if (id >= 0xffff_ffff) throw new UsageError(`invalid argument "${text}" for "${flag}": no ID is so large`);
+  return id;
 }
 
 function parseUmask(text: string): number {
