@@ -57,8 +57,10 @@ export class IndexFiles {
   /**
    * Loads the index files that are new and drops the entries of those that vanished, the new ones first, so
    * that no blob is missing in between. A file that cannot be read becomes one of the `problems`.
+   *
+   * @returns whether that changed anything
    */
-  async load(options: { signal?: AbortSignal; progress?: IndexProgress } = {}): Promise<void> {
+  async load(options: { signal?: AbortSignal; progress?: IndexProgress } = {}): Promise<boolean> {
     // What this program saves while the load runs may be missing in the listing, and is no less there.
     const before = [...this.#loaded.keys()];
     for (let round = 1; ; round++) {
@@ -79,8 +81,9 @@ export class IndexFiles {
       const vanished = problems.some(({ error }) => error instanceof NotFoundError);
       if (vanished && round < MAX_ROUNDS) continue;
       this.#problems = problems;
-      for (const name of before) if (!listed.has(name)) this.#drop(name);
-      return;
+      const gone = before.filter((name) => !listed.has(name));
+      for (const name of gone) this.#drop(name);
+      return gone.length > 0 || missing.some((name) => this.#loaded.has(name));
     }
   }
 

@@ -36,7 +36,7 @@ export const DEFAULT_PACK_SIZE_BYTES = 16 * 1024 * 1024;
 export const MIN_PACK_SIZE_BYTES = 4 * 1024 * 1024;
 export const MAX_PACK_SIZE_BYTES = 128 * 1024 * 1024;
 
-/** The index is not loaded again for a missing pack more often than this. */
+/** After a look at the index for a missing pack that found nothing new, the next such look comes so much later. */
 const REFRESH_INTERVAL_MS = 5000;
 
 const CONFIG = { type: "config", name: "" } as const;
@@ -101,9 +101,10 @@ export class Repository implements BlobLoader {
   readonly #reader: BlobReader;
   readonly #saver: BlobSaver;
   readonly #locks = new Set<RepositoryLock>();
-  readonly #loadingIndex = new SingleFlight<"index", void>();
+  readonly #loadingIndex = new SingleFlight<"index", boolean>();
   /** When the index was loaded last; `undefined` before. */
-  #indexLoadedAt: number | undefined;
+  #isIndexLoaded = false;
+  #futileRefreshAt = Number.NEGATIVE_INFINITY;
 
   private constructor(opened: Opened, settings: RepositorySettings) {
     const { backend, engine, masterKey, keyId, config } = opened;
@@ -199,9 +200,15 @@ export class Repository implements BlobLoader {
    * Files that cannot be read do not stop it: look at `indexProblems` afterwards.
    */
   async loadIndex(options: { signal?: AbortSignal; progress?: IndexProgress } = {}): Promise<void> {
-    await this.#loadingIndex.run("index", async () => {
-      await this.#indexFiles.load(options);
-      this.#indexLoadedAt = Date.now();
+    await this.#updateIndex(options);
+  }
+
+  /** @returns whether that changed anything */
+  #updateIndex(options: { signal?: AbortSignal; progress?: IndexProgress } = {}): Promise<boolean> {
+    return this.#loadingIndex.run("index", async () => {
+      const changed = await this.#indexFiles.load(options);
+      this.#isIndexLoaded = true;
+      return changed;
     });
   }
 
@@ -327,10 +334,9 @@ export class Repository implements BlobLoader {
 
   /** For readers that found a pack gone: another client may have pruned. */
   async #refreshIndex(signal?: AbortSignal): Promise<void> {
-    const loadedAt = this.#indexLoadedAt;
-    if (loadedAt === undefined || Date.now() - loadedAt < REFRESH_INTERVAL_MS) return;
+    if (!this.#isIndexLoaded || Date.now() - this.#futileRefreshAt < REFRESH_INTERVAL_MS) return;
     // Everybody who waits shares one load, so no single signal may stop it.
-    await this.loadIndex();
+    if (!(await this.#updateIndex())) this.#futileRefreshAt = Date.now();
     throwIfAborted(signal);
   }
 }
