@@ -73,10 +73,14 @@ struct Contexts {
 MasterKey::~MasterKey() { OPENSSL_cleanse(this, sizeof(*this)); }
 
 void Sha256(const uint8_t* data, size_t size, uint8_t hash[kHashSize]) {
+  Sha256({{data, size}}, hash);
+}
+
+void Sha256(const std::vector<Piece>& pieces, uint8_t hash[kHashSize]) {
   const Algorithms& algorithms = Algorithms::Get();
   EVP_MD_CTX* context = Contexts::Get().hash.get();
   Check(EVP_DigestInit_ex2(context, algorithms.sha256, nullptr), "SHA-256 init");
-  Check(EVP_DigestUpdate(context, data, size), "SHA-256 update");
+  for (const Piece& piece : pieces) Check(EVP_DigestUpdate(context, piece.data, piece.size), "SHA-256 update");
   Check(EVP_DigestFinal_ex(context, hash, nullptr), "SHA-256 final");
 }
 

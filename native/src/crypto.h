@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace yore {
 
@@ -22,6 +23,13 @@ struct MasterKey {
 enum class Poly1305Source { kFastest, kOwn };
 
 void Sha256(const uint8_t* data, size_t size, uint8_t hash[kHashSize]);
+
+// Of pieces one behind the other.
+struct Piece {
+  const uint8_t* data;
+  size_t size;
+};
+void Sha256(const std::vector<Piece>& pieces, uint8_t hash[kHashSize]);
 
 // AES-256-CTR, either way; the IV is the initial value of the 128-bit big-endian counter. In place or not.
 void AesCtr(const uint8_t key[32], const uint8_t iv[kIvSize], const uint8_t* in, size_t size, uint8_t* out);

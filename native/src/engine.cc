@@ -104,6 +104,16 @@ napi_value Guard(napi_env env, Work work) {
   }
 }
 
+napi_value MakeUint32Array(napi_env env, const std::vector<uint32_t>& numbers) {
+  void* memory = nullptr;
+  napi_value array_buffer = nullptr, array = nullptr;
+  if (napi_create_arraybuffer(env, numbers.size() * sizeof(uint32_t), &memory, &array_buffer) != napi_ok)
+    return nullptr;
+  if (!numbers.empty()) memcpy(memory, numbers.data(), numbers.size() * sizeof(uint32_t));
+  napi_create_typedarray(env, napi_uint32_array, numbers.size(), array_buffer, 0, &array);
+  return array;
+}
+
 napi_value MakeArray(napi_env env, size_t length) {
   napi_value array = nullptr;
   napi_create_array_with_length(env, length, &array);
@@ -148,6 +158,31 @@ napi_value HashMany(napi_env env, napi_callback_info info) {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
+class HashJoinedTask final : public Task {
+ public:
+  std::vector<Bytes> pieces;
+
+  void Execute() override {
+    std::vector<Piece> all;
+    for (const Bytes& piece : pieces) all.push_back({piece.data, piece.size});
+    Sha256(all, hash_);
+  }
+
+  napi_value Complete(napi_env env) override { return MakeBufferCopy(env, hash_, sizeof(hash_)); }
+
+ private:
+  uint8_t hash_[kHashSize];
+};
+
+napi_value HashJoined(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  auto task = std::make_unique<HashJoinedTask>();
+  if (!GetBytesList(env, arguments[0], "pieces", task.get(), &task->pieces)) return Abandon(env, std::move(task));
+  return Submit(env, std::move(task));
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
 napi_value CreateMasterKey(napi_env env, napi_callback_info info) {
   Arguments<3> arguments(env, info);
   Bytes encrypt, mac_k, mac_r;
@@ -162,13 +197,38 @@ napi_value CreateMasterKey(napi_env env, napi_callback_info info) {
   return MakeHandle<MasterKey>(env, std::move(key), &kKeyTag);
 }
 
-class SealTask final : public Task {
+// What both ways of sealing are asked for.
+class AnySealTask : public Task {
  public:
   std::shared_ptr<const MasterKey> key;
   std::vector<Bytes> plaintexts;
   std::vector<int32_t> levels;
   bool verify = false;
 
+  bool Read(napi_env env, napi_value key_handle, napi_value inputs, napi_value input_levels, napi_value verify_wanted) {
+    key = GetHandle<MasterKey>(env, key_handle, "key", &kKeyTag);
+    if (key == nullptr || !GetBytesList(env, inputs, "plaintexts", this, &plaintexts) ||
+        !GetNumbers(env, input_levels, "levels", napi_int32_array, "an Int32Array", plaintexts.size(), &levels) ||
+        !GetBool(env, verify_wanted, "verify", &verify))
+      return false;
+    for (const Bytes& plaintext : plaintexts) {
+      if (plaintext.size > UINT32_MAX) {
+        ThrowRange(env, "plaintexts", "less than 4 GiB each");
+        return false;
+      }
+    }
+    for (int32_t level : levels) {
+      if (level != kStored && (level < MinCompressionLevel() || level > MaxCompressionLevel())) {
+        ThrowRange(env, "levels", "levels that zstd knows");
+        return false;
+      }
+    }
+    return true;
+  }
+};
+
+class SealTask final : public AnySealTask {
+ public:
   void Execute() override {
     results_.resize(plaintexts.size());
     for (size_t i = 0; i < plaintexts.size(); i++) {
@@ -193,23 +253,41 @@ class SealTask final : public Task {
 napi_value SealMany(napi_env env, napi_callback_info info) {
   Arguments<4> arguments(env, info);
   auto task = std::make_unique<SealTask>();
-  task->key = GetHandle<MasterKey>(env, arguments[0], "key", &kKeyTag);
-  if (task->key == nullptr || !GetBytesList(env, arguments[1], "plaintexts", task.get(), &task->plaintexts) ||
-      !GetNumbers(env, arguments[2], "levels", napi_int32_array, "an Int32Array", task->plaintexts.size(),
-                  &task->levels) ||
-      !GetBool(env, arguments[3], "verify", &task->verify))
-    return Abandon(env, std::move(task));
-  for (const Bytes& plaintext : task->plaintexts) {
-    if (plaintext.size > UINT32_MAX) {
-      ThrowRange(env, "plaintexts", "less than 4 GiB each");
-      return Abandon(env, std::move(task));
+  if (!task->Read(env, arguments[0], arguments[1], arguments[2], arguments[3])) return Abandon(env, std::move(task));
+  return Submit(env, std::move(task));
+}
+
+class SealIntoTask final : public AnySealTask {
+ public:
+  Bytes room;
+
+  void Execute() override {
+    lengths_.resize(plaintexts.size());
+    Bytes rest = room;
+    for (size_t i = 0; i < plaintexts.size(); i++) {
+      const size_t length = SealInto(*key, plaintexts[i], levels[i], verify, rest);
+      lengths_[i] = static_cast<uint32_t>(length);
+      rest.data += length;
+      rest.size -= length;
     }
   }
-  for (int32_t level : task->levels) {
-    if (level != kStored && (level < MinCompressionLevel() || level > MaxCompressionLevel())) {
-      ThrowRange(env, "levels", "levels that zstd knows");
-      return Abandon(env, std::move(task));
-    }
+
+  napi_value Complete(napi_env env) override { return MakeUint32Array(env, lengths_); }
+
+ private:
+  std::vector<uint32_t> lengths_;
+};
+
+napi_value SealManyInto(napi_env env, napi_callback_info info) {
+  Arguments<5> arguments(env, info);
+  auto task = std::make_unique<SealIntoTask>();
+  // The room comes last: a getter among the plaintexts could detach it.
+  if (!task->Read(env, arguments[0], arguments[1], arguments[2], arguments[3]) ||
+      !GetBytes(env, arguments[4], "room", &task->room) || !task->Hold(env, arguments[4]))
+    return Abandon(env, std::move(task));
+  if (task->room.size > UINT32_MAX) {
+    ThrowRange(env, "room", "less than 4 GiB");
+    return Abandon(env, std::move(task));
   }
   return Submit(env, std::move(task));
 }
@@ -380,12 +458,9 @@ class CutTask final : public Task {
   }
 
   napi_value Complete(napi_env env) override {
-    void* memory = nullptr;
-    napi_value array_buffer = nullptr, lengths = nullptr, cuts = nullptr;
-    if (napi_create_arraybuffer(env, lengths_.size() * sizeof(uint32_t), &memory, &array_buffer) != napi_ok)
-      return nullptr;
-    if (!lengths_.empty()) memcpy(memory, lengths_.data(), lengths_.size() * sizeof(uint32_t));
-    napi_create_typedarray(env, napi_uint32_array, lengths_.size(), array_buffer, 0, &lengths);
+    napi_value cuts = nullptr;
+    napi_value lengths = MakeUint32Array(env, lengths_);
+    if (lengths == nullptr) return nullptr;
     napi_value ids = MakeBuffer(env, std::move(ids_));
     if (ids == nullptr || napi_create_object(env, &cuts) != napi_ok) return nullptr;
     napi_set_named_property(env, cuts, "lengths", lengths);
@@ -417,8 +492,10 @@ napi_value Cut(napi_env env, napi_callback_info info) {
 void RegisterEngine(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "sha256", HashOne);
   ExportFunction(env, exports, "sha256Many", HashMany);
+  ExportFunction(env, exports, "sha256Joined", HashJoined);
   ExportFunction(env, exports, "createMasterKey", CreateMasterKey);
   ExportFunction(env, exports, "sealMany", SealMany);
+  ExportFunction(env, exports, "sealManyInto", SealManyInto);
   ExportFunction(env, exports, "unsealMany", UnsealMany);
   ExportFunction(env, exports, "poly1305Aes", Poly1305AesNow);
   ExportFunction(env, exports, "compress", Compress);

@@ -1,6 +1,7 @@
 #include "seal.h"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "compression.h"
 
@@ -30,39 +31,57 @@ bool IsZero(const uint8_t* bytes, size_t size) {
 
 }  // namespace
 
-bool Seal(const MasterKey& key, Bytes plaintext, int32_t level, bool verify, OwnedBytes* sealed) {
-  thread_local Scratch scratch;
-  const bool compressed = level != kStored && plaintext.size > 0;
-  Bytes content = plaintext;
-  if (compressed) {
-    content.data = scratch.Reserve(CompressBound(plaintext.size));
-    content.size = CompressInto(plaintext.data, plaintext.size, level, content.data);
-  }
+namespace {
 
-  OwnedBytes result(content.size + kSealOverhead);
-  uint8_t* iv = result.data.get();
+// What is encrypted: the plaintext as it is, or a frame in the scratch of the thread.
+Bytes ContentOf(Bytes plaintext, int32_t level) {
+  thread_local Scratch scratch;
+  if (level == kStored || plaintext.size == 0) return plaintext;
+  Bytes content;
+  content.data = scratch.Reserve(CompressBound(plaintext.size));
+  content.size = CompressInto(plaintext.data, plaintext.size, level, content.data);
+  return content;
+}
+
+void Encrypt(const MasterKey& key, Bytes content, uint8_t* iv) {
   uint8_t* ciphertext = iv + kIvSize;
   do {
     RandomBytes(iv, kIvSize);
   } while (IsZero(iv, kIvSize));
   AesCtr(key.encrypt, iv, content.data, content.size, ciphertext);
   Poly1305Aes(key.mac_k, key.mac_r, iv, ciphertext, content.size, ciphertext + content.size);
-
-  if (verify) {
-    OwnedBytes again;
-    const uint32_t length = compressed ? static_cast<uint32_t>(plaintext.size) : 0;
-    const UnsealFailure failure = Unseal(key, {result.data.get(), result.size}, length, nullptr, &again);
-    if (failure != UnsealFailure::kNone || again.size != plaintext.size) return false;
-    if (plaintext.size > 0 && memcmp(again.data.get(), plaintext.data, plaintext.size) != 0) return false;
-  }
-  *sealed = std::move(result);
-  return true;
 }
 
-UnsealFailure Unseal(const MasterKey& key, Bytes sealed, uint32_t uncompressed_length, const uint8_t* id,
-                     OwnedBytes* plaintext) {
-  // Not that of Seal, which calls this while its own is in use.
+// How long the plaintext of something sealed is, or claims to be. 0 with less than an envelope.
+size_t PlainSize(Bytes sealed, uint32_t uncompressed_length) {
+  if (uncompressed_length > 0) return uncompressed_length;
+  return sealed.size < kSealOverhead ? 0 : sealed.size - kSealOverhead;
+}
+
+// Writes PlainSize bytes to `plaintext`, which mean nothing unless kNone is returned.
+UnsealFailure Open(const MasterKey& key, Bytes sealed, uint32_t uncompressed_length, uint8_t* plaintext) {
+  // Not that of ContentOf, which may still be in use.
   thread_local Scratch scratch;
+  const uint8_t* iv = sealed.data;
+  const uint8_t* ciphertext = iv + kIvSize;
+  const size_t size = sealed.size - kSealOverhead;
+  if (uncompressed_length == 0) {
+    AesCtr(key.encrypt, iv, ciphertext, size, plaintext);
+    return UnsealFailure::kNone;
+  }
+  uint8_t* frames = scratch.Reserve(size);
+  AesCtr(key.encrypt, iv, ciphertext, size, frames);
+  switch (DecompressExactly(frames, size, plaintext, uncompressed_length)) {
+    case Decompression::kOk:
+      return UnsealFailure::kNone;
+    case Decompression::kWrongLength:
+      return UnsealFailure::kLength;
+    default:
+      return UnsealFailure::kDecompress;
+  }
+}
+
+UnsealFailure Authenticate(const MasterKey& key, Bytes sealed) {
   if (sealed.size < kSealOverhead) return UnsealFailure::kTooShort;
   const uint8_t* iv = sealed.data;
   const uint8_t* ciphertext = iv + kIvSize;
@@ -72,24 +91,48 @@ UnsealFailure Unseal(const MasterKey& key, Bytes sealed, uint32_t uncompressed_l
   if (IsZero(iv, kIvSize)) return UnsealFailure::kMac;
   uint8_t mac[kMacSize];
   Poly1305Aes(key.mac_k, key.mac_r, iv, ciphertext, size, mac);
-  if (!EqualInConstantTime(mac, ciphertext + size, kMacSize)) return UnsealFailure::kMac;
+  return EqualInConstantTime(mac, ciphertext + size, kMacSize) ? UnsealFailure::kNone : UnsealFailure::kMac;
+}
 
-  OwnedBytes result(uncompressed_length > 0 ? uncompressed_length : size);
-  if (uncompressed_length > 0) {
-    uint8_t* frames = scratch.Reserve(size);
-    AesCtr(key.encrypt, iv, ciphertext, size, frames);
-    switch (DecompressExactly(frames, size, result.data.get(), result.size)) {
-      case Decompression::kOk:
-        break;
-      case Decompression::kDamaged:
-        return UnsealFailure::kDecompress;
-      case Decompression::kWrongLength:
-        return UnsealFailure::kLength;
-    }
-  } else {
-    AesCtr(key.encrypt, iv, ciphertext, size, result.data.get());
-  }
+bool OpensAs(const MasterKey& key, Bytes sealed, Bytes plaintext, bool compressed) {
+  // Mapping memory anew for each blob costs more than opening it.
+  thread_local Scratch scratch;
+  const uint32_t length = compressed ? static_cast<uint32_t>(plaintext.size) : 0;
+  if (Authenticate(key, sealed) != UnsealFailure::kNone) return false;
+  if (PlainSize(sealed, length) != plaintext.size) return false;
+  uint8_t* again = scratch.Reserve(plaintext.size);
+  if (Open(key, sealed, length, again) != UnsealFailure::kNone) return false;
+  return plaintext.size == 0 || memcmp(again, plaintext.data, plaintext.size) == 0;
+}
 
+}  // namespace
+
+bool Seal(const MasterKey& key, Bytes plaintext, int32_t level, bool verify, OwnedBytes* sealed) {
+  const Bytes content = ContentOf(plaintext, level);
+  OwnedBytes result(content.size + kSealOverhead);
+  Encrypt(key, content, result.data.get());
+  if (verify && !OpensAs(key, {result.data.get(), result.size}, plaintext, content.data != plaintext.data))
+    return false;
+  *sealed = std::move(result);
+  return true;
+}
+
+size_t SealInto(const MasterKey& key, Bytes plaintext, int32_t level, bool verify, Bytes room) {
+  const Bytes content = ContentOf(plaintext, level);
+  const size_t size = content.size + kSealOverhead;
+  if (size > room.size) throw std::length_error("no room for what was sealed");
+  Encrypt(key, content, room.data);
+  if (verify && !OpensAs(key, {room.data, size}, plaintext, content.data != plaintext.data)) return 0;
+  return size;
+}
+
+UnsealFailure Unseal(const MasterKey& key, Bytes sealed, uint32_t uncompressed_length, const uint8_t* id,
+                     OwnedBytes* plaintext) {
+  UnsealFailure failure = Authenticate(key, sealed);
+  if (failure != UnsealFailure::kNone) return failure;
+  OwnedBytes result(PlainSize(sealed, uncompressed_length));
+  failure = Open(key, sealed, uncompressed_length, result.data.get());
+  if (failure != UnsealFailure::kNone) return failure;
   if (id != nullptr) {
     uint8_t hash[kHashSize];
     Sha256(result.data.get(), result.size, hash);

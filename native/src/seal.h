@@ -15,6 +15,10 @@ constexpr int32_t kStored = INT32_MIN;
 // compared; false means that it did not come out the same.
 bool Seal(const MasterKey& key, Bytes plaintext, int32_t level, bool verify, OwnedBytes* sealed);
 
+// The same into memory that is there: returns how much of it was written, 0 where the verification failed. Throws
+// std::length_error when it does not fit.
+size_t SealInto(const MasterKey& key, Bytes plaintext, int32_t level, bool verify, Bytes room);
+
 // The values are the positions in UNSEAL_FAILURES of src/native/engine-functions.ts.
 enum class UnsealFailure : uint32_t { kTooShort, kMac, kDecompress, kLength, kHash, kNone };
 

@@ -46,11 +46,8 @@ const SMALL_FILE_BYTES = CHUNK_MIN_BYTES;
 const BATCH_ALONE_BYTES = 128 * 1024;
 const BATCH_FILES = 64;
 const BATCHES_IN_FLIGHT = 4;
-/**
- * Room for a batch of the largest files, each with the byte behind its end. Memory that is not written to
- * costs nothing.
- */
-const BATCH_BYTES = BATCH_FILES * (BATCH_ALONE_BYTES + 1);
+/** Room for a batch, or for one file that travels alone, each with the byte behind its end. */
+const BATCH_BYTES = 1024 * 1024;
 /** Batches being read, and as many whose files wait to be saved. */
 const BATCH_BUFFERS = 2 * BATCHES_IN_FLIGHT;
 /** How many small files are shown as being read: a renderer has room for no more. */
@@ -87,9 +84,10 @@ export class FileSaver {
     this.#largeFiles = new Semaphore(readConcurrency);
     this.#smallFiles = new BatchQueue({
       work: (jobs) => this.#readBatch(jobs),
-      weigh: (job) => job.record.stat.size,
+      weigh: (job) => job.record.stat.size + 1,
       aloneFrom: BATCH_ALONE_BYTES,
       maxItems: BATCH_FILES,
+      maxWeight: BATCH_BYTES,
       maxInFlight: BATCHES_IN_FLIGHT,
     });
   }

@@ -16,6 +16,8 @@ export interface BatchQueueOptions<T, R> {
   readonly aloneFrom: number;
   /** Items in one batch at most. */
   readonly maxItems: number;
+  /** What the items of one batch weigh at most, unless there is only one; no bound when left out. */
+  readonly maxWeight?: number;
   /** Batches under way at a time. */
   readonly maxInFlight: number;
 }
@@ -60,11 +62,16 @@ export class BatchQueue<T, R> {
 
   /** The first item, and as many small ones behind it as fit when it is small itself. */
   #takeBatch(): Waiting<T, R>[] {
-    const { aloneFrom, maxItems } = this.#options;
+    const { aloneFrom, maxItems, maxWeight = Number.POSITIVE_INFINITY } = this.#options;
     let count = 1;
-    if (this.#waiting[0]!.weight < aloneFrom) {
-      while (count < maxItems && count < this.#waiting.length && this.#waiting[count]!.weight < aloneFrom)
+    let { weight } = this.#waiting[0]!;
+    if (weight < aloneFrom) {
+      while (count < maxItems && count < this.#waiting.length) {
+        const next = this.#waiting[count]!.weight;
+        weight += next;
+        if (next >= aloneFrom || weight > maxWeight) break;
         count++;
+      }
     }
     return this.#waiting.splice(0, count);
   }

@@ -34,6 +34,18 @@ export interface Sealed {
   readonly uncompressedLength: number;
 }
 
+/** One of several sealed things that lie one behind the other. */
+export interface SealedPart {
+  readonly length: number;
+  /** As in `Sealed`. */
+  readonly uncompressedLength: number;
+}
+
+/** The most that so many bytes of plaintext can come to, sealed: what zstd cannot compress gets a little longer. */
+export function maxSealedLength(plainLength: number): number {
+  return plainLength + Math.ceil(plainLength / 256) + 64 + SEAL_OVERHEAD;
+}
+
 export interface UnsealInput {
   readonly sealed: Uint8Array;
   /** As in the index: 0 when the plaintext was not compressed; otherwise its exact length, which is also a bound. */
@@ -85,6 +97,8 @@ export interface Engine {
   hash(data: Uint8Array): Id;
   /** SHA-256 of many, off the main thread where there is one. */
   hashAll(data: readonly Uint8Array[]): Promise<IdList>;
+  /** SHA-256 of pieces one behind the other, off the main thread where there is one. */
+  hashJoined(pieces: readonly Uint8Array[]): Promise<Id>;
   /** An incremental SHA-256. */
   createHash(): { update(data: Uint8Array): void; digest(): Id };
   /**
@@ -93,6 +107,16 @@ export interface Engine {
    * @throws {DamagedError} if the verification fails: the memory or the processor of this machine is broken
    */
   seal(key: MasterKey, inputs: readonly SealInput[], options?: { verify?: boolean }): Promise<Sealed[]>;
+  /**
+   * Seals as `seal` does, one result behind the other into memory of the caller, which spares making and collecting
+   * a buffer for each. There must be room for `maxSealedLength` of each.
+   */
+  sealInto(
+    key: MasterKey,
+    inputs: readonly SealInput[],
+    room: Uint8Array,
+    options?: { verify?: boolean },
+  ): Promise<SealedPart[]>;
   /** Unseals each input, in one hop; one failure does not touch the others. */
   unseal(key: MasterKey, inputs: readonly UnsealInput[]): Promise<Unsealed[]>;
   compress(data: Uint8Array, level: number): Promise<Uint8Array>;

@@ -19,6 +19,8 @@ export interface EngineFunctions {
   sha256(data: Uint8Array): Buffer;
   /** SHA-256 of each, 32 bytes one after the other. */
   sha256Many(inputs: readonly Uint8Array[]): Promise<Buffer>;
+  /** SHA-256 of pieces one behind the other. */
+  sha256Joined(pieces: readonly Uint8Array[]): Promise<Buffer>;
   /** Copies 32, 16 and 16 bytes. */
   createMasterKey(encrypt: Uint8Array, macK: Uint8Array, macR: Uint8Array): MasterKeyHandle;
   /**
@@ -35,6 +37,19 @@ export interface EngineFunctions {
     levels: Int32Array,
     verify: boolean,
   ): Promise<(Buffer | undefined)[]>;
+  /**
+   * The same, one result behind the other into `room`, which must be left alone meanwhile.
+   *
+   * @returns the length of each result; 0 where the verification failed
+   * @throws {Error} if they do not fit
+   */
+  sealManyInto(
+    key: MasterKeyHandle,
+    plaintexts: readonly Uint8Array[],
+    levels: Int32Array,
+    verify: boolean,
+    room: Uint8Array,
+  ): Promise<Uint32Array>;
   /**
    * Authenticates, decrypts, decompresses and verifies each.
    *

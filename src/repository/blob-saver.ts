@@ -3,12 +3,19 @@ import { availableParallelism } from "node:os";
 import { BatchQueue } from "../async/batch-queue.js";
 import type { Backend } from "../backend/backend.js";
 import { formatId, type Id, idKey } from "../bytes/id.js";
-import type { Engine, MasterKey, Sealed, SealInput } from "../engine/engine.js";
+import {
+  CHUNK_MAX_BYTES,
+  type Engine,
+  type MasterKey,
+  maxSealedLength,
+  type SealInput,
+} from "../engine/engine.js";
 import type { BlobType } from "../format/blob.js";
 import type { IndexedPack } from "../format/index-file.js";
 import { SMALL_BLOB_BYTES, SMALL_BLOBS_A_HOP } from "./blob-reader.js";
 import { blobCompressionLevel, type CompressionMode } from "./compression.js";
 import type { IndexFiles } from "./index-files.js";
+import { BlockPool } from "./memory-blocks.js";
 import { Packer } from "./packer.js";
 
 /**
@@ -16,6 +23,15 @@ import { Packer } from "./packer.js";
  * order of chunks.
  */
 const OPEN_PACKS = 2;
+
+/** Packs from this size on are filled one by one and uploaded one at a time: four open ones of 128 MiB are too much. */
+const LARGE_PACK_BYTES = 64 * 1024 * 1024;
+
+/**
+ * What is sealed in one hop lies here until it is copied into its pack. Room for the longest chunk; a tree may be
+ * longer. Memory that is not written to costs nothing.
+ */
+const SEALED_ROOM_BYTES = maxSealedLength(CHUNK_MAX_BYTES);
 
 /** An index file is saved at this many blobs or at this age, so that an interrupted backup loses little. */
 const INDEX_MAX_BLOBS = 50_000;
@@ -45,23 +61,34 @@ export interface BlobSaverOptions {
   readonly extraVerify: boolean;
 }
 
+/** A blob on its way into a pack. */
+interface NewBlob extends SealInput {
+  readonly type: BlobType;
+  readonly id: Id;
+}
+
 /**
  * Puts blobs into packs, packs into the backend and their entries into the index.
  *
  * Memory: two open packs of each type, those being uploaded (`connections`) and those that wait. `save` lets
  * nobody in while a pack waits, so what waits is no more than the blobs handed in at that moment. With packs
- * of 16 MiB and two connections that is about 100 MiB, and twice the size of a pack for each upload at the
- * moment it is put together.
+ * of 16 MiB and two connections that is 96 MiB when all are full, 64 MiB as a rule. Packs of 64 MiB and more
+ * are filled one by one, and one is uploaded at a time.
  *
  * The first failure of an upload fails every later `save`; `flush` still saves the index of the packs that
  * were finished, so that they are not lost, throws the failure and starts afresh.
  */
 export class BlobSaver {
   readonly #options: BlobSaverOptions;
-  readonly #sealing: BatchQueue<SealInput, Sealed>;
+  /** Resolves to the length of what was packed. */
+  readonly #sealing: BatchQueue<NewBlob, number>;
+  readonly #memory = new BlockPool();
+  #rooms: Buffer[] = [];
+  readonly #openPacks: number;
+  readonly #maxUploads: number;
   readonly #open: Record<BlobType, (Packer | undefined)[]> = { data: [], tree: [] };
   /** Blobs on the way into the index: under the engine, in an open pack, or in one that is not saved yet. */
-  readonly #pending = new Map<string, Promise<void>>();
+  readonly #pending = new Map<string, Promise<unknown>>();
   readonly #queue: Packer[] = [];
   #uploading = 0;
   /** Woken whenever an upload ends. */
@@ -74,9 +101,11 @@ export class BlobSaver {
 
   constructor(options: BlobSaverOptions) {
     this.#options = options;
-    const { engine, masterKey, extraVerify } = options;
+    const isLarge = options.packSizeBytes >= LARGE_PACK_BYTES;
+    this.#openPacks = isLarge ? 1 : OPEN_PACKS;
+    this.#maxUploads = isLarge ? 1 : options.backend.connections;
     this.#sealing = new BatchQueue({
-      work: (inputs) => engine.seal(masterKey, inputs, { verify: extraVerify }),
+      work: (blobs) => this.#sealAndPack(blobs),
       weigh: (input) => input.plaintext.length,
       aloneFrom: SMALL_BLOB_BYTES,
       maxItems: SMALL_BLOBS_A_HOP,
@@ -103,12 +132,12 @@ export class BlobSaver {
       await pending;
       return known;
     }
-    const sealed = this.#seal(type, plaintext);
-    const packed = sealed.then((result) => this.#pack(type, blobId, result));
+    const { version, compression } = this.#options;
+    const compressionLevel = blobCompressionLevel(version, compression, type, plainLength);
+    const packed = this.#sealing.run({ type, id: blobId, plaintext, compressionLevel });
     this.#pending.set(key, packed);
     try {
-      await packed;
-      return { id: blobId, known: false, plainLength, packedLength: (await sealed).sealed.length };
+      return { id: blobId, known: false, plainLength, packedLength: await packed };
     } catch (error) {
       this.#pending.delete(key);
       throw error;
@@ -127,6 +156,8 @@ export class BlobSaver {
     this.#startUploads();
     while (this.#uploading > 0) await this.#uploadEnded();
     await this.#saveIndex();
+    this.#memory.clear();
+    this.#rooms = [];
     const failure = this.#failure;
     this.#failure = undefined;
     if (failure) throw failure.error;
@@ -138,30 +169,42 @@ export class BlobSaver {
     return (await engine.hashAll([plaintext])).at(0);
   }
 
-  #seal(type: BlobType, plaintext: Uint8Array): Promise<Sealed> {
-    const { version, compression } = this.#options;
-    const compressionLevel = blobCompressionLevel(version, compression, type, plaintext.length);
-    return this.#sealing.run({ plaintext, compressionLevel });
+  async #sealAndPack(blobs: readonly NewBlob[]): Promise<number[]> {
+    const { engine, masterKey, extraVerify } = this.#options;
+    const needed = blobs.reduce((sum, { plaintext }) => sum + maxSealedLength(plaintext.length), 0);
+    const isUsual = needed <= SEALED_ROOM_BYTES;
+    const room =
+      (isUsual ? this.#rooms.pop() : undefined) ??
+      Buffer.allocUnsafeSlow(Math.max(needed, SEALED_ROOM_BYTES));
+    try {
+      const parts = await engine.sealInto(masterKey, blobs, room, { verify: extraVerify });
+      let at = 0;
+      return parts.map(({ length, uncompressedLength }, i) => {
+        const { type, id } = blobs[i]!;
+        this.#pack(type, id, room.subarray(at, at + length), uncompressedLength);
+        at += length;
+        return length;
+      });
+    } finally {
+      if (isUsual) this.#rooms.push(room);
+    }
   }
 
-  #pack(type: BlobType, id: Id, sealed: Sealed): void {
+  #pack(type: BlobType, id: Id, sealed: Uint8Array, uncompressedLength: number): void {
     this.#throwFailure();
     const { packSizeBytes } = this.#options;
-    if (sealed.sealed.length >= packSizeBytes) {
-      const alone = new Packer();
-      alone.add(type, id, sealed);
-      this.#queue.push(alone);
-    } else {
-      const open = this.#open[type];
-      const place = randomInt(OPEN_PACKS);
-      const packer = open[place] ?? new Packer();
-      open[place] = packer;
-      packer.add(type, id, sealed);
-      if (!packer.isFull(packSizeBytes)) return;
-      open[place] = undefined;
+    const isAlone = sealed.length >= packSizeBytes;
+    const open = this.#open[type];
+    const place = randomInt(this.#openPacks);
+    const packer = (isAlone ? undefined : open[place]) ?? new Packer(this.#memory);
+    packer.add(type, id, sealed, uncompressedLength);
+    if (packer.isFull(packSizeBytes)) {
+      if (!isAlone) open[place] = undefined;
       this.#queue.push(packer);
+      this.#startUploads();
+    } else {
+      open[place] = packer;
     }
-    this.#startUploads();
   }
 
   /** Queues what is open of a type, in one pack where that is no larger than a pack should be. */
@@ -178,7 +221,7 @@ export class BlobSaver {
 
   #startUploads(): void {
     if (this.#failure) for (const packer of this.#queue.splice(0)) this.#forget(packer);
-    while (this.#queue.length > 0 && this.#uploading < this.#options.backend.connections) {
+    while (this.#queue.length > 0 && this.#uploading < this.#maxUploads) {
       this.#uploading++;
       void this.#upload(this.#queue.shift()!);
     }
@@ -187,8 +230,8 @@ export class BlobSaver {
   async #upload(packer: Packer): Promise<void> {
     const { backend, engine, masterKey, version, indexFiles } = this.#options;
     try {
-      const { id, bytes, blobs } = await packer.finish(engine, masterKey, version);
-      await backend.save({ type: "pack", name: formatId(id) }, [bytes]);
+      const { id, pieces, blobs } = await packer.finish(engine, masterKey, version);
+      await backend.save({ type: "pack", name: formatId(id) }, pieces);
       const number = indexFiles.index.add(id, blobs);
       if (this.#unindexed.length === 0) this.#unindexedSince = Date.now();
       this.#unindexed.push({ pack: { packId: id, blobs }, number });
@@ -229,6 +272,7 @@ export class BlobSaver {
 
   /** The blobs of a pack are in the index now, or lost: either way they are not on the way any more. */
   #forget(packer: Packer): void {
+    packer.release();
     for (const { type, id } of packer.blobs) this.#pending.delete(pendingKey(type, id));
   }
 

@@ -1,5 +1,5 @@
 import { equalIds, type Id } from "../bytes/id.js";
-import { type Engine, type MasterKey, SEAL_OVERHEAD, type Sealed } from "../engine/engine.js";
+import { type Engine, type MasterKey, SEAL_OVERHEAD } from "../engine/engine.js";
 import { DamagedError } from "../errors.js";
 import type { BlobType } from "../format/blob.js";
 import {
@@ -9,12 +9,14 @@ import {
   MAX_HEADER_ENTRIES,
   type PackedBlob,
 } from "../format/pack-header.js";
+import { type BlockPool, MemoryBlocks } from "./memory-blocks.js";
 import { unsealFile } from "./repository-files.js";
 
 /** A pack that is whole: its bytes and what they are named by. */
 export interface FinishedPack {
   readonly id: Id;
-  readonly bytes: Uint8Array;
+  /** One behind the other; valid until the packer is released. */
+  readonly pieces: readonly Uint8Array[];
   readonly blobs: readonly PackedBlob[];
 }
 
@@ -23,40 +25,40 @@ export interface FinishedPack {
  * saved.
  */
 export class Packer {
-  readonly #pieces: Uint8Array[] = [];
+  readonly #bytes: MemoryBlocks;
   readonly #blobs: PackedBlob[] = [];
-  #size = 0;
 
-  /** Bytes of the blobs, without the header. */
-  get size(): number {
-    return this.#size;
+  constructor(memory: BlockPool) {
+    this.#bytes = new MemoryBlocks(memory);
   }
 
   get blobs(): readonly PackedBlob[] {
     return this.#blobs;
   }
 
-  add(type: BlobType, id: Id, { sealed, uncompressedLength }: Sealed): void {
-    this.#blobs.push({ type, id, offset: this.#size, length: sealed.length, uncompressedLength });
-    this.#pieces.push(sealed);
-    this.#size += sealed.length;
+  /** Copies the sealed blob. */
+  add(type: BlobType, id: Id, sealed: Uint8Array, uncompressedLength: number): void {
+    this.#blobs.push({ type, id, offset: this.#bytes.length, length: sealed.length, uncompressedLength });
+    this.#bytes.append(sealed);
   }
 
   isFull(targetBytes: number): boolean {
-    return this.#size >= targetBytes || this.#blobs.length >= MAX_HEADER_ENTRIES;
+    return this.#bytes.length >= targetBytes || this.#blobs.length >= MAX_HEADER_ENTRIES;
   }
 
   canTake(other: Packer, targetBytes: number): boolean {
     return (
-      this.#size + other.#size <= targetBytes &&
+      this.#bytes.length + other.#bytes.length <= targetBytes &&
       this.#blobs.length + other.#blobs.length <= MAX_HEADER_ENTRIES
     );
   }
 
-  /** Puts the blobs of another pack behind those of this one. */
+  /** Puts the blobs of another pack behind those of this one, and empties it. */
   merge(other: Packer): void {
-    for (const [i, { type, id, uncompressedLength }] of other.#blobs.entries())
-      this.add(type, id, { sealed: other.#pieces[i]!, uncompressedLength });
+    const start = this.#bytes.length;
+    for (const blob of other.#blobs.splice(0)) this.#blobs.push({ ...blob, offset: start + blob.offset });
+    for (const piece of other.#bytes.pieces) this.#bytes.append(piece);
+    other.release();
   }
 
   /**
@@ -67,18 +69,20 @@ export class Packer {
     const plainHeader = encodePackHeader(this.#blobs);
     const [result] = await engine.seal(masterKey, [{ plaintext: plainHeader, compressionLevel: undefined }]);
     const header = result!.sealed;
-    const size = this.#size + header.length + HEADER_LENGTH_LENGTH;
+    const size = this.#bytes.length + header.length + HEADER_LENGTH_LENGTH;
     await checkHeader(engine, masterKey, header, size, this.#blobs, version);
 
-    const bytes = Buffer.allocUnsafeSlow(size);
-    let at = 0;
-    for (const piece of [...this.#pieces.splice(0), header]) {
-      bytes.set(piece, at);
-      at += piece.length;
-    }
-    bytes.writeUInt32LE(header.length, at);
-    const ids = await engine.hashAll([bytes]);
-    return { id: ids.at(0), bytes, blobs: this.#blobs };
+    this.#bytes.append(header);
+    const length = Buffer.alloc(HEADER_LENGTH_LENGTH);
+    length.writeUInt32LE(header.length);
+    this.#bytes.append(length);
+    const { pieces } = this.#bytes;
+    return { id: await engine.hashJoined(pieces), pieces, blobs: this.#blobs };
+  }
+
+  /** Gives the memory back. What the pack held stays in `blobs`. */
+  release(): void {
+    this.#bytes.release();
   }
 }
 

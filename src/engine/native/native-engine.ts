@@ -29,6 +29,7 @@ import {
   type MasterKey,
   type ScryptParameters,
   type Sealed,
+  type SealedPart,
   type SealInput,
   type Unsealed,
   type UnsealInput,
@@ -53,6 +54,10 @@ export class NativeEngine implements Engine {
     return new IdList(await this.#addon.sha256Many(data));
   }
 
+  async hashJoined(pieces: readonly Uint8Array[]): Promise<Id> {
+    return idFromBytes(await this.#addon.sha256Joined(pieces));
+  }
+
   createHash(): { update(data: Uint8Array): void; digest(): Id } {
     const hash = createHash("sha256");
     return {
@@ -66,9 +71,7 @@ export class NativeEngine implements Engine {
     inputs: readonly SealInput[],
     options: { verify?: boolean } = {},
   ): Promise<Sealed[]> {
-    for (const { compressionLevel } of inputs) checkLevel(compressionLevel);
-    const plaintexts = inputs.map((input) => input.plaintext);
-    const levels = Int32Array.from(inputs, (input) => input.compressionLevel ?? STORED);
+    const { plaintexts, levels } = checkedInputs(inputs);
     const results = await this.#addon.sealMany(
       this.#handleOf(key),
       plaintexts,
@@ -79,6 +82,27 @@ export class NativeEngine implements Engine {
       const { plaintext, compressionLevel } = inputs[i] as SealInput;
       if (sealed === undefined) throw verifyError(plaintext.length);
       return { sealed, uncompressedLength: compressionLevel === undefined ? 0 : plaintext.length };
+    });
+  }
+
+  async sealInto(
+    key: MasterKey,
+    inputs: readonly SealInput[],
+    room: Uint8Array,
+    options: { verify?: boolean } = {},
+  ): Promise<SealedPart[]> {
+    const { plaintexts, levels } = checkedInputs(inputs);
+    const lengths = await this.#addon.sealManyInto(
+      this.#handleOf(key),
+      plaintexts,
+      levels,
+      options.verify ?? false,
+      room,
+    );
+    return inputs.map(({ plaintext, compressionLevel }, i) => {
+      const length = lengths[i] ?? 0;
+      if (length === 0) throw verifyError(plaintext.length);
+      return { length, uncompressedLength: compressionLevel === undefined ? 0 : plaintext.length };
     });
   }
 
@@ -147,6 +171,14 @@ export class NativeEngine implements Engine {
     }
     return handle;
   }
+}
+
+function checkedInputs(inputs: readonly SealInput[]): { plaintexts: Uint8Array[]; levels: Int32Array } {
+  for (const { compressionLevel } of inputs) checkLevel(compressionLevel);
+  return {
+    plaintexts: inputs.map((input) => input.plaintext),
+    levels: Int32Array.from(inputs, (input) => input.compressionLevel ?? STORED),
+  };
 }
 
 class NativeChunker implements Chunker {

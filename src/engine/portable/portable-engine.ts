@@ -22,6 +22,7 @@ import {
   type ScryptParameters,
   SEAL_OVERHEAD,
   type Sealed,
+  type SealedPart,
   type SealInput,
   type Unsealed,
   type UnsealFailure,
@@ -64,6 +65,16 @@ export class PortableEngine implements Engine {
     return await hashAll(data, new Breather());
   }
 
+  async hashJoined(pieces: readonly Uint8Array[]): Promise<Id> {
+    const hash = createHash();
+    const breather = new Breather();
+    for (const piece of pieces) {
+      hash.update(piece);
+      await breather.breathe();
+    }
+    return hash.digest();
+  }
+
   createHash(): { update(data: Uint8Array): void; digest(): Id } {
     return createHash();
   }
@@ -84,6 +95,20 @@ export class PortableEngine implements Engine {
       results.push(made);
     }
     return results;
+  }
+
+  async sealInto(
+    key: MasterKey,
+    inputs: readonly SealInput[],
+    room: Uint8Array,
+    options: { verify?: boolean } = {},
+  ): Promise<SealedPart[]> {
+    let at = 0;
+    return (await this.seal(key, inputs, options)).map(({ sealed, uncompressedLength }) => {
+      room.set(sealed, at);
+      at += sealed.length;
+      return { length: sealed.length, uncompressedLength };
+    });
   }
 
   async unseal(key: MasterKey, inputs: readonly UnsealInput[]): Promise<Unsealed[]> {
