@@ -56,11 +56,17 @@ function cases(engine: EngineFunctions): Case[] {
   return [
     { name: "sha256", right: () => [bytes(3)], accepts: [["3 bytes"]] },
     { name: "sha256Many", right: () => [[bytes(3)]], accepts: [["an array of 3 bytes"]] },
+    { name: "sha256Joined", right: () => [[bytes(3)]], accepts: [["an array of 3 bytes"]] },
     { name: "createMasterKey", right: () => [bytes(32), bytes(16), bytes(16)], accepts: [[], [], []] },
     {
       name: "sealMany",
       right: () => [key, [bytes(3)], Int32Array.of(STORED), false],
       accepts: [[], ["an array of 3 bytes"], [], ["true"]],
+    },
+    {
+      name: "sealManyInto",
+      right: () => [key, [bytes(3)], Int32Array.of(STORED), false, bytes(100)],
+      accepts: [[], ["an array of 3 bytes"], [], ["true"], ["3 bytes"]],
     },
     {
       name: "unsealMany",

@@ -13,6 +13,7 @@ import {
   type Cuts,
   type Engine,
   type MasterKey,
+  maxSealedLength,
   SEAL_OVERHEAD,
   type Unsealed,
 } from "../../src/engine/engine.js";
@@ -204,6 +205,52 @@ export function engineSuite(name: string, make: () => Promise<Engine>, poly1305A
         const short = { ...KEY, macR: KEY.macR.subarray(1) };
         await expect(engine.seal(short, [])).rejects.toThrow(RangeError);
         await expect(engine.unseal(short, [])).rejects.toThrow(RangeError);
+      });
+    });
+
+    describe("sealInto", () => {
+      it("puts one behind the other what unseal gives back, whatever its length", async () => {
+        const inputs = [0, 1, 1000, 65_537, 1_500_001].flatMap((length) => [
+          { plaintext: incompressible(length), compressionLevel: 3 },
+          { plaintext: Buffer.alloc(length, "the same words again, "), compressionLevel: 1 },
+          { plaintext: randomBytes(length), compressionLevel: undefined },
+        ]);
+        const room = inputs.reduce((sum, { plaintext }) => sum + maxSealedLength(plaintext.length), 0);
+        const memory = unaligned(randomBytes(room), 3);
+        const parts = await engine.sealInto(KEY, inputs, memory, { verify: true });
+        let at = 0;
+        for (const [i, { length, uncompressedLength }] of parts.entries()) {
+          const { plaintext } = inputs[i]!;
+          expect(length).toBeLessThanOrEqual(maxSealedLength(plaintext.length));
+          const sealed = memory.subarray(at, at + length);
+          at += length;
+          const [unsealed] = await engine.unseal(KEY, [
+            { sealed, uncompressedLength, id: engine.hash(plaintext) },
+          ]);
+          expect(plaintextOf(unsealed).equals(plaintext)).toBe(true);
+        }
+        expect(await engine.sealInto(KEY, [], new Uint8Array(0))).toEqual([]);
+      });
+
+      it("refuses where there is no room", async () => {
+        const input = { plaintext: randomBytes(1000), compressionLevel: undefined };
+        const memory = new Uint8Array(2 * (1000 + SEAL_OVERHEAD) - 1);
+        await expect(engine.sealInto(KEY, [input, input], memory)).rejects.toThrow(Error);
+        await expect(engine.sealInto(KEY, [input], new Uint8Array(0))).rejects.toThrow(Error);
+      });
+    });
+
+    describe("hashJoined", () => {
+      it("hashes pieces as if they were one", async () => {
+        const data = randomBytes(3_000_001);
+        const pieces = [
+          data.subarray(0, 1),
+          data.subarray(1, 1),
+          data.subarray(1, 2_000_000),
+          data.subarray(2_000_000),
+        ];
+        expect(hex(await engine.hashJoined(pieces))).toBe(hex(sha256Of(data)));
+        expect(hex(await engine.hashJoined([]))).toBe(hex(sha256Of("")));
       });
     });
 
