@@ -25,6 +25,7 @@ export async function checkIndexFiles(
   for await (const { id } of repository.listFiles("index")) files.push(id);
   progress.indexFilesTotal = files.length;
   const problems: CheckProblem[] = [];
+  const damaged = new Set<number>();
   /** The numbers of the files that list a pack; a plain number while it is one, as it nearly always is. */
   const listedBy = new Map<string, number | Set<number>>();
   await forEachConcurrently(
@@ -43,12 +44,13 @@ export async function checkIndexFiles(
         throwIfAborted(signal);
         if (!(error instanceof YoreError)) throw error;
         problems.push({ kind: "index", id, error });
+        damaged.add(number);
       }
       progress.indexFiles++;
     },
     signal,
   );
-  const hints = await compareDuplicates(repository, files, listedBy, problems, signal);
+  const hints = await compareDuplicates(repository, files, withoutFiles(listedBy, damaged), problems, signal);
   return { problems, hints };
 }
 
@@ -60,17 +62,30 @@ function note(listedBy: Map<string, number | Set<number>>, packId: Id, number: n
   else if (before !== number) listedBy.set(key, new Set([before, number]));
 }
 
+/** What a damaged file had listed before the damage says nothing: it is told of already, and cannot be read again. */
+function withoutFiles(
+  listedBy: ReadonlyMap<string, number | Set<number>>,
+  damaged: ReadonlySet<number>,
+): ReadonlyMap<string, Set<number>> {
+  const whole = new Map<string, Set<number>>();
+  for (const [key, numbers] of listedBy) {
+    if (typeof numbers === "number") continue;
+    const left = new Set([...numbers].filter((number) => !damaged.has(number)));
+    if (left.size > 1) whole.set(key, left);
+  }
+  return whole;
+}
+
 /** Looks again at packs that several files list: saying the same is harmless, saying different things is not. */
 async function compareDuplicates(
   repository: Repository,
   files: readonly Id[],
-  listedBy: ReadonlyMap<string, number | Set<number>>,
+  listedBy: ReadonlyMap<string, Set<number>>,
   problems: CheckProblem[],
   signal: AbortSignal | undefined,
 ): Promise<CheckHint[]> {
   const duplicates = new Map<string, { numbers: Set<number>; contents: Set<string> }>();
-  for (const [key, numbers] of listedBy)
-    if (typeof numbers !== "number") duplicates.set(key, { numbers, contents: new Set() });
+  for (const [key, numbers] of listedBy) duplicates.set(key, { numbers, contents: new Set() });
   const involved = new Set([...duplicates.values()].flatMap(({ numbers }) => [...numbers]));
   for (const number of involved) {
     const json = await repository.loadFile("index", files[number]!, signal);

@@ -87,6 +87,8 @@ export class RepositoryLock {
   /** When the newest lock file was written. */
   #refreshedAt: number;
   #nextRefresh: number;
+  /** When the clock was looked at last. */
+  #checkedAt: number;
   /** The refresh under way. */
   #refreshing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -104,6 +106,7 @@ export class RepositoryLock {
     this.#timings = timings;
     this.#refreshedAt = writtenAt;
     this.#nextRefresh = writtenAt + timings.refreshMs;
+    this.#checkedAt = writtenAt;
     this.#onLost = options.onLost;
     this.exclusive = options.exclusive;
     this.#timer = setInterval(() => this.#tick(), timings.tickMs).unref();
@@ -179,7 +182,11 @@ export class RepositoryLock {
 
   #tick(): void {
     if (this.#refreshing || this.#released || this.signal.aborted) return;
-    if (this.#timings.now() >= this.#nextRefresh || this.#isInDoubt()) void this.#refresh();
+    const now = this.#timings.now();
+    // A clock that was set back would let the lock grow stale for everybody whose clock was not.
+    const isSetBack = now < this.#checkedAt;
+    this.#checkedAt = now;
+    if (now >= this.#nextRefresh || isSetBack || this.#isInDoubt()) void this.#refresh();
   }
 
   #isInDoubt(): boolean {

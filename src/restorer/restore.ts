@@ -78,6 +78,8 @@ class RestoreRun {
   readonly #tracked = new Set<string>();
   /** Folders that were made sure of, and whether this run made them: then nothing can be in them that is not ours. */
   readonly #freshFolders = new Map<string, boolean>();
+  /** Folders that could not be made, with the reason: nothing below them is tried again. */
+  readonly #failedFolders = new Map<string, unknown>();
 
   constructor(repository: Repository, options: RestoreOptions, watch: RestoreWatch) {
     this.#repository = repository;
@@ -151,14 +153,23 @@ class RestoreRun {
     });
     await Promise.all(pending);
     this.#freshFolders.clear();
+    this.#failedFolders.clear();
   }
 
   /** Makes sure that a folder and all above it are folders, and no links that lead elsewhere; once for each. */
   async #ensureFolder(location: string): Promise<void> {
     if (this.#freshFolders.has(location)) return;
-    if (location !== "/") await this.#ensureFolder(parentOf(location));
-    const isFresh = location !== "/" && !this.#options.dryRun && (await this.#target.ensureFolder(location));
-    this.#freshFolders.set(location, isFresh);
+    if (this.#failedFolders.has(location)) throw this.#failedFolders.get(location);
+    try {
+      if (location !== "/") await this.#ensureFolder(parentOf(location));
+      const isFresh =
+        location !== "/" && !this.#options.dryRun && (await this.#target.ensureFolder(location));
+      this.#freshFolders.set(location, isFresh);
+    } catch (error) {
+      // Trying all that lies above again for everything below is quadratic: 10,000 folders take hours.
+      this.#failedFolders.set(location, error);
+      throw error;
+    }
   }
 
   /** Notes a file with several names; false if another name of it came before. */

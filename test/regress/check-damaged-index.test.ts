@@ -1,0 +1,34 @@
+import { describe, expect, it } from "vitest";
+import { MemoryBackend } from "../../src/backend/memory-backend.js";
+import { equalIds } from "../../src/bytes/id.js";
+import { check } from "../../src/maintenance/check.js";
+import type { CheckProblem } from "../../src/maintenance/check-options.js";
+import { createRepository, openRepository } from "../repository/support.js";
+
+describe("check", () => {
+  it("names the index file that is damaged behind a pack that other index files list as well", async () => {
+    const backend = new MemoryBackend();
+    const writer = await createRepository({}, backend);
+    await writer.saveBlob("data", Buffer.from("whatever"));
+    await writer.flush();
+    await writer.close();
+    const repository = await openRepository(backend);
+    const [intact] = repository.indexIds;
+    const json = Buffer.from(await repository.loadFile("index", intact!)).toString();
+    const damaged = await repository.saveFile(
+      "index",
+      Buffer.from(json.replace(/"length":\d+/, '"length":-1')),
+    );
+    const again = await openRepository(backend);
+    const problems: CheckProblem[] = [];
+    const summary = await check(
+      again,
+      {},
+      { on: (event) => event.type === "problem" && problems.push(event.problem) },
+    );
+    expect(summary).toMatchObject({ errors: 1, suggestRepairIndex: true });
+    expect(problems).toHaveLength(1);
+    const [problem] = problems;
+    expect(problem!.kind === "index" && equalIds(problem!.id, damaged)).toBe(true);
+  });
+});
