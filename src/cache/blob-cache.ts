@@ -62,6 +62,10 @@ export class BlobCache implements BlobLoader {
     return this.#loader.blobSize(type, id);
   }
 
+  following(type: BlobType, id: Id, maxBytes: number): Id[] {
+    return this.#loader.following?.(type, id, maxBytes) ?? [];
+  }
+
   /** The blob, if it is in memory. Counts as a use. */
   peek(type: BlobType, id: Id): Uint8Array | undefined {
     const blob = this.#blobs.get(blobKey(type, id));

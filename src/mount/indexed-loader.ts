@@ -46,6 +46,10 @@ export class IndexedLoader implements BlobLoader {
     await this.#repository.loadBlobs(type, ids, on, signal);
   }
 
+  following(type: BlobType, id: Id, maxBytes: number): Id[] {
+    return this.#repository.following(type, id, maxBytes);
+  }
+
   blobSize(type: BlobType, id: Id): number | undefined {
     return this.#repository.blobSize(type, id);
   }

@@ -117,6 +117,28 @@ export class BlobIndex {
     return found;
   }
 
+  /**
+   * The blobs of the same type that stand behind the first copy of one in its pack, up to so many bytes of plaintext.
+   * Index files list packs in the order of the offsets; where one does not, fewer are found.
+   */
+  following(type: BlobType, id: Uint8Array, maxBytes: number): Id[] {
+    const found: Id[] = [];
+    this.#find(type, id, (entry) => {
+      const pack = this.#packOf(entry);
+      let offset = this.#locationOf(entry).offset;
+      let bytes = 0;
+      for (let next = entry + 1; next < this.#used && this.#packOf(next) === pack; next++) {
+        const blob = this.#blobOf(next);
+        bytes += blob.uncompressedLength || blob.length;
+        if (blob.type !== type || blob.offset <= offset || bytes > maxBytes) break;
+        offset = blob.offset;
+        found.push(blob.id);
+      }
+      return true;
+    });
+    return found;
+  }
+
   hasPack(packId: Uint8Array): boolean {
     const pack = this.#packNumbers.get(idKey(packId));
     return pack !== undefined && this.#references[pack]! > 0;

@@ -27,4 +27,9 @@ export interface BlobLoader {
     on: (id: Id, result: BlobResult) => void,
     signal?: AbortSignal,
   ): Promise<void>;
+  /**
+   * The blobs of the same type that lie behind one in its pack, in their order, as many as have `maxBytes` of
+   * plaintext together. Known from the index alone; empty when it does not know the blob.
+   */
+  following?(type: BlobType, id: Id, maxBytes: number): Id[];
 }

@@ -99,6 +99,10 @@ export class BlobReader implements BlobLoader {
     return location && plainLength(location);
   }
 
+  following(type: BlobType, id: Id, maxBytes: number): Id[] {
+    return this.#options.index.following(type, id, maxBytes);
+  }
+
   async loadBlob(type: BlobType, id: Id, signal?: AbortSignal): Promise<Uint8Array> {
     return this.#loadAnyCopy(type, id, { tried: [], failures: [] }, signal);
   }

@@ -229,6 +229,10 @@ export class Repository implements BlobLoader {
     return this.#reader.loadBlobs(type, ids, on, signal);
   }
 
+  following(type: BlobType, id: Id, maxBytes: number): Id[] {
+    return this.#reader.following(type, id, maxBytes);
+  }
+
   /** Loads many blobs of one pack with few requests. See `BlobReader.loadPackBlobs`. */
   loadPackBlobs(
     packId: Id,

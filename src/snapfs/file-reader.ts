@@ -5,6 +5,7 @@ import { LRUCache } from "lru-cache";
 import { formatShortId, type Id } from "../bytes/id.js";
 import type { BlobCache } from "../cache/blob-cache.js";
 import type { CompactTree } from "../cache/compact-tree.js";
+import { PackReadAhead } from "../cache/pack-read-ahead.js";
 import {
   type AheadRange,
   DEFAULT_READ_AHEAD_BYTES,
@@ -30,6 +31,7 @@ export class FileReader {
   readonly #blobs: BlobCache;
   readonly #sequential: SequentialReaders;
   readonly #directories = new DirectoryReaders();
+  readonly #packs = new PackReadAhead();
   readonly #layouts = new LRUCache<NodeId, FileLayout>({
     maxSize: LAYOUT_CACHE_BYTES,
     sizeCalculation: (layout) => layout.ends.byteLength + 512,
@@ -51,6 +53,8 @@ export class FileReader {
     const last = slices.at(-1);
     if (!last) return [];
     const end = layout.start(last.blob) + last.to;
+    if (offset === 0 && layout.content.length === 1 && layout.size <= SMALL_FILE_BYTES)
+      this.#loadFollowing(layout.content.at(0));
     const kept = slices.map(({ blob }) => this.#blobs.peek("data", layout.content.at(blob)));
     const isHere = kept.every((blob) => blob !== undefined);
     // Each load listens; Node.js warns of a leak from the eleventh on.
@@ -111,6 +115,19 @@ export class FileReader {
       .filter(({ blob }) => layout.isPlaced(blob))
       .map(({ blob }) => layout.content.at(blob));
     if (ids.length > 0) void this.#blobs.loadAhead("data", ids);
+  }
+
+  /** In one request with the blob itself where that is not here yet: it comes first. */
+  #loadFollowing(id: Id): void {
+    const isHere = this.#blobs.knows("data", id);
+    const window = this.#packs.note(id, isHere);
+    if (!window) return;
+    const ids = this.#blobs
+      .following("data", window.from, window.bytes)
+      .filter((next) => !this.#blobs.knows("data", next));
+    if (ids.length === 0) return;
+    this.#packs.started(ids, (next) => this.#blobSize(next) ?? 0);
+    void this.#blobs.loadAhead("data", isHere ? ids : [id, ...ids]);
   }
 
   #loadSiblings({ directory, tree, position }: OpenFile): void {
