@@ -1,7 +1,7 @@
 /** What a command has at hand while it runs, and how it is run. */
 
 import type { Command } from "commander";
-import { type RepositoryOptions, type Session, type SessionEvent, withSession } from "../commands/session.js";
+import type { RepositoryOptions, Session, SessionEvent } from "../commands/session.js";
 import { type GlobalFlags, type GlobalOptions, resolveGlobalOptions } from "./global-options.js";
 import type { Io } from "./output.js";
 import { ProgressRenderer } from "./progress-renderer.js";
@@ -31,8 +31,9 @@ export class CommandContext {
   }
 
   /** Opens the repository with the lock that the command needs, and closes it on every way out. */
-  withSession<T>(needs: SessionNeeds, work: (session: Session) => Promise<T>): Promise<T> {
+  async withSession<T>(needs: SessionNeeds, work: (session: Session) => Promise<T>): Promise<T> {
     const unlocked = this.global.noLock && !needs.lockAlways;
+    const { withSession } = await import("../commands/session.js");
     return withSession(
       needs.repository ?? this.global.repository(),
       {

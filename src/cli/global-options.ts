@@ -4,9 +4,9 @@
  */
 
 import { type Command, Option } from "commander";
+import { COMPRESSION_MODES, type CompressionMode } from "../commands/compression-modes.js";
 import type { RepositoryOptions } from "../commands/session.js";
 import { UsageError } from "../errors.js";
-import { COMPRESSION_MODES, type CompressionMode } from "../mod.js";
 import { ONE_MORE } from "./arguments.js";
 import { describeEnvironment, type Environment, readEnvironment } from "./environment.js";
 import type { Io } from "./output.js";

@@ -32,7 +32,7 @@
  *    }
  *    ```
  *
- * 3. One line in `src/cli/commands/mod.ts`.
+ * 3. One line in `src/cli/commands/mod.ts`, which loads it when it is named.
  *
  * Flags are read as restic reads them (`arguments.ts`); values of flags that may be repeated are gathered with
  * `collect`. Whatever is thrown becomes one message on stderr and an exit code (`exit-code.ts`); throw a `UsageError`
@@ -45,14 +45,16 @@ import { Command, CommanderError } from "commander";
 import { UsageError, YoreError } from "../errors.js";
 import { normaliseArguments } from "./arguments.js";
 import { exitStatusOf } from "./command-context.js";
-import { registerCommands } from "./commands/mod.js";
+import { commandsAmong, registerCommands } from "./commands/mod.js";
 import { EXIT_BROKEN_PIPE, EXIT_FAILURE, EXIT_SUCCESS, exitCodeOf, failureText } from "./exit-code.js";
 import { addGlobalOptions } from "./global-options.js";
 import { EXIT_CODES_HELP, YoreHelp } from "./help.js";
 import type { Io } from "./output.js";
 
-/** All commands, ready to parse; also what the help and the shell completions are made from. */
-export function createProgram(io: Io): Command {
+/**
+ * All commands, or those of some names, ready to parse; also what the help and the shell completions are made from.
+ */
+export async function createProgram(io: Io, names?: readonly string[]): Promise<Command> {
   const program = new YoreCommand("yore")
     .description(
       "Keeps backups and lets you walk through them: reads and writes restic repositories, and mounts every snapshot as ordinary read-only directories.",
@@ -68,7 +70,7 @@ export function createProgram(io: Io): Command {
       getOutHelpWidth: () => io.stdout.columns,
     });
   addGlobalOptions(program);
-  registerCommands(program, io);
+  await registerCommands(program, io, names);
   return program;
 }
 
@@ -101,8 +103,7 @@ export async function runProgram(argv: readonly string[], io: Io): Promise<numbe
 }
 
 async function parseAndRun(argv: readonly string[], io: Io): Promise<number> {
-  const program = createProgram(io);
-  const args = helpAsked(program, argv) ?? normaliseArguments(program, argv);
+  const { program, args } = (await readWithFew(argv, io)) ?? (await readWithAll(argv, io));
   try {
     await program.parseAsync(args, { from: "user" });
     return exitStatusOf(io);
@@ -110,6 +111,29 @@ async function parseAndRun(argv: readonly string[], io: Io): Promise<number> {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return EXIT_SUCCESS;
     throw new UsageError(error.message.replace(/^error: /, ""));
+  }
+}
+
+interface ReadArguments {
+  readonly program: Command;
+  readonly args: string[];
+}
+
+async function readWithAll(argv: readonly string[], io: Io): Promise<ReadArguments> {
+  const program = await createProgram(io);
+  return { program, args: helpAsked(program, argv) ?? normaliseArguments(program, argv) };
+}
+
+/** With the commands that are named; `undefined` when only all of them can say what is meant, or what is wrong. */
+async function readWithFew(argv: readonly string[], io: Io): Promise<ReadArguments | undefined> {
+  const names = commandsAmong(argv[0] === "--version" ? ["version"] : argv);
+  if (names.length === 0) return undefined;
+  const program = await createProgram(io, names);
+  try {
+    const args = helpAsked(program, argv) ?? normaliseArguments(program, argv);
+    return names.includes(args[0] ?? "") ? { program, args } : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,35 +1,38 @@
-/** All commands, in no order: the help sorts them. */
+/**
+ * All commands. Each is a module that is loaded only when its name stands on the command line, or when all are shown:
+ * together they are most of the program, and to load them takes longer than to run a small command.
+ */
 
 import type { Command } from "commander";
 import type { Io } from "../output.js";
-import { registerBackup } from "./backup.js";
-import { registerCat } from "./cat.js";
-import { registerCheck } from "./check.js";
-import { registerInit } from "./init.js";
-import { registerList } from "./list.js";
-import { registerLs } from "./ls.js";
-import { registerMount } from "./mount.js";
-import { registerOptions } from "./options.js";
-import { registerRestore } from "./restore.js";
-import { registerSnapshots } from "./snapshots.js";
-import { registerUmount } from "./umount.js";
-import { registerUnlock } from "./unlock.js";
 import { registerUnsupported } from "./unsupported.js";
-import { registerVersion } from "./version.js";
 
-export function registerCommands(program: Command, io: Io): void {
-  registerCat(program, io);
-  registerCheck(program, io);
-  registerBackup(program, io);
-  registerInit(program, io);
-  registerList(program, io);
-  registerLs(program, io);
-  registerMount(program, io);
-  registerOptions(program, io);
-  registerSnapshots(program, io);
-  registerUmount(program, io);
-  registerUnlock(program, io);
-  registerRestore(program, io);
-  registerVersion(program, io);
-  registerUnsupported(program, io);
+type Register = (program: Command, io: Io) => void;
+
+const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
+  backup: async () => (await import("./backup.js")).registerBackup,
+  cat: async () => (await import("./cat.js")).registerCat,
+  check: async () => (await import("./check.js")).registerCheck,
+  init: async () => (await import("./init.js")).registerInit,
+  list: async () => (await import("./list.js")).registerList,
+  ls: async () => (await import("./ls.js")).registerLs,
+  mount: async () => (await import("./mount.js")).registerMount,
+  options: async () => (await import("./options.js")).registerOptions,
+  restore: async () => (await import("./restore.js")).registerRestore,
+  snapshots: async () => (await import("./snapshots.js")).registerSnapshots,
+  umount: async () => (await import("./umount.js")).registerUmount,
+  unlock: async () => (await import("./unlock.js")).registerUnlock,
+  version: async () => (await import("./version.js")).registerVersion,
+};
+
+/** The commands whose names are among some words; what else those words may mean is not known yet. */
+export function commandsAmong(words: readonly string[]): string[] {
+  return Object.keys(COMMANDS).filter((name) => words.includes(name));
+}
+
+/** @param names those of `commandsAmong`; all commands, and those of restic that are not there yet, when left out */
+export async function registerCommands(program: Command, io: Io, names?: readonly string[]): Promise<void> {
+  const wanted = names ?? Object.keys(COMMANDS);
+  for (const register of await Promise.all(wanted.map((name) => COMMANDS[name]!()))) register(program, io);
+  if (!names) registerUnsupported(program, io);
 }
