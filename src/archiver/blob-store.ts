@@ -19,6 +19,8 @@ export interface BlobStore extends BlobLoader {
   readonly engine: Engine;
   readonly config: { readonly version: 1 | 2; readonly chunkerPolynomial: bigint };
   readonly index: { has(type: BlobType, id: Id): boolean };
+  /** `loadBlob` for what is asked for about in the order in which it was saved. */
+  loadBlobAhead(type: BlobType, id: Id, signal?: AbortSignal): Promise<Uint8Array>;
   saveBlob(type: BlobType, plaintext: Uint8Array, id?: Id): Promise<SavedBlob>;
 }
 

@@ -31,6 +31,10 @@ export class DryRunStore implements BlobStore {
     return this.#store.loadBlob(type, id, signal);
   }
 
+  loadBlobAhead(type: BlobType, id: Id, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.#store.loadBlobAhead(type, id, signal);
+  }
+
   blobSize(type: BlobType, id: Id): number | undefined {
     return this.#store.blobSize(type, id);
   }

@@ -31,7 +31,7 @@ export class ParentTrees {
     if (!tree) return PreviousTree.EMPTY;
     const { store, signal } = this.#options;
     try {
-      return new PreviousTree(decodeTree(await store.loadBlob("tree", tree, signal)));
+      return new PreviousTree(decodeTree(await store.loadBlobAhead("tree", tree, signal)));
     } catch (error) {
       const reason = store.index.has("tree", tree)
         ? `could not be loaded; the repository could be damaged: ${messageOf(error)}`

@@ -23,6 +23,7 @@ import { IndexFiles, type IndexProblem, type IndexProgress } from "./index-files
 import { createMasterKey, type KeyOwner, type ListedKey, listKeys, openKey, saveKey } from "./keys.js";
 import { type LockOptions, RepositoryLock } from "./lock.js";
 import { type ListedLock, listLocks, unlock } from "./lock-conflicts.js";
+import { PackReadAhead } from "./pack-read-ahead.js";
 import {
   loadRawFile,
   type NamedFileType,
@@ -99,6 +100,8 @@ export class Repository implements BlobLoader {
   readonly #files: RepositoryFiles;
   readonly #indexFiles: IndexFiles;
   readonly #reader: BlobReader;
+  readonly #readAhead: PackReadAhead;
+  readonly #aheadReader: BlobReader;
   readonly #saver: BlobSaver;
   readonly #locks = new Set<RepositoryLock>();
   readonly #loadingIndex = new SingleFlight<"index", boolean>();
@@ -122,7 +125,10 @@ export class Repository implements BlobLoader {
     this.#files = new RepositoryFiles(parts);
     this.#indexFiles = new IndexFiles(this.index, backend, this.#files, version);
     const refreshIndex = (signal?: AbortSignal) => this.#refreshIndex(signal);
-    this.#reader = new BlobReader({ backend, engine, masterKey, version, index: this.index, refreshIndex });
+    const reading = { engine, masterKey, version, index: this.index, refreshIndex };
+    this.#reader = new BlobReader({ ...reading, backend });
+    this.#readAhead = new PackReadAhead(backend);
+    this.#aheadReader = new BlobReader({ ...reading, backend: this.#readAhead });
     this.#saver = new BlobSaver({ ...parts, indexFiles: this.#indexFiles, packSizeBytes });
   }
 
@@ -216,6 +222,14 @@ export class Repository implements BlobLoader {
     return this.#reader.loadBlob(type, id, signal);
   }
 
+  /**
+   * The same for blobs that are asked for about in the order in which they were saved: packs are read in long
+   * stretches, of which 4 MiB are kept until `flush`.
+   */
+  loadBlobAhead(type: BlobType, id: Id, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.#aheadReader.loadBlob(type, id, signal);
+  }
+
   blobSize(type: BlobType, id: Id): number | undefined {
     return this.#reader.blobSize(type, id);
   }
@@ -258,6 +272,7 @@ export class Repository implements BlobLoader {
    * interruption.
    */
   flush(): Promise<void> {
+    this.#readAhead.clear();
     return this.#saver.flush();
   }
 

@@ -1,0 +1,100 @@
+import { LRUCache } from "lru-cache";
+import type { Backend, FileInfo, FileType, Handle, LoadRange } from "../backend/backend.js";
+
+/** One read gets this much; trees of a few KiB that were saved together lie together. */
+const WINDOW_BYTES = 256 * 1024;
+const WINDOWS = 16;
+
+/**
+ * A backend that reads packs in windows and keeps the last of them: for blobs that are asked for one by one,
+ * about in the order in which they were saved, as a walk through the trees of a snapshot does. 5,000 trees of
+ * a kernel's source come with 20 reads. What is larger than a window is read as it is asked for. It holds at
+ * most 4 MiB, until `clear`.
+ */
+export class PackReadAhead implements Backend {
+  readonly #backend: Backend;
+  readonly #windows = new LRUCache<string, Promise<Uint8Array>>({ max: WINDOWS });
+  readonly #sizes = new Map<string, Promise<FileInfo>>();
+
+  constructor(backend: Backend) {
+    this.#backend = backend;
+  }
+
+  get location(): string {
+    return this.#backend.location;
+  }
+
+  get connections(): number {
+    return this.#backend.connections;
+  }
+
+  /** Forgets what was read. */
+  clear(): void {
+    this.#windows.clear();
+    this.#sizes.clear();
+  }
+
+  async load(handle: Handle, range: LoadRange = {}): Promise<Uint8Array> {
+    const { offset = 0, length, signal } = range;
+    if (handle.type !== "pack" || length === undefined || length > WINDOW_BYTES)
+      return this.#backend.load(handle, range);
+    const first = Math.floor(offset / WINDOW_BYTES);
+    const last = Math.floor((offset + length - 1) / WINDOW_BYTES);
+    // Both at once where a blob lies across the border: the next will be wanted anyway.
+    const windows = await Promise.all(
+      Array.from({ length: last - first + 1 }, (_, i) => this.#window(handle, first + i)),
+    );
+    signal?.throwIfAborted();
+    const bytes = windows.length === 1 ? windows[0]! : Buffer.concat(windows);
+    const start = offset - first * WINDOW_BYTES;
+    // A pack that is cut short: let the backend say so.
+    if (start + length > bytes.length) return this.#backend.load(handle, range);
+    return bytes.subarray(start, start + length);
+  }
+
+  #window(handle: Handle, number: number): Promise<Uint8Array> {
+    const key = `${handle.name} ${number}`;
+    const known = this.#windows.get(key);
+    if (known) return known;
+    const window = this.#loadWindow(handle, number * WINDOW_BYTES);
+    this.#windows.set(key, window);
+    // A failure is not kept: the next who asks tries again.
+    window.catch(() => this.#windows.delete(key));
+    return window;
+  }
+
+  async #loadWindow(handle: Handle, offset: number): Promise<Uint8Array> {
+    let info = this.#sizes.get(handle.name);
+    if (!info) {
+      info = this.#backend.stat(handle);
+      this.#sizes.set(handle.name, info);
+      info.catch(() => this.#sizes.delete(handle.name));
+    }
+    const length = Math.min(WINDOW_BYTES, (await info).size - offset);
+    return length <= 0 ? new Uint8Array(0) : this.#backend.load(handle, { offset, length });
+  }
+
+  create(): Promise<void> {
+    return this.#backend.create();
+  }
+
+  save(handle: Handle, pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<void> {
+    return this.#backend.save(handle, pieces, signal);
+  }
+
+  stat(handle: Handle): Promise<FileInfo> {
+    return this.#backend.stat(handle);
+  }
+
+  list(type: FileType): AsyncIterable<FileInfo> {
+    return this.#backend.list(type);
+  }
+
+  remove(handle: Handle): Promise<void> {
+    return this.#backend.remove(handle);
+  }
+
+  close(): Promise<void> {
+    return this.#backend.close();
+  }
+}
