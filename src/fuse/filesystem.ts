@@ -117,9 +117,10 @@ export interface Filesystem {
   readlink(node: NodeId): Answer<Buffer>;
   /**
    * Bytes of a file as pieces in order; together as many as were asked for, fewer only at the end of the file.
-   * The pieces must not be changed by either side.
+   * The pieces must not be changed by either side. `signal` makes the signal when it is first called: most reads are
+   * answered from memory, and a signal costs more than they do.
    */
-  read(node: NodeId, offset: number, size: number, signal: AbortSignal): Answer<readonly Uint8Array[]>;
+  read(node: NodeId, offset: number, size: number, signal: () => AbortSignal): Answer<readonly Uint8Array[]>;
   /** SEEK_DATA or SEEK_HOLE; `undefined` when there is nothing from the offset on (ENXIO). */
   seek(node: NodeId, offset: number, what: "data" | "hole"): Answer<number | undefined>;
   /** `undefined` when the object has no such attribute. */

@@ -53,11 +53,14 @@ const read: Handler = ({ filesystem }, request, reply) => {
   reply.describe(`${size} bytes at ${offset}`);
   // No file is that long: this is behind the end of each.
   if (!Number.isSafeInteger(offset)) return reply.bytes([]);
-  return when(filesystem.read(request.node, offset, size, reply.signal), (pieces) => {
-    const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    if (length > size) throw new RangeError(`The filesystem answered ${length} bytes`);
-    reply.bytes(pieces);
-  });
+  return when(
+    filesystem.read(request.node, offset, size, () => reply.signal),
+    (pieces) => {
+      const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+      if (length > size) throw new RangeError(`The filesystem answered ${length} bytes`);
+      reply.bytes(pieces);
+    },
+  );
 };
 
 /** fuse_read_in, the offset being a cookie: position u32, generation u32. */

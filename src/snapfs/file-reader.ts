@@ -47,7 +47,12 @@ export class FileReader {
   }
 
   /** @throws what loading throws, with the blob in its message; never hands out bytes that are not the file's */
-  read(file: OpenFile, offset: number, size: number, signal: AbortSignal): Answer<readonly Uint8Array[]> {
+  read(
+    file: OpenFile,
+    offset: number,
+    size: number,
+    signal: () => AbortSignal,
+  ): Answer<readonly Uint8Array[]> {
     const layout = this.#layout(file);
     const slices = layout.slices(offset, size);
     const last = slices.at(-1);
@@ -57,12 +62,10 @@ export class FileReader {
       this.#loadFollowing(layout.content.at(0));
     const kept = slices.map(({ blob }) => this.#blobs.peek("data", layout.content.at(blob)));
     const isHere = kept.every((blob) => blob !== undefined);
-    // Each load listens; Node.js warns of a leak from the eleventh on.
-    if (!isHere && slices.length > 10) setMaxListeners(slices.length, signal);
     // The blobs of this read are asked for first, what is ahead of it after them.
     const pieces = isHere
       ? slices.map((slice, i) => cut(layout, slice, kept[i]!))
-      : Promise.all(slices.map((slice, i) => this.#load(layout, slice, kept[i], signal)));
+      : this.#loadAll(layout, slices, kept, signal());
     this.#loadAhead(file, layout, offset, end - offset);
     return pieces;
   }
@@ -75,6 +78,17 @@ export class FileReader {
     this.#layouts.delete(node);
     this.#sequential.forget(node);
     this.#directories.forget(node);
+  }
+
+  #loadAll(
+    layout: FileLayout,
+    slices: readonly BlobSlice[],
+    kept: readonly (Uint8Array | undefined)[],
+    signal: AbortSignal,
+  ): Promise<Uint8Array[]> {
+    // Each load listens; Node.js warns of a leak from the eleventh on.
+    if (slices.length > 10) setMaxListeners(slices.length, signal);
+    return Promise.all(slices.map((slice, i) => this.#load(layout, slice, kept[i], signal)));
   }
 
   async #load(

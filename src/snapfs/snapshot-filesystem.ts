@@ -207,7 +207,7 @@ export class SnapshotFilesystem implements Filesystem {
     });
   }
 
-  read(node: NodeId, offset: number, size: number, signal: AbortSignal): Answer<readonly Uint8Array[]> {
+  read(node: NodeId, offset: number, size: number, signal: () => AbortSignal): Answer<readonly Uint8Array[]> {
     return after(this.#openFile(node), (file) => {
       try {
         const pieces = this.#reader.read(file, offset, size, signal);

@@ -204,7 +204,13 @@ export class ToyFilesystem implements Filesystem {
     return this.#answer("readlink", () => this.#node(id).options.target!);
   }
 
-  read(id: NodeId, offset: number, size: number, signal: AbortSignal): Answer<readonly Uint8Array[]> {
+  read(
+    id: NodeId,
+    offset: number,
+    size: number,
+    makeSignal: () => AbortSignal,
+  ): Answer<readonly Uint8Array[]> {
+    const signal = makeSignal();
     this.signals.push(signal);
     return this.#answer("read", () => this.#node(id).options.read!(offset, size, signal));
   }

@@ -54,6 +54,28 @@ describe("BlobIndex", () => {
     expect(index.size).toBe(3);
   });
 
+  it("knows which blobs follow one in its pack, up to a bound and to the end of the pack", () => {
+    const index = new BlobIndex();
+    const packed = Array.from({ length: 20 }, (_, i) => ({
+      type: i === 15 ? ("tree" as const) : ("data" as const),
+      id: id(`blob ${i}`),
+      offset: i * 100,
+      length: 100,
+      uncompressedLength: 1000,
+    }));
+    index.add(id("first"), packed.slice(0, 10));
+    index.add(id("second"), packed.slice(10));
+    const following = (i: number, maxBytes: number) =>
+      index.following("data", id(`blob ${i}`), maxBytes).map((found) => formatId(found));
+    const names = (from: number, to: number) => packed.slice(from, to).map((blob) => formatId(blob.id));
+    expect(following(2, 3000)).toEqual(names(3, 6));
+    expect(following(2, 2999)).toEqual(names(3, 5));
+    expect(following(2, 100_000)).toEqual(names(3, 10));
+    expect(following(12, 100_000)).toEqual(names(13, 15));
+    expect(following(9, 100_000)).toEqual([]);
+    expect(following(99, 100_000)).toEqual([]);
+  });
+
   it("does not keep what the caller goes on using", () => {
     const index = new BlobIndex();
     const view = Uint8Array.from(id("pack")) as Id;

@@ -13,7 +13,7 @@ import { backUp, output, PASSWORD, restic } from "../mount/mounting.js";
 import { missingPeer } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 
-const NO_SIGNAL = new AbortController().signal;
+const NO_SIGNAL = () => new AbortController().signal;
 
 describe.skipIf(missingPeer("restic"))("SnapshotFilesystem", () => {
   let folder: string;

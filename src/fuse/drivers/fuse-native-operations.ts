@@ -83,7 +83,10 @@ export class NativeOperations implements Operations {
     this.#answer(
       `read of "${path}", ${length} bytes at ${position},`,
       callback,
-      () => this.#nodes.use(path, (node) => this.#filesystem.read(node, position, length, controller.signal)),
+      () =>
+        this.#nodes.use(path, (node) =>
+          this.#filesystem.read(node, position, length, () => controller.signal),
+        ),
       // Only now: after the deadline the buffer is libfuse's again.
       (pieces) => callback(copyPieces(pieces, buffer, length)),
       controller,
