@@ -1,7 +1,7 @@
 import { CHUNK_MAX_BYTES } from "../engine/engine.js";
 
 /** Bytes read from a file in one go. */
-export const SEGMENT_BYTES = 4 * 1024 * 1024;
+export const SEGMENT_BYTES = 2 * 1024 * 1024;
 
 /**
  * A piece of memory that a stretch of a file is read into. In front of it is room for what the stretch before

@@ -73,7 +73,8 @@ interface NewBlob extends SealInput {
  * Memory: two open packs of each type, those being uploaded (`connections`) and those that wait. `save` lets
  * nobody in while a pack waits, so what waits is no more than the blobs handed in at that moment. With packs
  * of 16 MiB and two connections that is 96 MiB when all are full, 64 MiB as a rule. Packs of 64 MiB and more
- * are filled one by one, and one is uploaded at a time.
+ * are filled one by one, and one is uploaded at a time; larger ones are not even filled meanwhile, so that
+ * 128 MiB stay 128 MiB.
  *
  * The first failure of an upload fails every later `save`; `flush` still saves the index of the packs that
  * were finished, so that they are not lost, throws the failure and starts afresh.
@@ -120,7 +121,7 @@ export class BlobSaver {
    * @param id of the plaintext where the caller has it; trusted
    */
   async save(type: BlobType, plaintext: Uint8Array, id?: Id): Promise<SavedBlob> {
-    while (this.#queue.length > 0 && !this.#failure) await this.#uploadEnded();
+    while (this.#isPiledUp && !this.#failure) await this.#uploadEnded();
     this.#throwFailure();
     const blobId = id ?? (await this.#hash(plaintext));
     const plainLength = plaintext.length;
@@ -161,6 +162,11 @@ export class BlobSaver {
     const failure = this.#failure;
     this.#failure = undefined;
     if (failure) throw failure.error;
+  }
+
+  /** A second pack is filled during an upload only when it is not one of the largest. */
+  get #isPiledUp(): boolean {
+    return this.#queue.length > 0 || (this.#uploading > 0 && this.#options.packSizeBytes > LARGE_PACK_BYTES);
   }
 
   async #hash(plaintext: Uint8Array): Promise<Id> {
