@@ -126,6 +126,9 @@ class Backup {
     const parent = await findParentSnapshot(this.#repository, choice, { time, host, paths, tags }, signal);
     this.#emit({ type: "parent", id: parent && formatId(parent.id) });
     await this.#repository.loadIndex({ signal });
+    // The backup is whole all the same: what only a damaged index file knows is saved again.
+    for (const { error } of this.#repository.indexProblems)
+      this.#emit({ type: "warning", message: `${error.message}; run \`yore check\`` });
 
     const tree = await this.#archive(time, parent);
     const summary = this.#summarise();

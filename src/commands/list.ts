@@ -37,6 +37,9 @@ export async function* runList(
   if (type === "blobs") {
     await repository.loadIndex({ signal });
     yield* repository.index.entries();
+    // A list that lacks what a damaged index file knows must not pass for a whole one.
+    const [problem] = repository.indexProblems;
+    if (problem) throw problem.error;
     return;
   }
   for await (const { id, size } of repository.listFiles(FILE_TYPES[type])) {

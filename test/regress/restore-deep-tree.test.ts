@@ -33,7 +33,7 @@ describe("restore", () => {
       id,
       { target },
       {
-        signal: AbortSignal.timeout(10_000),
+        signal: AbortSignal.timeout(20_000),
         on: (event) => event.type === "error" && errors.push(event.error.message),
       },
     );
