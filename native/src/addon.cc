@@ -16,6 +16,7 @@ NAPI_MODULE_INIT() {
   mallopt(M_ARENA_MAX, 2);
 #endif
   if (!yore::AttachThreadPool(env)) return nullptr;
+  yore::RegisterThreadPool(env, exports);
   yore::RegisterEngine(env, exports);
   yore::RegisterFuseChannel(env, exports);
   yore::RegisterScan(env, exports);

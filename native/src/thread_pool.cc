@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -311,6 +312,33 @@ void EnvironmentTasks::OnCleanup(void* data) {
   self->idle_.wait(lock, [self] { return self->running_ == 0; });
   for (auto& task : self->done_) task->Release(self->env_);
   self->done_.clear();
+}
+
+namespace {
+
+// Node.js joins libuv's threads before it exits, also one that waits for a disk that hangs.
+napi_value ExitWithin(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  int32_t code;
+  uint32_t patience_ms;
+  if (!GetInt32(env, arguments[0], "code", &code) || !GetUint32(env, arguments[1], "patienceMs", &patience_ms))
+    return nullptr;
+  try {
+    std::thread([code, patience_ms] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(patience_ms));
+      _exit(code);
+    }).detach();
+  } catch (const std::exception& error) {
+    napi_throw_error(env, nullptr, (std::string("Cannot start a thread: ") + error.what()).c_str());
+    return nullptr;
+  }
+  return Undefined(env);
+}
+
+}  // namespace
+
+void RegisterThreadPool(napi_env env, napi_value exports) {
+  ExportFunction(env, exports, "exitWithin", ExitWithin);
 }
 
 bool AttachThreadPool(napi_env env) {

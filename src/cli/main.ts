@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The program `yore`: hands the process over to `program.ts`, and is the only file of the command line that does. */
 
+import { endInTime } from "../commands/end-in-time.js";
 import { interruptedError } from "../errors.js";
 import { EXIT_FAILURE, EXIT_INTERRUPTED } from "./exit-code.js";
 import { type Io, Output } from "./output.js";
@@ -16,6 +17,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     stop.abort(interruptedError());
   });
 }
+process.on("exit", endInTime);
 // A terminal that closes must not leave a lock behind or half a backup; restic ignores the signal, too.
 process.on("SIGHUP", () => {});
 // Without a listener Node.js would open a port for debuggers; while there is progress to show, the signal shows it.

@@ -4,6 +4,7 @@
  */
 
 import { setMaxListeners } from "node:events";
+import { untilInterrupted } from "../async/deadline.js";
 import type { Backend } from "../backend/backend.js";
 import { parseLocation } from "../backend/location.js";
 import { openBackend } from "../backend/open-backend.js";
@@ -124,9 +125,10 @@ export async function withSession<T>(
 
 /** @throws {YoreError} `no-repository`, `wrong-password`, `locked` */
 export async function openSession(options: RepositoryOptions, how: SessionOptions): Promise<Session> {
-  const backend = await openRepositoryBackend(options);
+  // A disk that hangs answers no signal. Nothing has been changed yet, so nothing needs to be waited for.
+  const backend = await untilInterrupted(openRepositoryBackend(options), how.signal);
   try {
-    const repository = await openWithPassword(backend, options, how.signal);
+    const repository = await untilInterrupted(openWithPassword(backend, options, how.signal), how.signal);
     const reason = engineProblem();
     if (reason !== undefined) how.on?.({ type: "engine-problem", reason });
     how.on?.({ type: "opened", repository, compression: options.compression ?? "auto" });

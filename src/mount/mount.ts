@@ -4,7 +4,7 @@
  */
 
 import { join } from "node:path";
-import { withDeadline } from "../async/deadline.js";
+import { untilInterrupted, withDeadline } from "../async/deadline.js";
 import { BlobCache, DEFAULT_BLOB_CACHE_BYTES } from "../cache/blob-cache.js";
 import { TreeCache } from "../cache/tree-cache.js";
 import { type MountHandle as DriverHandle, type DriverName, mountFilesystem } from "../fuse/mount.js";
@@ -88,7 +88,8 @@ export async function mount(repository: Repository, options: MountOptions): Prom
     listTtlMs: refreshMs,
     statistics: repositoryStatistics(repository),
   });
-  await withDeadline(filesystem.refresh(), readTimeoutMs, "list snapshots");
+  const listed = withDeadline(filesystem.refresh(), readTimeoutMs, "list snapshots");
+  await untilInterrupted(listed, options.signal);
   // Nobody waits for the index here; a failure is met, and told, by the first who needs a blob.
   loader.ready().catch(() => undefined);
 

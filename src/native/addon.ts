@@ -11,9 +11,10 @@ import { messageOf } from "../errors.js";
 import type { EngineFunctions } from "./engine-functions.js";
 import type { FuseFunctions } from "./fuse-functions.js";
 import type { MetadataFunctions } from "./metadata-functions.js";
+import type { ProcessFunctions } from "./process-functions.js";
 import type { ScanFunctions } from "./scan-functions.js";
 
-export type Addon = EngineFunctions & FuseFunctions & ScanFunctions & MetadataFunctions;
+export type Addon = EngineFunctions & FuseFunctions & ScanFunctions & MetadataFunctions & ProcessFunctions;
 
 type Outcome = { readonly addon: Addon } | { readonly problem: string };
 

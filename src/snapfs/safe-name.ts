@@ -2,13 +2,25 @@
 
 /**
  * A field of a snapshot (host, user, tag) as one component of a path: "/" and NUL would split or end it, and an empty
- * name, "." and ".." would be somewhere else.
+ * name, "." and ".." would be somewhere else. One too long for a file name is cut.
  */
 export function safeComponent(field: string): string {
   const name = field.replaceAll("/", "_").replaceAll("\0", "_");
   if (name === "" || name === ".") return "_";
   if (name === "..") return "__";
-  return name;
+  return cut(name);
+}
+
+/** Leaves room for the number that makes a name unique. */
+const MAX_FIELD_BYTES = 240;
+
+function cut(name: string): string {
+  if (Buffer.byteLength(name) <= MAX_FIELD_BYTES) return name;
+  const bytes = Buffer.from(name);
+  let end = MAX_FIELD_BYTES;
+  // Not within a character.
+  while ((bytes[end]! & 0xc0) === 0x80) end--;
+  return bytes.toString("utf8", 0, end);
 }
 
 const WINDOWS_DEVICE = /^(con|prn|aux|nul|com[1-9]|lpt[1-9])(\..*)?$/i;

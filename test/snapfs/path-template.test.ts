@@ -81,6 +81,11 @@ describe("templatePaths", () => {
     expect(staticPrefix("snapshot")).toEqual([]);
   });
 
+  it("cuts fields that are too long for a file name, at a character", () => {
+    const [path] = templatePaths("%h/%i", RFC3339, snapshot(1, { hostname: `a${"\u20ac".repeat(200)}` }));
+    expect(path?.directory).toEqual([`a${"\u20ac".repeat(79)}`]);
+  });
+
   it("checkTimeTemplate refuses what names nothing", () => {
     for (const layout of ["", "/2006", "2006/", "..", "./.."])
       expect(() => checkTimeTemplate(layout)).toThrow(/Cannot use time/);
