@@ -7,6 +7,11 @@
 
 namespace yore {
 
+size_t PlainSize(Bytes sealed, uint32_t uncompressed_length) {
+  if (uncompressed_length > 0) return uncompressed_length;
+  return sealed.size < kSealOverhead ? 0 : sealed.size - kSealOverhead;
+}
+
 namespace {
 
 // Memory between two steps, kept by its thread so that it is not mapped anew for each blob. What was needed for an
@@ -50,12 +55,6 @@ void Encrypt(const MasterKey& key, Bytes content, uint8_t* iv) {
   } while (IsZero(iv, kIvSize));
   AesCtr(key.encrypt, iv, content.data, content.size, ciphertext);
   Poly1305Aes(key.mac_k, key.mac_r, iv, ciphertext, content.size, ciphertext + content.size);
-}
-
-// How long the plaintext of something sealed is, or claims to be. 0 with less than an envelope.
-size_t PlainSize(Bytes sealed, uint32_t uncompressed_length) {
-  if (uncompressed_length > 0) return uncompressed_length;
-  return sealed.size < kSealOverhead ? 0 : sealed.size - kSealOverhead;
 }
 
 // Writes PlainSize bytes to `plaintext`, which mean nothing unless kNone is returned.
@@ -105,6 +104,16 @@ bool OpensAs(const MasterKey& key, Bytes sealed, Bytes plaintext, bool compresse
   return plaintext.size == 0 || memcmp(again, plaintext.data, plaintext.size) == 0;
 }
 
+// As Open, and compares the hash with `id` unless that is null.
+UnsealFailure OpenAs(const MasterKey& key, Bytes sealed, uint32_t uncompressed_length, const uint8_t* id,
+                     uint8_t* plaintext) {
+  const UnsealFailure failure = Open(key, sealed, uncompressed_length, plaintext);
+  if (failure != UnsealFailure::kNone || id == nullptr) return failure;
+  uint8_t hash[kHashSize];
+  Sha256(plaintext, PlainSize(sealed, uncompressed_length), hash);
+  return memcmp(hash, id, kHashSize) == 0 ? UnsealFailure::kNone : UnsealFailure::kHash;
+}
+
 }  // namespace
 
 bool Seal(const MasterKey& key, Bytes plaintext, int32_t level, bool verify, OwnedBytes* sealed) {
@@ -131,15 +140,15 @@ UnsealFailure Unseal(const MasterKey& key, Bytes sealed, uint32_t uncompressed_l
   UnsealFailure failure = Authenticate(key, sealed);
   if (failure != UnsealFailure::kNone) return failure;
   OwnedBytes result(PlainSize(sealed, uncompressed_length));
-  failure = Open(key, sealed, uncompressed_length, result.data.get());
-  if (failure != UnsealFailure::kNone) return failure;
-  if (id != nullptr) {
-    uint8_t hash[kHashSize];
-    Sha256(result.data.get(), result.size, hash);
-    if (memcmp(hash, id, kHashSize) != 0) return UnsealFailure::kHash;
-  }
-  *plaintext = std::move(result);
-  return UnsealFailure::kNone;
+  failure = OpenAs(key, sealed, uncompressed_length, id, result.data.get());
+  if (failure == UnsealFailure::kNone) *plaintext = std::move(result);
+  return failure;
+}
+
+UnsealFailure UnsealInto(const MasterKey& key, Bytes sealed, uint32_t uncompressed_length, const uint8_t* id,
+                         uint8_t* plaintext) {
+  const UnsealFailure failure = Authenticate(key, sealed);
+  return failure == UnsealFailure::kNone ? OpenAs(key, sealed, uncompressed_length, id, plaintext) : failure;
 }
 
 }  // namespace yore

@@ -26,4 +26,11 @@ enum class UnsealFailure : uint32_t { kTooShort, kMac, kDecompress, kLength, kHa
 UnsealFailure Unseal(const MasterKey& key, Bytes sealed, uint32_t uncompressed_length, const uint8_t* id,
                      OwnedBytes* plaintext);
 
+// How long the plaintext of something sealed is, or claims to be. 0 with less than an envelope.
+size_t PlainSize(Bytes sealed, uint32_t uncompressed_length);
+
+// As Unseal, into PlainSize bytes of memory. What was written there must not be handed out unless kNone is returned.
+UnsealFailure UnsealInto(const MasterKey& key, Bytes sealed, uint32_t uncompressed_length, const uint8_t* id,
+                         uint8_t* plaintext);
+
 }  // namespace yore

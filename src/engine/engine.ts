@@ -54,6 +54,16 @@ export interface UnsealInput {
   readonly id: Id | undefined;
 }
 
+/** A sealed thing inside a larger piece of memory. */
+export interface UnsealPart {
+  readonly offset: number;
+  readonly length: number;
+  /** As of `UnsealInput`. */
+  readonly uncompressedLength: number;
+  /** SHA-256 of the plaintext. */
+  readonly id: Id;
+}
+
 /** Why one thing could not be unsealed. Never comes with bytes. */
 export type UnsealFailure = "too-short" | "mac" | "decompress" | "length" | "hash";
 
@@ -119,6 +129,17 @@ export interface Engine {
   ): Promise<SealedPart[]>;
   /** Unseals each input, in one hop; one failure does not touch the others. */
   unseal(key: MasterKey, inputs: readonly UnsealInput[]): Promise<Unsealed[]>;
+  /**
+   * Unseals parts of one piece of memory, in one hop; one failure does not touch the others. What ends beyond the memory
+   * is cut off. The plaintexts may come as views of `into`, which must have room for all of them and can be used again
+   * when they are done with.
+   */
+  unsealParts(
+    key: MasterKey,
+    sealed: Uint8Array,
+    parts: readonly UnsealPart[],
+    into: Uint8Array,
+  ): Promise<Unsealed[]>;
   compress(data: Uint8Array, level: number): Promise<Uint8Array>;
   /** @throws {DamagedError} for anything but one or more whole zstd frames of at most `maxBytes` plaintext */
   decompress(data: Uint8Array, maxBytes: number): Promise<Uint8Array>;

@@ -1,5 +1,5 @@
 import { equalIds, formatId } from "../bytes/id.js";
-import type { UnsealInput } from "../engine/engine.js";
+import type { Unsealed } from "../engine/engine.js";
 import { messageOf, NotFoundError, throwIfAborted, YoreError } from "../errors.js";
 import type { IndexedPack } from "../format/index-file.js";
 import {
@@ -13,7 +13,7 @@ import { formatUnsealFailure } from "../repository/unseal-failure.js";
 import type { CheckProblem, DamagedBlob } from "./check-options.js";
 
 /** Bytes of blobs that are unsealed in one go: bounds the plaintext in memory. */
-const GROUP_BYTES = 8 * 1024 * 1024;
+const GROUP_BYTES = 1024 * 1024;
 
 /**
  * Reads a pack as a whole and verifies everything in it: its hash, every blob that the index has in it, its header, and
@@ -83,18 +83,17 @@ async function damagedBlobs(
   signal: AbortSignal | undefined,
 ): Promise<DamagedBlob[]> {
   const damaged: DamagedBlob[] = [];
+  const plaintexts = Buffer.allocUnsafeSlow(GROUP_BYTES);
   for (let first = 0; first < blobs.length; ) {
     throwIfAborted(signal);
     const group: PackedBlob[] = [];
-    for (let size = 0; first < blobs.length && (size < GROUP_BYTES || group.length === 0); first++) {
-      const blob = blobs[first]!;
+    let size = 0;
+    do {
+      const blob = blobs[first++]!;
       group.push(blob);
-      size += Math.max(blob.length, blob.uncompressedLength);
-    }
-    const inputs = group.map(({ id, offset, length, uncompressedLength }): UnsealInput => {
-      return { id, sealed: bytes.subarray(offset, offset + length), uncompressedLength };
-    });
-    const results = await repository.engine.unseal(repository.masterKey, inputs);
+      size += plainLength(blob);
+    } while (first < blobs.length && size + plainLength(blobs[first]!) <= GROUP_BYTES);
+    const results = await unsealGroup(repository, group, bytes, plaintexts);
     for (const [i, result] of results.entries()) {
       const { type, id, offset, length } = group[i]!;
       const isCut = offset + length > bytes.length;
@@ -107,6 +106,24 @@ async function damagedBlobs(
     }
   }
   return damaged;
+}
+
+function unsealGroup(
+  { engine, masterKey }: Repository,
+  group: readonly PackedBlob[],
+  bytes: Uint8Array,
+  plaintexts: Uint8Array,
+): Promise<Unsealed[]> {
+  if (group.length > 1) return engine.unsealParts(masterKey, bytes, group, plaintexts);
+  // A large one alone: whatever length a damaged index claims, no memory is taken before the MAC is right.
+  const { id, offset, length, uncompressedLength } = group[0]!;
+  return engine.unseal(masterKey, [
+    { id, sealed: bytes.subarray(offset, offset + length), uncompressedLength },
+  ]);
+}
+
+function plainLength({ length, uncompressedLength }: PackedBlob): number {
+  return uncompressedLength || length;
 }
 
 /** What is wrong with the header of a pack whose bytes are what they were when it was written. */

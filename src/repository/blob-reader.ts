@@ -39,7 +39,11 @@ export const SMALL_BLOBS_A_HOP = 16;
  * Plaintext of one range that is unsealed before it is asked for. A range of 8 MiB can hold gigabytes of
  * zeros.
  */
-const MAX_PLAIN_AHEAD = 16 * 1024 * 1024;
+const MAX_PLAIN_AHEAD = 6 * 1024 * 1024;
+/** Neighbours in a range are unsealed together, into one buffer, up to so many bytes of plaintext. */
+const MAX_GROUP_BYTES = 1024 * 1024;
+/** Buffers for groups that wait to be used again: new ones each time are what the garbage collector runs for. */
+const MAX_SPARE_BUFFERS = 8;
 
 /** What became of one blob of a pack. */
 export type PackBlobResult = { readonly plaintext: Uint8Array } | { readonly error: YoreError };
@@ -81,6 +85,7 @@ interface Attempt {
 export class BlobReader implements BlobLoader {
   readonly #options: BlobReaderOptions;
   readonly #unsealing: BatchQueue<UnsealInput, Unsealed>;
+  readonly #spareBuffers: Uint8Array[] = [];
 
   constructor(options: BlobReaderOptions) {
     this.#options = options;
@@ -126,18 +131,20 @@ export class BlobReader implements BlobLoader {
       packs.set(key, pack);
       pack.blobs.push({ type, id, ...location });
     }
+    const copy = ({ id }: PackedBlob, result: PackBlobResult) =>
+      on(id, "plaintext" in result ? { plaintext: Buffer.from(result.plaintext) } : result);
     await forEachConcurrently(
       packs.values(),
       Math.max(2, this.#options.backend.connections),
-      ({ packId, blobs }) => this.loadPackBlobs(packId, blobs, (blob, result) => on(blob.id, result), signal),
+      ({ packId, blobs }) => this.loadPackBlobs(packId, blobs, copy, signal),
       signal,
     );
   }
 
   /**
    * Loads blobs of one pack with few requests: ranges are read ahead by one and joined over gaps of up to 1
-   * MiB, so at most two ranges of about 8 MiB (or one larger blob each) and 16 MiB of plaintext are in
-   * memory. `on` is called for each blob in the order of the offsets, one at a time; the next waits for its
+   * MiB, so at most two ranges of about 8 MiB (or one larger blob each) and 7 MiB of plaintext (or one larger
+   * blob) are in memory. A plaintext is valid until the promise of its `on` resolves: keep a copy. `on` is called for each blob in the order of the offsets, one at a time; the next waits for its
    * promise. A bad copy falls back to the others.
    *
    * @throws {YoreError} with code `interrupted`, or what `on` throws; the failures of blobs go to `on`
@@ -174,26 +181,57 @@ export class BlobReader implements BlobLoader {
     on: OnPackBlob,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const opened: Promise<PackBlobResult>[] = [];
+    const groups = groupBlobs(range.blobs);
+    const opened: Promise<OpenGroup>[] = [];
     let bytesAhead = 0;
     try {
-      for (const [i, blob] of range.blobs.entries()) {
-        while (opened.length < range.blobs.length && (opened.length <= i || bytesAhead < MAX_PLAIN_AHEAD)) {
-          const ahead = range.blobs[opened.length]!;
-          bytesAhead += plainLength(ahead);
-          opened.push(this.#openInRange(packId, ahead, { offset: range.offset, bytes }, signal));
+      for (const [i, group] of groups.entries()) {
+        while (opened.length < groups.length && (opened.length <= i || bytesAhead < MAX_PLAIN_AHEAD)) {
+          const ahead = groups[opened.length]!;
+          bytesAhead += ahead.plainLength;
+          opened.push(this.#openGroup(packId, ahead.blobs, { offset: range.offset, bytes }, signal));
         }
-        const result = await opened[i]!;
+        const { results, buffer } = await opened[i]!;
         // A result that was handed out must not be kept until the end of the range.
         opened[i] = DONE;
-        throwIfAborted(signal);
-        await on(blob, result);
-        bytesAhead -= plainLength(blob);
+        for (const [j, blob] of group.blobs.entries()) {
+          throwIfAborted(signal);
+          const taken = on(blob, results[j]!);
+          if (taken) await taken;
+        }
+        if (buffer && this.#spareBuffers.length < MAX_SPARE_BUFFERS) this.#spareBuffers.push(buffer);
+        bytesAhead -= group.plainLength;
       }
     } catch (error) {
       await Promise.all(opened);
       throw error;
     }
+  }
+
+  /** Unseals neighbours of a range just read, in one hop; those that fail are tried alone. Never rejects. */
+  async #openGroup(
+    packId: Id,
+    blobs: readonly PackedBlob[],
+    range: ReadRange,
+    signal: AbortSignal | undefined,
+  ): Promise<OpenGroup> {
+    const { engine, masterKey } = this.#options;
+    if (blobs.length === 1 || !("value" in range.bytes)) {
+      const results = blobs.map((blob) => this.#openInRange(packId, blob, range, signal));
+      return { results: await Promise.all(results) };
+    }
+    const buffer = this.#spareBuffers.pop() ?? Buffer.allocUnsafeSlow(MAX_GROUP_BYTES);
+    const parts = blobs.map(({ id, offset, length, uncompressedLength }) => {
+      return { id, offset: offset - range.offset, length, uncompressedLength };
+    });
+    const unsealed = await settle(engine.unsealParts(masterKey, range.bytes.value, parts, buffer));
+    const results: PackBlobResult[] = [];
+    for (const [i, blob] of blobs.entries()) {
+      const result = "value" in unsealed ? unsealed.value[i]! : undefined;
+      const isGood = result && "plaintext" in result;
+      results.push(isGood ? result : await this.#openInRange(packId, blob, range, signal));
+    }
+    return { results, buffer };
   }
 
   /**
@@ -285,7 +323,7 @@ export class BlobReader implements BlobLoader {
   async #openInRange(
     packId: Id,
     blob: PackedBlob,
-    range: { readonly offset: number; readonly bytes: Settled<Uint8Array> },
+    range: ReadRange,
     signal: AbortSignal | undefined,
   ): Promise<PackBlobResult> {
     const { type, id, offset, length, uncompressedLength } = blob;
@@ -330,7 +368,35 @@ function settle<T>(promise: Promise<T>): Promise<Settled<T>> {
   );
 }
 
-const DONE: Promise<PackBlobResult> = Promise.resolve({ plaintext: new Uint8Array(0) });
+/** What became of the blobs of a group, and the buffer that their plaintexts may lie in. */
+interface OpenGroup {
+  readonly results: readonly PackBlobResult[];
+  readonly buffer?: Uint8Array;
+}
+
+const DONE: Promise<OpenGroup> = Promise.resolve({ results: [] });
+
+/** Bytes of a pack that were asked for, and what became of it. */
+interface ReadRange {
+  readonly offset: number;
+  readonly bytes: Settled<Uint8Array>;
+}
+
+/** Cuts the blobs of a range into groups of bounded plaintext; a large blob is a group of its own. */
+function groupBlobs(blobs: readonly PackedBlob[]): { blobs: PackedBlob[]; plainLength: number }[] {
+  const groups: { blobs: PackedBlob[]; plainLength: number }[] = [];
+  let last: (typeof groups)[number] | undefined;
+  for (const blob of blobs) {
+    const length = plainLength(blob);
+    if (!last || last.plainLength + length > MAX_GROUP_BYTES) {
+      last = { blobs: [], plainLength: 0 };
+      groups.push(last);
+    }
+    last.blobs.push(blob);
+    last.plainLength += length;
+  }
+  return groups;
+}
 
 function plainLength({ uncompressedLength, length }: { uncompressedLength: number; length: number }): number {
   return uncompressedLength || length - SEAL_OVERHEAD;

@@ -19,6 +19,10 @@ export class FileCallQueue<Owner> {
   #directory: string | undefined;
   #running: Promise<void> = Promise.resolve();
   #whenDone: (() => void)[] = [];
+  /** Content of the files to be written. Two take turns: one is filled while the other is written. */
+  #arena: Buffer | undefined;
+  #used = 0;
+  readonly #spareArenas: Buffer[] = [];
 
   constructor(
     runner: FileCallRunner,
@@ -28,13 +32,23 @@ export class FileCallQueue<Owner> {
     this.#onFailure = onFailure;
   }
 
-  /** Adds a call in a folder, which is a path from the root in bytes, given with a text that tells it from others. */
+  /** Adds a call, data copied, in a folder, which is a path from the root in bytes, given with a text that tells it from others. */
   add(directory: { readonly text: string; readonly bytes: Buffer }, call: FileCall, owner: Owner): void {
     if (this.#directory !== directory.text) {
       this.#push({ kind: "directory", name: directory.bytes }, owner);
       this.#directory = directory.text;
     }
-    this.#push(call, owner);
+    this.#push(call.kind === "write" ? { ...call, data: this.#keep(call.data) } : call, owner);
+  }
+
+  /** A copy: what is handed in belongs to whoever read it, and is overwritten with the next. */
+  #keep(data: Uint8Array): Uint8Array {
+    if (data.length > BATCH_BYTES) return Buffer.from(data);
+    this.#arena ??= this.#spareArenas.pop() ?? Buffer.allocUnsafeSlow(2 * BATCH_BYTES);
+    if (this.#used + data.length > this.#arena.length) return Buffer.from(data);
+    this.#arena.set(data, this.#used);
+    this.#used += data.length;
+    return this.#arena.subarray(this.#used - data.length, this.#used);
   }
 
   /** Runs when everything added so far has been carried out, failures told. */
@@ -52,13 +66,19 @@ export class FileCallQueue<Owner> {
     const calls = this.#calls;
     const owners = this.#owners;
     const whenDone = this.#whenDone;
+    const arena = this.#arena;
+    this.#arena = undefined;
+    this.#used = 0;
     this.#calls = [];
     this.#owners = [];
     this.#whenDone = [];
     this.#bytes = 0;
     this.#directory = undefined;
     if (calls.length > 0 || whenDone.length > 0) {
-      this.#running = before.then(() => this.#run(calls, owners, whenDone));
+      this.#running = before.then(async () => {
+        await this.#run(calls, owners, whenDone);
+        if (arena) this.#spareArenas.push(arena);
+      });
       // Whoever awaits next gets the failure; until then it is not unhandled.
       this.#running.catch(() => {});
     }

@@ -26,12 +26,16 @@ const OFFSET_ATIME_NS = 24;
 const OFFSET_WIDE = 32;
 const OFFSET_ATIME = 40;
 
+const MAX_SPARE_BYTES = 8 * 1024 * 1024;
+
 const NO_DATA = Buffer.alloc(0);
 
 /** Hands the calls to the addon as one program. */
 export class NativeFileCalls implements FileCallRunner {
   readonly #addon: MetadataFunctions;
   readonly #root: Uint8Array;
+  /** Memory of the last program, for the next: a new one each time keeps the garbage collector busy. */
+  #spare: Buffer | undefined;
 
   /** @param root absolute path of the folder that everything happens below */
   constructor(addon: MetadataFunctions, root: Uint8Array) {
@@ -40,7 +44,11 @@ export class NativeFileCalls implements FileCallRunner {
   }
 
   async run(calls: readonly FileCall[]): Promise<FileCallFailure[]> {
-    const pairs = await this.#addon.runFileCalls(this.#root, encodeFileCalls(calls));
+    const spare = this.#spare;
+    this.#spare = undefined;
+    const program = encodeFileCalls(calls, spare);
+    const pairs = await this.#addon.runFileCalls(this.#root, program);
+    if (program.buffer.byteLength <= MAX_SPARE_BYTES) this.#spare = Buffer.from(program.buffer);
     const failures: FileCallFailure[] = [];
     for (let i = 0; i < pairs.length; i += 2) {
       const [code, reason] = getSystemErrorMap().get(-pairs[i + 1]!) ?? [`E${pairs[i + 1]}`, "unknown error"];
@@ -50,11 +58,13 @@ export class NativeFileCalls implements FileCallRunner {
   }
 }
 
-export function encodeFileCalls(calls: readonly FileCall[]): Buffer {
+/** @param spare memory that is used if it is large enough */
+export function encodeFileCalls(calls: readonly FileCall[], spare?: Buffer): Buffer {
   const data = calls.map(dataOf);
   let size = 0;
   for (const [i, call] of calls.entries()) size += HEADER_SIZE + call.name.length + data[i]!.length;
-  const program = Buffer.allocUnsafeSlow(size);
+  const isRoomy = spare !== undefined && spare.length >= size;
+  const program = isRoomy ? spare.subarray(0, size) : Buffer.allocUnsafeSlow(size);
   let at = 0;
   for (const [i, call] of calls.entries()) {
     encodeHeader(program, at, call, data[i]!.length);

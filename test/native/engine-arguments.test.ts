@@ -74,6 +74,11 @@ function cases(engine: EngineFunctions): Case[] {
       accepts: [[], ["an array of 3 bytes"], [], ["an array with a hole"]],
     },
     {
+      name: "unsealParts",
+      right: () => [key, bytes(40), Uint32Array.of(0, 40, 0), bytes(32), bytes(1), bytes(8)],
+      accepts: [[], ["3 bytes"], [], [], [], []],
+    },
+    {
       name: "poly1305Aes",
       right: () => [bytes(16), bytes(16), bytes(16), bytes(3), false],
       accepts: [[], [], [], ["3 bytes"], ["true"]],
@@ -155,5 +160,19 @@ describe.skipIf(!addon)(`engine functions of the addon ${addonProblem() ?? ""}`,
     expect(() => addon!.sealMany(key, [bytes(1), bytes(1)], new Int32Array(1), false)).toThrow(RangeError);
     expect(() => addon!.unsealMany(key, [bytes(32)], new Uint32Array(1), [])).toThrow(RangeError);
     expect(() => addon!.unsealMany(key, [bytes(32)], new Uint32Array(1), [bytes(31)])).toThrow(RangeError);
+    const parts = (places: number[], ids = 32, failures = 1, room = 8) =>
+      addon!.unsealParts(key, bytes(40), Uint32Array.from(places), bytes(ids), bytes(failures), bytes(room));
+    for (const places of [
+      [0, 40],
+      [0, 40, 0, 0],
+      [1, 40, 0],
+      [41, 0, 0],
+      [2 ** 32 - 1, 2, 0],
+      [0, 40, 9],
+    ])
+      expect(() => parts(places), String(places)).toThrow(RangeError);
+    expect(() => parts([0, 40, 0], 31)).toThrow(RangeError);
+    expect(() => parts([0, 40, 0], 32, 2)).toThrow(RangeError);
+    expect(() => parts([0, 40, 0], 32, 1, 7)).toThrow(RangeError);
   });
 });

@@ -326,6 +326,49 @@ export function engineSuite(name: string, make: () => Promise<Engine>, poly1305A
       });
     });
 
+    describe("unsealParts", () => {
+      it("unseals parts of one piece of memory, and one failure does not touch the others", async () => {
+        const texts = ["first", "", "x".repeat(5000), "stored", "last"].map((text) => Buffer.from(text));
+        const sealed = await engine.seal(
+          KEY,
+          texts.map((plaintext, i) => ({ plaintext, compressionLevel: i === 3 ? undefined : 3 })),
+        );
+        let offset = 7;
+        const parts = sealed.map((one, i) => {
+          const { length } = one.sealed;
+          offset += length;
+          const id = engine.hash(texts[i]!);
+          return { offset: offset - length, length, uncompressedLength: one.uncompressedLength, id };
+        });
+        const memory = Buffer.concat([Buffer.alloc(7), ...sealed.map((one) => one.sealed)]);
+        const into = Buffer.alloc(6000, 0xee);
+        const good = await engine.unsealParts(KEY, memory, parts, into);
+        expect(good.map((one) => plaintextOf(one).toString())).toEqual(texts.map(String));
+        memory[parts[2]!.offset + 20]! ^= 1;
+        const wrong = [
+          ...parts,
+          { ...parts[0]!, id: engine.hash(Buffer.from("other")) },
+          { ...parts[0]!, uncompressedLength: 6 },
+          { ...parts[4]!, offset: memory.length - 31, length: 40, uncompressedLength: 0 },
+          { ...parts[4]!, offset: memory.length + 9, uncompressedLength: 0 },
+        ];
+        const results = await engine.unsealParts(KEY, memory, wrong, Buffer.alloc(6000));
+        expect(results.map(failureOf)).toEqual([
+          "unsealed",
+          "unsealed",
+          "mac",
+          "unsealed",
+          "unsealed",
+          "hash",
+          "length",
+          "too-short",
+          "too-short",
+        ]);
+        expect(plaintextOf(results[4]).toString()).toBe("last");
+        expect(await engine.unsealParts(KEY, memory, [], into)).toEqual([]);
+      });
+    });
+
     describe("decompress", () => {
       it.each([0, 1, 255, 256, 65_791, 65_792, 3_000_000])(
         "gives back %i bytes within its bound",

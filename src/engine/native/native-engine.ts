@@ -5,7 +5,7 @@
  */
 
 import { createHash, randomFillSync, scrypt } from "node:crypto";
-import { type Id, IdList, idFromBytes } from "../../bytes/id.js";
+import { ID_LENGTH, type Id, IdList, idFromBytes } from "../../bytes/id.js";
 import type { Addon } from "../../native/addon.js";
 import { type ChunkerHandle, type MasterKeyHandle, STORED } from "../../native/engine-functions.js";
 import {
@@ -28,11 +28,13 @@ import {
   type Engine,
   type MasterKey,
   type ScryptParameters,
+  SEAL_OVERHEAD,
   type Sealed,
   type SealedPart,
   type SealInput,
   type Unsealed,
   type UnsealInput,
+  type UnsealPart,
 } from "../engine.js";
 import { UNSEAL_FAILURES } from "../unseal-failures.js";
 
@@ -118,6 +120,37 @@ export class NativeEngine implements Engine {
     return results.map((result) =>
       typeof result === "number" ? { failure: UNSEAL_FAILURES[result] ?? "mac" } : { plaintext: result },
     );
+  }
+
+  async unsealParts(
+    key: MasterKey,
+    sealed: Uint8Array,
+    parts: readonly UnsealPart[],
+    into: Uint8Array,
+  ): Promise<Unsealed[]> {
+    const places = new Uint32Array(3 * parts.length);
+    const ids = new Uint8Array(ID_LENGTH * parts.length);
+    for (const [i, part] of parts.entries()) {
+      checkUncompressedLength(part.uncompressedLength);
+      const start = Math.min(part.offset, sealed.length);
+      const end = Math.min(part.offset + part.length, sealed.length);
+      places[3 * i] = start;
+      places[3 * i + 1] = end - start;
+      places[3 * i + 2] = part.uncompressedLength;
+      ids.set(part.id, ID_LENGTH * i);
+    }
+    const failures = new Uint8Array(parts.length);
+    await this.#addon.unsealParts(this.#handleOf(key), sealed, places, ids, failures, into);
+    const results: Unsealed[] = [];
+    let at = 0;
+    for (let i = 0; i < parts.length; i++) {
+      const size = places[3 * i + 2]! || Math.max(0, places[3 * i + 1]! - SEAL_OVERHEAD);
+      const failure = failures[i]!;
+      if (failure === UNSEAL_FAILURES.length) results.push({ plaintext: into.subarray(at, at + size) });
+      else results.push({ failure: UNSEAL_FAILURES[failure] ?? "mac" });
+      at += size;
+    }
+    return results;
   }
 
   async compress(data: Uint8Array, level: number): Promise<Uint8Array> {

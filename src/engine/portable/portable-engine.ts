@@ -27,6 +27,7 @@ import {
   type Unsealed,
   type UnsealFailure,
   type UnsealInput,
+  type UnsealPart,
 } from "../engine.js";
 import { Breather } from "./breather.js";
 import {
@@ -121,6 +122,13 @@ export class PortableEngine implements Engine {
       results.push(typeof result === "string" ? { failure: result } : { plaintext: result });
     }
     return results;
+  }
+
+  unsealParts(key: MasterKey, sealed: Uint8Array, parts: readonly UnsealPart[]): Promise<Unsealed[]> {
+    const inputs = parts.map(({ offset, length, uncompressedLength, id }): UnsealInput => {
+      return { sealed: sealed.subarray(offset, offset + length), uncompressedLength, id };
+    });
+    return this.unseal(key, inputs);
   }
 
   async compress(data: Uint8Array, level: number): Promise<Uint8Array> {
