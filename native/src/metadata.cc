@@ -8,7 +8,7 @@
 // A program is calls back to back, all numbers little-endian:
 //
 //   0        4             8             12      16       20         24         28    32       40            48
-//   | kind   | name length | data length | first | second | mtime ns | atime ns | 0   | wide   | atime s     | name | data
+//   | kind   | name length | data length | first | second | mtime ns | atime ns | mode| wide   | atime s     | name | data
 //
 //   kind          name            data             first     second  wide
 //   0 directory   path from root                                              what follows happens in it
@@ -23,8 +23,11 @@
 //   9 mode        existing                         permission bits
 //   10 remove     existing        (with all below it; absence is success)
 //   11 rename     existing        new name
+//   12 file       new file        content          uid       gid     mtime s  (permission bits at 28)
 //
-// Calls 1 to 4 first remove what bears the name unless it is a directory that is not empty. When one of them fails, the
+// Calls 1 to 4 and 12 first remove what bears the name unless it is a directory that is not empty. Call 12 is 1, 5, 7, 8
+// and 9 through one descriptor, a third of the system calls; when only the content succeeded, its errno is told as a
+// negative number, and all the rest has to be done in the long way. When one of them fails, the
 // calls that follow with the same name are left out; when a directory cannot be opened, all until the next one are.
 
 #include <dirent.h>
@@ -68,6 +71,7 @@ enum Kind : uint32_t {
   kMode = 9,
   kRemove = 10,
   kRename = 11,
+  kFile = 12,
 };
 
 class FileDescriptor {
@@ -87,7 +91,7 @@ class FileDescriptor {
 };
 
 struct Call {
-  uint32_t kind, first, second, mtime_ns, atime_ns;
+  uint32_t kind, first, second, mtime_ns, atime_ns, mode;
   int64_t wide, atime_seconds;
   std::string name;
   const uint8_t* data;
@@ -115,6 +119,7 @@ bool DecodeCall(const Bytes& program, size_t* offset, Call* call) {
   call->second = Load32(at + 16);
   call->mtime_ns = Load32(at + 20);
   call->atime_ns = Load32(at + 24);
+  call->mode = Load32(at + 28);
   call->wide = Load64(at + 32);
   call->atime_seconds = Load64(at + 40);
   call->name.assign(reinterpret_cast<const char*>(at + kHeaderSize), name_size);
@@ -222,6 +227,26 @@ int RemoveTree(int directory, const std::string& name, int depth = 0) {
   return first_error != 0 ? first_error : error;
 }
 
+// Owner, no extended attributes, times and mode of a file just made: in this order, see metadataCalls of
+// src/restorer/node-calls.ts.
+int SetStatus(int fd, const Call& call) {
+#ifdef __linux__
+  if (fchown(fd, call.first, call.second) != 0) return errno;
+  // Some come without being asked for: an inherited ACL, a security label.
+  const ssize_t attributes = flistxattr(fd, nullptr, 0);
+  if (attributes > 0) return EEXIST;
+  if (attributes < 0 && errno != ENOTSUP && errno != EOPNOTSUPP) return errno;
+  const timespec times[2] = {
+      {static_cast<time_t>(call.atime_seconds), static_cast<long>(call.atime_ns)},
+      {static_cast<time_t>(call.wide), static_cast<long>(call.mtime_ns)},
+  };
+  if (futimens(fd, times) != 0) return errno;
+  return fchmod(fd, call.mode) == 0 ? 0 : errno;
+#else
+  return ENOTSUP;
+#endif
+}
+
 int WriteFile(int directory, const Call& call) {
   const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
   int fd = openat(directory, call.name.c_str(), flags, 0600);
@@ -232,11 +257,12 @@ int WriteFile(int directory, const Call& call) {
   }
   if (fd < 0) return errno;
   int error = WriteAll(fd, call.data, call.data_size);
+  const int status_error = error == 0 && call.kind == kFile ? SetStatus(fd, call) : 0;
   // Some file systems (NFS, quotas) tell of a failed write only here.
   if (close(fd) != 0 && error == 0 && errno != EINTR) error = errno;
   // Half a file under its right name would look like a whole one.
   if (error != 0) unlinkat(directory, call.name.c_str(), 0);
-  return error;
+  return error != 0 ? error : -status_error;
 }
 
 int MakeLink(int root, int directory, const Call& call) {
@@ -333,6 +359,7 @@ int Run(int root, int directory, const Call& call) {
   const char* name = call.name.c_str();
   switch (call.kind) {
     case kWrite:
+    case kFile:
       return WriteFile(directory, call);
     case kSymlink: {
       const int error = RemoveOne(directory, call.name);
@@ -394,7 +421,7 @@ class FileCallsTask final : public Task {
       const int error = IsPlainName(call.name) ? Run(root.get(), directory.get(), call) : EINVAL;
       if (error == 0) continue;
       Fail(position, error);
-      if (call.kind >= kWrite && call.kind <= kLink) failed_name = call.name;
+      if ((call.kind >= kWrite && call.kind <= kLink) || (call.kind == kFile && error > 0)) failed_name = call.name;
     }
   }
 

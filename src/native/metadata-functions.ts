@@ -5,7 +5,8 @@ export interface MetadataFunctions {
    * src/restorer/native-file-calls.ts) below a root directory, in order, in one hop, following no symbolic link.
    * The program must not be changed before the promise resolves.
    *
-   * @returns pairs: position of a call that failed, its errno (positive). A failure does not stop what follows
+   * @returns pairs: position of a call that failed, its errno (positive; negative when only the status of a file
+   * could not be set, see there). A failure does not stop what follows
    */
   runFileCalls(root: Uint8Array, program: Uint8Array): Promise<Int32Array>;
   /**

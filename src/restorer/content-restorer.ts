@@ -14,6 +14,7 @@ import type { Repository } from "../repository/repository.js";
 import { type ExistingFile, needsRestore, type WantedContent } from "./existing-file.js";
 import type { FileCallFailure } from "./file-call.js";
 import { FileCallQueue } from "./file-call-queue.js";
+import { FileStatuses } from "./file-statuses.js";
 import { FileWriter, type WrittenFile } from "./file-writer.js";
 import type { RestoreAction } from "./restore-options.js";
 import { parentOf, type TargetFolder } from "./target-folder.js";
@@ -34,13 +35,16 @@ export interface ContentFile extends WrittenFile, WantedContent {
   /** The size that the snapshot tells, for the counters; `size` is what the blobs make. */
   readonly nodeSize: number;
   readonly existing: ExistingFile | undefined;
+  /** Its number in `ContentRestorer.statuses`, if owner, times and mode shall be set with the content where they can. */
+  readonly status: number | undefined;
 }
 
 /** What the run that owns the files wants to know. */
 export interface ContentWatch {
   /** Bytes of a file are right now: written, or found. */
   onBytes(count: number): void;
-  onDone(file: ContentFile, action: RestoreAction): void;
+  /** @param hasStatus whether owner, times and mode are set as well */
+  onDone(file: ContentFile, action: RestoreAction, hasStatus: boolean): void;
   onError(location: string, error: YoreError): void;
   readonly signal: AbortSignal | undefined;
 }
@@ -62,6 +66,8 @@ interface PlannedBlob {
 interface FileState {
   /** Places that are not through yet. */
   waiting: number;
+  /** False when setting owner, times and mode together with the content failed. */
+  hasStatus: boolean;
   failures: { readonly offset: number; readonly length: number; readonly error: YoreError }[];
   hasWritten: boolean;
 }
@@ -80,6 +86,7 @@ export class ContentRestorer {
   readonly #sparse: boolean;
   readonly #files: ContentFile[] = [];
   readonly #states: FileState[] = [];
+  readonly statuses = new FileStatuses();
   /** Locations of what is left of damaged files. */
   readonly incomplete = new Set<string>();
 
@@ -125,7 +132,7 @@ export class ContentRestorer {
     const plans = new Map<string, PackPlan>();
     for (const [number, file] of this.#files.entries()) {
       throwIfAborted(this.#watch.signal);
-      const state: FileState = { waiting: 0, failures: [], hasWritten: false };
+      const state: FileState = { waiting: 0, hasStatus: true, failures: [], hasWritten: false };
       this.#states.push(state);
       for (let i = 0, offset = 0; i < file.content.length; offset += file.lengths[i++]!) {
         const length = file.lengths[i]!;
@@ -255,17 +262,22 @@ export class ContentRestorer {
     const file = this.#files[number]!;
     const folder = this.#target.folder(parentOf(file.location));
     const name = textBytes(file.location.slice(file.location.lastIndexOf("/") + 1));
-    this.#calls.add(folder, { kind: "write", name, data }, number);
+    const status = file.status === undefined ? undefined : this.statuses.at(file.status);
+    this.#calls.add(folder, { kind: "write", name, data, status }, number);
     const { length } = data;
     this.#calls.afterwards(() => {
       const state = this.#states[number]!;
       if (state.failures.length > 0) return this.#tell(file, state.failures[0]!.error);
       this.#watch.onBytes(length);
-      this.#watch.onDone(file, "restored");
+      this.#watch.onDone(file, "restored", status !== undefined && state.hasStatus);
     });
   }
 
-  #onCallFailure({ code, reason }: FileCallFailure, number: number): void {
+  #onCallFailure({ code, reason, isWritten }: FileCallFailure, number: number): void {
+    if (isWritten) {
+      this.#states[number]!.hasStatus = false;
+      return;
+    }
     const { location } = this.#files[number]!;
     const cause = Object.assign(new Error(reason), { code });
     const error = this.#systemError(location, cause);
@@ -302,7 +314,7 @@ export class ContentRestorer {
     }
     if (state.failures.length === 0) {
       const isUpdate = file.existing !== undefined && needsRestore(file.existing);
-      this.#watch.onDone(file, isUpdate ? "updated" : "restored");
+      this.#watch.onDone(file, isUpdate ? "updated" : "restored", false);
       return;
     }
     const rest = state.hasWritten ? await this.#setAside(file) : undefined;

@@ -1,5 +1,15 @@
 import type { Timestamp } from "../format/timestamp.js";
 
+/** Owner, times and mode of a file without extended attributes. */
+export interface FileStatus {
+  readonly uid: number;
+  readonly gid: number;
+  readonly mtime: Timestamp;
+  readonly atime: Timestamp;
+  /** Permission bits with setuid, setgid and sticky. */
+  readonly mode: number;
+}
+
 /**
  * One file system call of a restore, as data: calls are gathered and carried out many at a time, off the main thread
  * where there is the addon (`native-file-calls.ts`), by node:fs elsewhere (`portable-file-calls.ts`). Each works on a
@@ -9,7 +19,13 @@ export type FileCall =
   /** What follows happens in this folder, given from the root; "" is the root itself. No link is followed to it. */
   | { readonly kind: "directory"; readonly name: Buffer }
   /** A new file with this content; half a file is never left. */
-  | { readonly kind: "write"; readonly name: Buffer; readonly data: Uint8Array }
+  | {
+      readonly kind: "write";
+      readonly name: Buffer;
+      readonly data: Uint8Array;
+      /** What it gets besides; all of it must be set again if the failure of the call says `isWritten`. */
+      readonly status?: FileStatus | undefined;
+    }
   | { readonly kind: "symlink"; readonly name: Buffer; readonly target: Uint8Array }
   /** A device or a fifo: `st_mode` and `st_rdev`. */
   | { readonly kind: "node"; readonly name: Buffer; readonly mode: number; readonly device: bigint }
@@ -37,6 +53,8 @@ export interface FileCallFailure {
   readonly code: string;
   /** The system's words for it. */
   readonly reason: string;
+  /** Of `write` with a status: the content is there, only the status is not, or not wholly. */
+  readonly isWritten?: boolean;
 }
 
 /**

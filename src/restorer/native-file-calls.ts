@@ -1,6 +1,6 @@
 import { getSystemErrorMap } from "node:util";
 import type { MetadataFunctions } from "../native/metadata-functions.js";
-import type { FileCall, FileCallFailure, FileCallRunner } from "./file-call.js";
+import type { FileCall, FileCallFailure, FileCallRunner, FileStatus } from "./file-call.js";
 
 /** Numbers and layout as drawn in native/src/metadata.cc. */
 const KINDS: Readonly<Record<FileCall["kind"], number>> = {
@@ -16,6 +16,8 @@ const KINDS: Readonly<Record<FileCall["kind"], number>> = {
   mode: 9,
   remove: 10,
 };
+/** `write` with a status. */
+const KIND_FILE = 12;
 const HEADER_SIZE = 48;
 const OFFSET_NAME_LENGTH = 4;
 const OFFSET_DATA_LENGTH = 8;
@@ -23,6 +25,7 @@ const OFFSET_FIRST = 12;
 const OFFSET_SECOND = 16;
 const OFFSET_MTIME_NS = 20;
 const OFFSET_ATIME_NS = 24;
+const OFFSET_MODE = 28;
 const OFFSET_WIDE = 32;
 const OFFSET_ATIME = 40;
 
@@ -51,8 +54,9 @@ export class NativeFileCalls implements FileCallRunner {
     if (program.buffer.byteLength <= MAX_SPARE_BYTES) this.#spare = Buffer.from(program.buffer);
     const failures: FileCallFailure[] = [];
     for (let i = 0; i < pairs.length; i += 2) {
-      const [code, reason] = getSystemErrorMap().get(-pairs[i + 1]!) ?? [`E${pairs[i + 1]}`, "unknown error"];
-      failures.push({ position: pairs[i]!, code, reason });
+      const number = Math.abs(pairs[i + 1]!);
+      const [code, reason] = getSystemErrorMap().get(-number) ?? [`E${number}`, "unknown error"];
+      failures.push({ position: pairs[i]!, code, reason, ...(pairs[i + 1]! < 0 ? { isWritten: true } : {}) });
     }
     return failures;
   }
@@ -85,20 +89,39 @@ function encodeHeader(program: Buffer, at: number, call: FileCall, dataLength: n
       program.writeUInt32LE(call.mode, at + OFFSET_FIRST);
       program.writeBigUInt64LE(BigInt.asUintN(64, call.device), at + OFFSET_WIDE);
       break;
+    case "write":
+      if (!call.status) break;
+      program.writeUInt32LE(KIND_FILE, at);
+      program.writeUInt32LE(call.status.mode, at + OFFSET_MODE);
+      encodeOwner(program, at, call.status);
+      encodeTimes(program, at, call.status);
+      break;
     case "owner":
-      program.writeUInt32LE(call.uid >>> 0, at + OFFSET_FIRST);
-      program.writeUInt32LE(call.gid >>> 0, at + OFFSET_SECOND);
+      encodeOwner(program, at, call);
       break;
     case "times":
-      program.writeUInt32LE(call.mtime.nanoseconds, at + OFFSET_MTIME_NS);
-      program.writeUInt32LE(call.atime.nanoseconds, at + OFFSET_ATIME_NS);
-      program.writeBigInt64LE(BigInt(call.mtime.seconds), at + OFFSET_WIDE);
-      program.writeBigInt64LE(BigInt(call.atime.seconds), at + OFFSET_ATIME);
+      encodeTimes(program, at, call);
       break;
     case "mode":
       program.writeUInt32LE(call.mode, at + OFFSET_FIRST);
       break;
   }
+}
+
+function encodeOwner(program: Buffer, at: number, { uid, gid }: Pick<FileStatus, "uid" | "gid">): void {
+  program.writeUInt32LE(uid >>> 0, at + OFFSET_FIRST);
+  program.writeUInt32LE(gid >>> 0, at + OFFSET_SECOND);
+}
+
+function encodeTimes(
+  program: Buffer,
+  at: number,
+  { mtime, atime }: Pick<FileStatus, "mtime" | "atime">,
+): void {
+  program.writeUInt32LE(mtime.nanoseconds, at + OFFSET_MTIME_NS);
+  program.writeUInt32LE(atime.nanoseconds, at + OFFSET_ATIME_NS);
+  program.writeBigInt64LE(BigInt(mtime.seconds), at + OFFSET_WIDE);
+  program.writeBigInt64LE(BigInt(atime.seconds), at + OFFSET_ATIME);
 }
 
 function dataOf(call: FileCall): Uint8Array {

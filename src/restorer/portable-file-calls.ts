@@ -33,6 +33,13 @@ export class PortableFileCalls implements FileCallRunner {
           failedDirectory = false;
         } else {
           await this.#perform(join(directory, call.name), call);
+          if (call.kind === "write" && call.status)
+            failures.push({
+              position,
+              code: "ENOTSUP",
+              reason: "it takes the native addon",
+              isWritten: true,
+            });
         }
       } catch (error) {
         failures.push({ position, code: systemCodeOf(error) ?? "EIO", reason: messageOf(error) });

@@ -74,7 +74,7 @@ class RestoreRun {
   readonly #examining = new Semaphore(EXAMINED_AT_ONCE);
   /** The location of each hard-linked file that came first, by inode and device. */
   readonly #firstLinks = new Map<string, string>();
-  /** Files whose content is right, or will be: these get their metadata. */
+  /** Files whose content is right, or will be, and whose metadata is to be set in the end. */
   readonly #tracked = new Set<string>();
   /** Folders that were made sure of, and whether this run made them: then nothing can be in them that is not ours. */
   readonly #freshFolders = new Map<string, boolean>();
@@ -96,7 +96,10 @@ class RestoreRun {
         onBytes: (count) => {
           this.progress.bytesRestored += count;
         },
-        onDone: (file, action) => this.#done(action, file.location, file.nodeSize, true),
+        onDone: (file, action, hasStatus) => {
+          if (hasStatus) this.#tracked.delete(file.location);
+          this.#done(action, file.location, file.nodeSize, true);
+        },
         onError: (location, error) => {
           this.#tracked.delete(location);
           this.#fail(location, error);
@@ -205,12 +208,20 @@ class RestoreRun {
         existing,
         isFresh: !exists,
         keepsContent,
+        status: this.#canSetStatusAtOnce(node) ? this.#content.statuses.add(node) : undefined,
       });
     } catch (error) {
       throwIfAborted(this.#watch.signal);
       this.#tracked.delete(location);
       this.#fail(location, asRestoreError(location, error));
     }
+  }
+
+  /** Whether all metadata of a file is what a new file can be given with its content. */
+  #canSetStatusAtOnce(node: TreeNode): boolean {
+    const { ownershipByName, selectXattr } = this.#options;
+    const isPlain = node.extendedAttributes.length === 0 && (node.content?.length ?? 0) <= 1;
+    return isPlain && this.#target.isNative && !ownershipByName && !selectXattr;
   }
 
   async #examine(node: TreeNode, location: string, wanted: WantedContent): Promise<ExistingFile | undefined> {

@@ -44,6 +44,47 @@ describe.each(RUNNERS)("%s", (_, runnerFor) => {
     expect((await stat(join(root, "b"))).nlink).toBe(2);
   });
 
+  it("gives a new file its status, or says that it has only its content", async () => {
+    const root = await temporaryFolder();
+    const status = {
+      uid: process.getuid!(),
+      gid: process.getgid!(),
+      mtime: { seconds: -5, nanoseconds: 123_456_789, zoneMinutes: 0 },
+      atime: { seconds: 2 ** 32 + 7, nanoseconds: 1, zoneMinutes: 0 },
+      mode: 0o4640,
+    };
+    const runner = runnerFor(root);
+    const failures = await runner.run([
+      IN_ROOT,
+      { kind: "write", name: name("a"), data: Buffer.from("data"), status },
+      { kind: "mode", name: name("a"), mode: 0o4640 },
+    ]);
+    expect(await readFile(join(root, "a"), "utf8")).toBe("data");
+    const found = await lstat(join(root, "a"), { bigint: true });
+    expect(Number(found.mode & 0o7777n)).toBe(0o4640);
+    if (runner instanceof PortableFileCalls) {
+      expect(failures).toMatchObject([{ position: 1, isWritten: true }]);
+    } else {
+      expect(failures).toEqual([]);
+      expect(found.mtimeNs).toBe(-4_876_543_211n);
+      expect(found.atimeNs).toBe((2n ** 32n + 7n) * 1_000_000_000n + 1n);
+    }
+  });
+
+  it("leaves a file whole whose status cannot be set", async () => {
+    const root = await temporaryFolder();
+    const at = { seconds: 1, nanoseconds: 2_000_000_000, zoneMinutes: 0 };
+    const status = { uid: process.getuid!(), gid: process.getgid!(), mtime: at, atime: at, mode: 0o600 };
+    const failures = await runnerFor(root).run([
+      IN_ROOT,
+      { kind: "write", name: name("a"), data: Buffer.from("data"), status },
+      { kind: "mode", name: name("a"), mode: 0o640 },
+    ]);
+    expect(failures).toMatchObject([{ position: 1, isWritten: true }]);
+    expect(await readFile(join(root, "a"), "utf8")).toBe("data");
+    expect((await stat(join(root, "a"))).mode & 0o7777).toBe(0o640);
+  });
+
   it("replaces what bears the name, links included, without following them", async () => {
     const outside = join(await temporaryFolder(), "precious");
     await writeFile(outside, "precious");
