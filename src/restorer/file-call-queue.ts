@@ -2,7 +2,7 @@ import type { FileCall, FileCallFailure, FileCallRunner } from "./file-call.js";
 
 /** Calls or bytes after which a batch is carried out: large enough that the hop costs nothing, small in memory. */
 const BATCH_CALLS = 1024;
-const BATCH_BYTES = 4 * 1024 * 1024;
+const BATCH_BYTES = 2 * 1024 * 1024;
 
 type OnFailure = (failure: FileCallFailure, call: FileCall) => void;
 

@@ -20,6 +20,7 @@ import type { Repository } from "../repository/repository.js";
 import { readAccountNames } from "./account-names.js";
 import { type ContentFile, ContentRestorer } from "./content-restorer.js";
 import { type ExistingFile, examineFile, needsRestore, type WantedContent } from "./existing-file.js";
+import { IdStore } from "./id-store.js";
 import { asRestoreError, MetadataRestorer } from "./metadata-restorer.js";
 import {
   newRestoreProgress,
@@ -74,6 +75,7 @@ class RestoreRun {
   readonly #examining = new Semaphore(EXAMINED_AT_ONCE);
   /** The location of each hard-linked file that came first, by inode and device. */
   readonly #firstLinks = new Map<string, string>();
+  readonly #ids = new IdStore();
   /** Files whose content is right, or will be, and whose metadata is to be set in the end. */
   readonly #tracked = new Set<string>();
   /** Folders that were made sure of, and whether this run made them: then nothing can be in them that is not ours. */
@@ -231,8 +233,8 @@ class RestoreRun {
   }
 
   #wantedContent(node: TreeNode, location: string): WantedContent {
-    const { content } = node;
-    if (!content) throw new DamagedError(`Cannot restore "${location}": the file has no list of blobs`);
+    if (!node.content) throw new DamagedError(`Cannot restore "${location}": the file has no list of blobs`);
+    const content = this.#ids.keep(node.content);
     const lengths: number[] = [];
     let size = 0;
     for (const id of content) {
