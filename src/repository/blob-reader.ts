@@ -144,8 +144,8 @@ export class BlobReader implements BlobLoader {
   /**
    * Loads blobs of one pack with few requests: ranges are read ahead by one and joined over gaps of up to 1
    * MiB, so at most two ranges of about 8 MiB (or one larger blob each) and 7 MiB of plaintext (or one larger
-   * blob) are in memory. A plaintext is valid until the promise of its `on` resolves: keep a copy. `on` is called for each blob in the order of the offsets, one at a time; the next waits for its
-   * promise. A bad copy falls back to the others.
+   * blob) are in memory. `on` is called for each blob in the order of the offsets, one at a time; the next
+   * waits for its promise. A plaintext is valid until then only: keep a copy. A bad copy falls back to the others.
    *
    * @throws {YoreError} with code `interrupted`, or what `on` throws; the failures of blobs go to `on`
    */

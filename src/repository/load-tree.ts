@@ -11,7 +11,11 @@ import type { BlobLoader } from "./blob-loader.js";
  * @throws {DamagedError} if no copy is intact, or it is no tree
  */
 export async function loadTree(loader: BlobLoader, id: Id, signal?: AbortSignal): Promise<TreeNode[]> {
-  const blob = await loader.loadBlob("tree", id, signal);
+  return decodeLoadedTree(id, await loader.loadBlob("tree", id, signal));
+}
+
+/** Decodes a tree that was loaded. @throws {DamagedError} naming it if it is no tree */
+export function decodeLoadedTree(id: Id, blob: Uint8Array): TreeNode[] {
   try {
     return decodeTree(blob);
   } catch (cause) {

@@ -3,7 +3,7 @@ import { type Id, idKey } from "../bytes/id.js";
 import { throwIfAborted, YoreError } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
 import type { BlobLoader } from "./blob-loader.js";
-import { loadTree } from "./load-tree.js";
+import { decodeLoadedTree, loadTree } from "./load-tree.js";
 
 /** Subtrees that are loading ahead in each directory on the way from the root to where the walk is. */
 const AHEAD = 4;
@@ -128,21 +128,58 @@ export async function visitTrees(
     waiting.push(id);
   };
   for (const root of roots) push(root);
-  const visit = async (id: Id): Promise<void> => {
+  const visit = (id: Id, load: () => TreeNode[]): Promise<void> | void => {
     let nodes: TreeNode[];
     try {
-      nodes = await loadTree(loader, id, options.signal);
+      nodes = load();
     } catch (error) {
       throwIfAborted(options.signal);
       if (!(error instanceof YoreError)) throw error;
       return on(id, { error });
     }
     for (const { type, subtree } of nodes) if (type === "dir" && subtree) push(subtree);
-    await on(id, { nodes });
+    return on(id, { nodes });
   };
   while (waiting.length > 0) {
     const batch = waiting;
     waiting = [];
-    await forEachConcurrently(batch, VISIT_CONCURRENCY, visit, options.signal);
+    await loadMany(loader, batch, visit, options.signal);
   }
+}
+
+/** Loads trees, with few requests where the loader knows which lie side by side in a pack. */
+async function loadMany(
+  loader: BlobLoader,
+  ids: readonly Id[],
+  visit: (id: Id, load: () => TreeNode[]) => Promise<void> | void,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const loadAlone = async (id: Id) => {
+    const loaded = await loadTree(loader, id, signal).then(
+      (nodes) => () => nodes,
+      (error: unknown) => () => {
+        throw error;
+      },
+    );
+    await visit(id, loaded);
+  };
+  if (!loader.loadBlobs || ids.length === 1)
+    return forEachConcurrently(ids, VISIT_CONCURRENCY, loadAlone, signal);
+  const visits: Promise<void>[] = [];
+  await loader.loadBlobs(
+    "tree",
+    ids,
+    (id, result) => {
+      const visited = visit(id, () => {
+        if ("error" in result) throw result.error;
+        return decodeLoadedTree(id, result.plaintext);
+      });
+      if (!visited) return;
+      // Awaited below; until then its failure is not unhandled.
+      visited.catch(() => {});
+      visits.push(visited);
+    },
+    signal,
+  );
+  await Promise.all(visits);
 }
