@@ -16,7 +16,7 @@ import { ParentTrees } from "./parent-trees.js";
 import { PreviousTree } from "./previous-tree.js";
 import { absoluteRaw, displayPath, joinRaw, parentRaw, type RawPath } from "./raw-path.js";
 import { type ComingNode, type Place, SaveQueue, type SelectedEntry } from "./save-queue.js";
-import type { Scanner } from "./scan.js";
+import type { Scanner } from "./scanner.js";
 import type { Selection } from "./selection.js";
 import { sortedChildren, type TargetTree } from "./target-tree.js";
 

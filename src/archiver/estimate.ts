@@ -1,7 +1,7 @@
 import type { BackupProgress } from "./backup-progress.js";
 import { type FileStat, isDirectory, isRegularFile, isUnreadable, type ScannedEntry } from "./file-record.js";
 import { absoluteRaw, joinRaw, parentRaw, type RawPath } from "./raw-path.js";
-import type { Scanner } from "./scan.js";
+import type { Scanner } from "./scanner.js";
 import type { Selection } from "./selection.js";
 import type { TargetTree } from "./target-tree.js";
 

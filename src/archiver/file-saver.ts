@@ -12,7 +12,7 @@ import type { NodeBuilder } from "./node-builder.js";
 import { fileStat, fillFrom, openForReading } from "./portable-scanner.js";
 import { displayPath, type RawPath } from "./raw-path.js";
 import { ReusePool } from "./reuse-pool.js";
-import type { Scanner } from "./scan.js";
+import type { Scanner } from "./scanner.js";
 import { Segment } from "./segment.js";
 
 export interface FileJob {

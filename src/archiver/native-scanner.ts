@@ -4,7 +4,7 @@ import type { ExtendedAttribute } from "../format/node.js";
 import { SCAN_RECORD as AT, type ScanFunctions } from "../native/scan-functions.js";
 import { type FileStat, type FileTime, isRegularFile, type ScannedEntry } from "./file-record.js";
 import { displayPath, pathBuffer, type RawPath } from "./raw-path.js";
-import type { Scanner, ScanOptions, SmallFile, SmallFileRequest } from "./scan.js";
+import type { Scanner, ScanOptions, SmallFile, SmallFileRequest } from "./scanner.js";
 
 const UNREADABLE = 0xffffffff;
 

@@ -3,7 +3,7 @@ import { goModeFromPosix, nodeTypeFromPosix } from "../format/file-mode.js";
 import type { TreeNode } from "../format/node.js";
 import { equalMoments, localZoneMinutes, type Timestamp } from "../format/timestamp.js";
 import type { FileRecord, FileStat, FileTime } from "./file-record.js";
-import type { Scanner } from "./scan.js";
+import type { Scanner } from "./scanner.js";
 
 export interface NodeBuilderOptions {
   /** Keep access times; otherwise the modification time stands for them, which keeps trees stable. */

@@ -10,7 +10,7 @@ import {
   type ScannedEntry,
 } from "./file-record.js";
 import { joinRaw, pathBuffer, type RawPath, rawPath } from "./raw-path.js";
-import type { Scanner, ScanOptions, SmallFile, SmallFileRequest } from "./scan.js";
+import type { Scanner, ScanOptions, SmallFile, SmallFileRequest } from "./scanner.js";
 
 /** Enough to keep libuv's pool of four busy. */
 const CONCURRENT_CALLS = 8;

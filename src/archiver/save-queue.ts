@@ -12,7 +12,7 @@ import { type FileRecord, isGone } from "./file-record.js";
 import { FileSaver } from "./file-saver.js";
 import type { NodeBuilder } from "./node-builder.js";
 import type { RawPath } from "./raw-path.js";
-import type { Scanner } from "./scan.js";
+import type { Scanner } from "./scanner.js";
 
 /** Content and bookkeeping of files under way; large files have the pool of segments besides. */
 const FILES_BUDGET_BYTES = 48 * 1024 * 1024;

@@ -11,7 +11,7 @@ import {
   pathBuffer,
   type RawPath,
 } from "./raw-path.js";
-import type { Scanner } from "./scan.js";
+import type { Scanner } from "./scanner.js";
 
 /** What a backup leaves out. Explicit targets are never asked about. */
 export interface SelectionRules {

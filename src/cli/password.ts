@@ -10,7 +10,7 @@ import { NO_PASSWORD, type PasswordSource } from "../commands/session.js";
 import { interruptedError, messageOf, systemCodeOf, UsageError, YoreError } from "../errors.js";
 import { origins, type VariablePrefix } from "./environment.js";
 import type { Io } from "./output.js";
-import type { RepositoryFlags } from "./repository-options.js";
+import type { RepositoryFlags } from "./repository-flags.js";
 import { splitShellWords } from "./shell-words.js";
 import { decodeTextFile } from "./text-file.js";
 

@@ -11,16 +11,8 @@ import { messageOf, systemCodeOf, UsageError, type YoreError } from "../errors.j
 import { type Environment, origins, type VariablePrefix } from "./environment.js";
 import type { Io } from "./output.js";
 import { passwordSource } from "./password.js";
+import type { RepositoryFlags } from "./repository-flags.js";
 import { decodeTextFile } from "./text-file.js";
-
-/** The flags of one repository, whatever they are called. */
-export interface RepositoryFlags {
-  readonly repo?: string | undefined;
-  readonly repositoryFile?: string | undefined;
-  readonly passwordFile?: string | undefined;
-  readonly passwordCommand?: string | undefined;
-  readonly insecureNoPassword?: boolean | undefined;
-}
 
 /** @throws {UsageError} if no repository is named, or two */
 export function resolveRepositoryOptions(

@@ -4,7 +4,7 @@ import { equalIds, formatId, formatShortId, type Id } from "../bytes/id.js";
 import { NotFoundError, YoreError } from "../errors.js";
 import { decodeLockFile, type LockFile } from "../format/lock-file.js";
 import { formatTimestamp } from "../format/timestamp.js";
-import type { LockStore } from "./lock.js";
+import type { LockStore } from "./lock-store.js";
 
 /** A lock that was not refreshed for so long belongs to nobody any more. */
 export const STALE_AFTER_MS = 30 * 60 * 1000;

@@ -6,20 +6,13 @@ import { encodeLockFile } from "../format/lock-file.js";
 import { timestampFromMs } from "./clock.js";
 import { userName } from "./keys.js";
 import { checkConflicts, LockedError, STALE_AFTER_MS, UnreadableLockError } from "./lock-conflicts.js";
+import type { LockStore } from "./lock-store.js";
 
 /**
  * Locks: how several programs, restic among them, share a repository. Whoever reads or adds holds a shared
  * lock, whoever removes an exclusive one. A lock is a file in `locks/` that is replaced by a newer one every
  * five minutes; to take one is to look, write, wait until everybody's file must be visible, and look again.
  */
-
-/** What locks need of a repository. */
-export interface LockStore {
-  listFiles(type: "lock"): AsyncIterable<{ readonly id: Id; readonly size: number }>;
-  loadFile(type: "lock", id: Id, signal?: AbortSignal): Promise<Uint8Array>;
-  saveFile(type: "lock", json: Uint8Array): Promise<Id>;
-  removeFile(type: "lock", id: Id): Promise<void>;
-}
 
 /** All times of the protocol, in milliseconds; the defaults are restic's. Tests make them short. */
 export interface LockTimings {

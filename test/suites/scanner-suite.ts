@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { type FileRecord, isRegularFile, isUnreadable } from "../../src/archiver/file-record.js";
 import { joinRaw, pathBuffer, rawPath } from "../../src/archiver/raw-path.js";
-import type { Scanner } from "../../src/archiver/scan.js";
+import type { Scanner } from "../../src/archiver/scanner.js";
 import { makeZoo } from "../support/make-zoo.js";
 import { temporaryFolder } from "../support/temporary.js";
 import { itWhere } from "../support/where.js";

@@ -1,7 +1,4 @@
-import { loadAddon } from "../native/addon.js";
 import type { FileStat, ScannedEntry } from "./file-record.js";
-import { createNativeScanner } from "./native-scanner.js";
-import { createPortableScanner } from "./portable-scanner.js";
 import type { RawPath } from "./raw-path.js";
 
 export interface ScanOptions {
@@ -55,10 +52,4 @@ export interface Scanner {
   /** "" when the system knows none. */
   userName(uid: number): string;
   groupName(gid: number): string;
-}
-
-/** The native scanner where the addon can be loaded, else the portable one. */
-export function createScanner(): Scanner {
-  const addon = loadAddon();
-  return addon ? createNativeScanner(addon) : createPortableScanner();
 }
