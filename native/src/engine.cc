@@ -343,7 +343,7 @@ napi_value UnsealMany(napi_env env, napi_callback_info info) {
 }
 
 // Parts of one piece of memory, such as a range of a pack, into another: one buffer for thousands of small blobs, which
-// the caller uses again. A Buffer for each cost a third of a restore of small files, most of it in the garbage collector.
+// the caller uses again. A Buffer for each keeps the garbage collector busy.
 class UnsealPartsTask final : public Task {
  public:
   std::shared_ptr<const MasterKey> key;

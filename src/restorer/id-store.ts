@@ -4,7 +4,7 @@ const BLOCK_BYTES = 256 * 1024;
 
 /**
  * Keeps copies of lists of IDs side by side in a few blocks of memory. A list decoded from a tree has memory of its own,
- * and with 80,000 of those every run of the garbage collector took three times as long.
+ * and the garbage collector has to look after each of those.
  */
 export class IdStore {
   #block = new Uint8Array(0);
