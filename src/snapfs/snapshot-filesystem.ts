@@ -372,7 +372,10 @@ export class SnapshotFilesystem implements Filesystem {
   #failRead(node: NodeId, offset: number, size: number, error: unknown): never {
     if (!(error instanceof YoreError && error.code === "interrupted")) {
       const range = `bytes ${offset} to ${offset + size - 1} of file`;
-      this.#tell(`${node} ${messageOf(error)}`, node, range, error);
+      // What is lost stays the same; the reason may change while a prune goes on: first the pack is missing, then the
+      // index that is loaded again does not know the blob. So the reason is no part of what makes a failure new.
+      const [what] = messageOf(error).split(": ", 1);
+      this.#tell(`${node} ${what}`, node, range, error);
     }
     throw told(error);
   }
