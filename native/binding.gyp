@@ -15,6 +15,7 @@
         'src/scan.cc',
         'src/seal.cc',
         'src/thread_pool.cc',
+        'src/upload.cc',
       ],
       # zstd comes from the sources in the zstd-napi package, as a static library with hidden symbols: Node.js 22.15
       # and later have ZSTD_* of their own in the executable, and the executable would win the symbol look-up.

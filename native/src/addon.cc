@@ -21,5 +21,6 @@ NAPI_MODULE_INIT() {
   yore::RegisterFuseChannel(env, exports);
   yore::RegisterScan(env, exports);
   yore::RegisterMetadata(env, exports);
+  yore::RegisterUpload(env, exports);
   return exports;
 }

@@ -84,6 +84,24 @@ void Sha256(const std::vector<Piece>& pieces, uint8_t hash[kHashSize]) {
   Check(EVP_DigestFinal_ex(context, hash, nullptr), "SHA-256 final");
 }
 
+Sha256Stream::Sha256Stream() : context_(EVP_MD_CTX_new()) {
+  if (context_ == nullptr) throw std::bad_alloc();
+  auto* context = static_cast<EVP_MD_CTX*>(context_);
+  if (EVP_DigestInit_ex2(context, Algorithms::Get().sha256, nullptr) == 1) return;
+  EVP_MD_CTX_free(context);
+  Fail("SHA-256 init");
+}
+
+Sha256Stream::~Sha256Stream() { EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context_)); }
+
+void Sha256Stream::Update(const uint8_t* data, size_t size) {
+  Check(EVP_DigestUpdate(static_cast<EVP_MD_CTX*>(context_), data, size), "SHA-256 update");
+}
+
+void Sha256Stream::Finish(uint8_t hash[kHashSize]) {
+  Check(EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_), hash, nullptr), "SHA-256 final");
+}
+
 void AesCtr(const uint8_t key[32], const uint8_t iv[kIvSize], const uint8_t* in, size_t size, uint8_t* out) {
   EVP_CIPHER_CTX* context = Contexts::Get().ctr.get();
   Check(EVP_EncryptInit_ex2(context, Algorithms::Get().aes_256_ctr, key, iv, nullptr), "AES-256-CTR init");

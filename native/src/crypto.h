@@ -31,6 +31,22 @@ struct Piece {
 };
 void Sha256(const std::vector<Piece>& pieces, uint8_t hash[kHashSize]);
 
+// Of what comes bit by bit. Not by two threads at a time.
+class Sha256Stream {
+ public:
+  Sha256Stream();
+  ~Sha256Stream();
+  Sha256Stream(const Sha256Stream&) = delete;
+  Sha256Stream& operator=(const Sha256Stream&) = delete;
+  void Update(const uint8_t* data, size_t size);
+  // Ends it: no Update afterwards.
+  void Finish(uint8_t hash[kHashSize]);
+
+ private:
+  // OpenSSL's EVP_MD_CTX.
+  void* context_;
+};
+
 // AES-256-CTR, either way; the IV is the initial value of the 128-bit big-endian counter. In place or not.
 void AesCtr(const uint8_t key[32], const uint8_t iv[kIvSize], const uint8_t* in, size_t size, uint8_t* out);
 

@@ -8,6 +8,8 @@
 #include "addon.h"
 #include "chunker.h"
 #include "compression.h"
+#include "bytes_list.h"
+#include "handles.h"
 #include "napi_helpers.h"
 #include "seal.h"
 #include "thread_pool.h"
@@ -16,57 +18,8 @@ namespace yore {
 
 namespace {
 
-// Opaque handles are externals with a tag, so that one kind cannot be passed for another.
 constexpr napi_type_tag kKeyTag = {0x9b1c5f0e2d7a4e61, 0x8f3ab6c4d1e05297};
 constexpr napi_type_tag kChunkerTag = {0x41d6e8a90b7f4c23, 0xa5c2f7139e684bd0};
-
-template <typename T>
-napi_value MakeHandle(napi_env env, std::shared_ptr<const T> object, const napi_type_tag* tag) {
-  auto release = [](napi_env, void* data, void*) { delete static_cast<std::shared_ptr<const T>*>(data); };
-  auto holder = std::make_unique<std::shared_ptr<const T>>(std::move(object));
-  napi_value handle = nullptr;
-  if (napi_create_external(env, holder.get(), release, nullptr, &handle) != napi_ok) return nullptr;
-  holder.release();
-  napi_type_tag_object(env, handle, tag);
-  return handle;
-}
-
-// Tasks share the object, so that it outlives a handle that is collected while work is pending.
-template <typename T>
-std::shared_ptr<const T> GetHandle(napi_env env, napi_value value, const char* name, const napi_type_tag* tag) {
-  napi_valuetype type;
-  bool matches = false;
-  void* data = nullptr;
-  if (napi_typeof(env, value, &type) == napi_ok && type == napi_external &&
-      napi_check_object_type_tag(env, value, tag, &matches) == napi_ok && matches &&
-      napi_get_value_external(env, value, &data) == napi_ok)
-    return *static_cast<std::shared_ptr<const T>*>(data);
-  ThrowType(env, name, "a handle that this addon made");
-  return nullptr;
-}
-
-// The elements of an array of byte arrays, held by the task. All elements are taken out before the first is looked
-// into: a getter among them could detach the memory of one seen before.
-bool GetBytesList(napi_env env, napi_value array, const char* name, Task* holder, std::vector<Bytes>* out,
-                  bool may_lack = false) {
-  uint32_t length = 0;
-  if (!GetArrayLength(env, array, name, &length)) return false;
-  std::vector<napi_value> elements;
-  for (uint32_t i = 0; i < length; i++) {
-    napi_value element = nullptr;
-    if (napi_get_element(env, array, i, &element) != napi_ok) return false;
-    elements.push_back(element);
-  }
-  out->reserve(length);
-  for (napi_value element : elements) {
-    Bytes bytes;
-    if (!(may_lack && IsNullish(env, element))) {
-      if (!GetBytes(env, element, name, &bytes) || !holder->Hold(env, element)) return false;
-    }
-    out->push_back(bytes);
-  }
-  return true;
-}
 
 bool SameLength(napi_env env, const char* name, size_t got, size_t wanted) {
   if (got == wanted) return true;
@@ -194,7 +147,7 @@ napi_value CreateMasterKey(napi_env env, napi_callback_info info) {
   memcpy(key->encrypt, encrypt.data, sizeof(key->encrypt));
   memcpy(key->mac_k, mac_k.data, sizeof(key->mac_k));
   memcpy(key->mac_r, mac_r.data, sizeof(key->mac_r));
-  return MakeHandle<MasterKey>(env, std::move(key), &kKeyTag);
+  return MakeHandle<const MasterKey>(env, std::move(key), &kKeyTag);
 }
 
 // What both ways of sealing are asked for.
@@ -206,7 +159,7 @@ class AnySealTask : public Task {
   bool verify = false;
 
   bool Read(napi_env env, napi_value key_handle, napi_value inputs, napi_value input_levels, napi_value verify_wanted) {
-    key = GetHandle<MasterKey>(env, key_handle, "key", &kKeyTag);
+    key = GetHandle<const MasterKey>(env, key_handle, "key", &kKeyTag);
     if (key == nullptr || !GetBytesList(env, inputs, "plaintexts", this, &plaintexts) ||
         !GetNumbers(env, input_levels, "levels", napi_int32_array, "an Int32Array", plaintexts.size(), &levels) ||
         !GetBool(env, verify_wanted, "verify", &verify))
@@ -326,7 +279,7 @@ class UnsealTask final : public Task {
 napi_value UnsealMany(napi_env env, napi_callback_info info) {
   Arguments<4> arguments(env, info);
   auto task = std::make_unique<UnsealTask>();
-  task->key = GetHandle<MasterKey>(env, arguments[0], "key", &kKeyTag);
+  task->key = GetHandle<const MasterKey>(env, arguments[0], "key", &kKeyTag);
   if (task->key == nullptr || !GetBytesList(env, arguments[1], "sealed", task.get(), &task->sealed) ||
       !GetNumbers(env, arguments[2], "uncompressedLengths", napi_uint32_array, "a Uint32Array", task->sealed.size(),
                   &task->uncompressed_lengths) ||
@@ -376,7 +329,7 @@ class UnsealPartsTask final : public Task {
 napi_value UnsealParts(napi_env env, napi_callback_info info) {
   Arguments<6> arguments(env, info);
   auto task = std::make_unique<UnsealPartsTask>();
-  task->key = GetHandle<MasterKey>(env, arguments[0], "key", &kKeyTag);
+  task->key = GetHandle<const MasterKey>(env, arguments[0], "key", &kKeyTag);
   Bytes ids;
   if (task->key == nullptr || !GetBytes(env, arguments[1], "sealed", &task->sealed) ||
       !GetBytes(env, arguments[4], "failures", &task->failures) ||
@@ -498,7 +451,7 @@ napi_value CreateChunker(napi_env env, napi_callback_info info) {
     return nullptr;
   return Guard(env, [&] {
     auto chunker = std::make_shared<Chunker>(polynomial, min_bytes, max_bytes, static_cast<unsigned>(average_bits));
-    return MakeHandle<Chunker>(env, std::move(chunker), &kChunkerTag);
+    return MakeHandle<const Chunker>(env, std::move(chunker), &kChunkerTag);
   });
 }
 
@@ -539,7 +492,7 @@ napi_value Cut(napi_env env, napi_callback_info info) {
   Arguments<4> arguments(env, info);
   auto task = std::make_unique<CutTask>();
   int64_t scanned = 0;
-  task->chunker = GetHandle<Chunker>(env, arguments[0], "chunker", &kChunkerTag);
+  task->chunker = GetHandle<const Chunker>(env, arguments[0], "chunker", &kChunkerTag);
   if (task->chunker == nullptr || !GetBytes(env, arguments[1], "data", &task->data) ||
       !GetBool(env, arguments[2], "final", &task->is_last) ||
       !GetInteger(env, arguments[3], "scanned", 0, static_cast<int64_t>(task->data.size), &scanned) ||

@@ -13,8 +13,14 @@ import type { FuseFunctions } from "./fuse-functions.js";
 import type { MetadataFunctions } from "./metadata-functions.js";
 import type { ProcessFunctions } from "./process-functions.js";
 import type { ScanFunctions } from "./scan-functions.js";
+import type { UploadFunctions } from "./upload-functions.js";
 
-export type Addon = EngineFunctions & FuseFunctions & ScanFunctions & MetadataFunctions & ProcessFunctions;
+export type Addon = EngineFunctions &
+  FuseFunctions &
+  ScanFunctions &
+  MetadataFunctions &
+  ProcessFunctions &
+  UploadFunctions;
 
 type Outcome = { readonly addon: Addon } | { readonly problem: string };
 

@@ -1,0 +1,86 @@
+import { createHash, randomBytes } from "node:crypto";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeEach, describe, expect, it } from "vitest";
+import { addonProblem, loadAddon } from "../../src/native/addon.js";
+import { UPLOAD_OUTCOME } from "../../src/native/upload-functions.js";
+import { temporaryFolder } from "../support/temporary.js";
+
+const addon = loadAddon()!;
+
+const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
+
+describe.skipIf(addonProblem() !== undefined)("upload functions of the addon", () => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = await temporaryFolder();
+  });
+  const open = () => addon.uploadOpen(Buffer.from(folder), 0o600);
+  const pathOf = (name: string) => Buffer.from(join(folder, name));
+
+  it("show a file only when it is whole, with the mode asked for", async () => {
+    const pieces = [randomBytes(70_000), Buffer.alloc(0), randomBytes(1)];
+    const upload = await open();
+    for (const piece of pieces) {
+      await addon.uploadAppend(upload, [piece, piece]);
+      expect(readdirSync(folder)).toEqual([]);
+    }
+    const whole = Buffer.concat(pieces.flatMap((piece) => [piece, piece]));
+    expect(await addon.uploadCommit(upload, pathOf("whole"), sha256(whole))).toBe(UPLOAD_OUTCOME.saved);
+    expect(readFileSync(join(folder, "whole")).equals(whole)).toBe(true);
+    expect(statSync(join(folder, "whole")).mode & 0o7777).toBe(0o600);
+  });
+
+  it("leave an existing file alone, and save nothing with a wrong hash", async () => {
+    writeFileSync(join(folder, "there"), "first");
+    const second = await open();
+    expect(await addon.uploadCommit(second, pathOf("there"), undefined)).toBe(UPLOAD_OUTCOME.exists);
+    const wrong = await open();
+    await addon.uploadAppend(wrong, [Buffer.from("bytes")]);
+    const outcome = await addon.uploadCommit(wrong, pathOf("wrong"), sha256(Buffer.from("others")));
+    expect(outcome).toBe(UPLOAD_OUTCOME.wrongHash);
+    expect(readdirSync(folder)).toEqual(["there"]);
+    expect(readFileSync(join(folder, "there"), "utf8")).toBe("first");
+  });
+
+  it("give a name to one of two that arrive at once", async () => {
+    const [a, b] = [await open(), await open()];
+    const outcomes = await Promise.all([a, b].map((it) => addon.uploadCommit(it, pathOf("one"), undefined)));
+    expect(outcomes.sort()).toEqual([UPLOAD_OUTCOME.saved, UPLOAD_OUTCOME.exists]);
+  });
+
+  it("leave nothing of what is discarded or interrupted", async () => {
+    const upload = await open();
+    await addon.uploadAppend(upload, [randomBytes(1000)]);
+    await addon.uploadDiscard(upload);
+    expect(readdirSync(folder)).toEqual([]);
+    await expect(addon.uploadAppend(upload, [randomBytes(1)])).rejects.toMatchObject({ code: "EBADF" });
+    await expect(addon.uploadCommit(upload, pathOf("x"), undefined)).rejects.toMatchObject({ code: "EBADF" });
+  });
+
+  it("do one thing at a time, and take the next as soon as it is done", async () => {
+    const upload = await open();
+    const first = addon.uploadAppend(upload, [randomBytes(1 << 20)]);
+    await expect(addon.uploadAppend(upload, [randomBytes(1)])).rejects.toMatchObject({ code: "EBUSY" });
+    await first;
+    for (let i = 0; i < 100; i++) await addon.uploadAppend(upload, [randomBytes(1)]);
+    await addon.uploadCommit(upload, pathOf("all"), undefined);
+    expect(statSync(join(folder, "all")).size).toBe((1 << 20) + 100);
+  });
+
+  it("say what is wrong with a folder, a path, a handle", async () => {
+    const missing = addon.uploadOpen(pathOf("missing"), 0o600);
+    await expect(missing).rejects.toMatchObject({ code: "ENOENT", syscall: "open" });
+    const upload = await open();
+    const lost = addon.uploadCommit(upload, pathOf("missing/file"), undefined);
+    await expect(lost).rejects.toMatchObject({ code: "ENOENT", syscall: "link" });
+    const commit = addon.uploadCommit as (...args: unknown[]) => Promise<number>;
+    const append = addon.uploadAppend as (...args: unknown[]) => Promise<void>;
+    for (const wrong of [undefined, {}, 5, Buffer.alloc(3)])
+      expect(() => append(wrong, []), String(wrong)).toThrow();
+    expect(() => append(upload, ["text"])).toThrow(/Uint8Array/);
+    expect(() => commit(upload, pathOf("x"), Buffer.alloc(31))).toThrow(/32 bytes/);
+    expect(() => commit(upload, "path", undefined)).toThrow();
+    expect(() => addon.uploadOpen(Buffer.from(folder), 0o10000)).toThrow(/mode/);
+  });
+});
