@@ -1,4 +1,5 @@
-import { goJsonBytes, goJsonString } from "../format/go-json.js";
+import { isUtf8 } from "node:buffer";
+import { goJsonBytes, goJsonString, goJsonValue } from "../format/go-json.js";
 import type { TreeNode } from "../format/node.js";
 import { formatTimestamp } from "../format/timestamp.js";
 import { formatGoMode, goModeOfNode } from "./go-file-mode.js";
@@ -41,4 +42,35 @@ export function nodeJson(path: Buffer, node: TreeNode): string {
     `"message_type":"node","struct_type":"node"`,
   ];
   return `{${parts.join(",")}}`;
+}
+
+/** A node as restic's `find --json` has it: all that a tree says, but for what only programs want to know. */
+export function foundNodeJson(path: Buffer, node: TreeNode): string {
+  const parts = [
+    `"path":${goJsonBytes(path)}`,
+    `"permissions":${goJsonString(formatGoMode(node.mode))}`,
+    `"type":${goJsonString(node.type)}`,
+    ...(node.mode === 0 ? [] : [`"mode":${node.mode}`]),
+    `"mtime":"${formatTimestamp(node.mtime)}"`,
+    `"atime":"${formatTimestamp(node.atime)}"`,
+    `"ctime":"${formatTimestamp(node.ctime)}"`,
+    `"uid":${node.uid}`,
+    `"gid":${node.gid}`,
+    ...(node.user === "" ? [] : [`"user":${goJsonString(node.user)}`]),
+    ...(node.group === "" ? [] : [`"group":${goJsonString(node.group)}`]),
+    ...(node.inode === 0n ? [] : [`"inode":${node.inode}`]),
+    ...(node.deviceId === 0n ? [] : [`"device_id":${node.deviceId}`]),
+    ...(node.size === 0 ? [] : [`"size":${node.size}`]),
+    ...(node.links === 0 ? [] : [`"links":${node.links}`]),
+    ...linkTargetJson(node.linkTarget),
+    ...(node.genericAttributes ? [`"generic_attributes":${goJsonValue(node.genericAttributes)}`] : []),
+    ...(node.error === "" ? [] : [`"error":${goJsonString(node.error)}`]),
+  ];
+  return `{${parts.join(",")}}`;
+}
+
+function linkTargetJson(target: Buffer | undefined): string[] {
+  if (!target || target.length === 0) return [];
+  const raw = isUtf8(target) ? [] : [`"linktarget_raw":"${target.toString("base64")}"`];
+  return [`"linktarget":${goJsonBytes(target)}`, ...raw];
 }

@@ -14,15 +14,15 @@ export function formatZonedTime(time: Timestamp): string {
     /^(\S+)T(\d\d:\d\d:\d\d(?:\.\d+)?)(?:Z|([+-])(\d\d):(\d\d))$/.exec(formatTimestamp(time)) ?? [];
   const offset = sign === undefined ? "+0000" : `${sign}${hours}${minutes}`;
   const isLocal = sign !== undefined && localZoneMinutes(time.seconds) === time.zoneMinutes;
-  const name = sign === undefined ? "UTC" : isLocal ? localZoneName(time) : undefined;
+  const name = sign === undefined ? "UTC" : isLocal ? localZoneName(time.seconds) : undefined;
   return `${date} ${clock} ${offset} ${name ?? offset}`;
 }
 
 /** "CET"; `undefined` when JavaScript knows no name but the offset. English of different countries knows different ones. */
-function localZoneName(time: Timestamp): string | undefined {
+export function localZoneName(seconds: number): string | undefined {
   for (const locale of ["en-GB", "en-US", "en-AU", "en-IN"]) {
     const name = new Intl.DateTimeFormat(locale, { timeZoneName: "short" })
-      .formatToParts(time.seconds * 1000)
+      .formatToParts(seconds * 1000)
       .find((part) => part.type === "timeZoneName")?.value;
     if (name && !/^(GMT|UTC)[+-]/.test(name)) return name;
   }

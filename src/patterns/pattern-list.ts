@@ -21,6 +21,8 @@ export interface PatternMatch {
 }
 
 const NO_MATCH: PatternMatch = { matched: false, childMayMatch: false };
+const NOT_HERE: PatternMatch = { matched: false, childMayMatch: true };
+const MATCH: PatternMatch = { matched: true, childMayMatch: true };
 
 interface Component {
   readonly text: string;
@@ -64,11 +66,20 @@ export class PatternList {
   readonly #patterns: readonly Pattern[];
   readonly #ignoreCase: boolean;
   readonly #hasNegated: boolean;
+  /** True when every pattern is one name that fits anywhere: what most are, and what is quickly told. */
+  readonly #onlyNames: boolean;
+  /** The directory that was asked for last, and whether a name on the way to it matches. */
+  #directory = "";
+  #directoryMatches = false;
 
   constructor(patterns: readonly Pattern[], ignoreCase: boolean) {
     this.#patterns = patterns;
     this.#ignoreCase = ignoreCase;
     this.#hasNegated = patterns.some((pattern) => pattern.negated);
+    this.#onlyNames = patterns.every(({ components, negated }) => {
+      const [first] = components;
+      return !negated && components.length === 1 && first!.text !== ROOT && !first!.isDoubleStar;
+    });
   }
 
   get length(): number {
@@ -79,7 +90,9 @@ export class PatternList {
   match(path: string | Uint8Array): PatternMatch {
     if (this.#patterns.length === 0) return NO_MATCH;
     const text = pathText(path);
-    const components = splitPath(this.#ignoreCase ? foldCase(text) : text);
+    const folded = this.#ignoreCase ? foldCase(text) : text;
+    if (this.#onlyNames && folded !== "") return this.#matchNames(folded) ? MATCH : NOT_HERE;
+    const components = splitPath(folded);
     let matched = false;
     let childMayMatch = false;
     for (const pattern of this.#patterns) {
@@ -94,6 +107,22 @@ export class PatternList {
       if (matched && childMayMatch && !this.#hasNegated) break;
     }
     return { matched, childMayMatch };
+  }
+
+  /** Whether a name on the path matches; a walk asks for all names of one directory after the other. */
+  #matchNames(path: string): boolean {
+    const slash = path.lastIndexOf("/");
+    const directory = path.slice(0, Math.max(0, slash));
+    if (directory !== this.#directory) {
+      const names = directory.split("/").filter((name) => name !== "");
+      this.#directoryMatches = names.some((name) => this.#matchesName(name));
+      this.#directory = directory;
+    }
+    return this.#directoryMatches || this.#matchesName(path.slice(slash + 1));
+  }
+
+  #matchesName(name: string): boolean {
+    return this.#patterns.some(({ components }) => components[0]!.matches(name));
   }
 
   /** The half of `match` that excluding needs. */

@@ -51,6 +51,23 @@ describe("PatternList", () => {
     expect(parsePatterns(["*.o", "!keep.o", "/a/*"]).matches("/a/keep.o")).toBe(true);
   });
 
+  it("matches names alone as it does beside a pattern of several components", () => {
+    const patterns = ["*.c", "[ab]?", "doc", "\\*"];
+    const names = parsePatterns(patterns);
+    const general = parsePatterns([...patterns, "never/ever"]);
+    const parts = ["a", "x.c", "ab", "doc", "*", "", "q"];
+    for (const first of parts)
+      for (const second of parts)
+        for (const path of [
+          first,
+          `/${first}`,
+          `${first}/${second}`,
+          `/${first}/${second}`,
+          `/q/${first}/${second}`,
+        ])
+          expect([path, names.match(path)]).toEqual([path, general.match(path)]);
+  });
+
   it("folds case character by character when it is told to", () => {
     const list = parsePatterns(["FOO*", "ΟΔΟΣ"], { ignoreCase: true });
     expect(list.matches("/x/fooBAR")).toBe(true);

@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   backup: async () => (await import("./backup.js")).registerBackup,
   cat: async () => (await import("./cat.js")).registerCat,
   check: async () => (await import("./check.js")).registerCheck,
+  find: async () => (await import("./find.js")).registerFind,
   init: async () => (await import("./init.js")).registerInit,
   list: async () => (await import("./list.js")).registerList,
   ls: async () => (await import("./ls.js")).registerLs,

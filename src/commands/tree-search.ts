@@ -1,0 +1,170 @@
+import { LRUCache } from "lru-cache";
+import { type Id, idKey } from "../bytes/id.js";
+import { throwIfAborted, YoreError } from "../errors.js";
+import type { TreeNode } from "../format/node.js";
+import { decodeLoadedTree } from "../repository/load-tree.js";
+import type { Repository } from "../repository/repository.js";
+
+/** What is looked for below a tree. */
+export interface TreeQuery<T> {
+  /**
+   * Asked for each node.
+   *
+   * @param path raw bytes, "/" in front
+   * @param tree the tree that the node stands in
+   * @returns what is kept of it, usually nothing
+   */
+  hits(path: Buffer, node: TreeNode, tree: Id): readonly T[];
+  /** Asked for each directory: `false` leaves out what is below. */
+  descends(path: Buffer): boolean;
+}
+
+/** Counters that the search adds to. */
+export interface SearchProgress {
+  /** Trees loaded. */
+  trees: number;
+}
+
+export interface TreeSearchOptions {
+  readonly progress?: SearchProgress | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Told of each tree that cannot be loaded, once; what is below is left out. */
+  readonly onError: (tree: Id, path: Buffer, error: YoreError) => void;
+}
+
+/** A tree that waits to be loaded, and the places where it stands. */
+interface Waiting<T> {
+  readonly id: Id;
+  readonly places: { readonly path: Buffer; readonly found: Found<T> }[];
+}
+
+/** What was found in a directory and below it. */
+export class Found<T> implements Iterable<T> {
+  /** In the order of the tree; what lies below a directory stands behind it. */
+  items: (T | Found<T>)[] = [];
+
+  *[Symbol.iterator](): IterableIterator<T> {
+    const levels: Iterator<T | Found<T>>[] = [this.items.values()];
+    for (let level = levels.at(-1); level; level = levels.at(-1)) {
+      const { value, done } = level.next();
+      if (done) levels.pop();
+      else if (value instanceof Found) levels.push(value.items.values());
+      else yield value;
+    }
+  }
+}
+
+/** Trees kept as they were loaded: one that stands at several places is searched for each, but loaded once. */
+const KEPT_BYTES = 32 * 1024 * 1024;
+
+/**
+ * Searches trees, those of one snapshot after the other. A directory that did not change is neither loaded nor
+ * searched again: what was found below a tree at a path is kept, and handed out again when another snapshot has the
+ * same tree there. So the memory grows with the directories (about 200 bytes each) and the hits, not with the files.
+ *
+ * Trees are loaded level by level, so that those which lie side by side in a pack come with one request.
+ */
+export class TreeSearch<T> {
+  readonly #repository: Repository;
+  readonly #query: TreeQuery<T>;
+  readonly #options: TreeSearchOptions;
+  /** By tree and path. */
+  readonly #known = new Map<string, Found<T>>();
+  readonly #blobs = new LRUCache<string, Uint8Array>({
+    maxSize: KEPT_BYTES,
+    maxEntrySize: KEPT_BYTES,
+    sizeCalculation: (blob) => blob.length + 1,
+  });
+  readonly #lost = new Set<string>();
+  #waiting = new Map<string, Waiting<T>>();
+
+  constructor(repository: Repository, query: TreeQuery<T>, options: TreeSearchOptions) {
+    this.#repository = repository;
+    this.#query = query;
+    this.#options = options;
+  }
+
+  /** All hits below a tree; they belong to the search and must not be changed. */
+  async search(root: Id): Promise<Found<T>> {
+    const searched: Found<T>[] = [];
+    const result = this.#foundAt(root, Buffer.alloc(0));
+    while (this.#waiting.size > 0) {
+      throwIfAborted(this.#options.signal);
+      const level = this.#waiting;
+      this.#waiting = new Map();
+      for (const { places } of level.values()) for (const { found } of places) searched.push(found);
+      await this.#searchLevel(level);
+    }
+    // From the deepest level up, directories without a hit below them are let go of.
+    for (const found of searched.reverse())
+      found.items = found.items.filter((item) => !(item instanceof Found) || item.items.length > 0);
+    return result;
+  }
+
+  #foundAt(tree: Id, path: Buffer): Found<T> {
+    const treeKey = idKey(tree);
+    const key = treeKey + path.toString("latin1");
+    const known = this.#known.get(key);
+    if (known) return known;
+    const found = new Found<T>();
+    this.#known.set(key, found);
+    let waiting = this.#waiting.get(treeKey);
+    if (!waiting) {
+      waiting = { id: tree, places: [] };
+      this.#waiting.set(treeKey, waiting);
+    }
+    waiting.places.push({ path, found });
+    return found;
+  }
+
+  async #searchLevel(level: ReadonlyMap<string, Waiting<T>>): Promise<void> {
+    const toLoad: Id[] = [];
+    for (const [key, waiting] of level) {
+      const blob = this.#blobs.get(key);
+      if (blob) this.#searchTree(waiting, blob);
+      else if (!this.#lost.has(key)) toLoad.push(waiting.id);
+    }
+    if (toLoad.length === 0) return;
+    const on = (id: Id, result: { readonly plaintext: Uint8Array } | { readonly error: unknown }) => {
+      const key = idKey(id);
+      const waiting = level.get(key)!;
+      if ("error" in result) this.#lose(key, waiting, result.error);
+      else this.#searchLoaded(key, waiting, result.plaintext);
+    };
+    await this.#repository.loadBlobs("tree", toLoad, on, this.#options.signal);
+  }
+
+  #searchLoaded(key: string, waiting: Waiting<T>, blob: Uint8Array): void {
+    this.#blobs.set(key, blob);
+    if (this.#options.progress) this.#options.progress.trees++;
+    this.#searchTree(waiting, blob);
+  }
+
+  #searchTree(waiting: Waiting<T>, blob: Uint8Array): void {
+    const { id, places } = waiting;
+    let nodes: TreeNode[];
+    try {
+      nodes = decodeLoadedTree(id, blob);
+    } catch (error) {
+      this.#lose(idKey(id), waiting, error);
+      return;
+    }
+    for (const { path: directory, found } of places) {
+      for (const node of nodes) {
+        const path = Buffer.concat([directory, SLASH, node.name]);
+        found.items.push(...this.#query.hits(path, node, id));
+        if (node.type === "dir" && node.subtree && this.#query.descends(path))
+          found.items.push(this.#foundAt(node.subtree, path));
+      }
+    }
+  }
+
+  #lose(key: string, { id, places }: Waiting<T>, error: unknown): void {
+    throwIfAborted(this.#options.signal);
+    if (!(error instanceof YoreError)) throw error;
+    this.#lost.add(key);
+    this.#options.onError(id, places[0]!.path, error);
+  }
+}
+
+const SLASH = Buffer.from("/");
