@@ -21,11 +21,13 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   cache: ["format", "repository/blob-loader"],
   fuse: ["native"],
   snapfs: ["format", "cache", "repository/blob-loader", "fuse/filesystem"],
+  // Never "repository" or "format": a server holds no key and reads no file.
+  server: ["native", "backend"],
   archiver: ["native", "engine", "format", "patterns", "repository"],
   restorer: ["native", "format", "patterns", "repository", "cache"],
   maintenance: ["engine", "format", "backend", "repository"],
   mount: ["snapfs", "fuse", "repository", "cache", "format", "backend"],
-  commands: [...CORE, "fuse", "snapfs", "archiver", "restorer", "maintenance", "mount"],
+  commands: [...CORE, "fuse", "snapfs", "archiver", "restorer", "maintenance", "mount", "server"],
   mod: [...CORE, "fuse", "snapfs", "archiver", "restorer", "maintenance", "mount", "commands"],
   // Rendering is writing values of the format down once more; the rest of what it names comes through the library's surface.
   cli: ["commands", "mod", "format", "patterns"],

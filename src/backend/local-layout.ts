@@ -10,7 +10,7 @@ import type { FileType, Handle } from "./backend.js";
  */
 
 /** Folder of each file type; the config lies at the top. */
-const FOLDERS: Readonly<Record<Exclude<FileType, "config">, string>> = {
+export const FOLDERS: Readonly<Record<Exclude<FileType, "config">, string>> = {
   pack: "data",
   index: "index",
   key: "keys",

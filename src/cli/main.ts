@@ -35,6 +35,7 @@ const io: Io = {
   stderr: new Output(process.stderr, terminalStatus),
   env: process.env,
   signal: stop.signal,
+  onHangup: (listener) => void process.on("SIGHUP", listener),
   status,
 };
 

@@ -14,6 +14,8 @@ export interface Io {
   readonly env: Environment;
   /** Fires on SIGINT and SIGTERM, and when whoever reads our output has gone. */
   readonly signal: AbortSignal;
+  /** Calls the listener whenever SIGHUP arrives, which ends nothing. */
+  onHangup(listener: () => void): void;
   /** The lines below the output that progress is shown in; does nothing unless stdout is a terminal. */
   readonly status: StatusArea;
 }

@@ -30,6 +30,8 @@ export class FakeIo implements Io {
     this.stdin.end(options.input ?? "");
   }
 
+  onHangup(): void {}
+
   get signal(): AbortSignal {
     return this.controller.signal;
   }

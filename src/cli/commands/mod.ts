@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   mount: async () => (await import("./mount.js")).registerMount,
   options: async () => (await import("./options.js")).registerOptions,
   restore: async () => (await import("./restore.js")).registerRestore,
+  serve: async () => (await import("./serve.js")).registerServe,
   snapshots: async () => (await import("./snapshots.js")).registerSnapshots,
   umount: async () => (await import("./umount.js")).registerUmount,
   unlock: async () => (await import("./unlock.js")).registerUnlock,

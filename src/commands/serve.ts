@@ -1,0 +1,91 @@
+import { createWriteStream, type WriteStream } from "node:fs";
+import { mkdir, stat } from "node:fs/promises";
+import { messageOf, YoreError } from "../errors.js";
+import { parseListenAddress, systemdSocket } from "../server/listen-address.js";
+import { type RunningServer, type ServeOptions, startServer } from "../server/server.js";
+
+export interface ServeCommandOptions extends Omit<ServeOptions, "accessLog" | "listen"> {
+  /** `[host]:port` or `unix:PATH`; a socket that systemd hands over wins. */
+  readonly listen: string;
+  /** Where systemd says so. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Where a line for each request goes; nowhere when left out. */
+  readonly accessLog?: { readonly path: string } | ((line: string) => void) | undefined;
+}
+
+export interface ServeWatch {
+  /** Fires when the server shall end. */
+  readonly signal: AbortSignal;
+  readonly onListening: (server: RunningServer) => void;
+}
+
+/**
+ * Serves repositories until the signal fires and the requests under way are answered.
+ *
+ * @throws {UsageError} for an address that is none
+ * @throws {YoreError} when it cannot begin
+ */
+export async function runServe(options: ServeCommandOptions, watch: ServeWatch): Promise<void> {
+  const listen = systemdSocket(options.env) ?? parseListenAddress(options.listen);
+  await requireFolder(options.dataFolder);
+  const { accessLog } = options;
+  const logFile = typeof accessLog === "object" ? new LogFile(accessLog.path, options.onLog) : undefined;
+  const write =
+    typeof accessLog === "function" ? accessLog : logFile && ((line: string) => logFile.write(line));
+  const server = await startServer({ ...options, listen, accessLog: write });
+  watch.onListening({
+    ...server,
+    reload: async () => {
+      logFile?.reopen();
+      await server.reload();
+    },
+  });
+  await new Promise<void>((resolve) => {
+    if (watch.signal.aborted) resolve();
+    else watch.signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+  await server.close();
+  logFile?.close();
+}
+
+/** A log that can be moved away by whoever rotates logs. A full disk loses lines, and never stops the server. */
+class LogFile {
+  readonly #path: string;
+  readonly #onProblem: (line: string) => void;
+  #stream: WriteStream;
+
+  constructor(path: string, onProblem: (line: string) => void) {
+    this.#path = path;
+    this.#onProblem = onProblem;
+    this.#stream = this.#open();
+  }
+
+  write(line: string): void {
+    this.#stream.write(`${line}\n`);
+  }
+
+  reopen(): void {
+    this.#stream.end();
+    this.#stream = this.#open();
+  }
+
+  close(): void {
+    this.#stream.end();
+  }
+
+  #open(): WriteStream {
+    const stream = createWriteStream(this.#path, { flags: "a", mode: 0o640 });
+    stream.on("error", (error) => this.#onProblem(`Cannot write log "${this.#path}": ${messageOf(error)}`));
+    return stream;
+  }
+}
+
+async function requireFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    if ((await stat(path)).isDirectory()) return;
+  } catch (error) {
+    throw new YoreError("backend", `Cannot serve "${path}": ${messageOf(error)}`, { cause: error });
+  }
+  throw new YoreError("backend", `Cannot serve "${path}": it is no directory`);
+}

@@ -1,0 +1,137 @@
+import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { readFile, stat } from "node:fs/promises";
+import { compare, hash as makeHash } from "bcryptjs";
+import { LRUCache } from "lru-cache";
+import { messageOf, YoreError } from "../errors.js";
+
+/** How often a password that must be computed may look whether the file has changed. */
+const RELOAD_EVERY_MS = 10_000;
+
+/** How long a password that was right need not be computed again: bcrypt takes 50 ms and more. */
+const REMEMBERED_MS = 60_000;
+const REMEMBERED_AT_MOST = 1_000;
+
+const USER_NAME = /^[\p{L}\p{Nd}@._-]+$/u;
+const BCRYPT = /^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$/;
+const SHA1 = /^\{SHA\}([A-Za-z0-9+/]{27}=)$/;
+
+/** The cost that `htpasswd -B` gives is 5, that of most others 10. */
+const NOBODY_COST = 10;
+
+/**
+ * A password file as `htpasswd -B` and `htpasswd -s` write it: `user:hash` on each line, bcrypt or `{SHA}`. Read again
+ * when it has changed; while it cannot be read or parsed, what it said before counts.
+ */
+export class PasswordFile {
+  readonly #path: string;
+  readonly #onProblem: (line: string) => void;
+  #hashes: ReadonlyMap<string, string>;
+  #version: string;
+  #checkedAt = performance.now();
+  /** HMACs of passwords that were right, under a key that lives as long as this object. */
+  readonly #remembered = new LRUCache<string, Buffer>({ max: REMEMBERED_AT_MOST, ttl: REMEMBERED_MS });
+  readonly #secret = randomBytes(32);
+  /** Of a password that nobody has: computed for users that are not there, so that the time does not tell. */
+  readonly #nobody: string;
+
+  private constructor(path: string, onProblem: (line: string) => void, content: Content, nobody: string) {
+    this.#path = path;
+    this.#onProblem = onProblem;
+    this.#nobody = nobody;
+    this.#hashes = content.hashes;
+    this.#version = content.version;
+  }
+
+  /**
+   * @param onProblem gets lines that are skipped and reloads that fail, one line each
+   * @throws {YoreError} when the file cannot be read or parsed
+   */
+  static async load(path: string, onProblem: (line: string) => void): Promise<PasswordFile> {
+    const content = await readPasswordFile(path, onProblem);
+    const nobody = await makeHash(randomBytes(16).toString("hex"), NOBODY_COST);
+    return new PasswordFile(path, onProblem, content, nobody);
+  }
+
+  /** True when this password was right a short while ago, which costs next to nothing to tell. */
+  remembers(user: string, password: string): boolean {
+    const remembered = this.#remembered.get(user);
+    return remembered !== undefined && timingSafeEqual(remembered, this.#digest(user, password));
+  }
+
+  /** True when the user is there and the password is right. */
+  async verify(user: string, password: string): Promise<boolean> {
+    if (performance.now() - this.#checkedAt > RELOAD_EVERY_MS) await this.reload({ ifChanged: true });
+    const hash = this.#hashes.get(user);
+    const right = await matches(password, hash ?? this.#nobody);
+    if (!right || hash === undefined) return false;
+    this.#remembered.set(user, this.#digest(user, password));
+    return true;
+  }
+
+  #digest(user: string, password: string): Buffer {
+    return createHmac("sha256", this.#secret).update(`${user}\0${password}`).digest();
+  }
+
+  async reload(options: { readonly ifChanged: boolean }): Promise<void> {
+    this.#checkedAt = performance.now();
+    try {
+      if (options.ifChanged && (await versionOf(this.#path)) === this.#version) return;
+      const content = await readPasswordFile(this.#path, this.#onProblem);
+      this.#hashes = content.hashes;
+      this.#version = content.version;
+      this.#remembered.clear();
+    } catch (error) {
+      this.#onProblem(`${messageOf(error)}; the passwords loaded before stay valid`);
+    }
+  }
+}
+
+interface Content {
+  readonly hashes: ReadonlyMap<string, string>;
+  readonly version: string;
+}
+
+async function readPasswordFile(path: string, onProblem: (line: string) => void): Promise<Content> {
+  try {
+    const version = await versionOf(path);
+    return { hashes: parsePasswordFile(await readFile(path, "utf8"), onProblem), version };
+  } catch (error) {
+    if (error instanceof YoreError) throw error;
+    throw new YoreError("backend", `Cannot read password file "${path}": ${messageOf(error)}`, {
+      cause: error,
+      hint: "Make one with `htpasswd -B -c FILE USER`, or serve without passwords with --no-auth",
+    });
+  }
+}
+
+/** @throws {YoreError} for a line that is no `user:hash`; users whose names or hashes are not known are skipped */
+export function parsePasswordFile(text: string, onProblem: (line: string) => void): Map<string, string> {
+  const hashes = new Map<string, string>();
+  for (const [i, raw] of text
+    .replace(/^\ufeff/, "")
+    .split("\n")
+    .entries()) {
+    const line = raw.trim();
+    if (line === "" || line.startsWith("#")) continue;
+    const colon = line.indexOf(":");
+    if (colon < 0) throw new YoreError("format", `Cannot read password file: line ${i + 1} is no user:hash`);
+    const user = line.slice(0, colon);
+    const hash = line.slice(colon + 1).split(":", 1)[0]!;
+    if (!USER_NAME.test(user)) onProblem(`password file, line ${i + 1}: skipped, the user name is not valid`);
+    else if (!BCRYPT.test(hash) && !SHA1.test(hash))
+      onProblem(`password file, line ${i + 1}: user "${user}" skipped, the hash is neither bcrypt nor {SHA}`);
+    else hashes.set(user, hash);
+  }
+  return hashes;
+}
+
+async function matches(password: string, hash: string): Promise<boolean> {
+  const sha1 = SHA1.exec(hash)?.[1];
+  if (sha1 === undefined) return compare(password, hash.replace(/^\$2y/, "$2b"));
+  return timingSafeEqual(Buffer.from(sha1, "base64"), createHash("sha1").update(password).digest());
+}
+
+async function versionOf(path: string): Promise<string> {
+  const { mtimeNs, size, ino } = await stat(path, { bigint: true });
+  return `${mtimeNs} ${size} ${ino}`;
+}

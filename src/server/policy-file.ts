@@ -1,0 +1,109 @@
+import { readFile, stat } from "node:fs/promises";
+import { parse } from "smol-toml";
+import { messageOf, YoreError } from "../errors.js";
+import { ACCESS_MODES, type AccessMode, type Policy, type Rules } from "./policy.js";
+
+/**
+ * The file that says who may do what, in TOML. All keys are optional:
+ *
+ *     mode = "append-only"            # everybody: full, append-only, read-only, write-only
+ *     quota = "2T"                    # the whole data folder; b, k, m, g, t, base 1024
+ *     upload-rate = "20M"             # bytes a second
+ *     download-rate = "50M"
+ *
+ *     [users.ada]                     # the same keys, for a user
+ *     quota = "500G"                  # below the folder "ada"
+ *
+ *     [repositories."ada/laptop"]     # and for a repository
+ *     mode = "full"
+ *
+ * What several of them say holds together: a request must be allowed by all.
+ */
+export function parsePolicy(text: string): Policy {
+  let table: Record<string, unknown>;
+  try {
+    table = parse(text);
+  } catch (error) {
+    throw new YoreError("format", `Cannot read policy: ${messageOf(error).split("\n", 1)[0]}`, {
+      cause: error,
+    });
+  }
+  const { users, repositories, ...everybody } = table;
+  return {
+    everybody: [readRules(everybody, "")],
+    users: readNamed(users, "users"),
+    repositories: readNamed(repositories, "repositories"),
+  };
+}
+
+export interface LoadedPolicy {
+  readonly policy: Policy;
+  /** Another one when the file has changed. */
+  readonly version: string;
+}
+
+/** @throws {YoreError} naming the file and what is wrong in it */
+export async function loadPolicy(path: string): Promise<LoadedPolicy> {
+  try {
+    const version = await policyVersion(path);
+    return { policy: parsePolicy(await readFile(path, "utf8")), version };
+  } catch (error) {
+    throw new YoreError("format", `Cannot load policy file "${path}": ${messageOf(error)}`, { cause: error });
+  }
+}
+
+export async function policyVersion(path: string): Promise<string> {
+  const { mtimeNs, size, ino } = await stat(path, { bigint: true });
+  return `${mtimeNs} ${size} ${ino}`;
+}
+
+const KEYS: ReadonlySet<string> = new Set(["mode", "quota", "upload-rate", "download-rate"]);
+
+function readNamed(value: unknown, where: string): Map<string, Rules> {
+  if (value === undefined) return new Map();
+  if (!isTable(value)) throw wrong(where, "expected tables");
+  const named = Object.entries(value).map(([name, rules]): [string, Rules] => {
+    if (!isTable(rules)) throw wrong(`${where}.${name}`, "expected a table");
+    return [name, readRules(rules, `${where}.${name}.`)];
+  });
+  return new Map(named);
+}
+
+function readRules(table: Record<string, unknown>, where: string): Rules {
+  const unknown = Object.keys(table).find((key) => !KEYS.has(key));
+  // A rule that is misspelt must not silently allow everything.
+  if (unknown !== undefined)
+    throw wrong(`${where}${unknown}`, `unknown key, expected ${[...KEYS].join(", ")}`);
+  return {
+    mode: readMode(table["mode"], `${where}mode`),
+    quota: readBytes(table["quota"], `${where}quota`, 0),
+    uploadRate: readBytes(table["upload-rate"], `${where}upload-rate`, 1),
+    downloadRate: readBytes(table["download-rate"], `${where}download-rate`, 1),
+  };
+}
+
+function readMode(value: unknown, where: string): AccessMode | undefined {
+  if (value === undefined) return undefined;
+  const mode = ACCESS_MODES.find((one) => one === value);
+  if (!mode) throw wrong(where, `expected one of ${ACCESS_MODES.join(", ")}`);
+  return mode;
+}
+
+function readBytes(value: unknown, where: string, least: number): number | undefined {
+  if (value === undefined) return undefined;
+  const match = /^(\d+)([bkmgt]?)$/i.exec(String(value));
+  const bytes = match
+    ? Number(match[1]) * 1024 ** "bkmgt".indexOf((match[2] || "b").toLowerCase())
+    : Number.NaN;
+  if (!(bytes >= least && Number.isSafeInteger(bytes)))
+    throw wrong(where, 'expected bytes, such as 1000 or "20G"');
+  return bytes;
+}
+
+function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
+}
+
+function wrong(where: string, what: string): YoreError {
+  return new YoreError("format", `${where}: ${what}`);
+}

@@ -1,0 +1,107 @@
+import { constants } from "node:fs";
+import { type FileHandle, mkdir, open, unlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Handle } from "../backend/backend.js";
+import { allFolders, pathOf } from "../backend/local-layout.js";
+import { systemCodeOf } from "../errors.js";
+import { Refusal } from "./refusal.js";
+import type { RepositoryPath } from "./request-target.js";
+import { beginUpload, type Upload } from "./upload.js";
+
+export interface FileModes {
+  readonly folder: number;
+  readonly file: number;
+}
+
+export const PRIVATE_MODES: FileModes = { folder: 0o700, file: 0o600 };
+export const GROUP_MODES: FileModes = { folder: 0o770, file: 0o660 };
+
+/** The files of all repositories below a data folder, laid out as restic lays them out. */
+export class RepositoryFiles {
+  readonly #dataFolder: string;
+  readonly #modes: FileModes;
+
+  constructor(dataFolder: string, modes: FileModes) {
+    this.#dataFolder = dataFolder;
+    this.#modes = modes;
+  }
+
+  folderOf(repository: RepositoryPath): string {
+    return join(this.#dataFolder, ...repository);
+  }
+
+  /** Makes a repository's folders; those that exist are left as they are. */
+  async create(repository: RepositoryPath): Promise<void> {
+    const folder = this.folderOf(repository);
+    await mkdir(folder, { recursive: true, mode: this.#modes.folder });
+    for (const name of allFolders()) await this.#makeFolder(join(folder, name));
+  }
+
+  /** @throws {Refusal} 404 when there is no such plain file */
+  async open(repository: RepositoryPath, handle: Handle): Promise<{ file: FileHandle; size: number }> {
+    const path = this.#pathOf(repository, handle);
+    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch((error: unknown) => {
+      const code = systemCodeOf(error);
+      throw code !== undefined && ABSENT.has(code) ? new Refusal(404, "Not found") : error;
+    });
+    try {
+      const stats = await file.stat();
+      if (!stats.isFile()) throw new Refusal(404, "Not found");
+      return { file, size: stats.size };
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** Size in bytes; `undefined` when there is no such plain file. */
+  async sizeOf(repository: RepositoryPath, handle: Handle): Promise<number | undefined> {
+    try {
+      const { file, size } = await this.open(repository, handle);
+      await file.close();
+      return size;
+    } catch (error) {
+      if (error instanceof Refusal && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+
+  /** A missing folder of the layout is made; a missing repository is not: its disk may be unmounted. */
+  async beginUpload(repository: RepositoryPath, handle: Handle): Promise<Upload> {
+    const path = this.#pathOf(repository, handle);
+    try {
+      return await beginUpload(path, this.#modes.file);
+    } catch (error) {
+      if (systemCodeOf(error) !== "ENOENT" || handle.type !== "pack") throw error;
+    }
+    await this.#makeFolder(dirname(path));
+    return beginUpload(path, this.#modes.file);
+  }
+
+  /** @returns false when there was no such file */
+  async remove(repository: RepositoryPath, handle: Handle): Promise<boolean> {
+    try {
+      await unlink(this.#pathOf(repository, handle));
+      return true;
+    } catch (error) {
+      const code = systemCodeOf(error);
+      if (code !== undefined && ABSENT.has(code)) return false;
+      throw error;
+    }
+  }
+
+  #pathOf(repository: RepositoryPath, handle: Handle): string {
+    return join(this.folderOf(repository), pathOf(handle));
+  }
+
+  async #makeFolder(path: string): Promise<void> {
+    try {
+      await mkdir(path, { mode: this.#modes.folder });
+    } catch (error) {
+      if (systemCodeOf(error) !== "EEXIST") throw error;
+    }
+  }
+}
+
+/** How the system says that there is no such file, a symbolic link in its place included. */
+const ABSENT: ReadonlySet<string> = new Set(["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG", "ENXIO"]);

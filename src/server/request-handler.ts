@@ -1,0 +1,344 @@
+import { randomBytes } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Handle } from "../backend/backend.js";
+import { idFromBytes } from "../bytes/id.js";
+import { messageOf, systemCodeOf } from "../errors.js";
+import type { AccessLog } from "./access-log.js";
+import type { Authenticator } from "./authenticator.js";
+import { type ByteRange, parseByteRanges } from "./byte-range.js";
+import { listFiles } from "./file-listing.js";
+import type { Metrics } from "./metrics.js";
+import { allows, type Grant, type Operation, type PolicyKeeper } from "./policy.js";
+import { QuotaReservation } from "./quota-reservation.js";
+import { receiveBody } from "./receive-body.js";
+import { Refusal } from "./refusal.js";
+import type { RepositoryFiles } from "./repository-files.js";
+import {
+  type ListedType,
+  parseRequestTarget,
+  type RepositoryPath,
+  type RequestTarget,
+} from "./request-target.js";
+import { sendFile } from "./send-file.js";
+import type { TransferMemory } from "./transfer-memory.js";
+import type { UsageLedger } from "./usage.js";
+
+const V1 = "application/vnd.x.restic.rest.v1";
+const V2 = "application/vnd.x.restic.rest.v2";
+
+/** What the handler works with; one set for the life of a server. */
+export interface ServerParts {
+  readonly files: RepositoryFiles;
+  readonly usage: UsageLedger;
+  /** Resolves when the usage is counted: quotas wait for it. */
+  readonly counted: Promise<void>;
+  readonly policy: PolicyKeeper;
+  readonly authenticator: Authenticator;
+  /** `undefined` when nobody asked for them. */
+  readonly metrics: Metrics | undefined;
+  readonly metricsWithoutPassword: boolean;
+  readonly memory: TransferMemory;
+  readonly privateRepositories: boolean;
+  readonly verifyUploads: boolean;
+  readonly slowBodies: { readonly minRate: number; readonly patienceMs: number };
+  readonly accessLog: AccessLog | undefined;
+  readonly onLog: (line: string) => void;
+}
+
+/** One request, and what is known about it by now. */
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  user: string;
+  /** Bytes of bodies sent, for the log. */
+  sent: number;
+}
+
+/** Answers the requests of restic's REST protocol, versions 1 and 2. */
+export class RequestHandler {
+  readonly #parts: ServerParts;
+
+  constructor(parts: ServerParts) {
+    this.#parts = parts;
+  }
+
+  /** Never throws: whatever happens becomes an answer, or the end of the connection. */
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const exchange: Exchange = { request, response, user: "", sent: 0 };
+    const started = performance.now();
+    response.once("close", () => {
+      const seconds = (performance.now() - started) / 1000;
+      this.#parts.metrics?.observe(knownMethod(request.method), response.statusCode, seconds);
+      this.#parts.accessLog?.write(request, response, exchange.user, exchange.sent);
+    });
+    try {
+      await this.#answer(exchange);
+    } catch (error) {
+      this.#refuse(exchange, error);
+    }
+  }
+
+  async #answer(exchange: Exchange): Promise<void> {
+    const { request, response } = exchange;
+    const target = parseRequestTarget(request.url ?? "");
+    if (target?.kind === "health") return end(exchange, 200, "text/plain", "ok\n");
+    const openMetrics =
+      target?.kind === "metrics" && this.#parts.metrics && this.#parts.metricsWithoutPassword;
+    if (!openMetrics) exchange.user = await this.#parts.authenticator.identify(request);
+    if (!target) throw new Refusal(404, "Not found");
+    if (target.kind === "metrics") return this.#sendMetrics(exchange);
+    if (this.#parts.privateRepositories && target.repository[0] !== exchange.user)
+      throw new Refusal(403, "Another user's repository");
+    const grant = this.#parts.policy.grant(exchange.user, target.repository);
+    switch (`${knownMethod(request.method)} ${target.kind}`) {
+      case "POST repository":
+        return this.#create(exchange, target.repository, grant);
+      case "GET list":
+        return this.#list(exchange, target as Extract<RequestTarget, { kind: "list" }>);
+      case "HEAD file":
+      case "GET file":
+        return this.#send(exchange, target as FileTarget, grant);
+      case "POST file":
+        return this.#receive(exchange, target as FileTarget, grant);
+      case "DELETE file":
+        return this.#remove(exchange, target as FileTarget, grant);
+      default:
+        response.setHeader("allow", ALLOWED[target.kind]);
+        throw new Refusal(405, "Method not allowed");
+    }
+  }
+
+  async #sendMetrics(exchange: Exchange): Promise<void> {
+    const { metrics, metricsWithoutPassword, privateRepositories } = this.#parts;
+    if (!metrics) throw new Refusal(404, "Not found");
+    // With private repositories, the names of the others are nobody's business but the monitor's.
+    if (privateRepositories && !metricsWithoutPassword && exchange.user !== "metrics")
+      throw new Refusal(403, 'Only the user "metrics" may read them');
+    end(exchange, 200, metrics.contentType, await metrics.text());
+  }
+
+  async #create(exchange: Exchange, repository: RepositoryPath, grant: Grant): Promise<void> {
+    const query = new URLSearchParams(exchange.request.url!.split("?")[1] ?? "");
+    if (query.get("create") !== "true")
+      throw new Refusal(400, "Cannot create a repository without create=true");
+    requirePermission(grant, "add", { type: "config", name: "" });
+    await this.#parts.files.create(repository);
+    this.#parts.usage.add(repository, 0);
+    this.#parts.onLog(`created repository "${repository.join("/")}"`);
+    end(exchange, 200);
+  }
+
+  /** Streamed folder by folder: memory is that of the largest folder, whatever the number of files. */
+  async #list(
+    exchange: Exchange,
+    { repository, type }: { readonly repository: RepositoryPath; readonly type: ListedType },
+  ): Promise<void> {
+    const { request, response } = exchange;
+    const withSizes = accepts(request.headers.accept, V2);
+    const folders = listFiles(this.#parts.files.folderOf(repository), type)[Symbol.asyncIterator]();
+    let folder = await folders.next();
+    response.writeHead(200, { "content-type": withSizes ? V2 : V1 });
+    let text = "[";
+    for (let first = true; !folder.done; folder = await folders.next()) {
+      for (const { name, size } of folder.value) {
+        text += `${first ? "" : ","}${withSizes ? `{"name":"${name}","size":${size}}` : `"${name}"`}`;
+        first = false;
+      }
+      exchange.sent += text.length;
+      if (!(await writeText(response, text))) return;
+      text = "";
+    }
+    exchange.sent += 1;
+    response.end(`${text}]`);
+  }
+
+  async #send(exchange: Exchange, { repository, handle }: FileTarget, grant: Grant): Promise<void> {
+    const { request, response } = exchange;
+    const { file, size } = await this.#parts.files.open(repository, handle);
+    try {
+      if (request.method === "HEAD") {
+        response.writeHead(200, { ...BINARY, "content-length": size });
+        response.end();
+        return;
+      }
+      requirePermission(grant, "read", handle);
+      const ranges = parseByteRanges(request.headers.range, size);
+      if (ranges?.length === 0)
+        throw new Refusal(416, "No such range", { "content-range": `bytes */${size}` });
+      const parts = describeParts(response, ranges, size);
+      const options = { memory: this.#parts.memory, rates: grant.downloads };
+      for (const { head, first, bytes } of parts) {
+        if (head !== "" && !(await writeText(response, head))) return;
+        exchange.sent += await sendFile(response, file, first, bytes, options);
+      }
+      response.end();
+      this.#parts.metrics?.count("read", exchange.user, repository, handle.type, exchange.sent);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #receive(exchange: Exchange, { repository, handle }: FileTarget, grant: Grant): Promise<void> {
+    const { files, usage, counted, metrics, memory, slowBodies, verifyUploads } = this.#parts;
+    const { request } = exchange;
+    requirePermission(grant, "add", handle);
+    if ((await files.sizeOf(repository, handle)) !== undefined) throw new Refusal(403, "File exists");
+    // Locks are small, short-lived, and what lets a repository that is full be pruned.
+    const quotas = handle.type === "lock" ? [] : grant.quotas;
+    if (quotas.length > 0) await counted;
+    const reservation = new QuotaReservation(usage, repository, quotas);
+    reservation.reserve(Number(request.headers["content-length"] ?? 0));
+    try {
+      const upload = await files.beginUpload(repository, handle);
+      try {
+        const consume = async (pieces: readonly Buffer[], bytes: number) => {
+          reservation.use(bytes);
+          await upload.append(pieces);
+        };
+        const bytes = await receiveBody(request, consume, { memory, rates: grant.uploads, ...slowBodies });
+        const verified = verifyUploads && handle.type !== "config";
+        const outcome = await upload.commit(
+          verified ? idFromBytes(Buffer.from(handle.name, "hex")) : undefined,
+        );
+        if (outcome === "exists") throw new Refusal(403, "File exists");
+        if (outcome === "wrong-hash") throw new Refusal(400, "The content does not have this hash");
+        reservation.keep();
+        if (handle.type === "snapshot") usage.addSnapshot(repository, Date.now());
+        metrics?.count("write", exchange.user, repository, handle.type, bytes);
+      } finally {
+        await upload.discard();
+      }
+    } catch (error) {
+      reservation.release();
+      throw error;
+    }
+    end(exchange, 200);
+  }
+
+  async #remove(exchange: Exchange, { repository, handle }: FileTarget, grant: Grant): Promise<void> {
+    const { files, usage, metrics } = this.#parts;
+    requirePermission(grant, "remove", handle);
+    const size = await files.sizeOf(repository, handle);
+    if (size !== undefined && (await files.remove(repository, handle))) {
+      usage.add(repository, -size);
+      if (handle.type === "snapshot") usage.removeSnapshot(repository);
+      metrics?.count("delete", exchange.user, repository, handle.type, size);
+    }
+    end(exchange, 200);
+  }
+
+  #refuse(exchange: Exchange, error: unknown): void {
+    const { request, response } = exchange;
+    const refusal = refusalOf(error);
+    if (refusal.status >= 500 || !(error instanceof Refusal))
+      this.#parts.onLog(`${request.method} ${JSON.stringify(request.url)}: ${messageOf(error)}`);
+    if (response.headersSent) {
+      // The client must not take what it got for the whole.
+      response.destroy();
+      return;
+    }
+    for (const [name, value] of Object.entries(refusal.headers)) response.setHeader(name, value);
+    end(exchange, refusal.status, "text/plain; charset=utf-8", `${refusal.message}\n`);
+  }
+}
+
+type FileTarget = Extract<RequestTarget, { kind: "file" }>;
+
+const BINARY = { "content-type": "application/octet-stream", "accept-ranges": "bytes" };
+
+const ALLOWED = { repository: "POST", list: "GET", file: "GET, HEAD, POST, DELETE" };
+
+const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "DELETE", "PUT", "OPTIONS", "PATCH"]);
+
+/** Of the methods that there are; a metric must not grow with what clients invent. */
+function knownMethod(method: string | undefined): string {
+  return method !== undefined && METHODS.has(method) ? method : "OTHER";
+}
+
+function requirePermission(grant: Grant, operation: Operation, handle: Handle): void {
+  const against = grant.modes.find((mode) => !allows(mode, operation, handle.type));
+  if (against) throw new Refusal(403, `Not allowed: the repository is ${against} here`);
+}
+
+/** Also within a list of types, as other clients than restic write it. */
+function accepts(header: string | undefined, type: string): boolean {
+  return (header ?? "").split(",").some((item) => item.split(";", 1)[0]!.trim().toLowerCase() === type);
+}
+
+function end(exchange: Exchange, status: number, type?: string, text = ""): void {
+  const { response } = exchange;
+  exchange.sent += Buffer.byteLength(text);
+  response.writeHead(status, {
+    "content-length": Buffer.byteLength(text),
+    ...(type !== undefined && { "content-type": type, "x-content-type-options": "nosniff" }),
+  });
+  response.end(text);
+}
+
+/** @returns false when nobody listens any more */
+async function writeText(response: ServerResponse, text: string): Promise<boolean> {
+  if (text === "" || response.write(text)) return !response.destroyed;
+  await new Promise<void>((resolve) => {
+    const done = () => {
+      response.off("drain", done);
+      response.off("close", done);
+      resolve();
+    };
+    response.on("drain", done);
+    response.on("close", done);
+  });
+  return !response.destroyed;
+}
+
+interface Part {
+  /** Text before the bytes. */
+  readonly head: string;
+  readonly first: number;
+  readonly bytes: number;
+}
+
+/** Writes the head of the answer: 200, 206 with one range, or 206 with several as multipart/byteranges. */
+function describeParts(
+  response: ServerResponse,
+  ranges: readonly ByteRange[] | undefined,
+  size: number,
+): Part[] {
+  if (!ranges) {
+    response.writeHead(200, { ...BINARY, "content-length": size });
+    return [{ head: "", first: 0, bytes: size }];
+  }
+  const contentRange = ({ first, last }: ByteRange) => `bytes ${first}-${last}/${size}`;
+  const [only, ...others] = ranges as [ByteRange, ...ByteRange[]];
+  if (others.length === 0) {
+    const bytes = only.last - only.first + 1;
+    response.writeHead(206, { ...BINARY, "content-length": bytes, "content-range": contentRange(only) });
+    return [{ head: "", first: only.first, bytes }];
+  }
+  const boundary = randomBytes(16).toString("hex");
+  const parts: Part[] = ranges.map((range) => ({
+    head: `\r\n--${boundary}\r\nContent-Type: application/octet-stream\r\nContent-Range: ${contentRange(range)}\r\n\r\n`,
+    first: range.first,
+    bytes: range.last - range.first + 1,
+  }));
+  parts.push({ head: `\r\n--${boundary}--\r\n`, first: 0, bytes: 0 });
+  response.writeHead(206, {
+    "accept-ranges": "bytes",
+    "content-type": `multipart/byteranges; boundary=${boundary}`,
+    "content-length": parts.reduce((sum, part) => sum + part.head.length + part.bytes, 0),
+  });
+  return parts;
+}
+
+/** What the client is told about a failure: the system's words stay in the log. */
+function refusalOf(error: unknown): Refusal {
+  if (error instanceof Refusal) return error;
+  switch (systemCodeOf(error)) {
+    case "ENOSPC":
+    case "EDQUOT":
+      return new Refusal(507, "No space left on the server");
+    case "ENOENT":
+      return new Refusal(404, "Not found");
+    default:
+      return new Refusal(500, "Internal server error");
+  }
+}

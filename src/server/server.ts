@@ -1,0 +1,282 @@
+import { readFile } from "node:fs/promises";
+import { createServer, type RequestListener, type Server } from "node:http";
+import {
+  createServer as createTlsServer,
+  type ServerOptions as TlsOptions,
+  type Server as TlsServer,
+} from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import type { SecureVersion } from "node:tls";
+import { messageOf, YoreError } from "../errors.js";
+import { AccessLog } from "./access-log.js";
+import { type Authentication, Authenticator } from "./authenticator.js";
+import { type ListenAddress, listenOptions, removeStaleSocket } from "./listen-address.js";
+import { Metrics } from "./metrics.js";
+import { PasswordFile } from "./password-file.js";
+import { type AccessMode, NO_POLICY, type Policy, PolicyKeeper } from "./policy.js";
+import { loadPolicy, policyVersion } from "./policy-file.js";
+import { GROUP_MODES, PRIVATE_MODES, RepositoryFiles } from "./repository-files.js";
+import { RequestHandler } from "./request-handler.js";
+import { sweepTemporaries } from "./sweep-temporaries.js";
+import { TransferMemory } from "./transfer-memory.js";
+import { UsageLedger } from "./usage.js";
+
+/** Bytes of bodies on their way, of all connections together. */
+const TRANSFER_MEMORY = 16 * 1024 * 1024;
+
+/** How long a client may take for the head of a request, milliseconds. */
+const HEADERS_TIMEOUT_MS = 20_000;
+/** How long a connection may be idle between requests: a little more than restic's 90 s, which then closes it. */
+const KEEP_ALIVE_MS = 100_000;
+/** Bytes of all headers of a request. */
+const MAX_HEADER_BYTES = 16 * 1024;
+/** How often leftovers of uploads are looked for. */
+const SWEEP_EACH_MS = 24 * 60 * 60 * 1000;
+/** How often a changed policy file is noticed. */
+const POLICY_CHECK_MS = 5_000;
+
+export interface ServeOptions {
+  /** The folder below which the repositories lie. It must exist. */
+  readonly dataFolder: string;
+  readonly listen: ListenAddress;
+  readonly tls?: TlsFiles | undefined;
+  readonly authentication:
+    | { readonly kind: "none" }
+    | { readonly kind: "passwords"; readonly path: string }
+    | { readonly kind: "proxy"; readonly header: string };
+  /** For everybody; `full` when left out. */
+  readonly mode?: AccessMode | undefined;
+  /** Bytes of the whole data folder. */
+  readonly maxSize?: number | undefined;
+  /** TOML, see `parsePolicy`; read again when it changes. */
+  readonly policyFile?: string | undefined;
+  readonly privateRepositories?: boolean | undefined;
+  /** SHA-256 of each upload against its name; true when left out. */
+  readonly verifyUploads?: boolean | undefined;
+  /** Files of mode 0660 and folders of 0770 instead of 0600 and 0700. */
+  readonly groupAccessible?: boolean | undefined;
+  readonly metrics?: "off" | "with-password" | "open" | undefined;
+  /** Gets a line in combined log format for each request. */
+  readonly accessLog?: ((line: string) => void) | undefined;
+  /** Upload bodies that bring fewer bytes a second, over half a minute, are cut off; 64 when left out. */
+  readonly minUploadRate?: number | undefined;
+  /** How long requests under way are waited for at the end, milliseconds; 30,000 when left out. */
+  readonly shutdownMs?: number | undefined;
+  /** What the owner of the server should know, one line each. */
+  readonly onLog: (line: string) => void;
+}
+
+export interface TlsFiles {
+  /** PEM. */
+  readonly certificate: string;
+  readonly key: string;
+  readonly minVersion: SecureVersion;
+}
+
+/** A server that listens. */
+export interface RunningServer {
+  /** "http://127.0.0.1:8000", or the path of a socket. */
+  readonly address: string;
+  /** Reads passwords, policy and certificates again. */
+  reload(): Promise<void>;
+  /** Takes no more connections, waits for the requests under way, and cuts off those that take too long. */
+  close(): Promise<void>;
+}
+
+/**
+ * Serves repositories by restic's REST protocol.
+ *
+ * Memory does not grow with what is stored nor with the size of uploads: bodies on their way share
+ * `TRANSFER_MEMORY`, a listing takes that of its largest folder.
+ *
+ * @throws {YoreError} when it cannot listen, or a file that it needs cannot be read
+ */
+export async function startServer(options: ServeOptions): Promise<RunningServer> {
+  const { dataFolder, onLog } = options;
+  const passwords =
+    options.authentication.kind === "passwords"
+      ? await PasswordFile.load(options.authentication.path, onLog)
+      : undefined;
+  const policy = new PolicyWatch(options);
+  await policy.load();
+  const usage = new UsageLedger(dataFolder);
+  const metrics = options.metrics && options.metrics !== "off" ? new Metrics(usage) : undefined;
+  const handler = new RequestHandler({
+    files: new RepositoryFiles(dataFolder, options.groupAccessible ? GROUP_MODES : PRIVATE_MODES),
+    usage,
+    counted: usage.count(onLog),
+    policy: policy.keeper,
+    authenticator: new Authenticator(authenticationOf(options, passwords)),
+    metrics,
+    metricsWithoutPassword: options.metrics === "open",
+    memory: new TransferMemory(TRANSFER_MEMORY),
+    privateRepositories: options.privateRepositories ?? false,
+    verifyUploads: options.verifyUploads ?? true,
+    slowBodies: { minRate: options.minUploadRate ?? 64, patienceMs: 30_000 },
+    accessLog: options.accessLog && new AccessLog(options.accessLog),
+    onLog,
+  });
+  const server = await createHttpServer(options.tls, (request, response) => {
+    void handler.handle(request, response);
+  });
+  const sweeper = sweepEachDay(dataFolder, onLog);
+  const connections = new Connections(server, metrics);
+  const address = await listen(server, options.listen, options.tls !== undefined);
+  const stopWatching = policy.watch();
+  return {
+    address,
+    reload: async () => {
+      await passwords?.reload({ ifChanged: false });
+      await policy.reload();
+      if (options.tls) await reloadTls(server as TlsServer, options.tls, onLog);
+    },
+    close: async () => {
+      stopWatching();
+      clearInterval(sweeper);
+      await connections.close(options.shutdownMs ?? 30_000);
+    },
+  };
+}
+
+function sweepEachDay(dataFolder: string, onLog: (line: string) => void): NodeJS.Timeout {
+  void sweepTemporaries(dataFolder, onLog);
+  return setInterval(() => void sweepTemporaries(dataFolder, onLog), SWEEP_EACH_MS).unref();
+}
+
+function authenticationOf(options: ServeOptions, passwords: PasswordFile | undefined): Authentication {
+  const { authentication } = options;
+  if (authentication.kind === "proxy") return { kind: "proxy", header: authentication.header.toLowerCase() };
+  return passwords ? { kind: "passwords", file: passwords } : { kind: "none" };
+}
+
+/** The rules of the flags and of the file together. */
+class PolicyWatch {
+  readonly #options: ServeOptions;
+  readonly keeper: PolicyKeeper;
+  #version = "";
+
+  constructor(options: ServeOptions) {
+    this.#options = options;
+    this.keeper = new PolicyKeeper(this.#combine(NO_POLICY));
+  }
+
+  async load(): Promise<void> {
+    const { policyFile } = this.#options;
+    if (policyFile === undefined) return;
+    const loaded = await loadPolicy(policyFile);
+    this.#version = loaded.version;
+    this.keeper.replace(this.#combine(loaded.policy));
+  }
+
+  /** Keeps what there is when the file cannot be read. */
+  async reload(): Promise<void> {
+    await this.load().catch((error: unknown) => {
+      this.#options.onLog(`${messageOf(error)}; the rules loaded before stay valid`);
+    });
+  }
+
+  /** @returns what stops it */
+  watch(): () => void {
+    const { policyFile } = this.#options;
+    if (policyFile === undefined) return () => {};
+    let seen = this.#version;
+    const timer = setInterval(async () => {
+      const version = await policyVersion(policyFile).catch(() => "");
+      if (version === "" || version === seen || version === this.#version) return;
+      seen = version;
+      await this.reload();
+    }, POLICY_CHECK_MS);
+    timer.unref();
+    return () => clearInterval(timer);
+  }
+
+  #combine(policy: Policy): Policy {
+    const { mode, maxSize } = this.#options;
+    return { ...policy, everybody: [{ mode, quota: maxSize }, ...policy.everybody] };
+  }
+}
+
+async function createHttpServer(
+  tls: TlsFiles | undefined,
+  listener: RequestListener,
+): Promise<Server | TlsServer> {
+  const http = {
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    // Bodies have a watch of their own, which a long upload over a slow line passes.
+    requestTimeout: 0,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    maxHeaderSize: MAX_HEADER_BYTES,
+    noDelay: true,
+  };
+  const server = tls
+    ? createTlsServer({ ...http, ...(await readTls(tls)) }, listener)
+    : createServer(http, listener);
+  // Without a listener the body is asked for at once, also when the answer is no: let the handler's reading ask.
+  server.on("checkContinue", (request, response) => {
+    response.writeContinue();
+    listener(request, response);
+  });
+  return server;
+}
+
+async function readTls({ certificate, key, minVersion }: TlsFiles): Promise<TlsOptions> {
+  const read = async (path: string) => {
+    try {
+      return await readFile(path);
+    } catch (error) {
+      throw new YoreError("backend", `Cannot read TLS file "${path}": ${messageOf(error)}`, { cause: error });
+    }
+  };
+  return { cert: await read(certificate), key: await read(key), minVersion };
+}
+
+async function reloadTls(server: TlsServer, tls: TlsFiles, onLog: (line: string) => void): Promise<void> {
+  try {
+    server.setSecureContext(await readTls(tls));
+  } catch (error) {
+    onLog(`${messageOf(error)}; the certificate loaded before stays valid`);
+  }
+}
+
+async function listen(server: Server, address: ListenAddress, isTls: boolean): Promise<string> {
+  if (address.kind === "unix") await removeStaleSocket(address.path);
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error) =>
+      reject(new YoreError("backend", `Cannot listen: ${messageOf(error)}`, { cause: error })),
+    );
+    server.listen(listenOptions(address), resolve);
+  });
+  if (address.kind === "unix") return address.path;
+  const bound = server.address() as AddressInfo | string | null;
+  if (typeof bound !== "object" || bound === null) return String(bound);
+  const host = bound.family === "IPv6" ? `[${bound.address}]` : bound.address;
+  return `${isTls ? "https" : "http"}://${host}:${bound.port}`;
+}
+
+/** The connections of a server, so that they can be counted and at the end be cut off. */
+class Connections {
+  readonly #server: Server;
+  readonly #open = new Set<Socket>();
+
+  constructor(server: Server, metrics: Metrics | undefined) {
+    this.#server = server;
+    server.on("connection", (socket: Socket) => {
+      this.#open.add(socket);
+      metrics?.connections(1);
+      socket.once("close", () => {
+        this.#open.delete(socket);
+        metrics?.connections(-1);
+      });
+    });
+  }
+
+  async close(patienceMs: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeIdleConnections();
+    const timer = setTimeout(() => {
+      for (const socket of this.#open) socket.destroy();
+    }, patienceMs);
+    await closed;
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,138 @@
+import { createHash, type Hash, randomBytes } from "node:crypto";
+import { constants } from "node:fs";
+import { type FileHandle, link, open, unlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { systemCodeOf } from "../errors.js";
+import { loadAddon } from "../native/addon.js";
+import { UPLOAD_OUTCOME, type UploadFunctions, type UploadHandle } from "../native/upload-functions.js";
+
+/**
+ * A file that arrives bit by bit. It has its name only when it is whole, its hash is right and it is on the disk;
+ * whatever dies before, the name shows nothing. One call at a time.
+ */
+export interface Upload {
+  /** The pieces must be left alone until it resolves. */
+  append(pieces: readonly Uint8Array[]): Promise<void>;
+  /**
+   * Ends the upload, whatever the outcome.
+   *
+   * @param id SHA-256 of the content, 32 bytes; any content when left out
+   */
+  commit(id: Uint8Array | undefined): Promise<UploadOutcome>;
+  /** Ends the upload; nothing remains. May be called after `commit`. */
+  discard(): Promise<void>;
+}
+
+/** An existing file is never replaced. */
+export type UploadOutcome = "saved" | "exists" | "wrong-hash";
+
+/**
+ * Begins an upload to a path whose folder exists.
+ *
+ * @param mode permission bits of the file
+ * @throws what node:fs throws; the code tells
+ */
+export async function beginUpload(path: string, mode: number): Promise<Upload> {
+  const addon = loadAddon();
+  return addon ? NativeUpload.begin(addon, path, mode) : PortableUpload.begin(path, mode);
+}
+
+/** Hashed and written in one hop off the main thread; a file without a name until the end where Linux can. */
+export class NativeUpload implements Upload {
+  readonly #addon: UploadFunctions;
+  readonly #handle: UploadHandle;
+  readonly #path: string;
+  #ended = false;
+
+  private constructor(addon: UploadFunctions, handle: UploadHandle, path: string) {
+    this.#addon = addon;
+    this.#handle = handle;
+    this.#path = path;
+  }
+
+  static async begin(addon: UploadFunctions, path: string, mode: number): Promise<NativeUpload> {
+    const handle = await addon.uploadOpen(Buffer.from(dirname(path)), mode);
+    return new NativeUpload(addon, handle, path);
+  }
+
+  append(pieces: readonly Uint8Array[]): Promise<void> {
+    return this.#addon.uploadAppend(this.#handle, pieces);
+  }
+
+  async commit(id: Uint8Array | undefined): Promise<UploadOutcome> {
+    this.#ended = true;
+    const outcome = await this.#addon.uploadCommit(this.#handle, Buffer.from(this.#path), id);
+    if (outcome === UPLOAD_OUTCOME.saved) return "saved";
+    return outcome === UPLOAD_OUTCOME.exists ? "exists" : "wrong-hash";
+  }
+
+  async discard(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    await this.#addon.uploadDiscard(this.#handle);
+  }
+}
+
+/** Beside its place until the end, under a name that no listing shows and that `sweepTemporaries` removes. */
+export class PortableUpload implements Upload {
+  readonly #file: FileHandle;
+  readonly #temporary: string;
+  readonly #path: string;
+  readonly #hash: Hash = createHash("sha256");
+  #ended = false;
+
+  private constructor(file: FileHandle, temporary: string, path: string) {
+    this.#file = file;
+    this.#temporary = temporary;
+    this.#path = path;
+  }
+
+  static async begin(path: string, mode: number): Promise<PortableUpload> {
+    const temporary = join(dirname(path), `upload-tmp-${randomBytes(8).toString("hex")}`);
+    const file = await open(temporary, "wx", mode);
+    await file.chmod(mode).catch(() => {}); // The umask is for people; some file systems keep no modes.
+    return new PortableUpload(file, temporary, path);
+  }
+
+  async append(pieces: readonly Uint8Array[]): Promise<void> {
+    for (const piece of pieces) {
+      this.#hash.update(piece);
+      for (let at = 0; at < piece.length; )
+        at += (await this.#file.write(piece, at, piece.length - at)).bytesWritten;
+    }
+  }
+
+  async commit(id: Uint8Array | undefined): Promise<UploadOutcome> {
+    try {
+      if (id && !this.#hash.digest().equals(id)) return "wrong-hash";
+      await this.#file.sync();
+      await link(this.#temporary, this.#path);
+      await syncFolder(dirname(this.#path));
+      return "saved";
+    } catch (error) {
+      if (systemCodeOf(error) === "EEXIST") return "exists";
+      throw error;
+    } finally {
+      await this.discard();
+    }
+  }
+
+  async discard(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    await this.#file.close().catch(() => {});
+    await unlink(this.#temporary).catch(() => {});
+  }
+}
+
+/** What an upload is called until it has its name, where it needs one. */
+export const TEMPORARY_NAME = /^upload-tmp-[0-9a-f]{16}$/;
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}

@@ -1,0 +1,134 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { FILE_TYPES } from "../backend/backend.js";
+import { messageOf, systemCodeOf } from "../errors.js";
+import { listFiles } from "./file-listing.js";
+import { isRepositoryPart, MAX_FOLDER_DEPTH, type RepositoryPath } from "./request-target.js";
+
+/** What is known of a repository without any password: names, sizes and times of its files. */
+export interface RepositoryUsage {
+  /** Of all files, in bytes. */
+  bytes: number;
+  snapshots: number;
+  /** When the newest snapshot arrived here, in milliseconds since 1970; 0 when there is none. */
+  lastSnapshotMs: number;
+}
+
+/** A repository that changes all the time is taken as it was counted last. */
+const MAX_COUNTS = 3;
+
+/**
+ * How much lies in the data folder, for quotas and metrics: counted once at the start, in the background, and kept up
+ * to date by what the server does from then on. What others do in the folder is seen after the next start only.
+ * Memory: some 300 bytes for each repository.
+ */
+export class UsageLedger {
+  readonly #dataFolder: string;
+  readonly #repositories = new Map<string, RepositoryUsage>();
+  /** Changes of each repository while the first count goes on: what changed meanwhile is counted again. */
+  readonly #changes = new Map<string, number>();
+  #counting = true;
+
+  constructor(dataFolder: string) {
+    this.#dataFolder = dataFolder;
+  }
+
+  /** Counts everything that is there. @param onProblem gets what could not be counted, one line each */
+  async count(onProblem: (line: string) => void): Promise<void> {
+    await this.#countFolder([], onProblem);
+    this.#counting = false;
+    this.#changes.clear();
+  }
+
+  /** Of all repositories that lie in these folders; of all for `[]`. Bytes. */
+  bytesBelow(folders: RepositoryPath): number {
+    const prefix = keyOf(folders);
+    if (folders.length === MAX_FOLDER_DEPTH) return this.#repositories.get(prefix)?.bytes ?? 0;
+    let sum = 0;
+    for (const [key, usage] of this.#repositories) {
+      if (prefix === "" || key === prefix || key.startsWith(`${prefix}/`)) sum += usage.bytes;
+    }
+    return sum;
+  }
+
+  bytesOf(repository: RepositoryPath): number {
+    return this.#repositories.get(keyOf(repository))?.bytes ?? 0;
+  }
+
+  /** Adds (or with a negative number gives back) bytes of one repository. */
+  add(repository: RepositoryPath, bytes: number): void {
+    this.#change(repository).bytes += bytes;
+  }
+
+  /** @param arrivedMs when, in milliseconds since 1970 */
+  addSnapshot(repository: RepositoryPath, arrivedMs: number): void {
+    const usage = this.#change(repository);
+    usage.snapshots++;
+    usage.lastSnapshotMs = Math.max(usage.lastSnapshotMs, arrivedMs);
+  }
+
+  removeSnapshot(repository: RepositoryPath): void {
+    const usage = this.#change(repository);
+    usage.snapshots = Math.max(0, usage.snapshots - 1);
+  }
+
+  /** Each repository by its path, "" for the one that is the data folder itself. */
+  entries(): Iterable<[string, Readonly<RepositoryUsage>]> {
+    return this.#repositories;
+  }
+
+  #change(repository: RepositoryPath): RepositoryUsage {
+    const key = keyOf(repository);
+    if (this.#counting) this.#changes.set(key, (this.#changes.get(key) ?? 0) + 1);
+    let usage = this.#repositories.get(key);
+    if (!usage) {
+      usage = { bytes: 0, snapshots: 0, lastSnapshotMs: 0 };
+      this.#repositories.set(key, usage);
+    }
+    return usage;
+  }
+
+  async #countFolder(folders: RepositoryPath, onProblem: (line: string) => void): Promise<void> {
+    try {
+      const path = join(this.#dataFolder, ...folders);
+      const entries = await readdir(path, { withFileTypes: true });
+      if (entries.some((entry) => isRepositoryPart(entry.name))) await this.#countRepository(folders);
+      if (folders.length === MAX_FOLDER_DEPTH) return;
+      for (const entry of entries) {
+        if (entry.isDirectory() && !isRepositoryPart(entry.name))
+          await this.#countFolder([...folders, entry.name], onProblem);
+      }
+    } catch (error) {
+      if (systemCodeOf(error) === "ENOENT") return;
+      onProblem(`Cannot count the files of "${keyOf(folders)}": ${messageOf(error)}`);
+    }
+  }
+
+  async #countRepository(repository: RepositoryPath): Promise<void> {
+    const key = keyOf(repository);
+    for (let i = 0; i < MAX_COUNTS; i++) {
+      const changes = this.#changes.get(key);
+      this.#repositories.set(key, await measure(join(this.#dataFolder, ...repository)));
+      if (this.#changes.get(key) === changes) return;
+    }
+  }
+}
+
+async function measure(folder: string): Promise<RepositoryUsage> {
+  const usage: RepositoryUsage = { bytes: 0, snapshots: 0, lastSnapshotMs: 0 };
+  for (const type of FILE_TYPES) {
+    for await (const files of listFiles(folder, type)) {
+      for (const file of files) {
+        usage.bytes += file.size;
+        if (type !== "snapshot") continue;
+        usage.snapshots++;
+        usage.lastSnapshotMs = Math.max(usage.lastSnapshotMs, file.modifiedMs);
+      }
+    }
+  }
+  return usage;
+}
+
+export function keyOf(repository: RepositoryPath): string {
+  return repository.join("/");
+}
