@@ -1,21 +1,25 @@
 /**
  * yore side by side with restic, on the same data, in one run:
  *
- *   npm run bench                        every task, three pairs each
+ *   npm run bench                        every task, three pairs each: the table of the README
  *   npm run bench -- --task tar,find     some of them        --list     names them
  *   npm run bench -- --short             small data, one pair: only asks whether everything works
  *   npm run bench -- --against MAIN_JS   another build of yore in restic's place
+ *   npm run bench -- --from FILE         the table of an earlier run, from its JSON
  *   --pairs N    --json FILE    --data FOLDER (kept from run to run, default .yore/bench)
  *
- * Runs alternate (A B A B), so that what else the machine does hits both alike; read the ratio, not the seconds.
+ * Read the ratio, not the seconds. The exit code is 1 if anything did not work; time decides nothing.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import type { Sample } from "./measure.js";
-import { type Program, restic, yore } from "./programs.js";
-import { formatRow, HEADER, type Measured } from "./table.js";
-import { freshScratch, type Place, TASKS, type Task } from "./tasks.js";
+import { describeMachine } from "./machine.js";
+import { dropPageCache } from "./measure.js";
+import { restic, versionOf, yore } from "./programs.js";
+import { runTask } from "./run-task.js";
+import { formatHead, formatReport, formatRow, hasFailed, type Report, type Result } from "./table.js";
+import type { Place } from "./task.js";
+import { chooseTasks, TASKS } from "./tasks.js";
 
 const { values } = parseArgs({
   options: {
@@ -23,6 +27,7 @@ const { values } = parseArgs({
     list: { type: "boolean", default: false },
     short: { type: "boolean", default: false },
     against: { type: "string" },
+    from: { type: "string" },
     pairs: { type: "string" },
     json: { type: "string" },
     data: { type: "string", default: join(import.meta.dirname, "../../../.yore/bench") },
@@ -31,52 +36,36 @@ const { values } = parseArgs({
 
 if (values.list) {
   for (const task of TASKS) console.log(`${task.name.padEnd(20)} ${task.what}`);
+} else if (values.from !== undefined) {
+  console.log(formatReport(JSON.parse(readFileSync(values.from, "utf8")) as Report));
 } else {
   await main();
 }
 
 async function main(): Promise<void> {
-  const data = resolve(values.data);
+  const data = values.short ? join(resolve(values.data), "short") : resolve(values.data);
+  const place: Place = { data, scratch: join(data, "scratch"), short: values.short };
   mkdirSync(data, { recursive: true });
-  const place: Place = { data, scratch: join(data, "scratch") };
+  const ours = yore();
   const rival = values.against === undefined ? restic() : { ...yore(resolve(values.against)), name: "other" };
   const pairs = Number(values.pairs ?? (values.short ? 1 : 3));
-  const results: Measured[] = [];
-  console.log(HEADER(rival.name));
-  for (const task of chosen()) {
-    const measured = await measureTask(task, place, yore(), rival, pairs);
-    results.push(measured);
-    console.log(formatRow(measured));
-    if (values.json) writeFileSync(values.json, `${JSON.stringify(results, null, 2)}\n`);
-  }
-  freshScratch(place);
-}
+  const machine = [
+    describeMachine(data),
+    await versionOf(rival),
+    values.short ? "small data" : "full data",
+    `${pairs} pair${pairs === 1 ? "" : "s"}`,
+    dropPageCache() ? "cold page cache" : "warm page cache (only root may drop it)",
+  ].join(", ");
 
-function chosen(): readonly Task[] {
-  if (values.short) return TASKS.filter((task) => task.short);
-  if (values.task === undefined) return TASKS.filter((task) => !task.short);
-  return values.task.split(",").map((name) => {
-    const task = TASKS.find((candidate) => candidate.name === name);
-    if (!task) throw new Error(`there is no task "${name}": --list names them`);
-    return task;
-  });
-}
-
-async function measureTask(
-  task: Task,
-  place: Place,
-  ours: Program,
-  rival: Program,
-  pairs: number,
-): Promise<Measured> {
-  const samples: { ours: Sample[]; theirs: Sample[] } = { ours: [], theirs: [] };
-  for (let pair = 0; pair < pairs; pair++) {
-    freshScratch(place);
-    samples.ours.push(await task.run(ours, place));
-    freshScratch(place);
-    samples.theirs.push(await task.run(rival, place));
+  const results: Result[] = [];
+  console.log(formatHead(machine, rival.name));
+  for (const task of chooseTasks(values.task)) {
+    const result = await runTask(task, place, { ours, rival, pairs });
+    results.push(result);
+    console.log(formatRow(result));
+    const report: Report = { machine, rival: rival.name, results };
+    if (values.json) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
   }
-  freshScratch(place);
-  const limit = await task.limit?.(place);
-  return { task: task.name, what: task.what, ...samples, ...(limit ? { limit } : {}) };
+  rmSync(place.scratch, { recursive: true, force: true });
+  if (results.some(hasFailed)) process.exitCode = 1;
 }

@@ -1,77 +1,90 @@
 /** Runs a command as a whole process and takes the operating system's own account of it. */
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** What one run took. */
 export interface Sample {
   readonly seconds: number;
-  /** User and system time of the process and the children it waited for. */
+  /** User and system time of the process and the children it waited for; of a mount's process as well. */
   readonly cpuSeconds: number;
-  /** Peak resident memory of the largest process. */
+  /** Peak resident memory of the program's largest process. */
   readonly peakBytes: number;
 }
 
 export interface Command {
   readonly argv: readonly string[];
+  /** Added to the environment, from which all that steers restic and yore is taken away. */
   readonly env?: Readonly<Record<string, string>>;
-  readonly cwd?: string;
-  /** Bytes for its standard input come from here; nothing when left out. */
-  readonly stdin?: string;
 }
 
-const CLOCK_TICKS = 100;
+/** Longer than any command takes: what hangs is killed, and fails. */
+const LIMIT = ["timeout", "--foreground", "--signal=KILL", "900"];
 
-/** Runs a command to its end, its output thrown away. @throws {Error} if it does not exit with 0 */
-export async function measure(command: Command): Promise<Sample> {
+/** A command that did not exit with 0. */
+export class CommandError extends Error {
+  /** What it wrote to its standard error. */
+  readonly said: string;
+
+  constructor(argv: readonly string[], status: number | string | null, said: string) {
+    super(`${argv.slice(0, 8).join(" ")} ended with ${status}: ${said.trim()}`);
+    this.said = said;
+  }
+}
+
+/**
+ * Runs a command to its end. Its output goes to a file, so that reading it costs the measured time nothing.
+ * @throws {CommandError} if it does not exit with 0
+ */
+export async function measure(command: Command): Promise<{ sample: Sample; stdout: string }> {
   const folder = mkdtempSync(join(tmpdir(), "yore-bench-"));
   const account = join(folder, "account");
-  const started = process.hrtime.bigint();
+  const output = join(folder, "stdout");
+  const argv = ["/usr/bin/time", "--quiet", "-o", account, "-f", "%U %S %M", ...LIMIT, ...command.argv];
   try {
-    await run({ ...command, argv: ["/usr/bin/time", "-o", account, "-f", "%U %S %M", ...command.argv] });
+    const stdout = openSync(output, "w");
+    const started = process.hrtime.bigint();
+    await start(command, argv, stdout).finally(() => closeSync(stdout));
     const seconds = Number(process.hrtime.bigint() - started) / 1e9;
     const [user, system, peakKilobytes] = readFileSync(account, "utf8").trim().split(" ").map(Number);
-    return { seconds, cpuSeconds: (user ?? 0) + (system ?? 0), peakBytes: (peakKilobytes ?? 0) * 1024 };
+    return {
+      sample: { seconds, cpuSeconds: user! + system!, peakBytes: peakKilobytes! * 1024 },
+      stdout: readFileSync(output, "utf8"),
+    };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** Runs a command to its end without measuring. @throws {Error} with what it said if it does not exit with 0 */
-export function run(command: Command): Promise<void> {
-  const [program, ...args] = command.argv;
-  if (program === undefined) throw new RangeError(`"argv" expected a program, got nothing`);
+/** Runs a command without measuring. @returns its output @throws {CommandError} if it does not exit with 0 */
+export async function run(command: Command): Promise<string> {
+  return (await measure(command)).stdout;
+}
+
+function start(command: Command, wrapped: readonly string[], stdout: number): Promise<void> {
+  const [program, ...args] = wrapped;
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, {
-      env: { ...process.env, ...command.env },
-      cwd: command.cwd,
-      stdio: ["ignore", "ignore", "pipe"],
+    const child = spawn(program!, args, {
+      env: cleanEnvironment(command.env),
+      stdio: ["ignore", stdout, "pipe"],
     });
     let said = "";
-    child.stderr.on("data", (text: Buffer) => {
+    child.stderr!.on("data", (text: Buffer) => {
       if (said.length < 4000) said += text;
     });
     child.on("error", reject);
-    child.on("exit", (code, signal) => {
+    child.on("close", (code, signal) => {
       if (code === 0) resolve();
-      else
-        reject(
-          new Error(`${command.argv.slice(0, 6).join(" ")} ended with ${code ?? signal}: ${said.trim()}`),
-        );
+      else reject(new CommandError(command.argv, code ?? signal, said));
     });
   });
 }
 
-/** What a process that still runs has used so far: for servers, which are asked before they end. */
-export function accountOf(pid: number): { cpuSeconds: number; peakBytes: number } {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  return {
-    cpuSeconds: (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS,
-    peakBytes: Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1] ?? 0) * 1024,
-  };
+/** Our environment without anything that steers restic or yore, and with what is given. */
+export function cleanEnvironment(added: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const kept = Object.entries(process.env).filter(([name]) => !/^(RESTIC|YORE)_/.test(name));
+  return { ...(Object.fromEntries(kept) as Record<string, string>), ...added };
 }
 
 /** Makes the next reads come from the disk. @returns whether this user may */

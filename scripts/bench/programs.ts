@@ -1,6 +1,7 @@
 /** The programs that are measured: yore, another build of yore, restic. All take the same arguments. */
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { CommandError, run } from "./measure.js";
 
 export interface Program {
   readonly name: string;
@@ -8,11 +9,6 @@ export interface Program {
 }
 
 const checkout = resolve(import.meta.dirname, "../../..");
-
-/** Repository location and password reach both programs by the variables that both know. */
-export function environmentOf(repository: string): Record<string, string> {
-  return { RESTIC_REPOSITORY: repository, RESTIC_PASSWORD: "bench", RESTIC_CACHE_DIR: `${repository}.cache` };
-}
 
 /** This checkout's build, or the one whose `main.js` is named. */
 export function yore(main = join(checkout, "dist/cli/main.js")): Program {
@@ -22,6 +18,22 @@ export function yore(main = join(checkout, "dist/cli/main.js")): Program {
 
 /** The restic named, else the one that scripts/peers brought, else the one on the PATH. */
 export function restic(named = process.env["YORE_TEST_RESTIC"]): Program {
-  const brought = join(checkout, ".yore/peers/bin/restic");
-  return { name: "restic", argv: [named ?? (existsSync(brought) ? brought : "restic")] };
+  return { name: "restic", argv: [named ?? peer("restic")] };
+}
+
+/** A program that scripts/peers brings, else the one on the PATH. */
+export function peer(name: string): string {
+  const brought = join(checkout, ".yore/peers/bin", name);
+  return existsSync(brought) ? brought : name;
+}
+
+/** "restic 0.19.1": the first words of what the program says about its version. */
+export async function versionOf(program: Program): Promise<string> {
+  const said = await run({ argv: [...program.argv, "version"] });
+  return /^\S+ \S+/.exec(said)?.[0] ?? program.name;
+}
+
+/** Whether a command failed because the program says that it does not have it yet: a gap, not a defect. */
+export function isNotSupported(error: unknown): boolean {
+  return error instanceof CommandError && /\bnot supported yet\b/.test(error.said);
 }

@@ -1,41 +1,68 @@
-/** The table of a run: medians of seconds, processor seconds and memory, and the ratio pair by pair. */
+/** The result of a run as the README shows it: the machine, then a row for each task. */
 import type { Sample } from "./measure.js";
+import { median, ratios, type Summary } from "./statistics.js";
 
-export interface Measured {
+/** Why a program has no samples: it says that it cannot do this yet, or something did not work. */
+export type Missing = { readonly unsupported: true } | { readonly failed: string };
+
+export interface Result {
   readonly task: string;
   readonly what: string;
-  readonly ours: readonly Sample[];
-  readonly theirs: readonly Sample[];
+  readonly ours: readonly Sample[] | Missing;
+  readonly theirs: readonly Sample[] | Missing;
   /** What the same takes with no backup program: the physical limit. */
   readonly limit?: Sample;
 }
 
-export function HEADER(rival: string): string {
+export interface Report {
+  /** One line about the machine, the programs and the way of measuring. */
+  readonly machine: string;
+  readonly rival: string;
+  readonly results: readonly Result[];
+}
+
+export function hasSamples(samples: readonly Sample[] | Missing): samples is readonly Sample[] {
+  return Array.isArray(samples);
+}
+
+/** The whole of it, as one piece of Markdown. */
+export function formatReport(report: Report): string {
+  return [formatHead(report.machine, report.rival), ...report.results.map(formatRow)].join("\n");
+}
+
+export function formatHead(machine: string, rival: string): string {
   return [
+    machine,
+    "",
     `| task | yore: s, CPU s, MiB | ${rival}: s, CPU s, MiB | ${rival} / yore (min to max) | limit: s | yore / limit |`,
-    "|---|---|---|---|---|---|",
+    "|---|--:|--:|--:|--:|--:|",
   ].join("\n");
 }
 
-export function formatRow(measured: Measured): string {
-  const ratios = measured.ours.map((sample, i) => measured.theirs[i]!.seconds / sample.seconds);
-  const seconds = median(measured.ours.map((sample) => sample.seconds));
-  const range = `${Math.min(...ratios).toFixed(1)} to ${Math.max(...ratios).toFixed(1)}`;
-  const limit = measured.limit
-    ? `${measured.limit.seconds.toFixed(2)} | ${(seconds / measured.limit.seconds).toFixed(1)}`
-    : " | ";
-  return `| ${measured.what} | ${cell(measured.ours)} | ${cell(measured.theirs)} | **${median(ratios).toFixed(1)}** (${range}) | ${limit} |`;
+export function formatRow(result: Result): string {
+  const { ours, theirs, limit } = result;
+  const cells = [result.what, formatSamples(ours), formatSamples(theirs)];
+  cells.push(hasSamples(ours) && hasSamples(theirs) ? formatRatio(ratios(ours, theirs)) : "");
+  cells.push(limit ? limit.seconds.toFixed(2) : "");
+  cells.push(limit && hasSamples(ours) ? (medianOf(ours, "seconds") / limit.seconds).toFixed(1) : "");
+  return `| ${cells.join(" | ")} |`;
 }
 
-function cell(samples: readonly Sample[]): string {
-  const seconds = median(samples.map((sample) => sample.seconds)).toFixed(2);
-  const cpu = median(samples.map((sample) => sample.cpuSeconds)).toFixed(1);
-  const peak = Math.round(Math.max(...samples.map((sample) => sample.peakBytes)) / 1024 ** 2);
-  return `${seconds}, ${cpu}, ${peak}`;
+function formatSamples(samples: readonly Sample[] | Missing): string {
+  if (!hasSamples(samples)) return "unsupported" in samples ? "not supported yet" : "failed";
+  const peak = Math.round(medianOf(samples, "peakBytes") / 1024 ** 2);
+  return `${medianOf(samples, "seconds").toFixed(2)}, ${medianOf(samples, "cpuSeconds").toFixed(1)}, ${peak}`;
 }
 
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+function formatRatio({ median, min, max }: Summary): string {
+  return `**${median.toFixed(1)}** (${min.toFixed(1)} to ${max.toFixed(1)})`;
+}
+
+function medianOf(samples: readonly Sample[], key: keyof Sample): number {
+  return median(samples.map((sample) => sample[key]));
+}
+
+/** Whether something did not work; that a program cannot do it yet is no failure. */
+export function hasFailed(result: Result): boolean {
+  return [result.ours, result.theirs].some((samples) => "failed" in samples);
 }

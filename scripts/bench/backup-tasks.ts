@@ -1,0 +1,91 @@
+/** Backups and restores. What a backup made is right if restic finds it whole and its tree is the one that restic made. */
+import { join } from "node:path";
+import { type DataName, makeData } from "./data.js";
+import { dropPageCache, measure, run } from "./measure.js";
+import {
+  checkWhole,
+  copyRepository,
+  emptyRepository,
+  environmentOf,
+  makeRepository,
+  type RepositoryEnv,
+  snapshotsOf,
+  treeOf,
+} from "./repositories.js";
+import type { Limit, Place, Task } from "./task.js";
+
+export function firstBackup(data: DataName): Task {
+  return {
+    name: `backup-${data}`,
+    what: `first backup of \`${data}\``,
+    async run(program, place) {
+      const source = makeData(place, data);
+      const env = await emptyRepository(place, program, data);
+      dropPageCache();
+      const { sample } = await measure({ argv: [...program.argv, "backup", source], env });
+      return { sample, proof: await provenTree(env, source, await makeRepository(place, data)) };
+    },
+    limit: (place) => copyOf(place, data),
+  };
+}
+
+export function backupAgain(cold: boolean): Task {
+  return {
+    name: `again-${cold ? "cold" : "warm"}`,
+    what: `backup of \`linux\` again, nothing changed, ${cold ? "cold" : "warm"}`,
+    async run(program, place) {
+      const source = makeData(place, "linux");
+      const env = await copyRepository(place, "linux");
+      if (cold) dropPageCache();
+      else await run({ argv: ["find", source, "-ls"] });
+      const { sample } = await measure({ argv: [...program.argv, "backup", source], env });
+      const made = (await snapshotsOf(env)).length - 1;
+      if (made !== 1) throw new Error(`the backup made ${made} snapshots`);
+      return { sample, proof: await provenTree(env, source, await makeRepository(place, "linux")) };
+    },
+    async limit(place) {
+      const argv = ["find", makeData(place, "linux"), "-ls"];
+      dropPageCache();
+      if (!cold) await run({ argv });
+      const { sample } = await measure({ argv });
+      return { sample };
+    },
+  };
+}
+
+/** @returns the newest snapshot's tree @throws {Error} unless it is that of the other repository, with all that it names */
+async function provenTree(env: RepositoryEnv, folder: string, like: string): Promise<string> {
+  await checkWhole(env);
+  const tree = await treeOf(env, folder);
+  const expected = await treeOf(environmentOf(like), folder);
+  if (tree !== expected) throw new Error(`the backup made the tree ${tree}, expected ${expected}`);
+  return tree;
+}
+
+export function restoreOf(data: DataName): Task {
+  return {
+    name: `restore-${data}`,
+    what: `restore of \`${data}\``,
+    async run(program, place) {
+      const source = makeData(place, data);
+      const env = environmentOf(await makeRepository(place, data));
+      const target = join(place.scratch, "target");
+      dropPageCache();
+      const { sample } = await measure({
+        argv: [...program.argv, "restore", "latest", "--target", target],
+        env,
+      });
+      await run({ argv: ["diff", "-r", "--no-dereference", source, join(target, source)] });
+      return { sample, proof: "equal" };
+    },
+    limit: (place) => copyOf(place, data),
+  };
+}
+
+/** The limit of all that reads and writes the whole set. */
+async function copyOf(place: Place, data: DataName): Promise<Limit> {
+  const source = makeData(place, data);
+  dropPageCache();
+  const { sample } = await measure({ argv: ["cp", "-r", source, join(place.scratch, "copy")] });
+  return { sample };
+}

@@ -1,0 +1,42 @@
+/** What a task is: something that each program does in turn on the same data, and that proves what it did. */
+import { mkdirSync, rmSync } from "node:fs";
+import type { Sample } from "./measure.js";
+import type { Program } from "./programs.js";
+
+export interface Place {
+  /** Where data sets and repositories are kept from run to run. */
+  readonly data: string;
+  /** Emptied before each run of a task. */
+  readonly scratch: string;
+  /** Small data sets, which only ask whether everything works. */
+  readonly short: boolean;
+}
+
+export interface Outcome {
+  readonly sample: Sample;
+  /**
+   * What shows that the work was done: counts, checksums, IDs. It must be the same for both programs, in every run, and on
+   * the plain data where the limit does the same work: an error must never look fast.
+   */
+  readonly proof: string;
+}
+
+/** Its proof is left out where it does other work than the task. */
+export type Limit = Pick<Outcome, "sample"> & Partial<Outcome>;
+
+export interface Task {
+  readonly name: string;
+  /** The row's first cell. */
+  readonly what: string;
+  run(program: Program, place: Place): Promise<Outcome>;
+  /** What the hardware and the kernel take with no backup program at all. */
+  limit?(place: Place): Promise<Limit>;
+  /** How far from the expected a number that proves something may be, as a part of it; must be equal when left out. */
+  readonly tolerance?: number;
+}
+
+/** An empty folder for one run of one task. */
+export function freshScratch(place: Place): void {
+  rmSync(place.scratch, { recursive: true, force: true });
+  mkdirSync(place.scratch, { recursive: true });
+}
