@@ -78,7 +78,8 @@ export {
   resolveSubfolder,
   type SnapshotFilter,
 } from "./repository/snapshots.js";
-export { type WalkedNode, type WalkOptions, walkTree } from "./repository/walk-tree.js";
+export { TreeCursor, type WalkedNode, type WalkOptions } from "./repository/tree-cursor.js";
+export { walkTree } from "./repository/walk-tree.js";
 export { restore } from "./restorer/restore.js";
 export {
   newRestoreProgress,

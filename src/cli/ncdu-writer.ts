@@ -1,14 +1,15 @@
-import type { ListedNode } from "../commands/ls.js";
+import type { ListingWriter } from "../commands/ls.js";
 import { posixModeFromNode, S_IFMT } from "../format/file-mode.js";
 import { goJsonBytes } from "../format/go-json.js";
 import type { TreeNode } from "../format/node.js";
 import { encodeSnapshot, type LoadedSnapshot } from "../format/snapshot.js";
+import type { WalkedNode } from "../mod.js";
 import type { Output } from "./output.js";
 
 const DISK_BLOCK_BYTES = 512;
 
 /** Writes what `ncdu -f -` reads (format 1.2, dev.yorhel.nl/ncdu/jsonfmt): directories as nested arrays. */
-export class NcduWriter {
+export class NcduWriter implements ListingWriter {
   readonly #output: Output;
   #depth = 1;
 
@@ -20,15 +21,16 @@ export class NcduWriter {
     this.#output.write(`[1, 2, ${encodeSnapshot(snapshot)}, [{"name":"/"}`);
   }
 
-  write(step: ListedNode): Promise<void> | undefined {
-    if (step.type === "leave") {
-      this.#depth--;
-      return this.#output.write(`\n${this.#indent}]`);
-    }
-    if (step.node.type !== "dir") return this.#output.write(`,\n${this.#indent}${ncduNode(step.node)}`);
+  write({ node }: WalkedNode): Promise<void> | undefined {
+    if (node.type !== "dir") return this.#output.write(`,\n${this.#indent}${ncduNode(node)}`);
     const outside = this.#indent;
     this.#depth++;
-    return this.#output.write(`,\n${outside}[\n${this.#indent}${ncduNode(step.node)}`);
+    return this.#output.write(`,\n${outside}[\n${this.#indent}${ncduNode(node)}`);
+  }
+
+  leave(): void {
+    this.#depth--;
+    this.#output.write(`\n${this.#indent}]`);
   }
 
   end(): void {

@@ -32,7 +32,8 @@ export class Output {
   readonly isTTY: boolean;
   readonly #stream: TerminalStream;
   readonly #status: StatusArea | undefined;
-  #gathered: Buffer[] = [];
+  /** What is written to no terminal is gathered here; made when it is needed, and handed on as it is. */
+  #gathered: Buffer | undefined;
   #gatheredBytes = 0;
   #scheduled = false;
   #failure: NodeJS.ErrnoException | undefined;
@@ -49,7 +50,7 @@ export class Output {
     stream.on("error", (error: NodeJS.ErrnoException) => {
       if (this.#failure) return;
       this.#failure = error;
-      this.#gathered = [];
+      this.#gatheredBytes = 0;
       onFailure?.(error);
     });
   }
@@ -79,20 +80,25 @@ export class Output {
     return this.write(`${JSON.stringify(value)}\n`);
   }
 
+  /** Writes raw bytes as a line. */
+  writeLine(bytes: Uint8Array): Promise<void> | undefined {
+    if (this.isTTY) return this.write(Buffer.concat([bytes, NEWLINE]));
+    this.write(bytes);
+    return this.write(NEWLINE);
+  }
+
   /** Writes text or raw bytes. */
   write(data: string | Uint8Array): Promise<void> | undefined {
     if (this.#failure) return undefined;
-    const bytes =
-      typeof data === "string" ? Buffer.from(data) : Buffer.from(data.buffer, data.byteOffset, data.length);
     if (this.isTTY) {
+      const bytes =
+        typeof data === "string" ? Buffer.from(data) : Buffer.from(data.buffer, data.byteOffset, data.length);
       if (this.#status) this.#status.writeAbove(bytes);
       else this.#stream.write(bytes);
       return undefined;
     }
-    this.#gathered.push(bytes);
-    this.#gatheredBytes += bytes.length;
-    if (this.#gatheredBytes >= GATHER_BYTES) this.#pass();
-    else if (!this.#scheduled) {
+    this.#gather(data);
+    if (!this.#scheduled) {
       this.#scheduled = true;
       setImmediate(() => {
         this.#scheduled = false;
@@ -116,11 +122,32 @@ export class Output {
     });
   }
 
+  /** Copies: a hundred thousand short lines as buffers of their own take longer than to make them. */
+  #gather(data: string | Uint8Array): void {
+    const isText = typeof data === "string";
+    const most = isText ? MAX_BYTES_A_CHARACTER * data.length : data.length;
+    if (this.#gatheredBytes + most > GATHER_BYTES) this.#pass();
+    if (most > GATHER_BYTES) {
+      this.#stream.write(isText ? data : Buffer.from(data));
+      return;
+    }
+    this.#gathered ??= Buffer.allocUnsafeSlow(GATHER_BYTES);
+    if (isText) this.#gatheredBytes += this.#gathered.write(data, this.#gatheredBytes);
+    else {
+      this.#gathered.set(data, this.#gatheredBytes);
+      this.#gatheredBytes += data.length;
+    }
+  }
+
   #pass(): void {
-    if (this.#gathered.length === 0 || this.#failure) return;
-    const bytes = this.#gathered.length === 1 ? this.#gathered[0]! : Buffer.concat(this.#gathered);
-    this.#gathered = [];
+    if (!this.#gathered || this.#gatheredBytes === 0 || this.#failure) return;
+    const bytes = this.#gathered.subarray(0, this.#gatheredBytes);
+    this.#gathered = undefined;
     this.#gatheredBytes = 0;
     this.#stream.write(bytes);
   }
 }
+
+const NEWLINE = Buffer.from("\n");
+/** Of UTF-8, for each UTF-16 unit of a string. */
+const MAX_BYTES_A_CHARACTER = 3;

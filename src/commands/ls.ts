@@ -1,9 +1,8 @@
 import { posix } from "node:path";
 import { UsageError } from "../errors.js";
-import type { TreeNode } from "../format/node.js";
 import type { LoadedSnapshot } from "../format/snapshot.js";
 import { findSnapshot, resolveSubfolder, type SnapshotFilter } from "../repository/snapshots.js";
-import { type WalkedNode, walkTree } from "../repository/walk-tree.js";
+import { TreeCursor, type WalkedNode } from "../repository/tree-cursor.js";
 import type { Session } from "./session.js";
 
 export interface LsOptions {
@@ -17,31 +16,27 @@ export interface LsOptions {
   readonly recursive: boolean;
 }
 
-export interface Listing {
-  readonly snapshot: LoadedSnapshot;
-  readonly nodes: AsyncIterable<ListedNode>;
+/** Gets a listing piece by piece, in the order of the trees, while it loads. */
+export interface ListingWriter {
+  start(snapshot: LoadedSnapshot): void;
+  /**
+   * A node. What is returned is awaited, so that a slow reader slows the walk down.
+   *
+   * @param isOnTheWay a directory on the way to what was asked for, which was not asked for itself
+   */
+  write(walked: WalkedNode, isOnTheWay: boolean): Promise<void> | undefined;
+  /** The end of a directory; comes for each one that was written. */
+  leave(): void;
+  end(): void;
 }
 
-/** One step of a walk, in the order of the trees. */
-export type ListedNode =
-  | {
-      readonly type: "node";
-      /** Raw bytes, "/" in front. */
-      readonly path: Buffer;
-      readonly node: TreeNode;
-      /** A directory on the way to what was asked for, which was not asked for itself. */
-      readonly isOnTheWay: boolean;
-    }
-  /** The end of a directory; comes for each one that was handed out. */
-  | { readonly type: "leave" };
-
 /**
- * Finds the snapshot and lists what is in it, directory by directory, while it loads.
+ * Finds the snapshot and lists what is in it, directory by directory.
  *
  * @throws {UsageError} if a directory is not absolute
  * @throws {NotFoundError} if there is no such snapshot or folder
  */
-export async function runLs(session: Session, options: LsOptions): Promise<Listing> {
+export async function runLs(session: Session, options: LsOptions, writer: ListingWriter): Promise<void> {
   for (const directory of options.directories) {
     if (!directory.startsWith("/"))
       throw new UsageError("All path filters must be absolute, starting with a forward slash '/'");
@@ -52,39 +47,40 @@ export async function runLs(session: Session, options: LsOptions): Promise<Listi
   });
   await repository.loadIndex({ signal });
   const root = await resolveSubfolder(repository, snapshot.tree, subfolder, signal);
+  writer.start(snapshot);
   const wanted = new DirectoryFilter(options.directories, options.recursive);
-  const descend = ({ path }: WalkedNode) => wanted.descends(path);
-  return { snapshot, nodes: listed(walkTree(repository, root, { signal, descend }), wanted) };
-}
-
-async function* listed(
-  walk: AsyncIterable<WalkedNode>,
-  wanted: DirectoryFilter,
-): AsyncGenerator<ListedNode, void, undefined> {
-  const entered: Buffer[] = [];
-  for await (const { path, node } of walk) {
-    while (entered.length > 0 && !isBelow(path, entered.at(-1)!)) {
-      entered.pop();
-      yield { type: "leave" };
-    }
-    const within = wanted.contains(path);
-    const onTheWay = wanted.leadsTo(path);
-    if (within || onTheWay) {
-      yield { type: "node", path: Buffer.concat([SLASH, path]), node, isOnTheWay: !within };
-      if (node.type === "dir") entered.push(path);
-    }
+  if (wanted.isEverything) await writeNodes(new TreeCursor(repository, root, { signal }), undefined, writer);
+  else {
+    const descend = ({ path }: WalkedNode) => wanted.descends(path);
+    // Most of the directories that are met on the way are not gone into.
+    const cursor = new TreeCursor(repository, root, { signal, descend, expects: () => options.recursive });
+    await writeNodes(cursor, wanted, writer);
   }
-  for (const _ of entered) yield { type: "leave" };
+  writer.end();
 }
 
-const SLASH = Buffer.from("/");
-
-function isBelow(path: Buffer, directory: Buffer): boolean {
-  return (
-    path.length > directory.length &&
-    path[directory.length] === 0x2f &&
-    path.subarray(0, directory.length).equals(directory)
-  );
+async function writeNodes(
+  cursor: TreeCursor,
+  wanted: DirectoryFilter | undefined,
+  writer: ListingWriter,
+): Promise<void> {
+  /** Depths of the directories that were written and not left yet. */
+  const entered: number[] = [];
+  for (;;) {
+    const next = cursor.next();
+    const walked = next instanceof Promise ? await next : next;
+    if (!walked) break;
+    while (entered.length > 0 && walked.depth <= entered.at(-1)!) {
+      entered.pop();
+      writer.leave();
+    }
+    const isWithin = wanted?.contains(walked.path) ?? true;
+    if (!isWithin && !wanted?.leadsTo(walked.path)) continue;
+    const full = writer.write(walked, !isWithin);
+    if (full) await full;
+    if (walked.node.type === "dir") entered.push(walked.depth);
+  }
+  for (const _ of entered) writer.leave();
 }
 
 /** Which paths (without the slash in front) the directories of the command line mean. */
@@ -100,7 +96,7 @@ class DirectoryFilter {
   }
 
   contains(path: Buffer): boolean {
-    return this.#isEverything || this.#directories.some((one) => isSameOrBelow(path, one));
+    return this.isEverything || this.#directories.some((one) => isSameOrBelow(path, one));
   }
 
   /** True for the directories themselves, too. */
@@ -109,12 +105,20 @@ class DirectoryFilter {
   }
 
   descends(path: Buffer): boolean {
-    return this.#isEverything || this.leadsTo(path) || (this.#recursive && this.contains(path));
+    return this.isEverything || this.leadsTo(path) || (this.#recursive && this.contains(path));
   }
 
-  get #isEverything(): boolean {
+  get isEverything(): boolean {
     return this.#directories.length === 0;
   }
+}
+
+function isBelow(path: Buffer, directory: Buffer): boolean {
+  return (
+    path.length > directory.length &&
+    path[directory.length] === 0x2f &&
+    path.subarray(0, directory.length).equals(directory)
+  );
 }
 
 function isSameOrBelow(path: Buffer, directory: Buffer): boolean {

@@ -1,8 +1,9 @@
 import { type Command, Option } from "commander";
 import { formatShortId } from "../../bytes/id.js";
-import { type ListedNode, type Listing, runLs } from "../../commands/ls.js";
+import { type ListingWriter, runLs } from "../../commands/ls.js";
 import { UsageError } from "../../errors.js";
 import type { LoadedSnapshot } from "../../format/snapshot.js";
+import type { WalkedNode } from "../../mod.js";
 import { action, type CommandContext } from "../command-context.js";
 import { NcduWriter } from "../ncdu-writer.js";
 import { nodeOrder, SORT_MODES, type SortMode } from "../node-order.js";
@@ -21,15 +22,6 @@ interface LsFlags extends SnapshotFilterFlags {
   readonly sort: SortMode;
   readonly reverse?: boolean;
 }
-
-/** Writes a listing in one of its forms. What is returned is awaited, so that a slow reader slows the walk down. */
-interface ListingWriter {
-  start(snapshot: LoadedSnapshot): void;
-  write(step: ListedNode): Promise<void> | undefined;
-  end(): void;
-}
-
-type NodeStep = Extract<ListedNode, { type: "node" }>;
 
 export function registerLs(program: Command, io: Io): void {
   const command = program
@@ -57,7 +49,7 @@ export function registerLs(program: Command, io: Io): void {
       const filter = resolveSnapshotFilter(flags, io.env);
       await context.withSession({ lock: "shared" }, async (session) => {
         const options = { snapshot, filter, directories, recursive: flags.recursive === true };
-        await writeListing(await runLs(session, options), chooseWriter(context, flags, directories));
+        await runLs(session, options, chooseWriter(context, flags, directories));
       });
       return undefined;
     }),
@@ -80,15 +72,6 @@ function checkFlags(flags: LsFlags, json: boolean): void {
   if (flags.sort !== "name") throw new UsageError("--sort and --ncdu are mutually exclusive");
 }
 
-async function writeListing({ snapshot, nodes }: Listing, writer: ListingWriter): Promise<void> {
-  writer.start(snapshot);
-  for await (const step of nodes) {
-    const full = writer.write(step);
-    if (full) await full;
-  }
-  writer.end();
-}
-
 function chooseWriter(
   context: CommandContext,
   flags: LsFlags,
@@ -106,7 +89,9 @@ function jsonWriter(io: Io): ListingWriter {
   return {
     start: (snapshot) =>
       void io.stdout.line(snapshotJson(snapshot, { message_type: "snapshot", struct_type: "snapshot" })),
-    write: (step) => (isShown(step) ? io.stdout.line(nodeJson(step.path, step.node)) : undefined),
+    write: (walked, isOnTheWay) =>
+      isOnTheWay ? undefined : io.stdout.line(nodeJson(absolutePath(walked), walked.node)),
+    leave: () => {},
     end: () => {},
   };
 }
@@ -120,18 +105,31 @@ function textWriter(context: CommandContext, flags: LsFlags, directories: readon
       const header = snapshotHeader(snapshot, directories);
       context.print(stdout.isTTY ? terminalText(header) : header);
     },
-    write: (step) => {
-      if (!isShown(step)) return undefined;
+    write: (walked, isOnTheWay) => {
+      if (isOnTheWay) return undefined;
+      const path = absolutePath(walked);
       const line = flags.long
-        ? longLine(step.path, step.node, { name, humanReadable: flags.humanReadable === true })
-        : name(step.path);
-      return stdout.write(Buffer.concat([line, NEWLINE]));
+        ? longLine(path, walked.node, { name, humanReadable: flags.humanReadable === true })
+        : name(path);
+      return stdout.writeLine(line);
     },
+    leave: () => {},
     end: () => {},
   };
 }
 
-const NEWLINE = Buffer.from("\n");
+const SLASH = 0x2f;
+
+/** A path as it is shown, "/" in front. */
+function absolutePath({ directory, node: { name } }: WalkedNode): Buffer {
+  const nameAt = directory.length === 0 ? 1 : directory.length + 2;
+  const path = Buffer.allocUnsafe(nameAt + name.length);
+  path[0] = SLASH;
+  path.set(directory, 1);
+  path[nameAt - 1] = SLASH;
+  path.set(name, nameAt);
+  return path;
+}
 
 function snapshotHeader(snapshot: LoadedSnapshot, directories: readonly string[]): string {
   const user = `${snapshot.username}@${snapshot.hostname}`;
@@ -142,22 +140,19 @@ function snapshotHeader(snapshot: LoadedSnapshot, directories: readonly string[]
 
 /** Holds everything back to sort it; needs memory for all of the listing. */
 function sortingWriter(writer: ListingWriter, mode: SortMode, reverse: boolean): ListingWriter {
-  const steps: NodeStep[] = [];
+  const all: WalkedNode[] = [];
   const compare = nodeOrder(mode);
   return {
     start: (snapshot) => writer.start(snapshot),
-    write: (step) => {
-      if (isShown(step)) steps.push(step);
+    write: (walked, isOnTheWay) => {
+      if (!isOnTheWay) all.push(walked);
       return undefined;
     },
+    leave: () => {},
     end: () => {
-      steps.sort(reverse ? (a, b) => compare(b, a) : compare);
-      for (const step of steps) writer.write(step);
+      all.sort(reverse ? (a, b) => compare(b, a) : compare);
+      for (const walked of all) writer.write(walked, false);
       writer.end();
     },
   };
-}
-
-function isShown(step: ListedNode): step is NodeStep {
-  return step.type === "node" && !step.isOnTheWay;
 }
