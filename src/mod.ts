@@ -63,6 +63,18 @@ export {
   newCheckProgress,
   type PackSubset,
 } from "./maintenance/check-options.js";
+export { pruneRepository } from "./maintenance/prune.js";
+export {
+  type MaxUnused,
+  newPruneProgress,
+  type PruneEvent,
+  type PruneOptions,
+  type PrunePlan,
+  type PruneProgress,
+  type PruneResult,
+  type PruneStatistics,
+  type PruneWatch,
+} from "./maintenance/prune-options.js";
 export { type MountHandle, type MountOptions, mount } from "./mount/mount.js";
 export type { BlobLoader } from "./repository/blob-loader.js";
 export { COMPRESSION_MODES, type CompressionMode } from "./repository/compression.js";

@@ -54,6 +54,11 @@ export interface Backend {
   list(type: FileType): AsyncIterable<FileInfo>;
   /** @throws {NotFoundError} if there is no such file */
   remove(handle: Handle): Promise<void>;
+  /**
+   * Takes away what writers that were killed have left beside the files, where there can be such a thing, and only what
+   * nobody has written to for so long.
+   */
+  removeLeftovers?(olderThanMs: number): Promise<{ readonly files: number; readonly bytes: number }>;
   close(): Promise<void>;
 }
 

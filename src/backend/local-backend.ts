@@ -13,6 +13,7 @@ import {
 } from "../errors.js";
 import type { Backend, FileInfo, FileType, Handle, LoadRange } from "./backend.js";
 import { allFolders, folderOfType, foldersOf, pathOf } from "./local-layout.js";
+import { type Leftovers, removeLocalLeftovers } from "./local-leftovers.js";
 
 /**
  * Reads this long and longer look at the file's size first: a damaged index must not make us reserve
@@ -151,6 +152,10 @@ export class LocalBackend implements Backend {
     } catch (error) {
       throw failure("remove", path, error);
     }
+  }
+
+  removeLeftovers(olderThanMs: number): Promise<Leftovers> {
+    return removeLocalLeftovers(this.location, olderThanMs);
   }
 
   async close(): Promise<void> {}

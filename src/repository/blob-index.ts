@@ -87,10 +87,107 @@ export class BlobIndex {
   get storedBytes(): number {
     let bytes = 0;
     for (let entry = 0; entry < this.#used; entry++) {
-      if (this.#isLive(entry))
-        bytes += this.#segments[entry >>> SEGMENT_BITS]!.lengths[entry & SEGMENT_MASK]!;
+      if (this.isLive(entry)) bytes += this.#segments[entry >>> SEGMENT_BITS]!.lengths[entry & SEGMENT_MASK]!;
     }
     return bytes;
+  }
+
+  /**
+   * Entry numbers are below this, those of dead entries among them. What is known of each blob can be kept in a typed
+   * array of this length, as long as the index is pinned.
+   */
+  get entryEnd(): number {
+    return this.#used;
+  }
+
+  /** Pack numbers are below this. */
+  get packEnd(): number {
+    return this.#packIds.length;
+  }
+
+  /** Lets no entry change its number until the returned function is called. Entries may still be added, and die. */
+  pin(): () => void {
+    let isPinned = true;
+    this.#iterating++;
+    return () => {
+      if (isPinned) this.#iterating--;
+      isPinned = false;
+    };
+  }
+
+  isLive(entry: number): boolean {
+    return this.#references[this.packOf(entry)]! > 0;
+  }
+
+  /** The number of an entry's pack. */
+  packOf(entry: number): number {
+    return this.#segments[entry >>> SEGMENT_BITS]!.packs[entry & SEGMENT_MASK]! & PACK_MASK;
+  }
+
+  typeOf(entry: number): BlobType {
+    return this.#segments[entry >>> SEGMENT_BITS]!.packs[entry & SEGMENT_MASK]! >= TREE_BIT ? "tree" : "data";
+  }
+
+  /** Bytes of an entry in its pack. */
+  lengthOf(entry: number): number {
+    return this.#segments[entry >>> SEGMENT_BITS]!.lengths[entry & SEGMENT_MASK]!;
+  }
+
+  /** Plaintext length of a compressed blob; 0 when it is not compressed. */
+  uncompressedLengthOf(entry: number): number {
+    return this.#segments[entry >>> SEGMENT_BITS]!.uncompressed[entry & SEGMENT_MASK]!;
+  }
+
+  /** All about one entry. */
+  blobOf(entry: number): PackedBlob {
+    const segment = this.#segments[entry >>> SEGMENT_BITS]!;
+    const at = entry & SEGMENT_MASK;
+    return {
+      type: segment.packs[at]! >= TREE_BIT ? "tree" : "data",
+      id: readId(segment.ids, at * WORDS),
+      offset: segment.offsets[at]!,
+      length: segment.lengths[at]!,
+      uncompressedLength: segment.uncompressed[at]!,
+    };
+  }
+
+  /** The number of the first copy of a blob; -1 when no index file knows it. */
+  entryOf(type: BlobType, id: Uint8Array): number {
+    let found = -1;
+    this.#find(type, id, (entry) => {
+      found = entry;
+      return true;
+    });
+    return found;
+  }
+
+  /** The number of the first copy of the blob that an entry is a copy of. */
+  firstCopy(entry: number): number {
+    const { ids, packs } = this.#segments[entry >>> SEGMENT_BITS]!;
+    const base = (entry & SEGMENT_MASK) * WORDS;
+    const isTree = packs[entry & SEGMENT_MASK]! >= TREE_BIT;
+    const mask = this.#slots.length - 1;
+    for (let slot = ids[base]! & mask; ; slot = (slot + 1) & mask) {
+      const other = this.#slots[slot]! - 1;
+      if (other === entry || other < 0) return entry;
+      const segment = this.#segments[other >>> SEGMENT_BITS]!;
+      const at = (other & SEGMENT_MASK) * WORDS;
+      if (segment.packs[other & SEGMENT_MASK]! >= TREE_BIT !== isTree) continue;
+      let word = 0;
+      while (word < WORDS && segment.ids[at + word] === ids[base + word]) word++;
+      if (word === WORDS && this.isLive(other)) return other;
+    }
+  }
+
+  /** The ID of the pack with a number. */
+  packId(pack: number): Id {
+    return this.#packIds[pack]!;
+  }
+
+  /** The number of a pack that an index file lists. */
+  packNumber(packId: Uint8Array): number | undefined {
+    const pack = this.#packNumbers.get(idKey(packId));
+    return pack !== undefined && this.#references[pack]! > 0 ? pack : undefined;
   }
 
   has(type: BlobType, id: Uint8Array): boolean {
@@ -124,11 +221,11 @@ export class BlobIndex {
   following(type: BlobType, id: Uint8Array, maxBytes: number): Id[] {
     const found: Id[] = [];
     this.#find(type, id, (entry) => {
-      const pack = this.#packOf(entry);
+      const pack = this.packOf(entry);
       let offset = this.#locationOf(entry).offset;
       let bytes = 0;
-      for (let next = entry + 1; next < this.#used && this.#packOf(next) === pack; next++) {
-        const blob = this.#blobOf(next);
+      for (let next = entry + 1; next < this.#used && this.packOf(next) === pack; next++) {
+        const blob = this.blobOf(next);
         bytes += blob.uncompressedLength || blob.length;
         if (blob.type !== type || blob.offset <= offset || bytes > maxBytes) break;
         offset = blob.offset;
@@ -140,8 +237,7 @@ export class BlobIndex {
   }
 
   hasPack(packId: Uint8Array): boolean {
-    const pack = this.#packNumbers.get(idKey(packId));
-    return pack !== undefined && this.#references[pack]! > 0;
+    return this.packNumber(packId) !== undefined;
   }
 
   /**
@@ -216,15 +312,22 @@ export class BlobIndex {
     if (this.#iterating === 0 && this.#used > SEGMENT_SIZE && this.#live < this.#used / 2) this.#sweep();
   }
 
-  /** All entries, grouped by pack and by offset within; what is added while it runs is left out. */
-  *packs(): IterableIterator<IndexedPack> {
+  /**
+   * All entries, grouped by pack and by offset within; what is added while it runs is left out.
+   *
+   * @param wanted which packs, and which entries of them, by their numbers; all when left out
+   */
+  *packs(
+    wanted: { readonly pack?: (pack: number) => boolean; readonly entry?: (entry: number) => boolean } = {},
+  ): IterableIterator<IndexedPack> {
     const { order, starts } = this.#sortByPack();
     this.#iterating++;
     try {
       for (let pack = 0; pack + 1 < starts.length; pack++) {
-        if (this.#references[pack] === 0) continue;
+        if (this.#references[pack] === 0 || wanted.pack?.(pack) === false) continue;
         const blobs: PackedBlob[] = [];
-        for (let i = starts[pack]!; i < starts[pack + 1]!; i++) blobs.push(this.#blobOf(order[i]!));
+        for (let i = starts[pack]!; i < starts[pack + 1]!; i++)
+          if (wanted.entry?.(order[i]!) !== false) blobs.push(this.blobOf(order[i]!));
         yield { packId: this.#packIds[pack]!, blobs: blobs.sort((a, b) => a.offset - b.offset) };
       }
     } finally {
@@ -238,8 +341,8 @@ export class BlobIndex {
     this.#iterating++;
     try {
       for (let entry = 0; entry < end; entry++) {
-        const pack = this.#packOf(entry);
-        if (this.#references[pack]! > 0) yield { ...this.#blobOf(entry), packId: this.#packIds[pack]! };
+        const pack = this.packOf(entry);
+        if (this.#references[pack]! > 0) yield { ...this.blobOf(entry), packId: this.#packIds[pack]! };
       }
     } finally {
       this.#iterating--;
@@ -254,7 +357,7 @@ export class BlobIndex {
       const stored = this.#slots[slot]!;
       if (stored === 0) return false;
       const entry = stored - 1;
-      if (this.#matches(entry, type, id, first) && this.#isLive(entry) && visit(entry)) return true;
+      if (this.#matches(entry, type, id, first) && this.isLive(entry) && visit(entry)) return true;
     }
   }
 
@@ -274,18 +377,10 @@ export class BlobIndex {
     const mask = this.#slots.length - 1;
     for (let slot = first & mask; this.#slots[slot] !== 0; slot = (slot + 1) & mask) {
       const entry = this.#slots[slot]! - 1;
-      if (this.#packOf(entry) !== pack || !this.#matches(entry, type, id, first)) continue;
+      if (this.packOf(entry) !== pack || !this.#matches(entry, type, id, first)) continue;
       if (this.#segments[entry >>> SEGMENT_BITS]!.offsets[entry & SEGMENT_MASK] === offset) return true;
     }
     return false;
-  }
-
-  #isLive(entry: number): boolean {
-    return this.#references[this.#packOf(entry)]! > 0;
-  }
-
-  #packOf(entry: number): number {
-    return this.#segments[entry >>> SEGMENT_BITS]!.packs[entry & SEGMENT_MASK]! & PACK_MASK;
   }
 
   #locationOf(entry: number): BlobLocation {
@@ -293,18 +388,6 @@ export class BlobIndex {
     const at = entry & SEGMENT_MASK;
     return {
       packId: this.#packIds[segment.packs[at]! & PACK_MASK]!,
-      offset: segment.offsets[at]!,
-      length: segment.lengths[at]!,
-      uncompressedLength: segment.uncompressed[at]!,
-    };
-  }
-
-  #blobOf(entry: number): PackedBlob {
-    const segment = this.#segments[entry >>> SEGMENT_BITS]!;
-    const at = entry & SEGMENT_MASK;
-    return {
-      type: segment.packs[at]! >= TREE_BIT ? "tree" : "data",
-      id: readId(segment.ids, at * WORDS),
       offset: segment.offsets[at]!,
       length: segment.lengths[at]!,
       uncompressedLength: segment.uncompressed[at]!,
@@ -330,7 +413,7 @@ export class BlobIndex {
   #sweep(): void {
     let kept = 0;
     for (let entry = 0; entry < this.#used; entry++) {
-      if (this.#isLive(entry)) this.#moveEntry(entry, kept++);
+      if (this.isLive(entry)) this.#moveEntry(entry, kept++);
     }
     this.#used = kept;
     this.#segments.length = Math.ceil(kept / SEGMENT_SIZE);
@@ -363,7 +446,7 @@ export class BlobIndex {
       starts[pack + 1] = starts[pack]! + this.#packEntries[pack]!;
     const next = starts.slice();
     const order = new Uint32Array(this.#used);
-    for (let entry = 0; entry < this.#used; entry++) order[next[this.#packOf(entry)]!++] = entry;
+    for (let entry = 0; entry < this.#used; entry++) order[next[this.packOf(entry)]!++] = entry;
     return { order, starts };
   }
 }

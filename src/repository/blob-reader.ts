@@ -46,7 +46,13 @@ const MAX_GROUP_BYTES = 1024 * 1024;
 const MAX_SPARE_BUFFERS = 8;
 
 /** What became of one blob of a pack. */
-export type PackBlobResult = { readonly plaintext: Uint8Array } | { readonly error: YoreError };
+export type PackBlobResult =
+  | {
+      readonly plaintext: Uint8Array;
+      /** The bytes as they lie in the pack that was read; `undefined` when another copy had to help out. */
+      readonly sealed?: Uint8Array | undefined;
+    }
+  | { readonly error: YoreError };
 
 export type OnPackBlob = (blob: PackedBlob, result: PackBlobResult) => Promise<void> | void;
 
@@ -228,8 +234,11 @@ export class BlobReader implements BlobLoader {
     const results: PackBlobResult[] = [];
     for (const [i, blob] of blobs.entries()) {
       const result = "value" in unsealed ? unsealed.value[i]! : undefined;
-      const isGood = result && "plaintext" in result;
-      results.push(isGood ? result : await this.#openInRange(packId, blob, range, signal));
+      results.push(
+        result && "plaintext" in result
+          ? { plaintext: result.plaintext, sealed: sealedInRange(range.bytes.value, range.offset, blob) }
+          : await this.#openInRange(packId, blob, range, signal),
+      );
     }
     return { results, buffer };
   }
@@ -331,15 +340,9 @@ export class BlobReader implements BlobLoader {
     const attempt: Attempt = { tried: [], failures: [] };
     try {
       if ("value" in range.bytes) {
-        const start = offset - range.offset;
         attempt.tried.push(here);
-        return {
-          plaintext: await this.#unseal(
-            id,
-            range.bytes.value.subarray(start, start + length),
-            uncompressedLength,
-          ),
-        };
+        const sealed = sealedInRange(range.bytes.value, range.offset, blob);
+        return { plaintext: await this.#unseal(id, sealed, uncompressedLength), sealed };
       }
       // A pack that is cut short may still hold this blob: read it alone. For any other reason, this pack is
       // done with.
@@ -380,6 +383,11 @@ const DONE: Promise<OpenGroup> = Promise.resolve({ results: [] });
 interface ReadRange {
   readonly offset: number;
   readonly bytes: Settled<Uint8Array>;
+}
+
+/** The bytes of a blob in those of a range. */
+function sealedInRange(bytes: Uint8Array, start: number, { offset, length }: PackedBlob): Uint8Array {
+  return bytes.subarray(offset - start, offset - start + length);
 }
 
 /** Cuts the blobs of a range into groups of bounded plaintext; a large blob is a group of its own. */

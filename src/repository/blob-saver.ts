@@ -121,8 +121,7 @@ export class BlobSaver {
    * @param id of the plaintext where the caller has it; trusted
    */
   async save(type: BlobType, plaintext: Uint8Array, id?: Id): Promise<SavedBlob> {
-    while (this.#isPiledUp && !this.#failure) await this.#uploadEnded();
-    this.#throwFailure();
+    await this.#letIn();
     const blobId = id ?? (await this.#hash(plaintext));
     const plainLength = plaintext.length;
     const known: SavedBlob = { id: blobId, known: true, plainLength, packedLength: 0 };
@@ -133,16 +132,23 @@ export class BlobSaver {
       await pending;
       return known;
     }
-    const { version, compression } = this.#options;
-    const compressionLevel = blobCompressionLevel(version, compression, type, plainLength);
-    const packed = this.#sealing.run({ type, id: blobId, plaintext, compressionLevel });
-    this.#pending.set(key, packed);
-    try {
-      return { id: blobId, known: false, plainLength, packedLength: await packed };
-    } catch (error) {
-      this.#pending.delete(key);
-      throw error;
-    }
+    return { id: blobId, known: false, plainLength, packedLength: await this.#seal(type, blobId, plaintext) };
+  }
+
+  /**
+   * Saves a blob although it is known: one that is to move to another pack. The sealed bytes, verified by the caller,
+   * are copied as they are before the call returns, so that moving costs no compression and no encryption.
+   */
+  async saveSealed(type: BlobType, id: Id, sealed: Uint8Array, uncompressedLength: number): Promise<void> {
+    this.#throwFailure();
+    this.#pack(type, id, sealed, uncompressedLength);
+    await this.#letIn();
+  }
+
+  /** The same for a blob that is to be sealed anew: to be compressed at last, or because its copies differ. */
+  async saveAgain(type: BlobType, id: Id, plaintext: Uint8Array): Promise<void> {
+    await this.#letIn();
+    await this.#seal(type, id, plaintext);
   }
 
   /**
@@ -162,6 +168,27 @@ export class BlobSaver {
     const failure = this.#failure;
     this.#failure = undefined;
     if (failure) throw failure.error;
+  }
+
+  /** Waits while packs pile up. */
+  async #letIn(): Promise<void> {
+    while (this.#isPiledUp && !this.#failure) await this.#uploadEnded();
+    this.#throwFailure();
+  }
+
+  /** Seals and packs a blob, which counts as pending meanwhile. @returns bytes in the pack */
+  async #seal(type: BlobType, id: Id, plaintext: Uint8Array): Promise<number> {
+    const { version, compression } = this.#options;
+    const compressionLevel = blobCompressionLevel(version, compression, type, plaintext.length);
+    const packed = this.#sealing.run({ type, id, plaintext, compressionLevel });
+    const key = pendingKey(type, id);
+    this.#pending.set(key, packed);
+    try {
+      return await packed;
+    } catch (error) {
+      this.#pending.delete(key);
+      throw error;
+    }
   }
 
   /** A second pack is filled during an upload only when it is not one of the largest. */

@@ -87,6 +87,26 @@ export class IndexFiles {
     }
   }
 
+  /** The numbers of the packs that a loaded index file lists; `undefined` when it is not loaded. */
+  packsOf(id: Id): Uint32Array | undefined {
+    return this.#loaded.get(formatId(id));
+  }
+
+  /** Saves what the index in memory says about packs once more, in a new file. */
+  async saveAgain(packs: readonly IndexedPack[]): Promise<Id> {
+    const id = await this.#files.save("index", encodeIndexFile(packs));
+    this.#keep(
+      formatId(id),
+      Uint32Array.from(packs, ({ packId }) => this.index.retain(packId)),
+    );
+    return id;
+  }
+
+  /** Takes note that an index file was removed: packs that no other file lists are gone. */
+  forget(id: Id): void {
+    this.#drop(formatId(id));
+  }
+
   /** Saves packs whose entries are in memory already as a new index file. */
   async save(packs: readonly IndexedPack[], packNumbers: readonly number[]): Promise<Id> {
     const id = await this.#files.save("index", encodeIndexFile(packs));

@@ -12,6 +12,7 @@ import {
 } from "../errors.js";
 import type { BlobType } from "../format/blob.js";
 import { decodeConfig, encodeConfig, type RepositoryConfig } from "../format/config.js";
+import type { IndexedPack } from "../format/index-file.js";
 import type { PackedBlob } from "../format/pack-header.js";
 import { randomPolynomial } from "../format/polynomial.js";
 import { BlobIndex } from "./blob-index.js";
@@ -95,6 +96,8 @@ export class Repository implements BlobLoader {
   /** The key file that the password fitted. */
   readonly keyId: Id;
   readonly compression: CompressionMode;
+  /** A pack is finished when it is this large. */
+  readonly packSizeBytes: number;
   readonly index = new BlobIndex();
   readonly #masterKey: MasterKey;
   readonly #files: RepositoryFiles;
@@ -120,6 +123,7 @@ export class Repository implements BlobLoader {
     this.config = config;
     this.keyId = keyId;
     this.compression = compression;
+    this.packSizeBytes = packSizeBytes;
     this.#masterKey = masterKey;
     const parts = { backend, engine, masterKey, version, compression, extraVerify };
     this.#files = new RepositoryFiles(parts);
@@ -196,6 +200,17 @@ export class Repository implements BlobLoader {
     return this.#indexFiles.ids;
   }
 
+  /** The numbers in `index` of the packs that a loaded index file lists; `undefined` when it is not loaded. */
+  packsOfIndexFile(id: Id): Uint32Array | undefined {
+    return this.#indexFiles.packsOf(id);
+  }
+
+  /** Saves an index file with packs that `index` knows already. @returns its ID */
+  async saveIndexFile(packs: readonly IndexedPack[]): Promise<Id> {
+    await this.#confirmLocks();
+    return this.#indexFiles.saveAgain(packs);
+  }
+
   /** The three keys; whoever has them can read everything, for ever. */
   get masterKey(): MasterKey {
     return this.#masterKey;
@@ -268,6 +283,18 @@ export class Repository implements BlobLoader {
   }
 
   /**
+   * Saves a blob of this repository once more, as it is sealed already. See `BlobSaver.saveSealed`.
+   */
+  saveSealedBlob(type: BlobType, id: Id, sealed: Uint8Array, uncompressedLength: number): Promise<void> {
+    return this.#saver.saveSealed(type, id, sealed, uncompressedLength);
+  }
+
+  /** Saves a blob once more, sealed anew. See `BlobSaver.saveAgain`. */
+  saveBlobAgain(type: BlobType, id: Id, plaintext: Uint8Array): Promise<void> {
+    return this.#saver.saveAgain(type, id, plaintext);
+  }
+
+  /**
    * Finishes all packs and saves their index. See `BlobSaver.flush`; also right after a failure or an
    * interruption.
    */
@@ -294,6 +321,7 @@ export class Repository implements BlobLoader {
   async removeFile(type: NamedFileType, id: Id): Promise<void> {
     if (type !== "lock") await this.#confirmLocks();
     await this.backend.remove({ type, name: formatId(id) });
+    if (type === "index") this.#indexFiles.forget(id);
   }
 
   /** All files of a type, in no order. */

@@ -198,7 +198,7 @@ class CheckView {
         this.#say("Duplicate packs are non-critical, you can run `restic repair index' to correct this.");
       if (this.#mixed)
         this.#say(
-          "Mixed packs with tree and data blobs are non-critical, you can run `restic prune` to correct this.",
+          "Mixed packs with tree and data blobs are non-critical, you can run `yore prune` to correct this.",
         );
       this.#context.print("check all packs");
     }
@@ -208,7 +208,7 @@ class CheckView {
         this.#context.print(
           `${this.#orphans} additional files were found in the repo, which likely contain duplicate data.`,
         );
-        this.#context.print("This is non-critical, you can run `restic prune` to correct this.");
+        this.#context.print("This is non-critical, you can run `yore prune` to correct this.");
       }
       this.#context.print("check snapshots, trees and blobs");
     }

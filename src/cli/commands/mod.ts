@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   ls: async () => (await import("./ls.js")).registerLs,
   mount: async () => (await import("./mount.js")).registerMount,
   options: async () => (await import("./options.js")).registerOptions,
+  prune: async () => (await import("./prune.js")).registerPrune,
   restore: async () => (await import("./restore.js")).registerRestore,
   serve: async () => (await import("./serve.js")).registerServe,
   snapshots: async () => (await import("./snapshots.js")).registerSnapshots,

@@ -1,0 +1,69 @@
+import { formatId, type Id, idKey } from "../bytes/id.js";
+import { YoreError } from "../errors.js";
+import type { BlobType } from "../format/blob.js";
+import type { Repository } from "../repository/repository.js";
+import { visitTrees } from "../repository/walk-tree.js";
+
+/** A blob that a snapshot needs and that no index file knows. */
+export interface MissingBlob {
+  readonly type: BlobType;
+  readonly id: Id;
+}
+
+export interface UsedBlobs {
+  /** 1 at the entry of the first copy of each blob that is used; one byte an entry of the index. */
+  readonly marks: Uint8Array;
+  readonly missing: readonly MissingBlob[];
+}
+
+/**
+ * Finds every blob that can be reached from some trees. Each tree is loaded once. The index must be pinned, and no entry
+ * may be added meanwhile.
+ *
+ * @throws {YoreError} if a tree that is known cannot be read: what is below it cannot be told
+ */
+export async function findUsedBlobs(
+  repository: Repository,
+  trees: readonly Id[],
+  watch: {
+    readonly signal?: AbortSignal | undefined;
+    readonly onTree?: () => void;
+    readonly onRoot?: () => void;
+  } = {},
+): Promise<UsedBlobs> {
+  const { index } = repository;
+  const marks = new Uint8Array(index.entryEnd);
+  const missing = new Map<string, MissingBlob>();
+  const mark = (type: BlobType, id: Id): void => {
+    const entry = index.entryOf(type, id);
+    if (entry >= 0) marks[entry] = 1;
+    else missing.set(`${type} ${idKey(id)}`, { type, id });
+  };
+  const seen = new Set<string>();
+  for (const tree of trees) {
+    await visitTrees(
+      repository,
+      [tree],
+      (id, loaded) => {
+        mark("tree", id);
+        if ("error" in loaded) {
+          if (loaded.error.code === "not-found") return;
+          throw unreadable(id, loaded.error);
+        }
+        watch.onTree?.();
+        for (const { type, content } of loaded.nodes)
+          if (type === "file" && content) for (const blob of content) mark("data", blob);
+      },
+      { signal: watch.signal, seen },
+    );
+    watch.onRoot?.();
+  }
+  return { marks, missing: [...missing.values()] };
+}
+
+function unreadable(id: Id, cause: YoreError): YoreError {
+  return new YoreError(cause.code, `Cannot find out which blobs are in use: ${cause.message}`, {
+    cause,
+    hint: `The tree is ${formatId(id)}; \`yore repair snapshots\` lets the snapshots do without it`,
+  });
+}
