@@ -38,7 +38,8 @@ function askingTask({ name, what, repository, args, proof, reads }: Asking): Tas
   };
 }
 
-async function catOf(repository: string, patterns: string) {
+/** Reads files of a repository and does nothing with them. */
+export async function catOf(repository: string, patterns: string) {
   dropPageCache();
   const { sample } = await measure({
     argv: ["bash", "-c", `cd '${repository}' && cat ${patterns} >/dev/null`],
@@ -47,7 +48,7 @@ async function catOf(repository: string, patterns: string) {
 }
 
 /** The lines that are paths, in order: their number and the last of them. */
-function paths(stdout: string): string {
+export function paths(stdout: string): string {
   const lines = stdout
     .split("\n")
     .filter((line) => line.startsWith("/"))

@@ -3,11 +3,12 @@ import { cpSync, existsSync, mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { makeData, partialOf } from "./data.js";
 import { changeDayByDay, HISTORY, SMALL_HISTORY } from "./history-data.js";
+import { addIndexFiles } from "./index-data.js";
 import { run } from "./measure.js";
 import { type Program, restic } from "./programs.js";
 import type { Place } from "./task.js";
 
-export type RepositoryName = "linux" | "big" | "flat" | "linux+big" | "history";
+export type RepositoryName = "linux" | "big" | "flat" | "linux+big" | "history" | "index";
 
 /** A repository as the variables name it that both programs know: location, password, cache. */
 export type RepositoryEnv = {
@@ -23,6 +24,11 @@ export function environmentOf(repository: string, location = repository): Reposi
     RESTIC_PASSWORD: "bench",
     RESTIC_CACHE_DIR: `${repository}.cache`,
   };
+}
+
+/** The blobs that the index of the repository `index` holds. */
+export function blobsOfIndex(place: Place): number {
+  return place.short ? 120_000 : 5_000_000;
 }
 
 /** Makes the repository unless it is there. @returns its folder */
@@ -41,6 +47,11 @@ export async function makeRepository(place: Place, name: RepositoryName): Promis
     for (const time of changeDayByDay(folder, place.short ? SMALL_HISTORY : HISTORY)) {
       await backup(folder, "--time", new Date(time * 1000).toISOString().slice(0, 19).replace("T", " "));
     }
+  } else if (name === "index") {
+    await backup(import.meta.dirname);
+    await addIndexFiles(partial, env.RESTIC_PASSWORD, blobsOfIndex(place));
+    // Whoever has listed once has the index in the cache.
+    await run({ argv: [...restic().argv, "ls", "latest"], env });
   } else {
     for (const set of name.split("+")) await backup(makeData(place, set as "linux"));
   }

@@ -29,7 +29,7 @@ export async function runTask(task: Task, place: Place, { ours, rival, pairs }: 
   freshScratch(place);
   return {
     task: task.name,
-    what: task.what,
+    what: [task.what, ...runs.flatMap((program) => program.detail ?? [])].join("; "),
     ours: runs[0].result,
     theirs: runs[1].result,
     ...(limit ? { limit: limit.sample } : {}),
@@ -40,6 +40,8 @@ export async function runTask(task: Task, place: Place, { ours, rival, pairs }: 
 class Runs {
   readonly #samples: Sample[] = [];
   #missing: Missing | undefined;
+  /** The last figure that the task gave beside the sample. */
+  detail: string | undefined;
 
   constructor(
     private readonly task: Task,
@@ -58,6 +60,7 @@ class Runs {
       const outcome = await this.task.run(this.program, this.place);
       prove(outcome);
       this.#samples.push(outcome.sample);
+      if (outcome.detail) this.detail = `${this.program.name} ${outcome.detail}`;
       this.#tell(`${outcome.sample.seconds.toFixed(2)} s`);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);

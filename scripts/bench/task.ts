@@ -19,6 +19,8 @@ export interface Outcome {
    * the plain data where the limit does the same work: an error must never look fast.
    */
   readonly proof: string;
+  /** One more figure, for the first cell of the row. */
+  readonly detail?: string;
 }
 
 /** Its proof is left out where it does other work than the task. */

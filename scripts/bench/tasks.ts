@@ -1,6 +1,7 @@
 /** Every task, in the order of the table. */
 import { backupAgain, firstBackup, restoreOf } from "./backup-tasks.js";
 import { COMMANDS } from "./command-tasks.js";
+import { indexLoad } from "./index-task.js";
 import { firstListing, READINGS, readingTask } from "./mount-tasks.js";
 import type { Task } from "./task.js";
 
@@ -14,6 +15,7 @@ export const TASKS: readonly Task[] = [
   firstListing,
   ...READINGS.map(readingTask),
   ...COMMANDS,
+  indexLoad,
 ];
 
 /** @param names separated by commas; all tasks when left out @throws {RangeError} of a name that no task has */
