@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { setImmediate } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import { CommandError, cleanEnvironment, measure } from "../../scripts/bench/measure.js";
 import { accountOf } from "../../scripts/bench/process-tree.js";
@@ -63,6 +64,22 @@ describe("accountOf", () => {
       child.kill();
       await exited;
     }
+  });
+
+  it("can be asked at any time while children come and go", async () => {
+    const child = spawn("bash", ["-c", "for i in {1..300}; do true & /bin/true; done"], { stdio: "ignore" });
+    let asked = 0;
+    while (child.exitCode === null && child.signalCode === null) {
+      try {
+        accountOf(child.pid!);
+        asked++;
+      } catch (error) {
+        // The process itself may end between the two.
+        if (!String(error).includes(`/proc/${child.pid}/`)) throw error;
+      }
+      await setImmediate();
+    }
+    expect(asked).toBeGreaterThan(10);
   });
 
   it("fails for a process that is gone", async () => {
