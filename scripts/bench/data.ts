@@ -62,12 +62,12 @@ function makeKernelSource(path: string): void {
 /** Something of the same shape: folders named as the tasks name them, a Makefile in each, text in small files. */
 function makeSmallSource(path: string): void {
   const random = randomNumbers(1);
-  for (const folder of ["arch", "drivers", "fs", "kernel"]) {
+  for (const folder of ["arch", "drivers", "fs", "mm"]) {
     for (let i = 0; i < 10; i++) {
       const inner = join(path, "source", folder, `part-${i}`);
       mkdirSync(inner, { recursive: true });
       writeFileSync(join(inner, "Makefile"), `obj-y += part-${i}.o\n`);
-      for (let j = 0; j < (folder === "kernel" ? 5 : 50); j++) {
+      for (let j = 0; j < (folder === "mm" ? 5 : 50); j++) {
         writeFileSync(join(inner, `file-${j}.c`), `${folder} ${i} ${j} kmalloc\n`.repeat(random(1000)));
       }
     }

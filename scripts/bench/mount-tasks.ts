@@ -16,7 +16,10 @@ export interface Reading {
   readonly data: DataName;
   /** The shell command that reads `folder`; what it prints is the proof. */
   readonly shell: (folder: string, place: Place) => string;
-  /** A command that gives the proof in place of the first one, after it, in the same mount; its time does not count. */
+  /**
+   * A command that gives the proof in place of the first one, after it, in the same mount, and its time does not count. It
+   * may take as long as the task itself, so it runs once for each program.
+   */
   readonly proof?: (folder: string) => string;
   /** It runs once before it counts, so that all caches are as warm as they get. */
   readonly again?: boolean;
@@ -29,6 +32,7 @@ export interface Reading {
 
 /** A task in a fresh mount of a repository of which nothing is in the page cache. */
 export function readingTask(reading: Reading): Task {
+  const proofs = new Map<string, string>();
   return {
     name: reading.name,
     what: reading.what,
@@ -42,7 +46,10 @@ export function readingTask(reading: Reading): Task {
         dropPageCache();
         const mounted = await Mounted.start(program, env, reading.flags);
         try {
-          return await read(reading, join(mounted.latest, place.data, reading.data), place, mounted);
+          const folder = join(mounted.latest, place.data, reading.data);
+          const outcome = await read(reading, folder, place, mounted, proofs.get(program.name));
+          proofs.set(program.name, outcome.proof);
+          return outcome;
         } finally {
           await mounted.stop();
         }
@@ -61,12 +68,19 @@ export function readingTask(reading: Reading): Task {
 /** Something that runs and measures a command: a mount, which adds what its server used, or nothing but the machine. */
 type Meter = { measure(argv: readonly string[]): Promise<{ sample: Sample; stdout: string }> };
 
-async function read(reading: Reading, folder: string, place: Place, meter: Meter): Promise<Outcome> {
+async function read(
+  reading: Reading,
+  folder: string,
+  place: Place,
+  meter: Meter,
+  known?: string,
+): Promise<Outcome> {
   const argv = inShell(reading.shell(folder, place));
   if (reading.again) await meter.measure(argv);
   const { sample, stdout } = await meter.measure(argv);
-  const proof = reading.proof ? (await meter.measure(inShell(reading.proof(folder)))).stdout : stdout;
-  return { sample, proof: proof.trim() };
+  if (!reading.proof) return { sample, proof: stdout.trim() };
+  const proof = known ?? (await meter.measure(inShell(reading.proof(folder)))).stdout.trim();
+  return { sample, proof };
 }
 
 function inShell(line: string): string[] {
@@ -140,9 +154,10 @@ export const READINGS: readonly Reading[] = [
   { ...copyOf("random.bin"), name: "cp-random", what: "`cp` of the 2 GiB file out of the mount, cold" },
   { ...copyOf("text.b64"), name: "cp-text", what: "`cp` of the 1 GiB file out of the mount, cold" },
   {
-    ...copyOf("random.bin"),
+    data: "big",
     name: "cp-no-cache",
-    what: "`cp` of the 2 GiB file with `--no-cache`",
+    what: "the 2 GiB file read with `--no-cache`, cold",
+    shell: (folder) => `cksum <'${folder}/random.bin'`,
     flags: ["--no-cache"],
   },
   {
@@ -161,8 +176,8 @@ export const READINGS: readonly Reading[] = [
   {
     ...linux,
     name: "tar-delay",
-    what: "`tar` of `linux/*/kernel` (560 files) over REST, 50 ms a request",
-    shell: (folder) => tar(`'${folder}'/*/kernel`),
+    what: "`tar` of `linux/*/mm` (176 files) over REST, 50 ms a request",
+    shell: (folder) => tar(`'${folder}'/*/mm`),
     delayMs: 50,
   },
   {

@@ -32,7 +32,9 @@ export function formatReport(report: Report): string {
 
 export function formatHead(machine: string, rival: string): string {
   return [
-    machine,
+    `${machine}.`,
+    "Medians; CPU seconds of all processes, those that read the mount included; peak memory of the program alone.",
+    "The limit is the same work with no backup program: on the plain files, `cp -r` for backup and restore, `cat` of the packs.",
     "",
     `| task | yore: s, CPU s, MiB | ${rival}: s, CPU s, MiB | ${rival} / yore (min to max) | limit: s | yore / limit |`,
     "|---|--:|--:|--:|--:|--:|",
