@@ -25,6 +25,11 @@ export interface LoadRange {
   readonly offset?: number;
   /** Bytes; to the end when left out. */
   readonly length?: number;
+  /**
+   * Memory that may be used for what is read, at least `length` long, so that none has to be made. What `load` returns is
+   * a view of it then, or something else. A load that fails may write to it later still.
+   */
+  readonly into?: Uint8Array;
   readonly signal?: AbortSignal;
 }
 

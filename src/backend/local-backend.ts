@@ -107,7 +107,10 @@ export class LocalBackend implements Backend {
           length ??= Math.max(0, size - offset);
           if (offset + length > size) throw tooShort(path, offset, length, size);
         }
-        const bytes = Buffer.allocUnsafe(length);
+        const bytes =
+          range.into && range.into.length >= length
+            ? range.into.subarray(0, length)
+            : Buffer.allocUnsafe(length);
         const got = await readFully(file, bytes, offset, range.signal);
         if (got < length) throw tooShort(path, offset, length, offset + got);
         return bytes;
@@ -240,7 +243,7 @@ function dropBytes(pieces: Uint8Array[], count: number): Uint8Array[] {
 /** Reads until the buffer is full or the file ends. @returns the bytes read */
 async function readFully(
   file: FileHandle,
-  into: Buffer,
+  into: Uint8Array,
   offset: number,
   signal: AbortSignal | undefined,
 ): Promise<number> {

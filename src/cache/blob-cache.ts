@@ -1,16 +1,21 @@
 /**
- * Plaintext blobs in memory, bounded in bytes, the least recently used given up first. One load a blob at a time;
- * a failure is never kept, so what was unreadable for a moment heals by itself.
+ * Plaintext blobs in memory, bounded in bytes, those that were loaded longest ago given up first. One load a blob at a
+ * time; a failure is never kept, so what was unreadable for a moment heals by itself.
+ *
+ * The memory is used again and again (see blob-arena.ts). What `peek` returns is therefore good until the caller gives up
+ * control, what `borrow` resolves to until the callbacks of its promise have run. `loadBlob` makes a copy.
  */
 
-import { LRUCache } from "lru-cache";
 import type { Id } from "../bytes/id.js";
+import { NotFoundError, YoreError } from "../errors.js";
 import type { BlobType } from "../format/blob.js";
-import type { BlobLoader } from "../repository/blob-loader.js";
-import { blobKey, SharedLoads } from "./shared-loads.js";
+import type { BlobLoader, BlobResult, PlaintextRoom, PlaintextSink } from "../repository/blob-loader.js";
+import { type ArenaSegment, BlobArena } from "./blob-arena.js";
+import { BlobWaiter } from "./blob-waiter.js";
+import { blobKey } from "./shared-loads.js";
 
 export interface BlobCacheOptions {
-  /** Bytes of plaintext that are kept, with what keeping them costs; 32 MiB when left out. */
+  /** Bytes of plaintext that are kept, with what keeping them costs; 64 MiB when left out. */
   readonly maxBytes?: number;
   /** Milliseconds after which a load is given up; 60,000 when left out. */
   readonly timeoutMs?: number;
@@ -26,17 +31,36 @@ export interface BlobCacheStatistics {
 }
 
 /** With all that a mount needs beside it, this stays below 300 MiB while everything is read. */
-export const DEFAULT_BLOB_CACHE_BYTES = 32 * 1024 * 1024;
+export const DEFAULT_BLOB_CACHE_BYTES = 64 * 1024 * 1024;
 
-/** What an entry costs beside its bytes: key, buffer object, list links. Measured at 300 to 400 bytes. */
-const ENTRY_OVERHEAD_BYTES = 384;
+const DEFAULT_TIMEOUT_MS = 60_000;
+
+/** A verified plaintext, and the segment that it lies in; one that is too large for the cache has memory of its own. */
+export interface HeldBlob {
+  readonly plaintext: Uint8Array;
+  readonly segment: ArenaSegment | undefined;
+}
+
+/** Loads that were begun together, each waited for by those who want its blob. */
+interface Flight {
+  /** Begun to read ahead: a failure there may be that of a neighbour. */
+  readonly ahead: boolean;
+  readonly waiters: Map<string, BlobWaiter[]>;
+}
+
+/** Memory for neighbours; without a segment when too much of the cache is in use. */
+interface Room extends PlaintextRoom {
+  readonly segment: ArenaSegment | undefined;
+}
 
 export class BlobCache implements BlobLoader {
   readonly maxBytes: number;
   readonly statistics: BlobCacheStatistics = { hits: 0, misses: 0, loadedAhead: 0, loadedBytes: 0 };
   readonly #loader: BlobLoader;
-  readonly #loads: SharedLoads;
-  readonly #blobs: LRUCache<string, Uint8Array>;
+  readonly #timeoutMs: number;
+  readonly #arena: BlobArena;
+  readonly #blobs = new Map<string, HeldBlob>();
+  readonly #underWay = new Map<string, Flight>();
 
   /** @throws {RangeError} if the bound is no positive integer */
   constructor(loader: BlobLoader, options: BlobCacheOptions = {}) {
@@ -44,18 +68,17 @@ export class BlobCache implements BlobLoader {
     if (!Number.isSafeInteger(this.maxBytes) || this.maxBytes < 1)
       throw new RangeError(`"maxBytes" expected a positive integer, got ${this.maxBytes}`);
     this.#loader = loader;
-    this.#loads = new SharedLoads(loader, options);
-    // A blob above `maxEntrySize` passes through and is not kept.
-    this.#blobs = new LRUCache({
-      maxSize: this.maxBytes,
-      maxEntrySize: this.maxBytes,
-      sizeCalculation: (blob) => blob.length + ENTRY_OVERHEAD_BYTES,
+    this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    this.#arena = new BlobArena(this.maxBytes, (segment) => {
+      for (const key of segment.blobs) {
+        if (this.#blobs.get(key)?.segment === segment) this.#blobs.delete(key);
+      }
     });
   }
 
   /** Bytes kept now. */
   get bytes(): number {
-    return this.#blobs.calculatedSize;
+    return this.#arena.bytes;
   }
 
   blobSize(type: BlobType, id: Id): number | undefined {
@@ -66,43 +89,218 @@ export class BlobCache implements BlobLoader {
     return this.#loader.following?.(type, id, maxBytes) ?? [];
   }
 
-  /** The blob, if it is in memory. Counts as a use. */
+  /** The blob, if it is in memory. */
   peek(type: BlobType, id: Id): Uint8Array | undefined {
-    const blob = this.#blobs.get(blobKey(type, id));
-    if (blob) this.statistics.hits++;
-    return blob;
+    const held = this.#blobs.get(blobKey(type, id));
+    if (held) this.statistics.hits++;
+    return held?.plaintext;
   }
 
-  /** True when the blob is in memory or on its way. Does not count as a use. */
+  /** True when the blob is in memory or on its way. */
   knows(type: BlobType, id: Id): boolean {
-    return this.#blobs.has(blobKey(type, id)) || this.#loads.has(type, id);
+    const key = blobKey(type, id);
+    return this.#blobs.has(key) || this.#underWay.has(key);
   }
 
+  /** A copy of the blob. */
   async loadBlob(type: BlobType, id: Id, signal?: AbortSignal): Promise<Uint8Array> {
     const kept = this.peek(type, id);
-    if (kept) return kept;
-    this.statistics.misses++;
-    return this.#loads.load(type, id, (plaintext) => this.#keep(type, id, plaintext), signal);
+    if (kept && !signal?.aborted) return Buffer.from(kept);
+    const waiter = this.#waitFor(type, [id], signal);
+    const [plaintext] = await waiter.promise;
+    const copy = Buffer.from(plaintext!);
+    waiter.release();
+    return copy;
+  }
+
+  /**
+   * Blobs in the order of their IDs. What is not here is loaded with few requests; joining loads that are under way.
+   *
+   * @throws what loading the first that failed throws, or the `interrupted` error as soon as the signal fires
+   */
+  async borrow(type: BlobType, ids: readonly Id[], signal?: AbortSignal): Promise<readonly Uint8Array[]> {
+    const waiter = this.#waitFor(type, ids, signal);
+    const plaintexts = await waiter.promise;
+    // Not before those who wait have had their turn.
+    setImmediate(() => waiter.release());
+    return plaintexts;
+  }
+
+  #waitFor(type: BlobType, ids: readonly Id[], signal: AbortSignal | undefined): BlobWaiter {
+    const keys = ids.map((id) => blobKey(type, id));
+    const waiter = new BlobWaiter(keys, signal);
+    if (waiter.isDone) return waiter;
+    const missing: Id[] = [];
+    for (const [i, key] of keys.entries()) {
+      const held = this.#blobs.get(key);
+      if (held) {
+        waiter.arrived(key, held);
+        continue;
+      }
+      this.statistics.misses++;
+      const flight = this.#underWay.get(key);
+      if (flight) this.#join(flight, type, ids[i]!, key, waiter);
+      else if (!missing.some((id) => blobKey(type, id) === key)) missing.push(ids[i]!);
+    }
+    if (missing.length > 0) {
+      const flight = this.#begin(type, missing, false);
+      for (const id of missing) addWaiter(flight, blobKey(type, id), waiter);
+      void this.#run(flight, type, missing);
+    }
+    return waiter;
   }
 
   /** Loads what is neither here nor on its way. Resolves when all loads have ended; never fails. */
   async loadAhead(type: BlobType, ids: readonly Id[]): Promise<void> {
     const wanted = ids.filter((id) => !this.knows(type, id));
-    if (wanted.length === 0) return;
-    await this.#loads.loadAhead(type, wanted, (id, plaintext) => {
-      this.statistics.loadedAhead++;
-      this.#keep(type, id, plaintext);
-    });
+    if (wanted.length > 0) await this.#run(this.#begin(type, wanted, true), type, wanted);
   }
 
-  #keep(type: BlobType, id: Id, plaintext: Uint8Array): void {
+  /** What fails ahead is tried once more on its own, unless it got no answer: what failed may have been a neighbour. */
+  #join(flight: Flight, type: BlobType, id: Id, key: string, waiter: BlobWaiter): void {
+    if (!flight.ahead) {
+      addWaiter(flight, key, waiter);
+      return;
+    }
+    const again = new BlobWaiter([key], undefined);
+    again.onEnd = (held, error) => {
+      if (held) waiter.arrived(key, held);
+      else if (waiter.isDone || (error instanceof YoreError && error.code === "timeout")) waiter.fail(error);
+      else this.#loadFor(type, id, key, waiter);
+    };
+    addWaiter(flight, key, again);
+  }
+
+  #loadFor(type: BlobType, id: Id, key: string, waiter: BlobWaiter): void {
+    const held = this.#blobs.get(key);
+    if (held) {
+      waiter.arrived(key, held);
+      return;
+    }
+    const known = this.#underWay.get(key);
+    const flight = known ?? this.#begin(type, [id], false);
+    addWaiter(flight, key, waiter);
+    if (!known) void this.#run(flight, type, [id]);
+  }
+
+  #begin(type: BlobType, ids: readonly Id[], ahead: boolean): Flight {
+    const flight: Flight = { ahead, waiters: new Map() };
+    for (const id of ids) this.#underWay.set(blobKey(type, id), flight);
+    return flight;
+  }
+
+  /** Resolves when all of a flight have arrived, or the time is over. Never fails. */
+  async #run(flight: Flight, type: BlobType, ids: readonly Id[]): Promise<void> {
+    const controller = new AbortController();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        const what = flight.ahead ? "load blobs ahead" : `load ${type} blob`;
+        const reason = `no answer within ${this.#timeoutMs / 1000} s`;
+        const error = new YoreError("timeout", `Cannot ${what}: ${reason}`);
+        reject(error);
+        controller.abort(error);
+      }, this.#timeoutMs);
+      timer.unref();
+    });
+    let failure: unknown = new NotFoundError("Cannot load blob: the loader gave no answer for it");
+    try {
+      await Promise.race([this.#load(flight, type, ids, controller.signal), late]);
+    } catch (error) {
+      failure = error;
+    } finally {
+      clearTimeout(timer);
+    }
+    for (const id of ids) this.#fail(flight, blobKey(type, id), failure);
+  }
+
+  async #load(flight: Flight, type: BlobType, ids: readonly Id[], signal: AbortSignal): Promise<void> {
+    const rooms = new Set<Room>();
+    const sink: PlaintextSink = {
+      room: (bytes, blobs) => {
+        const segment = this.#arena.take(bytes, blobs);
+        const room = { segment, memory: segment?.memory ?? Buffer.allocUnsafeSlow(bytes) };
+        rooms.add(room);
+        return room;
+      },
+      arrived: (arrived, results, room) => {
+        for (const [i, id] of arrived.entries())
+          this.#arrived(flight, blobKey(type, id), results[i]!, room as Room);
+        if (!room) return;
+        rooms.delete(room as Room);
+        (room as Room).segment?.unpin();
+      },
+    };
+    const loader = this.#loader;
+    if (loader.loadBlobsInto) {
+      try {
+        await loader.loadBlobsInto(type, ids, sink, signal);
+      } finally {
+        // Nobody writes to them any more.
+        for (const { segment } of rooms) segment?.unpin();
+      }
+    } else if (loader.loadBlobs && ids.length > 1) {
+      await loader.loadBlobs(type, ids, (id, result) => sink.arrived([id], [result], undefined), signal);
+    } else {
+      await Promise.all(
+        ids.map(async (id) => {
+          const result: BlobResult = await loader.loadBlob(type, id, signal).then(
+            (plaintext) => ({ plaintext }),
+            (error: unknown) => ({ error }),
+          );
+          sink.arrived([id], [result], undefined);
+        }),
+      );
+    }
+  }
+
+  #arrived(flight: Flight, key: string, result: BlobResult, room: Room | undefined): void {
+    if ("error" in result) {
+      this.#fail(flight, key, result.error);
+      return;
+    }
+    const { plaintext } = result;
     this.statistics.loadedBytes += plaintext.length;
-    this.#blobs.set(blobKey(type, id), ownMemory(plaintext));
+    if (flight.ahead) this.statistics.loadedAhead++;
+    const held = this.#keep(key, plaintext, room);
+    this.#settled(flight, key);
+    const waiters = flight.waiters.get(key);
+    if (!waiters) return;
+    flight.waiters.delete(key);
+    for (const waiter of waiters) waiter.arrived(key, held);
+  }
+
+  /** What did not come in a room is copied into one, so that the bound is the truth. */
+  #keep(key: string, plaintext: Uint8Array, room: Room | undefined): HeldBlob {
+    let held: HeldBlob = { plaintext, segment: room?.segment };
+    if (!room || plaintext.buffer !== room.memory.buffer) {
+      const segment = this.#arena.take(plaintext.length, 1);
+      if (segment) {
+        segment.memory.set(plaintext);
+        segment.unpin();
+        held = { plaintext: segment.memory, segment };
+      } else held = { plaintext, segment: undefined };
+    }
+    if (!held.segment) return held;
+    held.segment.blobs.push(key);
+    this.#blobs.set(key, held);
+    return held;
+  }
+
+  #fail(flight: Flight, key: string, error: unknown): void {
+    this.#settled(flight, key);
+    const waiters = flight.waiters.get(key);
+    flight.waiters.delete(key);
+    for (const waiter of waiters ?? []) waiter.fail(error);
+  }
+
+  #settled(flight: Flight, key: string): void {
+    if (this.#underWay.get(key) === flight) this.#underWay.delete(key);
   }
 }
 
-/** A small view would keep the whole buffer alive that it came in, and the bound would be a lie. */
-function ownMemory(plaintext: Uint8Array): Uint8Array {
-  const spare = plaintext.buffer.byteLength - plaintext.length;
-  return spare > 4096 + plaintext.length / 4 ? new Uint8Array(plaintext) : plaintext;
+function addWaiter(flight: Flight, key: string, waiter: BlobWaiter): void {
+  const waiters = flight.waiters.get(key);
+  if (waiters) waiters.push(waiter);
+  else flight.waiters.set(key, [waiter]);
 }

@@ -7,11 +7,11 @@
 import { LRUCache } from "lru-cache";
 
 export interface ReadAheadOptions {
-  /** Bytes that may be ahead of one reader; 8 MiB when left out. */
+  /** Bytes that may be ahead of one reader; 16 MiB when left out. */
   readonly maxBytes?: number;
 }
 
-export const DEFAULT_READ_AHEAD_BYTES = 8 * 1024 * 1024;
+export const DEFAULT_READ_AHEAD_BYTES = 16 * 1024 * 1024;
 
 const FIRST_WINDOW_BYTES = 1024 * 1024;
 /** The kernel sends the requests of one readahead in parallel, so they come a little out of order. */

@@ -117,7 +117,8 @@ export interface Filesystem {
   readlink(node: NodeId): Answer<Buffer>;
   /**
    * Bytes of a file as pieces in order; together as many as were asked for, fewer only at the end of the file.
-   * The pieces must not be changed by either side. `signal` makes the signal when it is first called: most reads are
+   * The pieces must not be changed by either side, and are good until the caller gives up control, or those who wait for
+   * the promise have had their turn: the memory is used again. `signal` makes the signal when it is first called: most reads are
    * answered from memory, and a signal costs more than they do.
    */
   read(node: NodeId, offset: number, size: number, signal: () => AbortSignal): Answer<readonly Uint8Array[]>;

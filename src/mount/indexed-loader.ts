@@ -1,6 +1,6 @@
 import type { Id } from "../bytes/id.js";
 import type { BlobType } from "../format/blob.js";
-import type { BlobLoader, BlobResult } from "../repository/blob-loader.js";
+import type { BlobLoader, BlobResult, PlaintextSink } from "../repository/blob-loader.js";
 import type { Repository } from "../repository/repository.js";
 
 /**
@@ -44,6 +44,16 @@ export class IndexedLoader implements BlobLoader {
   ): Promise<void> {
     if (!this.#isLoaded) await this.ready();
     await this.#repository.loadBlobs(type, ids, on, signal);
+  }
+
+  async loadBlobsInto(
+    type: BlobType,
+    ids: readonly Id[],
+    sink: PlaintextSink,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    if (!this.#isLoaded) await this.ready();
+    await this.#repository.loadBlobsInto(type, ids, sink, signal);
   }
 
   following(type: BlobType, id: Id, maxBytes: number): Id[] {

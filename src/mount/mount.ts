@@ -27,7 +27,7 @@ export interface MountOptions extends Omit<SnapshotFilesystemOptions, "statistic
   readonly allowOther?: boolean | undefined;
   /** The kernel enforces modes; true with `allowOther` when left out. */
   readonly defaultPermissions?: boolean | undefined;
-  /** Bytes of plaintext that are kept in memory; 32 MiB when left out. */
+  /** Bytes of plaintext that are kept in memory; 64 MiB when left out. */
   readonly cacheBytes?: number | undefined;
   /** After so many milliseconds without an answer of the backend a reader gets an error; 60,000 when left out. */
   readonly readTimeoutMs?: number | undefined;

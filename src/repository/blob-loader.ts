@@ -4,6 +4,23 @@ import type { BlobType } from "../format/blob.js";
 /** What became of one blob of many. */
 export type BlobResult = { readonly plaintext: Uint8Array } | { readonly error: unknown };
 
+/** Memory of the caller that plaintexts are put into. */
+export interface PlaintextRoom {
+  /** At least as long as was asked for. */
+  readonly memory: Uint8Array;
+}
+
+/** Who takes the plaintexts of many blobs, those of neighbours together. */
+export interface PlaintextSink {
+  /** Memory for so many blobs of so many bytes together; it must be left alone until `arrived` has it back. */
+  room(bytes: number, blobs: number): PlaintextRoom;
+  /**
+   * What became of neighbours, called once for each room. Plaintexts are views of the room's memory, or of memory that
+   * is the taker's from now on. Without a room: what was loaded in another way.
+   */
+  arrived(ids: readonly Id[], results: readonly BlobResult[], room: PlaintextRoom | undefined): void;
+}
+
 /**
  * Whatever can hand out a blob by ID: the repository itself, and the caches in front of it.
  * What comes out is verified; whoever gets it must not change it.
@@ -25,6 +42,16 @@ export interface BlobLoader {
     type: BlobType,
     ids: readonly Id[],
     on: (id: Id, result: BlobResult) => void,
+    signal?: AbortSignal,
+  ): Promise<void>;
+  /**
+   * The same with memory of the caller, which spares making and collecting a buffer for each blob. Resolves when no room
+   * is in use any more; one failure does not touch the others.
+   */
+  loadBlobsInto?(
+    type: BlobType,
+    ids: readonly Id[],
+    sink: PlaintextSink,
     signal?: AbortSignal,
   ): Promise<void>;
   /**

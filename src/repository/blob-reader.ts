@@ -3,13 +3,7 @@ import { BatchQueue } from "../async/batch-queue.js";
 import { forEachConcurrently } from "../async/map-concurrently.js";
 import type { Backend } from "../backend/backend.js";
 import { equalIds, formatId, formatShortId, type Id, idKey } from "../bytes/id.js";
-import {
-  type Engine,
-  type MasterKey,
-  SEAL_OVERHEAD,
-  type Unsealed,
-  type UnsealInput,
-} from "../engine/engine.js";
+import type { Engine, MasterKey, Unsealed, UnsealInput } from "../engine/engine.js";
 import {
   DamagedError,
   type ErrorCode,
@@ -26,9 +20,12 @@ import {
   HEADER_LENGTH_LENGTH,
   type PackedBlob,
 } from "../format/pack-header.js";
+import { groupBlobs, plainLengthOf } from "./blob-groups.js";
 import type { BlobIndex, BlobLocation } from "./blob-index.js";
-import type { BlobLoader, BlobResult } from "./blob-loader.js";
+import type { BlobLoader, BlobResult, PlaintextSink } from "./blob-loader.js";
+import { GroupLoader, type ReadRange } from "./group-loader.js";
 import { type PackRange, planRanges } from "./pack-ranges.js";
+import { type Settled, settle } from "./settle.js";
 import { formatUnsealFailure } from "./unseal-failure.js";
 
 /** Blobs below this share hops to the thread pool: a hop costs as much as 16 KiB of cryptography. */
@@ -92,6 +89,7 @@ export class BlobReader implements BlobLoader {
   readonly #options: BlobReaderOptions;
   readonly #unsealing: BatchQueue<UnsealInput, Unsealed>;
   readonly #spareBuffers: Uint8Array[] = [];
+  readonly #groups: GroupLoader;
 
   constructor(options: BlobReaderOptions) {
     this.#options = options;
@@ -103,11 +101,18 @@ export class BlobReader implements BlobLoader {
       maxItems: SMALL_BLOBS_A_HOP,
       maxInFlight: 2 * availableParallelism(),
     });
+    this.#groups = new GroupLoader({
+      engine,
+      masterKey,
+      loadRange: (packId, offset, length, signal, into) =>
+        this.#loadRange(packId, offset, length, signal, into),
+      loadAlone: (packId, blob, range, signal) => this.#openInRange(packId, blob, range, signal),
+    });
   }
 
   blobSize(type: BlobType, id: Id): number | undefined {
     const location = this.#options.index.lookup(type, id);
-    return location && plainLength(location);
+    return location && plainLengthOf(location);
   }
 
   following(type: BlobType, id: Id, maxBytes: number): Id[] {
@@ -124,19 +129,11 @@ export class BlobReader implements BlobLoader {
     on: (id: Id, result: BlobResult) => void,
     signal?: AbortSignal,
   ): Promise<void> {
-    const packs = new Map<string, { packId: Id; blobs: PackedBlob[] }>();
-    for (const id of ids) {
-      const location = this.#options.index.lookup(type, id);
-      if (!location) {
-        const result = await settle(this.loadBlob(type, id, signal));
-        on(id, "value" in result ? { plaintext: result.value } : result);
-        continue;
-      }
-      const key = idKey(location.packId);
-      const pack = packs.get(key) ?? { packId: location.packId, blobs: [] };
-      packs.set(key, pack);
-      pack.blobs.push({ type, id, ...location });
-    }
+    const loadAlone = async (id: Id) => {
+      const result = await settle(this.loadBlob(type, id, signal));
+      on(id, "value" in result ? { plaintext: result.value } : result);
+    };
+    const packs = await this.#byPack(type, ids, loadAlone);
     const copy = ({ id }: PackedBlob, result: PackBlobResult) =>
       on(id, "plaintext" in result ? { plaintext: Buffer.from(result.plaintext) } : result);
     await forEachConcurrently(
@@ -145,6 +142,46 @@ export class BlobReader implements BlobLoader {
       ({ packId, blobs }) => this.loadPackBlobs(packId, blobs, copy, signal),
       signal,
     );
+  }
+
+  async loadBlobsInto(
+    type: BlobType,
+    ids: readonly Id[],
+    sink: PlaintextSink,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const loadAlone = async (id: Id) => {
+      const result = await settle(this.loadBlob(type, id, signal));
+      sink.arrived([id], ["value" in result ? { plaintext: result.value } : result], undefined);
+    };
+    const packs = await this.#byPack(type, ids, loadAlone);
+    await forEachConcurrently(
+      packs.values(),
+      Math.max(2, this.#options.backend.connections),
+      ({ packId, blobs }) => this.#groups.load(packId, blobs, sink, signal),
+      signal,
+    );
+  }
+
+  /** Sorts blobs by the packs of their first copies. Those that the index does not know are loaded alone. */
+  async #byPack(
+    type: BlobType,
+    ids: readonly Id[],
+    loadAlone: (id: Id) => Promise<void>,
+  ): Promise<Map<string, { packId: Id; blobs: PackedBlob[] }>> {
+    const packs = new Map<string, { packId: Id; blobs: PackedBlob[] }>();
+    for (const id of ids) {
+      const location = this.#options.index.lookup(type, id);
+      if (!location) {
+        await loadAlone(id);
+        continue;
+      }
+      const key = idKey(location.packId);
+      const pack = packs.get(key) ?? { packId: location.packId, blobs: [] };
+      packs.set(key, pack);
+      pack.blobs.push({ type, id, ...location });
+    }
+    return packs;
   }
 
   /**
@@ -187,7 +224,7 @@ export class BlobReader implements BlobLoader {
     on: OnPackBlob,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const groups = groupBlobs(range.blobs);
+    const groups = groupBlobs(range.blobs, MAX_GROUP_BYTES);
     const opened: Promise<OpenGroup>[] = [];
     let bytesAhead = 0;
     try {
@@ -278,9 +315,15 @@ export class BlobReader implements BlobLoader {
     offset: number,
     length: number,
     signal: AbortSignal | undefined,
+    into?: Uint8Array,
   ): Promise<Uint8Array> {
     const handle = { type: "pack", name: formatId(packId) } as const;
-    return this.#options.backend.load(handle, signal ? { offset, length, signal } : { offset, length });
+    return this.#options.backend.load(handle, {
+      offset,
+      length,
+      ...(signal ? { signal } : {}),
+      ...(into ? { into } : {}),
+    });
   }
 
   /**
@@ -361,16 +404,6 @@ export class BlobReader implements BlobLoader {
   }
 }
 
-type Settled<T> = { readonly value: T } | { readonly error: unknown };
-
-/** Turns a promise into one that never rejects, so that it can wait for its turn. */
-function settle<T>(promise: Promise<T>): Promise<Settled<T>> {
-  return promise.then(
-    (value) => ({ value }),
-    (error: unknown) => ({ error }),
-  );
-}
-
 /** What became of the blobs of a group, and the buffer that their plaintexts may lie in. */
 interface OpenGroup {
   readonly results: readonly PackBlobResult[];
@@ -379,35 +412,9 @@ interface OpenGroup {
 
 const DONE: Promise<OpenGroup> = Promise.resolve({ results: [] });
 
-/** Bytes of a pack that were asked for, and what became of it. */
-interface ReadRange {
-  readonly offset: number;
-  readonly bytes: Settled<Uint8Array>;
-}
-
 /** The bytes of a blob in those of a range. */
 function sealedInRange(bytes: Uint8Array, start: number, { offset, length }: PackedBlob): Uint8Array {
   return bytes.subarray(offset - start, offset - start + length);
-}
-
-/** Cuts the blobs of a range into groups of bounded plaintext; a large blob is a group of its own. */
-function groupBlobs(blobs: readonly PackedBlob[]): { blobs: PackedBlob[]; plainLength: number }[] {
-  const groups: { blobs: PackedBlob[]; plainLength: number }[] = [];
-  let last: (typeof groups)[number] | undefined;
-  for (const blob of blobs) {
-    const length = plainLength(blob);
-    if (!last || last.plainLength + length > MAX_GROUP_BYTES) {
-      last = { blobs: [], plainLength: 0 };
-      groups.push(last);
-    }
-    last.blobs.push(blob);
-    last.plainLength += length;
-  }
-  return groups;
-}
-
-function plainLength({ uncompressedLength, length }: { uncompressedLength: number; length: number }): number {
-  return uncompressedLength || length - SEAL_OVERHEAD;
 }
 
 function samePlace(a: BlobLocation, b: BlobLocation): boolean {

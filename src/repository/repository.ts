@@ -16,7 +16,7 @@ import type { IndexedPack } from "../format/index-file.js";
 import type { PackedBlob } from "../format/pack-header.js";
 import { randomPolynomial } from "../format/polynomial.js";
 import { BlobIndex } from "./blob-index.js";
-import type { BlobLoader, BlobResult } from "./blob-loader.js";
+import type { BlobLoader, BlobResult, PlaintextSink } from "./blob-loader.js";
 import { BlobReader, type OnPackBlob } from "./blob-reader.js";
 import { BlobSaver, type SavedBlob } from "./blob-saver.js";
 import type { CompressionMode } from "./compression.js";
@@ -256,6 +256,15 @@ export class Repository implements BlobLoader {
     signal?: AbortSignal,
   ): Promise<void> {
     return this.#reader.loadBlobs(type, ids, on, signal);
+  }
+
+  loadBlobsInto(
+    type: BlobType,
+    ids: readonly Id[],
+    sink: PlaintextSink,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return this.#reader.loadBlobsInto(type, ids, sink, signal);
   }
 
   following(type: BlobType, id: Id, maxBytes: number): Id[] {

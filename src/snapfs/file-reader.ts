@@ -1,6 +1,5 @@
 /** Reads ranges of files through the blob cache, and loads ahead what will be read next. */
 
-import { setMaxListeners } from "node:events";
 import { LRUCache } from "lru-cache";
 import { formatShortId, type Id } from "../bytes/id.js";
 import type { BlobCache } from "../cache/blob-cache.js";
@@ -46,8 +45,42 @@ export class FileReader {
     });
   }
 
-  /** @throws what loading throws, with the blob in its message; never hands out bytes that are not the file's */
+  /**
+   * Pieces that are good until the caller, or the callbacks of the promise, give up control.
+   *
+   * @throws what loading throws, with the blob in its message; never hands out bytes that are not the file's
+   */
   read(
+    file: OpenFile,
+    offset: number,
+    size: number,
+    signal: () => AbortSignal,
+  ): Answer<readonly Uint8Array[]> {
+    const content = file.tree.content(file.position);
+    return content.length === 1
+      ? this.#readBlob(file, content.at(0), offset, size, signal)
+      : this.#readBlobs(file, offset, size, signal);
+  }
+
+  /** A file of one blob needs no layout: it is its blob. */
+  #readBlob(
+    file: OpenFile,
+    id: Id,
+    offset: number,
+    size: number,
+    signal: () => AbortSignal,
+  ): Answer<readonly Uint8Array[]> {
+    const isSmall = offset === 0 && file.tree.size(file.position) <= SMALL_FILE_BYTES;
+    const kept = this.#blobs.peek("data", id);
+    if (isSmall) this.#loadFollowing(id);
+    const pieces = kept
+      ? onePiece(kept, offset, size)
+      : this.#blobs.borrow("data", [id], signal()).then(([plaintext]) => onePiece(plaintext!, offset, size));
+    if (isSmall) this.#loadSiblings(file);
+    return pieces;
+  }
+
+  #readBlobs(
     file: OpenFile,
     offset: number,
     size: number,
@@ -58,14 +91,22 @@ export class FileReader {
     const last = slices.at(-1);
     if (!last) return [];
     const end = layout.start(last.blob) + last.to;
-    if (offset === 0 && layout.content.length === 1 && layout.size <= SMALL_FILE_BYTES)
-      this.#loadFollowing(layout.content.at(0));
+    for (const { blob } of slices) {
+      if (!layout.isPlaced(blob)) throw unplaced(layout.content.at(blob));
+    }
     const kept = slices.map(({ blob }) => this.#blobs.peek("data", layout.content.at(blob)));
-    const isHere = kept.every((blob) => blob !== undefined);
+    const cutAll = (plaintexts: readonly (Uint8Array | undefined)[]) =>
+      slices.map((slice, i) => cut(layout, slice, plaintexts[i]!));
     // The blobs of this read are asked for first, what is ahead of it after them.
-    const pieces = isHere
-      ? slices.map((slice, i) => cut(layout, slice, kept[i]!))
-      : this.#loadAll(layout, slices, kept, signal());
+    const pieces = kept.every((blob) => blob !== undefined)
+      ? cutAll(kept)
+      : this.#blobs
+          .borrow(
+            "data",
+            slices.map(({ blob }) => layout.content.at(blob)),
+            signal(),
+          )
+          .then(cutAll);
     this.#loadAhead(file, layout, offset, end - offset);
     return pieces;
   }
@@ -80,46 +121,19 @@ export class FileReader {
     this.#directories.forget(node);
   }
 
-  #loadAll(
-    layout: FileLayout,
-    slices: readonly BlobSlice[],
-    kept: readonly (Uint8Array | undefined)[],
-    signal: AbortSignal,
-  ): Promise<Uint8Array[]> {
-    // Each load listens; Node.js warns of a leak from the eleventh on.
-    if (slices.length > 10) setMaxListeners(slices.length, signal);
-    return Promise.all(slices.map((slice, i) => this.#load(layout, slice, kept[i], signal)));
-  }
-
-  async #load(
-    layout: FileLayout,
-    slice: BlobSlice,
-    kept: Uint8Array | undefined,
-    signal: AbortSignal,
-  ): Promise<Uint8Array> {
-    const id = layout.content.at(slice.blob);
-    if (!layout.isPlaced(slice.blob))
-      throw new DamagedError(
-        `Cannot read data blob ${formatShortId(id)}: no index knows it or its neighbours, so its place is unknown`,
-      );
-    return cut(layout, slice, kept ?? (await this.#blobs.loadBlob("data", id, signal)));
-  }
-
   #layout(file: OpenFile): FileLayout {
     const known = this.#layouts.get(file.node);
     if (known) return known;
     const content = file.tree.content(file.position);
     const layout = new FileLayout(content, file.tree.size(file.position), this.#blobSize);
     // An index that is loaded later may know the rest.
-    if (layout.isWhole && content.length > 1) this.#layouts.set(file.node, layout);
+    if (layout.isWhole) this.#layouts.set(file.node, layout);
     return layout;
   }
 
   #loadAhead(file: OpenFile, layout: FileLayout, offset: number, size: number): void {
-    if (layout.content.length > 1) {
-      const range = this.#sequential.note(file.node, offset, size);
-      if (range) this.#loadRange(layout, range);
-    }
+    const range = this.#sequential.note(file.node, offset, size);
+    if (range) this.#loadRange(layout, range);
     if (offset === 0 && layout.size <= SMALL_FILE_BYTES) this.#loadSiblings(file);
   }
 
@@ -153,6 +167,16 @@ export class FileReader {
     const ids = siblings.flatMap((sibling) => [...tree.content(sibling)]);
     if (ids.length > 0) void this.#blobs.loadAhead("data", ids);
   }
+}
+
+function onePiece(plaintext: Uint8Array, offset: number, size: number): readonly Uint8Array[] {
+  return offset < plaintext.length ? [plaintext.subarray(offset, offset + size)] : [];
+}
+
+function unplaced(id: Id): DamagedError {
+  return new DamagedError(
+    `Cannot read data blob ${formatShortId(id)}: no index knows it or its neighbours, so its place is unknown`,
+  );
 }
 
 /** The slice of a blob. A blob that is not as long as the index said would shift everything behind it. */

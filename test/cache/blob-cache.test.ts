@@ -54,13 +54,37 @@ describe("BlobCache", () => {
     expect(cache.peek("data", ids[0]!)).toBeUndefined();
   });
 
-  it("keeps a small view without the large buffer that it came in", async () => {
+  it("keeps nothing of the large buffer that a small view came in", async () => {
     const large = Buffer.alloc(1_000_000, 7);
     const loader = new MemoryLoader();
     const id = loader.add("data", large.subarray(500, 600));
-    const cache = new BlobCache(loader);
+    const cache = new BlobCache(loader, { maxBytes: 10_000 });
     await cache.loadBlob("data", id);
-    expect(cache.peek("data", id)!.buffer.byteLength).toBe(100);
+    expect(cache.peek("data", id)!.buffer.byteLength).toBe(10_000);
+  });
+
+  it("borrow gives the blobs of a read in their order, loaded together, twice where asked for twice", async () => {
+    const loader = new MemoryLoader();
+    const [a, b, c] = ["a", "bb", "ccc"].map((text) => loader.add("data", text));
+    const cache = new BlobCache(loader);
+    await cache.loadBlob("data", a!);
+    const borrowed = await cache.borrow("data", [c!, a!, b!, c!]);
+    expect(borrowed.map((blob) => Buffer.from(blob).toString())).toEqual(["ccc", "a", "bb", "ccc"]);
+    expect(loader.bulks).toEqual([[formatId(c!), formatId(b!)]]);
+  });
+
+  it("what is borrowed stays what it is while others are loaded into all of the memory", async () => {
+    const loader = new MemoryLoader();
+    const ids = Array.from({ length: 50 }, (_, i) => loader.add("data", Buffer.alloc(1000, i)));
+    const cache = new BlobCache(loader, { maxBytes: 5000 });
+    const reads = ids.map((_, i) =>
+      cache.borrow("data", [ids[i]!, ids[(i + 1) % 50]!]).then(([first, second]) => {
+        expect(Buffer.compare(first!, Buffer.alloc(1000, i))).toBe(0);
+        expect(Buffer.compare(second!, Buffer.alloc(1000, (i + 1) % 50))).toBe(0);
+      }),
+    );
+    await Promise.all(reads);
+    expect(cache.bytes).toBeLessThanOrEqual(5000);
   });
 
   it("lets one waiter go without stopping the load for the others", async () => {

@@ -19,6 +19,7 @@ import {
   ToldError,
 } from "../filesystem.js";
 import { S_IFDIR } from "../kernel-abi.js";
+import { when } from "../when.js";
 import type { PathNodes } from "./path-nodes.js";
 
 export interface NativeOperationsOptions {
@@ -85,10 +86,14 @@ export class NativeOperations implements Operations {
       callback,
       () =>
         this.#nodes.use(path, (node) =>
-          this.#filesystem.read(node, position, length, () => controller.signal),
+          // Copied at once: the pieces are not good for longer.
+          when(
+            this.#filesystem.read(node, position, length, () => controller.signal),
+            (pieces) => Buffer.concat(pieces),
+          ),
         ),
       // Only now: after the deadline the buffer is libfuse's again.
-      (pieces) => callback(copyPieces(pieces, buffer, length)),
+      (content) => callback(copyContent(content, buffer, length)),
       controller,
     );
   }
@@ -183,14 +188,10 @@ export class NativeOperations implements Operations {
   }
 }
 
-function copyPieces(pieces: readonly Uint8Array[], buffer: Buffer, length: number): number {
-  let at = 0;
-  for (const piece of pieces) {
-    if (at + piece.length > length) throw new RangeError("The filesystem answered more than was asked for");
-    buffer.set(piece, at);
-    at += piece.length;
-  }
-  return at;
+function copyContent(content: Uint8Array, buffer: Buffer, length: number): number {
+  if (content.length > length) throw new RangeError("The filesystem answered more than was asked for");
+  buffer.set(content);
+  return content.length;
 }
 
 /** An attribute's value into the room that the caller has; without room only its length is wanted. */

@@ -1,0 +1,30 @@
+import { SEAL_OVERHEAD } from "../engine/engine.js";
+import type { PackedBlob } from "../format/pack-header.js";
+
+/** Neighbours that are unsealed together. */
+export interface BlobGroup {
+  readonly blobs: readonly PackedBlob[];
+  /** Bytes of all their plaintexts. */
+  readonly plainLength: number;
+}
+
+/** Cuts the blobs of a range into groups of at most so many bytes of plaintext; a larger blob is a group of its own. */
+export function groupBlobs(blobs: readonly PackedBlob[], maxBytes: number): BlobGroup[] {
+  const groups: { blobs: PackedBlob[]; plainLength: number }[] = [];
+  let last: (typeof groups)[number] | undefined;
+  for (const blob of blobs) {
+    const length = plainLengthOf(blob);
+    if (!last || last.plainLength + length > maxBytes) {
+      last = { blobs: [], plainLength: 0 };
+      groups.push(last);
+    }
+    last.blobs.push(blob);
+    last.plainLength += length;
+  }
+  return groups;
+}
+
+/** Bytes of a blob's plaintext, as the index has them. */
+export function plainLengthOf(blob: { uncompressedLength: number; length: number }): number {
+  return blob.uncompressedLength || Math.max(0, blob.length - SEAL_OVERHEAD);
+}
