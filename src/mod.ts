@@ -51,6 +51,11 @@ export {
   timestampFromNs,
   timestampNs,
 } from "./format/timestamp.js";
+export {
+  type CalendarDuration,
+  formatCalendarDuration,
+  parseCalendarDuration,
+} from "./maintenance/calendar-duration.js";
 export { check } from "./maintenance/check.js";
 export {
   type CheckEvent,
@@ -63,6 +68,14 @@ export {
   newCheckProgress,
   type PackSubset,
 } from "./maintenance/check-options.js";
+export {
+  applyForgetPolicy,
+  type ForgetDecision,
+  type ForgetPolicy,
+  type KeepCounts,
+  type KeepWithin,
+  type KeptSnapshot,
+} from "./maintenance/forget-policy.js";
 export { pruneRepository } from "./maintenance/prune.js";
 export {
   type MaxUnused,

@@ -3,7 +3,7 @@
  * clock behind, and what Go prints a time as.
  */
 
-import { localZoneMinutes, type Timestamp } from "../format/timestamp.js";
+import { localZoneMinutes, secondsOfLocalClock, type Timestamp } from "../format/timestamp.js";
 import { localZoneName } from "./times.js";
 
 const DATE =
@@ -43,18 +43,18 @@ export function parseFindTime(text: string): Timestamp | undefined {
   if (hour > 23 || minute > 59 || second > 59) return undefined;
   const clock = date.getTime() / 1000;
   const nanoseconds = Number((groups["fraction"] ?? "").slice(0, 9).padEnd(9, "0"));
-  const zoneMinutes = zoneOf(groups, clock);
-  return { seconds: clock - zoneMinutes * 60, nanoseconds, zoneMinutes };
+  const zone = zoneOf(groups, clock);
+  if (zone !== undefined) return { seconds: clock - zone * 60, nanoseconds, zoneMinutes: zone };
+  const seconds = secondsOfLocalClock(clock);
+  return { seconds, nanoseconds, zoneMinutes: localZoneMinutes(seconds) };
 }
 
-/** Minutes east of UTC that a time means, which its clock shows. */
-function zoneOf(groups: Readonly<Record<string, string | undefined>>, clock: number): number {
+/** Minutes east of UTC that a time says; `undefined` for the local zone. */
+function zoneOf(groups: Readonly<Record<string, string | undefined>>, clock: number): number | undefined {
   const { sign, zone } = groups;
   if (sign !== undefined)
     return Number(`${sign}1`) * (Number(groups["zoneHours"]) * 60 + Number(groups["zoneMinutes"]));
-  if (zone !== undefined) return namedZoneMinutes(zone, clock);
-  // What the zone is there depends on the moment, which depends on the zone; the second look settles it.
-  return localZoneMinutes(clock - localZoneMinutes(clock) * 60);
+  return zone === undefined ? undefined : namedZoneMinutes(zone, clock);
 }
 
 const QUARTER_YEAR_SECONDS = 91 * 86_400;

@@ -182,6 +182,15 @@ export function localZoneMinutes(seconds: number): number {
   return minutes;
 }
 
+/**
+ * The moment at which clocks of the local zone show a time, given as if it were UTC. Of two such moments, or none, the
+ * one that Go takes: the zone is asked for twice, first as if the clock were UTC.
+ */
+export function secondsOfLocalClock(clock: number): number {
+  const guess = clock - Math.round(localZoneMinutes(clock) * 60);
+  return clock - Math.round(localZoneMinutes(guess) * 60);
+}
+
 function askZone(seconds: number): number {
   let within = seconds;
   if (Math.abs(seconds) > DATE_LIMIT_SECONDS)

@@ -177,6 +177,7 @@ function pathParts(path: string | Buffer): Buffer[] {
   return parts;
 }
 
-function hasTags(snapshot: Snapshot, tags: readonly string[]): boolean {
+/** Whether a snapshot has all of these tags; the tag "" stands for one without tags. */
+export function hasTags(snapshot: Snapshot, tags: readonly string[]): boolean {
   return tags.every((tag) => (tag === "" ? snapshot.tags.length === 0 : snapshot.tags.includes(tag)));
 }

@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   cat: async () => (await import("./cat.js")).registerCat,
   check: async () => (await import("./check.js")).registerCheck,
   find: async () => (await import("./find.js")).registerFind,
+  forget: async () => (await import("./forget.js")).registerForget,
   init: async () => (await import("./init.js")).registerInit,
   list: async () => (await import("./list.js")).registerList,
   ls: async () => (await import("./ls.js")).registerLs,

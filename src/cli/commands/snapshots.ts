@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { formatShortId } from "../../bytes/id.js";
 import { compareBytes, type GroupBy, NO_GROUPS, type SnapshotGroup } from "../../commands/group-snapshots.js";
 import { runSnapshots } from "../../commands/snapshots.js";
 import { goJsonValue } from "../../format/go-json.js";
@@ -10,10 +9,9 @@ import { parseGroupBy } from "../group-by.js";
 import type { Io } from "../output.js";
 import { addSnapshotFilter, resolveSnapshotFilter, type SnapshotFilterFlags } from "../snapshot-filter.js";
 import { snapshotJson } from "../snapshot-json.js";
-import { type Column, renderTable } from "../table.js";
+import { groupHeader, renderSnapshots } from "../snapshot-table.js";
 import { terminalText } from "../terminal-text.js";
-import { formatLocalTime, localZoneTitle } from "../times.js";
-import { formatBytes } from "../units.js";
+import { localZoneTitle } from "../times.js";
 
 interface SnapshotsFlags extends SnapshotFilterFlags {
   readonly compact?: boolean;
@@ -74,53 +72,4 @@ function listJson(groups: readonly SnapshotGroup[]): string {
 
 function sortedJson(snapshot: LoadedSnapshot): string {
   return snapshotJson({ ...snapshot, paths: [...snapshot.paths].sort(compareBytes) });
-}
-
-/** What a group has in common; nothing when that is nothing. */
-function groupHeader({ host, paths, tags }: SnapshotGroup, text: (raw: string) => string): string[] {
-  const parts = [
-    ...(host ? [`host [${host}]`] : []),
-    ...(tags?.length ? [`tags [${tags.join(", ")}]`] : []),
-    ...(paths?.length ? [`paths [${paths.join(", ")}]`] : []),
-  ];
-  return parts.length > 0 ? [`snapshots for (${text(parts.join(", "))}):`] : [];
-}
-
-export interface SnapshotTableOptions {
-  readonly compact: boolean;
-  /** Hosts, tags and paths come from whoever made the snapshot; this makes them harmless for a terminal. */
-  readonly text: (raw: string) => string;
-  /** What the zone of the times is called. */
-  readonly zone: string;
-}
-
-/** The table of snapshots; also what `forget` shows. */
-export function renderSnapshots(
-  snapshots: readonly LoadedSnapshot[],
-  { compact, text, zone }: SnapshotTableOptions,
-): string[] {
-  if (snapshots.length === 0) return [];
-  const withSizes = snapshots.some((snapshot) => snapshot.summary);
-  const columns: Column[] = [
-    { header: "ID" },
-    { header: "Time" },
-    // The spaces keep narrow columns from being cramped; restic's tables have them, too.
-    { header: compact ? "Host" : "Host      " },
-    { header: compact ? "Tags  " : "Tags      " },
-    ...(compact ? [] : [{ header: "Paths" }]),
-    ...(withSizes ? [{ header: "Size" }] : []),
-  ];
-  const rows = snapshots.map((snapshot) => [
-    formatShortId(snapshot.id),
-    formatLocalTime(snapshot.time),
-    text(snapshot.hostname),
-    snapshot.tags.map(text).join(compact ? "\n" : ","),
-    ...(compact ? [] : [[...snapshot.paths].sort(compareBytes).map(text).join("\n")]),
-    ...(withSizes ? [snapshot.summary ? formatBytes(snapshot.summary.totalBytesProcessed) : ""] : []),
-  ]);
-  const spaced = !compact && snapshots.some((snapshot) => snapshot.paths.length > 1);
-  return renderTable(columns, rows, {
-    spaced,
-    footer: [`Timestamps shown in ${zone}`, `${snapshots.length} snapshots`],
-  });
 }
