@@ -125,19 +125,38 @@ describe.skipIf(missingPeer("restic"))("forget", () => {
     expect(await readdir(join(folder, "repository/snapshots"))).toEqual(before);
   });
 
+  it("shows with --prune --dry-run what prune would do without the snapshots", async () => {
+    const { yore, restic } = await both([
+      "forget",
+      "--dry-run",
+      "--keep-last",
+      "1",
+      "--group-by",
+      "",
+      "--prune",
+    ]);
+    const statistics = (result: RunResult) => result.stdout.slice(result.stdout.indexOf("Would have made"));
+    expect(statistics(yore)).toContain("total prune:");
+    expect(statistics(yore)).toBe(statistics(restic));
+  });
+
   it.each([
     [["--keep-monthly", "2", "--keep-yearly", "unlimited"]],
     [["latest", "--json"]],
     [["--keep-last", "3", "--json"]],
+    [["--keep-last", "1", "--group-by", "host", "--prune", "--max-unused", "0"]],
+    [["--keep-last", "1", "--prune", "--json"]],
   ])("leaves the same snapshots with %j, and a repository that restic finds whole", async (args) => {
-    const left: string[][] = [];
+    const left: unknown[] = [];
     for (const run of [runYore, runRestic]) {
       const copy = join(await temporaryFolder(), "repository");
       await cp(join(folder, "repository"), copy, { recursive: true });
       const options = { env: { ...env, RESTIC_REPOSITORY: copy } };
       const result = await run(["forget", "--no-cache", ...args], options);
       expect(result.code).toBe(0);
-      left.push((await readdir(join(copy, "snapshots"))).sort());
+      const blobs = (await runRestic(["list", "blobs", "--no-cache"], options)).stdout.split("\n").sort();
+      left.push([(await readdir(join(copy, "snapshots"))).sort(), blobs]);
+      if (run === runYore && args.includes("--json") && result.stdout !== "") JSON.parse(result.stdout);
       expect((await runRestic(["check", "--no-cache", "--quiet"], options)).code).toBe(0);
     }
     expect(left[0]).toEqual(left[1]);

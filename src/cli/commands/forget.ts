@@ -21,6 +21,8 @@ import { collect } from "../global-options.js";
 import { parseGroupBy } from "../group-by.js";
 import type { Io } from "../output.js";
 import { formatProgress } from "../progress-renderer.js";
+import { addPruneOptions, type PruneFlags, resolvePruneOptions } from "../prune-options.js";
+import { runShownPrune } from "../run-shown-prune.js";
 import {
   addSnapshotFilter,
   parseTagList,
@@ -32,7 +34,7 @@ import { groupHeader, renderSnapshots } from "../snapshot-table.js";
 import { terminalText } from "../terminal-text.js";
 import { localZoneTitle } from "../times.js";
 
-interface ForgetFlags extends SnapshotFilterFlags {
+interface ForgetFlags extends SnapshotFilterFlags, PruneFlags {
   readonly keepLast?: number;
   readonly keepHourly?: number;
   readonly keepDaily?: number;
@@ -72,13 +74,14 @@ export function registerForget(program: Command, io: Io): void {
     )
     .option("-n, --dry-run", "remove nothing, show what would be, and what each rule keeps as a calendar")
     .option("--prune", "run prune afterwards if snapshots were removed");
+  addPruneOptions(command);
   command.action(
     action<ForgetFlags>(io, async (context, names, flags) => {
-      if (flags.prune) throw new YoreError("not-supported", "Cannot run forget --prune: not supported yet");
       const options = resolveOptions(context, names, flags);
       if (context.global.noLock && !options.dryRun)
         throw new UsageError("--no-lock is only applicable in combination with --dry-run for forget command");
       checkForgetOptions(options);
+      const pruneOptions = resolvePruneOptions(flags);
       await context.withSession({ lock: "exclusive", lockAlways: !options.dryRun }, async (session) => {
         if (names.length === 0) context.print(`Applying Policy: ${describePolicy(options.policy)}`);
         const view = new ForgetView(context, options, flags.compact === true);
@@ -99,6 +102,15 @@ export function registerForget(program: Command, io: Io): void {
         for (const { id, error } of result.failed)
           context.warn(`Cannot remove snapshot ${formatShortId(id)}: ${messageOf(error)}`);
         view.finish(result);
+        if (flags.prune && result.remove.length > 0) {
+          const what = options.dryRun
+            ? "would be removed, running prune dry run"
+            : "have been removed, running prune";
+          context.print(`${result.remove.length} snapshots ${what}`);
+          const ignoreSnapshots = options.dryRun ? result.remove.map(({ id }) => id) : [];
+          const prune = { ...pruneOptions, dryRun: options.dryRun, ignoreSnapshots };
+          await runShownPrune(context, session, prune, { withJson: false });
+        }
         if (result.failed.length > 0)
           throw new YoreError("incomplete", "failed to remove one or more snapshots");
       });
