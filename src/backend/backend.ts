@@ -57,7 +57,7 @@ export interface Backend {
   stat(handle: Handle): Promise<FileInfo>;
   /** All files of a type, in no order. Names that are no IDs are left out. A missing folder lists nothing. */
   list(type: FileType): AsyncIterable<FileInfo>;
-  /** @throws {NotFoundError} if there is no such file */
+  /** @throws {NotFoundError} if there is no such file, where that can be told without asking twice */
   remove(handle: Handle): Promise<void>;
   /**
    * Takes away what writers that were killed have left beside the files, where there can be such a thing, and only what

@@ -2,6 +2,7 @@
 
 import type { Command } from "commander";
 import type { RepositoryOptions, Session, SessionEvent } from "../commands/session.js";
+import { messageOf } from "../errors.js";
 import { type GlobalFlags, type GlobalOptions, resolveGlobalOptions } from "./global-options.js";
 import type { Io } from "./output.js";
 import { ProgressRenderer } from "./progress-renderer.js";
@@ -92,6 +93,15 @@ export class CommandContext {
       this.warn(`Warning: ${reason}; everything but the mount's own transport works without, only slower`);
       return;
     }
+    if (event.type === "retrying") {
+      const seconds = (event.delayMs / 1000).toFixed(1);
+      if (!this.global.json) this.warn(`${messageOf(event.error)}; trying again in ${seconds} s`);
+      return;
+    }
+    if (event.type === "recovered") {
+      if (!this.global.json) this.warn(`${event.what} succeeded after ${event.attempts} tries`);
+      return;
+    }
     const wait = formatDuration(this.global.retryLockMs / 1000);
     if (!this.global.json) this.warn(`repo already locked, waiting up to ${wait} for the lock`);
   }
@@ -115,8 +125,6 @@ export function action<Flags = Record<string, never>>(
   return async (...parameters) => {
     const command = parameters.at(-1) as Command;
     const context = new CommandContext(io, resolveGlobalOptions(command.optsWithGlobals<GlobalFlags>(), io));
-    if (context.global.limitUploadKib > 0 || context.global.limitDownloadKib > 0)
-      context.warn("Warning: --limit-upload and --limit-download have no effect yet");
     exitStatus.set(io, (await run(context, command.args, command.opts<Flags & object>())) ?? 0);
   };
 }

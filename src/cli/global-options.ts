@@ -11,6 +11,7 @@ import { ONE_MORE } from "./arguments.js";
 import { describeEnvironment, type Environment, readEnvironment } from "./environment.js";
 import type { Io } from "./output.js";
 import { resolveRepositoryOptions } from "./repository-options.js";
+import { resolveTransportOptions, type TransportFlags } from "./transport-options.js";
 import { parseDuration } from "./units.js";
 
 export interface GlobalOptions {
@@ -23,9 +24,6 @@ export interface GlobalOptions {
   readonly noCache: boolean;
   readonly cleanupCache: boolean;
   readonly cacheDir: string | undefined;
-  /** 0 when there is no limit. */
-  readonly limitUploadKib: number;
-  readonly limitDownloadKib: number;
   /** Pictures a second of progress, from YORE_PROGRESS_FPS; `undefined` leaves it to the renderer. */
   readonly progressFps: number | undefined;
   /**
@@ -36,7 +34,7 @@ export interface GlobalOptions {
 }
 
 /** As commander collects them; absent when not given. */
-export interface GlobalFlags {
+export interface GlobalFlags extends TransportFlags {
   readonly repo?: string;
   readonly repositoryFile?: string;
   readonly passwordFile?: string;
@@ -54,8 +52,6 @@ export interface GlobalFlags {
   readonly compression?: CompressionMode;
   readonly packSize?: number;
   readonly extraVerify: boolean;
-  readonly limitUpload?: number;
-  readonly limitDownload?: number;
   readonly option?: string[];
 }
 
@@ -105,7 +101,7 @@ export function addGlobalOptions(program: Command): void {
   add("--limit-download <rate>", "at most so many KiB/s (default: unlimited)").argParser((value: string) =>
     parseCount("--limit-download", value),
   );
-  add("--cacert <file>", "file of root certificates (default: the system's, or $RESTIC_CACERT)").argParser(
+  add("--cacert <file>", "file of root certificates (repeatable; default: the system's)", "CACERT").argParser(
     collect,
   );
   add("--tls-client-cert <file>", "PEM file of the TLS client's certificate and key", "TLS_CLIENT_CERT");
@@ -136,8 +132,6 @@ export function resolveGlobalOptions(flags: GlobalFlags, io: Io): GlobalOptions 
     noCache: !flags.cache,
     cleanupCache: flags.cleanupCache === true,
     cacheDir: flags.cacheDir ?? readEnvironment(env, "CACHE_DIR")?.value,
-    limitUploadKib: flags.limitUpload ?? 0,
-    limitDownloadKib: flags.limitDownload ?? 0,
     progressFps: progressFps(env),
     repository: () => ({
       ...resolveRepositoryOptions(flags, "", io),
@@ -146,6 +140,7 @@ export function resolveGlobalOptions(flags: GlobalFlags, io: Io): GlobalOptions 
       packSizeBytes,
       extraVerify: flags.extraVerify,
       backendOptions,
+      transport: resolveTransportOptions(flags, env),
     }),
   };
 }

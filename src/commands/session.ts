@@ -7,7 +7,8 @@ import { setMaxListeners } from "node:events";
 import { untilInterrupted } from "../async/deadline.js";
 import type { Backend } from "../backend/backend.js";
 import { parseLocation } from "../backend/location.js";
-import { openBackend } from "../backend/open-backend.js";
+import { openBackend, type TransportOptions } from "../backend/open-backend.js";
+import type { RetryEvent } from "../backend/retry-backend.js";
 import type { Engine } from "../engine/engine.js";
 import { engineProblem, loadEngine } from "../engine/load-engine.js";
 import { UsageError, YoreError } from "../errors.js";
@@ -29,7 +30,10 @@ export interface RepositoryOptions {
   readonly extraVerify?: boolean | undefined;
   /** "rest.connections" to "8" and the like. */
   readonly backendOptions?: ReadonlyMap<string, string> | undefined;
+  readonly transport?: TransportOptions | undefined;
 }
+
+export type { TransportOptions };
 
 export interface PasswordSource {
   /** How often a wrong one may be followed by another: 3 for a person, 1 for a file. */
@@ -56,7 +60,9 @@ export type SessionEvent =
   | { readonly type: "opened"; readonly repository: Repository; readonly compression: CompressionMode }
   /** The portable engine does the work although nobody asked for it. */
   | { readonly type: "engine-problem"; readonly reason: string }
-  | { readonly type: "waiting-for-lock"; readonly reason: string };
+  | { readonly type: "waiting-for-lock"; readonly reason: string }
+  /** The way to the repository is troubled, or is so no more. */
+  | RetryEvent;
 
 export interface SessionOptions {
   readonly lock: LockMode;
@@ -126,7 +132,7 @@ export async function withSession<T>(
 /** @throws {YoreError} `no-repository`, `wrong-password`, `locked` */
 export async function openSession(options: RepositoryOptions, how: SessionOptions): Promise<Session> {
   // A disk that hangs answers no signal. Nothing has been changed yet, so nothing needs to be waited for.
-  const backend = await untilInterrupted(openRepositoryBackend(options), how.signal);
+  const backend = await untilInterrupted(openRepositoryBackend(options, how.on), how.signal);
   try {
     const repository = await untilInterrupted(openWithPassword(backend, options, how.signal), how.signal);
     const reason = engineProblem();
@@ -145,7 +151,10 @@ export async function openSession(options: RepositoryOptions, how: SessionOption
 }
 
 /** Opens the place that the options name, with the options that are meant for its kind. @throws {UsageError} */
-export function openRepositoryBackend(options: RepositoryOptions): Promise<Backend> {
+export function openRepositoryBackend(
+  options: RepositoryOptions,
+  onRetry?: (event: RetryEvent) => void,
+): Promise<Backend> {
   const location = parseLocation(options.location);
   const known = `${location.scheme}.connections`;
   for (const name of options.backendOptions?.keys() ?? []) {
@@ -154,10 +163,13 @@ export function openRepositoryBackend(options: RepositoryOptions): Promise<Backe
       throw new UsageError(`option "${name}" is not known, or not supported yet`);
   }
   const connections = options.backendOptions?.get(known);
-  if (connections === undefined) return openBackend(location);
-  if (!/^[1-9]\d{0,3}$/.test(connections))
+  if (connections !== undefined && !/^[1-9]\d{0,3}$/.test(connections))
     throw new UsageError(`invalid value "${connections}" for option ${location.scheme}.connections`);
-  return openBackend(location, { connections: Number(connections) });
+  return openBackend(location, {
+    connections: connections === undefined ? undefined : Number(connections),
+    transport: options.transport,
+    onRetry,
+  });
 }
 
 async function openWithPassword(

@@ -78,6 +78,5 @@ function decodeSegments(segments: readonly string[]): string[] | undefined {
 
 function isFolderName(name: string): boolean {
   if (name === "" || name === "." || name === "..") return false;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what is refused
-  return !/[/\\\x00-\x1f\x7f]/.test(name) && Buffer.byteLength(name) <= MAX_FOLDER_NAME;
+  return !/[/\\\p{Cc}]/u.test(name) && Buffer.byteLength(name) <= MAX_FOLDER_NAME;
 }

@@ -20,6 +20,7 @@ export async function sendFile(
   options: { readonly memory: TransferMemory; readonly rates: readonly TokenBucket[] },
 ): Promise<number> {
   const { memory, rates } = options;
+  if (bytes === 0) return 0;
   memory.begin();
   try {
     const size = Math.min(bytes, memory.share());

@@ -93,10 +93,15 @@ describe("openBackend", () => {
     expect((await openBackend("/nowhere", { connections: 7 })).connections).toBe(7);
   });
 
-  it("says that a scheme is not supported yet, without the password", async () => {
-    await expect(openBackend("rest:http://u:secret@host/")).rejects.toMatchObject({
+  it("says that a scheme is not supported yet", async () => {
+    await expect(openBackend("sftp:user@host:/srv/repo")).rejects.toMatchObject({
       code: "not-supported",
-      message: expect.not.stringContaining("secret"),
+      message: expect.stringContaining("sftp:user@host:/srv/repo"),
     });
+  });
+
+  it("shows no password of a server", async () => {
+    const { location } = await openBackend("rest:http://u:secret@host/");
+    expect(location).toBe("rest:http://u:***@host/");
   });
 });

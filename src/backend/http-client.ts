@@ -1,0 +1,271 @@
+import { readFileSync } from "node:fs";
+import {
+  type ClientRequest,
+  Agent as HttpAgent,
+  request as httpRequest,
+  type IncomingMessage,
+} from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import type { TokenBucket } from "../async/token-bucket.js";
+import {
+  interruptedError,
+  messageOf,
+  systemCodeOf,
+  throwIfAborted,
+  UsageError,
+  YoreError,
+} from "../errors.js";
+
+/** How the stores behind HTTP are reached. */
+export interface HttpOptions {
+  /** PEM files of root certificates; they replace the system's. */
+  readonly rootCertificates?: readonly string[] | undefined;
+  /** PEM file with a client certificate and its key. */
+  readonly clientCertificate?: string | undefined;
+  /** Do not verify the server's certificate. */
+  readonly insecureTls?: boolean | undefined;
+  readonly userAgent?: string | undefined;
+  /** A request that moves no byte for so long is given up, milliseconds; 5 minutes when left out. */
+  readonly stuckRequestMs?: number | undefined;
+  /** Bytes of bodies, of all clients that share the bucket together. */
+  readonly uploadRate?: TokenBucket | undefined;
+  readonly downloadRate?: TokenBucket | undefined;
+}
+
+export interface HttpRequest {
+  readonly method: "GET" | "HEAD" | "POST" | "DELETE";
+  readonly url: HttpTarget;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Sent with its length. */
+  readonly body?: readonly Uint8Array[] | undefined;
+  /** What is asked for has no more bytes; an answer that has is an error. */
+  readonly maxBytes: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Where a request goes. */
+export interface HttpTarget {
+  readonly protocol: "http:" | "https:";
+  /** Of a unix socket, instead of host and port. */
+  readonly socketPath?: string | undefined;
+  readonly hostname: string;
+  readonly port: string;
+  /** Encoded, with a slash in front. */
+  readonly path: string;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: IncomingMessage["headers"];
+  readonly body: Buffer;
+}
+
+/** How long a connection may take to come about. */
+const CONNECT_TIMEOUT_MS = 30_000;
+const STUCK_REQUEST_MS = 5 * 60_000;
+/** Idle connections are closed before most servers do. */
+const IDLE_MS = 90_000;
+const MAX_FAILURE_BYTES = 64 * 1024;
+/** After so many connections that were closed while idle, a request fails like any other. */
+const MAX_STALE = 5;
+/** What is written at a time, so that progress shows and a rate can hold. */
+const WRITE_BYTES = 128 * 1024;
+
+/**
+ * HTTP/1.1 with connections that are kept. Each call is one request: redirects are not followed, and only what met a
+ * connection that the server had closed meanwhile is sent again. Memory: the bodies of the requests under way.
+ */
+export class HttpClient {
+  readonly #options: HttpOptions;
+  readonly #http: HttpAgent;
+  readonly #https: HttpsAgent;
+
+  /** @throws {UsageError} when a certificate file cannot be read */
+  constructor(options: HttpOptions) {
+    this.#options = options;
+    const agent = { keepAlive: true, timeout: IDLE_MS, scheduling: "lifo" as const };
+    this.#http = new HttpAgent(agent);
+    this.#https = new HttpsAgent({ ...agent, ...tlsOptions(options) });
+  }
+
+  /**
+   * @throws {YoreError} `backend` when no whole answer came, `timeout` when nothing moved for too long, `interrupted`
+   */
+  async send(request: HttpRequest): Promise<HttpResponse> {
+    for (let attempt = 0; ; attempt++) {
+      throwIfAborted(request.signal);
+      const client = this.#open(request);
+      try {
+        return await new Exchange(request, this.#options, client).run();
+      } catch (error) {
+        if (attempt === MAX_STALE || !wasStale(client, error)) throw error;
+      }
+    }
+  }
+
+  close(): void {
+    this.#http.destroy();
+    this.#https.destroy();
+  }
+
+  #open({ method, url, headers, body }: HttpRequest): ClientRequest {
+    const length = body?.reduce((sum, piece) => sum + piece.length, 0);
+    const isTls = url.protocol === "https:";
+    return (isTls ? httpsRequest : httpRequest)({
+      agent: isTls ? this.#https : this.#http,
+      method,
+      path: url.path,
+      ...(url.socketPath === undefined
+        ? { hostname: url.hostname, port: url.port }
+        : { socketPath: url.socketPath }),
+      headers: {
+        ...headers,
+        "user-agent": this.#options.userAgent ?? "yore",
+        ...(length !== undefined && { "content-length": length }),
+      },
+    });
+  }
+}
+
+/** One request under way. */
+class Exchange {
+  readonly #request: HttpRequest;
+  readonly #options: HttpOptions;
+  readonly #client: ClientRequest;
+  readonly #stuckMs: number;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(request: HttpRequest, options: HttpOptions, client: ClientRequest) {
+    this.#request = request;
+    this.#options = options;
+    this.#client = client;
+    this.#stuckMs = options.stuckRequestMs ?? STUCK_REQUEST_MS;
+  }
+
+  async run(): Promise<HttpResponse> {
+    const client = this.#client;
+    const { signal, body } = this.#request;
+    const onAbort = () => client.destroy(interruptedError(signal));
+    signal?.addEventListener("abort", onAbort, { once: true });
+    try {
+      const answered = this.#answer();
+      // Whoever fails first is told; the other's failure is a consequence.
+      answered.catch(() => {});
+      this.#moved(Math.min(this.#stuckMs, CONNECT_TIMEOUT_MS));
+      const written = this.#write(body ?? []);
+      written.catch((error: unknown) => client.destroy(error as Error));
+      return await answered;
+    } catch (error) {
+      throw this.#failure(error);
+    } finally {
+      clearTimeout(this.#timer);
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  async #write(body: readonly Uint8Array[]): Promise<void> {
+    const client = this.#client;
+    for (const piece of body) {
+      for (let at = 0; at < piece.length; at += WRITE_BYTES) {
+        const part = piece.subarray(at, at + WRITE_BYTES);
+        await this.#options.uploadRate?.pass(part.length, this.#request.signal);
+        // An answer that comes before the end of the body, or a broken connection, ends the writing.
+        if (client.destroyed || client.writableEnded) return;
+        await writePart(client, part);
+        this.#moved();
+      }
+    }
+    client.end();
+  }
+
+  #answer(): Promise<HttpResponse> {
+    return new Promise((resolve, reject) => {
+      this.#client.on("error", reject);
+      this.#client.on("response", (response) => {
+        this.#moved();
+        this.#readBody(response).then(resolve, reject);
+      });
+    });
+  }
+
+  async #readBody(response: IncomingMessage): Promise<HttpResponse> {
+    const { method, signal } = this.#request;
+    // What a server says about a failure is no more than a sentence.
+    const isFailure = response.statusCode! >= 400;
+    const maxBytes = isFailure ? MAX_FAILURE_BYTES : this.#request.maxBytes;
+    const length = Number(response.headers["content-length"] ?? Number.NaN);
+    if (method !== "HEAD" && length > maxBytes) throw tooLong(length, maxBytes);
+    const pieces: Buffer[] = [];
+    let bytes = 0;
+    for await (const piece of response as AsyncIterable<Buffer>) {
+      this.#moved();
+      bytes += piece.length;
+      if (bytes > maxBytes) throw tooLong(bytes, maxBytes);
+      pieces.push(piece);
+      await this.#options.downloadRate?.pass(piece.length, signal);
+    }
+    if (!response.complete) throw new Error("the connection ended before the answer did");
+    const body = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces, bytes);
+    return { status: response.statusCode!, headers: response.headers, body };
+  }
+
+  /** Starts the watch anew. */
+  #moved(patienceMs = this.#stuckMs): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      const seconds = Math.round(patienceMs / 1000);
+      this.#client.destroy(new YoreError("timeout", `no byte moved within ${seconds} s`));
+    }, patienceMs);
+    this.#timer.unref();
+  }
+
+  #failure(error: unknown): unknown {
+    if (error instanceof YoreError && error.code === "interrupted") return error;
+    const code = error instanceof YoreError ? error.code : "backend";
+    return new YoreError(code, `no answer: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** Resolves when the kernel has it, or when nobody will ever take it. */
+function writePart(client: ClientRequest, part: Uint8Array): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      client.off("close", done);
+      resolve();
+    };
+    client.once("close", done);
+    client.write(part, done);
+  });
+}
+
+/** The server has closed a connection that had been idle, just when it was used again. */
+function wasStale(client: ClientRequest, error: unknown): boolean {
+  return client.reusedSocket && ["ECONNRESET", "EPIPE"].includes(systemCodeOf(error) ?? "");
+}
+
+function tooLong(bytes: number, maxBytes: number): Error {
+  return new Error(`the answer has ${bytes} bytes, expected at most ${maxBytes}`);
+}
+
+function tlsOptions(options: HttpOptions): {
+  ca?: Buffer[];
+  cert?: Buffer;
+  key?: Buffer;
+  rejectUnauthorized?: boolean;
+} {
+  const { rootCertificates, clientCertificate, insecureTls } = options;
+  const own = clientCertificate === undefined ? undefined : readPem(clientCertificate);
+  return {
+    ...(rootCertificates && rootCertificates.length > 0 && { ca: rootCertificates.map(readPem) }),
+    ...(own && { cert: own, key: own }),
+    ...(insecureTls && { rejectUnauthorized: false }),
+  };
+}
+
+function readPem(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new UsageError(`Cannot read certificate file "${path}": ${messageOf(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,306 @@
+import { isHexId } from "../bytes/id.js";
+import { DamagedError, messageOf, NotFoundError, YoreError } from "../errors.js";
+import {
+  type Backend,
+  type FileInfo,
+  type FileType,
+  formatHandle,
+  type Handle,
+  type LoadRange,
+} from "./backend.js";
+import {
+  HttpClient,
+  type HttpOptions,
+  type HttpRequest,
+  type HttpResponse,
+  type HttpTarget,
+} from "./http-client.js";
+import { FOLDERS } from "./local-layout.js";
+import { formatLocation } from "./location.js";
+import { RefusedError } from "./refused-error.js";
+
+const V1 = "application/vnd.x.restic.rest.v1";
+const V2 = "application/vnd.x.restic.rest.v2";
+
+/** No file of a repository is larger; packs have some 16 MiB, indexes up to some 100. */
+const MAX_FILE_BYTES = 4 * 1024 ** 3 - 1;
+/** Of a listing: some 100 bytes a file. */
+const MAX_LISTING_BYTES = 1024 ** 3;
+
+const DEFAULT_CONNECTIONS = 5;
+
+export interface RestBackendOptions extends HttpOptions {
+  /** 5 unless said otherwise, as with restic. */
+  readonly connections?: number | undefined;
+  /** Where the URL names neither. */
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+}
+
+/**
+ * A repository behind restic's REST protocol: rest-server, `rclone serve restic`, `yore serve`. One try for each call;
+ * trying again is for the wrapper around it.
+ *
+ * Files are never replaced there, except the config. A save that finds its name taken is content when the file has the
+ * right length: names are hashes.
+ */
+export class RestBackend implements Backend {
+  readonly location: string;
+  readonly connections: number;
+  readonly #target: HttpTarget;
+  readonly #authorization: string | undefined;
+  readonly #client: HttpClient;
+
+  /** @param url with a slash at its end: http, https, or `http+unix:///path/of/socket:/path/` */
+  constructor(url: string, options: RestBackendOptions = {}) {
+    const { target, username, password } = parseRestUrl(url);
+    this.location = formatLocation({ scheme: "rest", url });
+    this.connections = options.connections ?? DEFAULT_CONNECTIONS;
+    this.#target = target;
+    const named = username !== "" || password !== "";
+    const user = named ? username : (options.username ?? "");
+    const secret = named ? password : (options.password ?? "");
+    if (user !== "" || secret !== "")
+      this.#authorization = `Basic ${Buffer.from(`${user}:${secret}`).toString("base64")}`;
+    this.#client = new HttpClient(options);
+  }
+
+  async create(): Promise<void> {
+    const response = await this.#send("create the repository", "POST", "?create=true");
+    if (response.status !== 200) throw this.#unexpected("create the repository", response);
+  }
+
+  async save(handle: Handle, pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<void> {
+    const response = await this.#post(handle, pieces, signal);
+    if (response.status === 200) return;
+    if (response.status !== 403 || !(await this.#yields(handle, pieces, signal)))
+      throw this.#unexpected(`save ${formatHandle(handle)}`, response);
+  }
+
+  async load(handle: Handle, range: LoadRange = {}): Promise<Uint8Array> {
+    const { offset = 0, length, signal } = range;
+    const what = `load ${formatHandle(handle)}`;
+    if (length === 0) return this.#loadNothing(handle, offset, signal);
+    const whole = offset === 0 && length === undefined;
+    const response = await this.#send(what, "GET", pathOf(handle), {
+      headers: whole ? {} : { range: `bytes=${offset}-${length === undefined ? "" : offset + length - 1}` },
+      maxBytes: length ?? MAX_FILE_BYTES,
+      signal,
+    });
+    if (response.status === 416) return this.#loadBeyondEnd(handle, range);
+    if (response.status !== (whole ? 200 : 206)) throw this.#unexpected(what, response);
+    if (length !== undefined && response.body.length < length)
+      throw tooShort(what, this.location, offset, length, offset + response.body.length);
+    return response.body;
+  }
+
+  async stat(handle: Handle): Promise<FileInfo> {
+    return this.#stat(handle, undefined);
+  }
+
+  async *list(type: FileType): AsyncIterable<FileInfo> {
+    if (type === "config") {
+      const config = await this.stat({ type, name: "" }).catch(undefinedIfMissing);
+      if (config) yield config;
+      return;
+    }
+    const what = `list the ${FOLDERS[type]}`;
+    const response = await this.#send(what, "GET", `${FOLDERS[type]}/`, {
+      headers: { accept: V2 },
+      maxBytes: MAX_LISTING_BYTES,
+    });
+    if (response.status === 404) return;
+    if (response.status !== 200) throw this.#unexpected(what, response);
+    const entries = parseListing(response.body, what, this.location);
+    const isV1 = response.headers["content-type"]?.startsWith(V1) || typeof entries[0] === "string";
+    if (isV1)
+      yield* this.#withSizes(
+        type,
+        entries.filter((entry) => typeof entry === "string"),
+      );
+    else yield* entries.filter((entry): entry is FileInfo => isFileInfo(entry));
+  }
+
+  async remove(handle: Handle): Promise<void> {
+    const what = `remove ${formatHandle(handle)}`;
+    const response = await this.#send(what, "DELETE", pathOf(handle));
+    if (response.status !== 200) throw this.#unexpected(what, response);
+  }
+
+  async close(): Promise<void> {
+    this.#client.close();
+  }
+
+  async #post(
+    handle: Handle,
+    pieces: readonly Uint8Array[],
+    signal: AbortSignal | undefined,
+  ): Promise<HttpResponse> {
+    return this.#send(`save ${formatHandle(handle)}`, "POST", pathOf(handle), {
+      headers: { "content-type": "application/octet-stream", accept: V2 },
+      body: pieces,
+      signal,
+    });
+  }
+
+  /** The server keeps what it has under the name: whether that is as good. */
+  async #yields(
+    handle: Handle,
+    pieces: readonly Uint8Array[],
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
+    const there = await this.#stat(handle, signal).catch(undefinedIfMissing);
+    if (!there) return false;
+    if (handle.type !== "config") return there.size === pieces.reduce((sum, piece) => sum + piece.length, 0);
+    await this.remove(handle);
+    return (await this.#post(handle, pieces, signal)).status === 200;
+  }
+
+  async #stat(handle: Handle, signal: AbortSignal | undefined): Promise<FileInfo> {
+    const what = `stat ${formatHandle(handle)}`;
+    const response = await this.#send(what, "HEAD", pathOf(handle), { signal });
+    const size = Number(response.headers["content-length"] ?? Number.NaN);
+    if (response.status !== 200) throw this.#unexpected(what, response);
+    if (!Number.isSafeInteger(size))
+      throw new YoreError("backend", `Cannot ${what}: the server told no size`);
+    return { name: handle.name, size };
+  }
+
+  /** HTTP has no range without bytes. */
+  async #loadNothing(handle: Handle, offset: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    const { size } = await this.#stat(handle, signal);
+    if (offset > size) throw tooShort(`load ${formatHandle(handle)}`, this.location, offset, 0, size);
+    return new Uint8Array(0);
+  }
+
+  async #loadBeyondEnd(handle: Handle, { offset = 0, length, signal }: LoadRange): Promise<Uint8Array> {
+    const { size } = await this.#stat(handle, signal);
+    if (length === undefined && offset === size) return new Uint8Array(0);
+    throw tooShort(`load ${formatHandle(handle)}`, this.location, offset, length ?? 0, size);
+  }
+
+  async *#withSizes(type: Exclude<FileType, "config">, names: readonly string[]): AsyncIterable<FileInfo> {
+    const ids = names.filter(isHexId);
+    for (let i = 0; i < ids.length; i += STATS_AT_A_TIME) {
+      const batch = ids.slice(i, i + STATS_AT_A_TIME);
+      const infos = await Promise.all(
+        batch.map((name) => this.#stat({ type, name }, undefined).catch(undefinedIfMissing)),
+      );
+      for (const info of infos) if (info) yield info;
+    }
+  }
+
+  /** @throws {YoreError} with the place and what was tried */
+  async #send(
+    what: string,
+    method: HttpRequest["method"],
+    path: string,
+    more: Partial<Pick<HttpRequest, "headers" | "body" | "maxBytes" | "signal">> = {},
+  ): Promise<HttpResponse> {
+    try {
+      return await this.#client.send({
+        method,
+        url: { ...this.#target, path: this.#target.path + path },
+        maxBytes: 0,
+        ...more,
+        headers: { ...more.headers, ...(this.#authorization && { authorization: this.#authorization }) },
+      });
+    } catch (error) {
+      if (!(error instanceof YoreError) || error.code === "interrupted") throw error;
+      throw new YoreError(error.code, `Cannot ${what} at "${this.location}": ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+  }
+
+  #unexpected(what: string, { status, body }: HttpResponse): YoreError {
+    const text = body
+      .subarray(0, 200)
+      .toString("utf8")
+      .replace(/\p{Cc}+/gu, " ")
+      .trim();
+    const reason = `the server answered ${status}${text === "" ? "" : ` (${text})`}`;
+    const message = `Cannot ${what} at "${this.location}": ${reason}`;
+    switch (status) {
+      case 401:
+        return new RefusedError(message, {
+          hint: "Put user and password into the URL, or set YORE_REST_USERNAME and YORE_REST_PASSWORD",
+        });
+      case 403:
+        return new RefusedError(message);
+      case 404:
+        return new NotFoundError(`Cannot ${what} at "${this.location}": file does not exist`);
+      case 507:
+        return new YoreError("no-space", message, {
+          hint: "Make space on the server, then run the same command again: what was saved is not sent again",
+        });
+      default:
+        return new YoreError("backend", message);
+    }
+  }
+}
+
+/** For servers that list names only. */
+const STATS_AT_A_TIME = 16;
+
+function pathOf(handle: Handle): string {
+  return handle.type === "config" ? "config" : `${FOLDERS[handle.type]}/${handle.name}`;
+}
+
+/** The socket of `http+unix` ends at the first colon behind a slash, as with restic. */
+function parseRestUrl(url: string): { target: HttpTarget; username: string; password: string } {
+  const unix = /^http\+unix:\/\/(?:([^/:@]*)(?::([^@/]*))?@)?(\/[^:]+):?(\/.*)$/.exec(url);
+  if (unix) {
+    const [, username = "", password = "", socketPath, path] = unix;
+    return {
+      target: { protocol: "http:", socketPath, hostname: "", port: "", path: path! },
+      username: decodeURIComponent(username),
+      password: decodeURIComponent(password),
+    };
+  }
+  const { protocol, hostname, port, pathname, username, password } = new URL(url);
+  return {
+    target: {
+      protocol: protocol === "https:" ? "https:" : "http:",
+      hostname: hostname.replace(/^\[|\]$/g, ""),
+      port,
+      path: pathname,
+    },
+    username: decodeURIComponent(username),
+    password: decodeURIComponent(password),
+  };
+}
+
+function parseListing(body: Buffer, what: string, location: string): unknown[] {
+  try {
+    const entries: unknown = JSON.parse(body.toString("utf8"));
+    // rclone says null for nothing.
+    if (entries === null) return [];
+    if (Array.isArray(entries)) return entries;
+  } catch {
+    // Said below.
+  }
+  throw new YoreError("backend", `Cannot ${what} at "${location}": the server's answer is no list`);
+}
+
+function isFileInfo(entry: unknown): boolean {
+  const { name, size } = (entry ?? {}) as Partial<FileInfo>;
+  return typeof name === "string" && isHexId(name) && Number.isSafeInteger(size) && size! >= 0;
+}
+
+function undefinedIfMissing(error: unknown): undefined {
+  if (error instanceof NotFoundError) return undefined;
+  throw error;
+}
+
+function tooShort(
+  what: string,
+  location: string,
+  offset: number,
+  length: number,
+  size: number,
+): DamagedError {
+  return new DamagedError(
+    `Cannot ${what} at "${location}": file is too short, wanted ${length} bytes at offset ${offset}, but it ends at ${size}`,
+  );
+}
