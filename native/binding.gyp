@@ -13,6 +13,7 @@
         'src/metadata.cc',
         'src/poly1305.cc',
         'src/scan.cc',
+        'src/scrypt.cc',
         'src/seal.cc',
         'src/thread_pool.cc',
         'src/upload.cc',

@@ -11,6 +11,7 @@
 #include "bytes_list.h"
 #include "handles.h"
 #include "napi_helpers.h"
+#include "scrypt.h"
 #include "seal.h"
 #include "thread_pool.h"
 
@@ -19,6 +20,7 @@ namespace yore {
 namespace {
 
 constexpr napi_type_tag kKeyTag = {0x9b1c5f0e2d7a4e61, 0x8f3ab6c4d1e05297};
+constexpr uint64_t kMaxScryptBytes = uint64_t{1} << 31;
 constexpr napi_type_tag kChunkerTag = {0x41d6e8a90b7f4c23, 0xa5c2f7139e684bd0};
 
 bool SameLength(napi_env env, const char* name, size_t got, size_t wanted) {
@@ -502,6 +504,35 @@ napi_value Cut(napi_env env, napi_callback_info info) {
   return Submit(env, std::move(task));
 }
 
+// Mixes one block of scrypt, in place.
+class ScryptMixTask final : public Task {
+ public:
+  Bytes block;
+  uint32_t cost = 0;
+
+  void Execute() override { ScryptMix(block.data, block.size / 128, cost); }
+  napi_value Complete(napi_env env) override { return Undefined(env); }
+};
+
+napi_value ScryptMixOne(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  auto task = std::make_unique<ScryptMixTask>();
+  if (!GetBytes(env, arguments[0], "block", &task->block) || !GetUint32(env, arguments[1], "cost", &task->cost))
+    return Abandon(env, std::move(task));
+  const uint64_t cost = task->cost;
+  if (cost < 2 || (cost & (cost - 1)) != 0) {
+    ThrowRange(env, "cost", "a power of two from 2 on");
+    return Abandon(env, std::move(task));
+  }
+  const size_t size = task->block.size;
+  if (size == 0 || size % 128 != 0 || size > kMaxScryptBytes / cost) {
+    ThrowRange(env, "block", "a multiple of 128 bytes, not more than 2 GiB together");
+    return Abandon(env, std::move(task));
+  }
+  if (!task->Hold(env, arguments[0])) return Abandon(env, std::move(task));
+  return Submit(env, std::move(task));
+}
+
 }  // namespace
 
 void RegisterEngine(napi_env env, napi_value exports) {
@@ -518,6 +549,7 @@ void RegisterEngine(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "decompress", Decompress);
   ExportFunction(env, exports, "createChunker", CreateChunker);
   ExportFunction(env, exports, "cutChunks", Cut);
+  ExportFunction(env, exports, "scryptMix", ScryptMixOne);
 }
 
 }  // namespace yore

@@ -98,4 +98,11 @@ export interface EngineFunctions {
     final: boolean,
     scanned: number,
   ): Promise<{ readonly lengths: Uint32Array; readonly ids: Buffer }>;
+  /**
+   * scryptROMix of RFC 7914: mixes one block of 128 * r bytes in place, with 128 * r * (cost + 2) bytes of memory, at most
+   * 2 GiB.
+   *
+   * @param cost N, a power of two
+   */
+  scryptMix(block: Uint8Array, cost: number): Promise<void>;
 }

@@ -95,6 +95,7 @@ function cases(engine: EngineFunctions): Case[] {
       right: () => [chunker, bytes(3), true, 0],
       accepts: [[], ["3 bytes"], ["true"], []],
     },
+    { name: "scryptMix", right: () => [bytes(128), 2], accepts: [[], []] },
   ];
 }
 
@@ -153,6 +154,19 @@ describe.skipIf(!addon)(`engine functions of the addon ${addonProblem() ?? ""}`,
       },
     });
     expect(() => addon!.sha256Many(throwing)).toThrow("from the getter");
+  });
+
+  it("refuses costs of scrypt that are none, or take more than 2 GiB", () => {
+    for (const [length, cost] of [
+      [0, 2],
+      [127, 2],
+      [128, 0],
+      [128, 1],
+      [128, 3],
+      [128, 2 ** 25],
+      [2 ** 20, 2 ** 12],
+    ] as const)
+      expect(() => addon!.scryptMix(bytes(length), cost), `${length} ${cost}`).toThrow(RangeError);
   });
 
   it("lists that do not belong together are refused", () => {

@@ -4,7 +4,7 @@
  * together: 16 blobs of 16 KiB a hop are sealed twice as fast as one a hop.
  */
 
-import { createHash, randomFillSync, scrypt } from "node:crypto";
+import { createHash, pbkdf2Sync, randomFillSync } from "node:crypto";
 import { ID_LENGTH, type Id, IdList, idFromBytes } from "../../bytes/id.js";
 import type { Addon } from "../../native/addon.js";
 import { type ChunkerHandle, type MasterKeyHandle, STORED } from "../../native/engine-functions.js";
@@ -37,6 +37,9 @@ import {
   type UnsealPart,
 } from "../engine.js";
 import { UNSEAL_FAILURES } from "../unseal-failures.js";
+
+/** Memory that several blocks of scrypt may take together: four of restic's keys. A larger one is mixed alone. */
+const SCRYPT_PARALLEL_BYTES = 128 * 1024 * 1024;
 
 export class NativeEngine implements Engine {
   readonly name = "native";
@@ -182,13 +185,32 @@ export class NativeEngine implements Engine {
     parameters: ScryptParameters,
     length: number,
   ): Promise<Uint8Array> {
-    // Node.js refuses what takes more than 32 MiB unless told otherwise, and restic's keys take 32 MiB and more.
-    const maxmem = scryptMemory(parameters) + 2 ** 20;
-    return await new Promise((resolve, reject) => {
-      scrypt(password, salt, length, { ...parameters, maxmem }, (error, derived) =>
-        error ? reject(error) : resolve(derived),
-      );
-    });
+    const { N, r, p } = parameters;
+    scryptMemory(parameters);
+    const pbkdf2 = (salt: Uint8Array, length: number) => pbkdf2Sync(password, salt, 1, length, "sha256");
+    const blockLength = 128 * r;
+    const blocks = pbkdf2(salt, blockLength * p);
+    try {
+      await this.#mixAll(blocks, blockLength, N);
+      return pbkdf2(blocks, length);
+    } finally {
+      blocks.fill(0);
+    }
+  }
+
+  /** The blocks of scrypt do not depend on each other: as many at a time as there are cores, or memory for. */
+  async #mixAll(blocks: Uint8Array, blockLength: number, N: number): Promise<void> {
+    const room = Math.max(1, Math.floor(SCRYPT_PARALLEL_BYTES / (blockLength * N)));
+    const atOnce = Math.min(room, blocks.length / blockLength);
+    let next = 0;
+    const work = async () => {
+      while (next < blocks.length) {
+        const block = blocks.subarray(next, next + blockLength);
+        next += blockLength;
+        await this.#addon.scryptMix(block, N);
+      }
+    };
+    await Promise.all(Array.from({ length: atOnce }, work));
   }
 
   randomBytes(length: number): Uint8Array {
