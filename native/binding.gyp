@@ -10,6 +10,7 @@
         'src/engine.cc',
         'src/fuse_channel.cc',
         'src/fuse_mount.cc',
+        'src/index_file.cc',
         'src/metadata.cc',
         'src/poly1305.cc',
         'src/scan.cc',

@@ -10,6 +10,7 @@
 #include "compression.h"
 #include "bytes_list.h"
 #include "handles.h"
+#include "index_file.h"
 #include "napi_helpers.h"
 #include "scrypt.h"
 #include "seal.h"
@@ -504,6 +505,47 @@ napi_value Cut(napi_env env, napi_callback_info info) {
   return Submit(env, std::move(task));
 }
 
+// The columns of an index file in one buffer; see src/native/engine-functions.ts.
+class ParseIndexTask final : public Task {
+ public:
+  Bytes json;
+
+  void Execute() override {
+    IndexColumns columns;
+    is_known_ = ParseIndexFile(json.data, json.size, &columns);
+    if (!is_known_) return;
+    const size_t blobs = columns.packs.size();
+    const uint32_t head[] = {static_cast<uint32_t>(columns.pack_ids.size() / kHashSize), static_cast<uint32_t>(blobs)};
+    packed_ = OwnedBytes(sizeof head + columns.pack_ids.size() + blobs * (kHashSize + 4 * sizeof(uint32_t)));
+    uint8_t* to = packed_.data.get();
+    const auto append = [&to](const void* from, size_t size) {
+      if (size > 0) memcpy(to, from, size);
+      to += size;
+    };
+    append(head, sizeof head);
+    append(columns.pack_ids.data(), columns.pack_ids.size());
+    append(columns.ids.data(), columns.ids.size());
+    for (const auto* column : {&columns.offsets, &columns.lengths, &columns.uncompressed, &columns.packs})
+      append(column->data(), blobs * sizeof(uint32_t));
+  }
+
+  napi_value Complete(napi_env env) override {
+    return is_known_ ? MakeBuffer(env, std::move(packed_)) : Undefined(env);
+  }
+
+ private:
+  bool is_known_ = false;
+  OwnedBytes packed_;
+};
+
+napi_value ParseIndex(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  auto task = std::make_unique<ParseIndexTask>();
+  if (!GetBytes(env, arguments[0], "json", &task->json) || !task->Hold(env, arguments[0]))
+    return Abandon(env, std::move(task));
+  return Submit(env, std::move(task));
+}
+
 // Mixes one block of scrypt, in place.
 class ScryptMixTask final : public Task {
  public:
@@ -550,6 +592,7 @@ void RegisterEngine(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "createChunker", CreateChunker);
   ExportFunction(env, exports, "cutChunks", Cut);
   ExportFunction(env, exports, "scryptMix", ScryptMixOne);
+  ExportFunction(env, exports, "parseIndex", ParseIndex);
 }
 
 }  // namespace yore

@@ -101,6 +101,22 @@ export interface ScryptParameters {
   readonly p: number;
 }
 
+/** An index file as columns, which can be taken in without touching each blob. */
+export interface IndexColumns {
+  /** 32 bytes a pack. */
+  readonly packIds: Uint8Array;
+  /** Of each blob in turn: the 32 bytes of its ID as 8 words, little endian. */
+  readonly ids: Int32Array;
+  readonly offsets: Uint32Array;
+  readonly lengths: Uint32Array;
+  /** 0 for a blob that is stored as it is. */
+  readonly uncompressed: Uint32Array;
+  /** Position of the blob's pack among the packs of the file, with `INDEX_TREE_BIT` for trees. */
+  readonly packs: Uint32Array;
+}
+
+export const INDEX_TREE_BIT = 0x8000_0000;
+
 export interface Engine {
   readonly name: "native" | "portable";
   /** SHA-256 at once, for small things. */
@@ -145,6 +161,11 @@ export interface Engine {
   decompress(data: Uint8Array, maxBytes: number): Promise<Uint8Array>;
   /** @throws {RangeError} if the polynomial is not of degree 53 */
   createChunker(polynomial: bigint): Chunker;
+  /**
+   * Parses the JSON of an index file off the main thread, for engines that can. `undefined` for any form but the one in
+   * which restic writes it: the general decoder is for those, and says what is wrong.
+   */
+  parseIndex?(json: Uint8Array): Promise<IndexColumns | undefined>;
   scrypt(
     password: Uint8Array,
     salt: Uint8Array,

@@ -105,4 +105,17 @@ export interface EngineFunctions {
    * @param cost N, a power of two
    */
   scryptMix(block: Uint8Array, cost: number): Promise<void>;
+  /**
+   * Parses an index file in the form in which restic writes it.
+   *
+   * ```text
+   * 0 packs u32 | 4 blobs u32 | pack IDs | blob IDs | offsets | lengths | uncompressed lengths | packs
+   * ```
+   *
+   * IDs are 32 bytes; the columns behind them have a u32 of this machine for each blob: the last one the number of its
+   * pack in the file, with the highest bit set for a tree.
+   *
+   * @returns `undefined` for any other form, which may be an index file all the same
+   */
+  parseIndex(json: Uint8Array): Promise<Buffer | undefined>;
 }

@@ -1,4 +1,5 @@
 import { ID_LENGTH, type Id, idKey } from "../bytes/id.js";
+import { INDEX_TREE_BIT, type IndexColumns } from "../engine/engine.js";
 import type { BlobType } from "../format/blob.js";
 import type { IndexedPack } from "../format/index-file.js";
 import type { PackedBlob } from "../format/pack-header.js";
@@ -21,7 +22,7 @@ const SEGMENT_SIZE = 1 << SEGMENT_BITS;
 const SEGMENT_MASK = SEGMENT_SIZE - 1;
 const MAX_LOAD = 0.75;
 /** Marks a tree in the column of pack numbers. */
-const TREE_BIT = 0x8000_0000;
+const TREE_BIT = INDEX_TREE_BIT;
 const PACK_MASK = 0x7fff_ffff;
 
 /** The columns of 8,192 entries: 48 bytes an entry. */
@@ -298,6 +299,63 @@ export class BlobIndex {
     this.#packEntries[pack]!++;
     this.#live++;
     this.#insertSlot(entry, segment.ids[at * WORDS]!);
+  }
+
+  /**
+   * Takes in a whole index file. Its columns are copied as they are; only what is listed again is looked at blob by
+   * blob.
+   *
+   * @returns the numbers of its packs, for `release`
+   */
+  addColumns(columns: IndexColumns): Uint32Array {
+    const numbers = new Uint32Array(columns.packIds.length / ID_LENGTH);
+    let isNew = true;
+    for (let i = 0; i < numbers.length; i++) {
+      const pack = this.retain(columns.packIds.subarray(i * ID_LENGTH, (i + 1) * ID_LENGTH));
+      numbers[i] = pack;
+      if (this.#references[pack]! === 1 && this.#packEntries[pack] === 0) continue;
+      this.#relisted.add(pack);
+      isNew = false;
+    }
+    if (isNew) this.#append(columns, numbers);
+    else this.#addEach(columns, numbers);
+    return numbers;
+  }
+
+  #addEach(columns: IndexColumns, numbers: Uint32Array): void {
+    const { ids, offsets, lengths, uncompressed, packs } = columns;
+    for (let i = 0; i < packs.length; i++) {
+      const pack = numbers[packs[i]! & PACK_MASK]!;
+      const type = packs[i]! >= TREE_BIT ? "tree" : "data";
+      this.addBlob(pack, type, readId(ids, i * WORDS), offsets[i]!, lengths[i]!, uncompressed[i]!);
+    }
+  }
+
+  #append(columns: IndexColumns, numbers: Uint32Array): void {
+    const { ids, offsets, lengths, uncompressed, packs } = columns;
+    const count = packs.length;
+    let size = this.#slots.length;
+    while (this.#used + count > size * MAX_LOAD) size *= 2;
+    if (size > this.#slots.length) this.#rebuildSlots(size);
+    for (let from = 0; from < count; ) {
+      if (this.#used === this.#segments.length * SEGMENT_SIZE) this.#segments.push(newSegment());
+      const segment = this.#segments[this.#used >>> SEGMENT_BITS]!;
+      const at = this.#used & SEGMENT_MASK;
+      const to = Math.min(count, from + SEGMENT_SIZE - at);
+      segment.ids.set(ids.subarray(from * WORDS, to * WORDS), at * WORDS);
+      segment.offsets.set(offsets.subarray(from, to), at);
+      segment.lengths.set(lengths.subarray(from, to), at);
+      segment.uncompressed.set(uncompressed.subarray(from, to), at);
+      for (let i = from; i < to; i++) {
+        const listed = packs[i]!;
+        const pack = numbers[listed & PACK_MASK]!;
+        segment.packs[at + i - from] = listed >= TREE_BIT ? (pack | TREE_BIT) >>> 0 : pack;
+        this.#packEntries[pack]!++;
+        this.#insertSlot(this.#used++, ids[i * WORDS]!);
+      }
+      from = to;
+    }
+    this.#live += count;
   }
 
   /**

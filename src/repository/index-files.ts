@@ -1,6 +1,7 @@
 import { forEachConcurrently } from "../async/map-concurrently.js";
 import type { Backend } from "../backend/backend.js";
 import { formatId, formatShortId, type Id, parseId } from "../bytes/id.js";
+import type { Engine, IndexColumns } from "../engine/engine.js";
 import { NotFoundError, YoreError } from "../errors.js";
 import { decodeIndexFile, encodeIndexFile, type IndexedPack } from "../format/index-file.js";
 import type { BlobIndex } from "./blob-index.js";
@@ -33,13 +34,15 @@ export class IndexFiles {
   readonly #backend: Backend;
   readonly #files: RepositoryFiles;
   readonly #version: 1 | 2;
+  readonly #engine: Engine;
   /** Per file name, the numbers of the packs that it lists. */
   readonly #loaded = new Map<string, Uint32Array>();
   #problems: IndexProblem[] = [];
 
-  constructor(index: BlobIndex, backend: Backend, files: RepositoryFiles, version: 1 | 2) {
+  constructor(index: BlobIndex, backend: Backend, engine: Engine, files: RepositoryFiles, version: 1 | 2) {
     this.index = index;
     this.#backend = backend;
+    this.#engine = engine;
     this.#files = files;
     this.#version = version;
   }
@@ -122,13 +125,21 @@ export class IndexFiles {
     const id = parseId(name)!;
     try {
       const json = await this.#files.load("index", id, signal);
-      this.#keep(name, this.#takeIn(json));
+      const columns = await this.#parse(json);
+      this.#keep(name, columns ? this.index.addColumns(columns) : this.#takeIn(json));
     } catch (error) {
       if (!(error instanceof YoreError) || error.code === "interrupted") throw error;
       problems.push({ id, error: error.code === "format" ? badIndex(id, error) : error });
     } finally {
       if (progress) progress.loadedFiles++;
     }
+  }
+
+  /** Most files are of the form that the engine knows; the others, and the wrong ones, are for the decoder. */
+  async #parse(json: Uint8Array): Promise<IndexColumns | undefined> {
+    const columns = await this.#engine.parseIndex?.(json);
+    if (this.#version === 1 && columns?.uncompressed.some((length) => length > 0)) return undefined;
+    return columns;
   }
 
   /** All of a file or nothing of it. @returns the numbers of its packs */

@@ -127,7 +127,7 @@ export class Repository implements BlobLoader {
     this.#masterKey = masterKey;
     const parts = { backend, engine, masterKey, version, compression, extraVerify };
     this.#files = new RepositoryFiles(parts);
-    this.#indexFiles = new IndexFiles(this.index, backend, this.#files, version);
+    this.#indexFiles = new IndexFiles(this.index, backend, engine, this.#files, version);
     const refreshIndex = (signal?: AbortSignal) => this.#refreshIndex(signal);
     const reading = { engine, masterKey, version, index: this.index, refreshIndex };
     this.#reader = new BlobReader({ ...reading, backend });

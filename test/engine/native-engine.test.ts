@@ -1,9 +1,15 @@
 import { randomBytes, randomInt, scryptSync } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import { formatId, idFromBytes } from "../../src/bytes/id.js";
+import { INDEX_TREE_BIT } from "../../src/engine/engine.js";
 import { NativeEngine } from "../../src/engine/native/native-engine.js";
 import { poly1305Aes } from "../../src/engine/native/primitives.js";
+import { FormatError } from "../../src/errors.js";
+import { decodeIndexFile, encodeIndexFile } from "../../src/format/index-file.js";
+import type { PackedBlob } from "../../src/format/pack-header.js";
 import { addonProblem, loadAddon } from "../../src/native/addon.js";
 import { engineSuite } from "../suites/engine-suite.js";
+import { INDEX_RESTIC, INDEX_WITH_EXTRAS } from "../vectors/format-files.js";
 
 const addon = loadAddon();
 
@@ -31,6 +37,95 @@ if (addon) {
       expect(Buffer.from(derived).equals(expected), `N=${N} r=${r} p=${p} length=${length}`).toBe(true);
     }
   });
+
+  describe("parseIndex", () => {
+    /** What the general decoder makes of a file; `undefined` where it refuses it. */
+    const decoded = (json: Buffer): string[] | undefined => {
+      const found: string[] = [];
+      try {
+        decodeIndexFile(json, {
+          pack: (id) => found.push(formatId(id)),
+          blob: (type, id, ...numbers) => found.push(`${type} ${formatId(id)} ${numbers.join(" ")}`),
+        });
+      } catch (error) {
+        if (error instanceof FormatError) return undefined;
+        throw error;
+      }
+      return found;
+    };
+    const parsed = async (json: Buffer): Promise<string[] | undefined> => {
+      const columns = await (await make()).parseIndex(json);
+      if (!columns) return undefined;
+      const { packIds, ids, offsets, lengths, uncompressed, packs } = columns;
+      const hex = Buffer.from(ids.buffer, ids.byteOffset, ids.byteLength).toString("hex");
+      const found: string[] = [];
+      let blob = 0;
+      for (let pack = 0; pack < packIds.length / 32; pack++) {
+        found.push(formatId(packIds.subarray(32 * pack, 32 * pack + 32)));
+        for (; blob < packs.length && (packs[blob]! & 0x7fff_ffff) === pack; blob++) {
+          const type = packs[blob]! >= INDEX_TREE_BIT ? "tree" : "data";
+          const id = hex.slice(64 * blob, 64 * blob + 64);
+          found.push(`${type} ${id} ${offsets[blob]} ${lengths[blob]} ${uncompressed[blob]}`);
+        }
+      }
+      expect(blob).toBe(packs.length);
+      return found;
+    };
+    const someId = () => idFromBytes(randomBytes(32));
+    const someBlob = (): PackedBlob => ({
+      type: randomInt(2) === 0 ? "data" : "tree",
+      id: someId(),
+      offset: randomInt(2 ** 32),
+      length: randomInt(2 ** 32),
+      uncompressedLength: randomInt(2) === 0 ? 0 : randomInt(2 ** 32),
+    });
+    const someFile = (packs: number, blobs: number) =>
+      encodeIndexFile(
+        Array.from({ length: packs }, () => ({
+          packId: someId(),
+          blobs: Array.from({ length: randomInt(blobs + 1) }, someBlob),
+        })),
+      );
+
+    it("finds what the general decoder finds", async () => {
+      for (const json of [someFile(0, 0), someFile(1, 0), someFile(1, 1), someFile(40, 300)]) {
+        expect(await parsed(json)).toEqual(decoded(json));
+        expect(await parsed(json)).toBeDefined();
+      }
+      expect(await parsed(Buffer.from(INDEX_RESTIC))).toEqual(decoded(Buffer.from(INDEX_RESTIC)));
+    });
+
+    it("leaves every other form to it", async () => {
+      expect(await parsed(Buffer.from(INDEX_WITH_EXTRAS))).toBeUndefined();
+      const json = someFile(1, 0).toString().trimEnd();
+      for (const other of [` ${json}`, `${json} `, `${json}\n\n`, json.replace(":", ": "), "{}", "", "[]"])
+        expect(await parsed(Buffer.from(other)), other).toBeUndefined();
+    });
+
+    it("takes no file for whole that is cut off, and no number that is none", async () => {
+      const json = Buffer.from(INDEX_RESTIC.trimEnd());
+      for (let length = 0; length < json.length; length++)
+        expect(await parsed(Buffer.from(json.subarray(0, length))), `${length}`).toBeUndefined();
+      for (const number of ["4294967296", "99999999999", "00", "-1", "1.5", "1e3", ""]) {
+        const wrong = INDEX_RESTIC.replace('"offset":45', `"offset":${number}`);
+        expect(await parsed(Buffer.from(wrong)), number).toBeUndefined();
+      }
+    });
+
+    it("never finds anything else in a file whose bytes were changed", async () => {
+      const json = someFile(3, 3);
+      for (let round = 0; round < 2000; round++) {
+        const changed = Buffer.from(json);
+        for (let i = randomInt(3); i >= 0; i--) {
+          const at = randomInt(changed.length);
+          changed[at] = randomInt(2) === 0 ? randomInt(256) : changed[randomInt(changed.length)]!;
+        }
+        const found = await parsed(changed);
+        if (found) expect(found).toEqual(decoded(changed));
+      }
+    });
+  });
+
   describe("with its own Poly1305 instead of OpenSSL's", () => {
     engineSuite("native", make, (key, nonce, data) => poly1305Aes(addon, key, nonce, data, true));
   });

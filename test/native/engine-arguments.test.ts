@@ -96,6 +96,7 @@ function cases(engine: EngineFunctions): Case[] {
       accepts: [[], ["3 bytes"], ["true"], []],
     },
     { name: "scryptMix", right: () => [bytes(128), 2], accepts: [[], []] },
+    { name: "parseIndex", right: () => [bytes(3)], accepts: [["3 bytes"]] },
   ];
 }
 

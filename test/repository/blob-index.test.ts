@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { formatId, type Id } from "../../src/bytes/id.js";
+import { INDEX_TREE_BIT, type IndexColumns } from "../../src/engine/engine.js";
 import type { PackedBlob } from "../../src/format/pack-header.js";
 import { BlobIndex } from "../../src/repository/blob-index.js";
 
@@ -34,6 +35,58 @@ describe("BlobIndex", () => {
         expect(index.has(type === "tree" ? "data" : "tree", id)).toBe(false);
       }
     for (let i = 0; i < 1000; i++) expect(index.has("data", id(`unknown ${i}`))).toBe(false);
+  });
+
+  describe("addColumns", () => {
+    type Pack = { readonly packId: Id; readonly blobs: readonly PackedBlob[] };
+
+    function columnsOf(packs: readonly Pack[]): IndexColumns {
+      const all = packs.flatMap(({ blobs }, pack) => blobs.map((blob) => ({ ...blob, pack })));
+      return {
+        packIds: Buffer.concat(packs.map(({ packId }) => packId)),
+        ids: new Int32Array(Uint8Array.from(Buffer.concat(all.map((blob) => blob.id))).buffer),
+        offsets: Uint32Array.from(all, (blob) => blob.offset),
+        lengths: Uint32Array.from(all, (blob) => blob.length),
+        uncompressed: Uint32Array.from(all, (blob) => blob.uncompressedLength),
+        packs: Uint32Array.from(all, ({ pack, type }) => pack + (type === "tree" ? INDEX_TREE_BIT : 0)),
+      };
+    }
+
+    const pack = (name: string, count: number): Pack => ({ packId: id(name), blobs: blobs(name, count) });
+
+    it.each([
+      [
+        "new packs, over several segments",
+        [[pack("a", 9000), pack("b", 3), pack("c", 9000)], [pack("d", 5000)]],
+      ],
+      ["packs without blobs", [[pack("a", 0)], [pack("b", 2), pack("c", 0)]]],
+      ["nothing", [[]]],
+      ["a pack that an earlier file lists", [[pack("a", 30)], [pack("b", 20), pack("a", 40)]]],
+      ["a pack that stands twice in a file", [[pack("a", 30), pack("b", 10), pack("a", 40)]]],
+    ] as const)("takes in %s as add does", (_, files) => {
+      const byColumns = new BlobIndex();
+      const plain = new BlobIndex();
+      for (const packs of files) {
+        const numbers = packs.map(({ packId, blobs }) => plain.add(packId, blobs));
+        expect([...byColumns.addColumns(columnsOf(packs))]).toEqual(numbers);
+      }
+      expect([...byColumns.entries()]).toEqual([...plain.entries()]);
+      expect(byColumns.size).toBe(plain.size);
+      expect(byColumns.packCount).toBe(plain.packCount);
+      for (const { type, id } of plain.entries())
+        expect(byColumns.lookupAll(type, id)).toEqual(plain.lookupAll(type, id));
+    });
+
+    it("drops what is released, and takes it in again", () => {
+      const index = new BlobIndex();
+      const columns = columnsOf([pack("a", 30), pack("b", 20)]);
+      index.release(index.addColumns(columns));
+      expect(index.size).toBe(0);
+      expect(index.has("tree", id("a 0"))).toBe(false);
+      index.addColumns(columns);
+      expect(index.size).toBe(50);
+      expect(index.lookupAll("tree", id("a 0"))).toHaveLength(1);
+    });
   });
 
   it("holds the largest offsets and lengths", () => {

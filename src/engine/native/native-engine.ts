@@ -26,6 +26,7 @@ import {
   type Chunker,
   type Cuts,
   type Engine,
+  type IndexColumns,
   type MasterKey,
   type ScryptParameters,
   SEAL_OVERHEAD,
@@ -40,6 +41,8 @@ import { UNSEAL_FAILURES } from "../unseal-failures.js";
 
 /** Memory that several blocks of scrypt may take together: four of restic's keys. A larger one is mixed alone. */
 const SCRYPT_PARALLEL_BYTES = 128 * 1024 * 1024;
+
+const IS_LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
 export class NativeEngine implements Engine {
   readonly name = "native";
@@ -177,6 +180,24 @@ export class NativeEngine implements Engine {
       CHUNK_AVERAGE_BITS,
     );
     return new NativeChunker(this.#addon, handle);
+  }
+
+  async parseIndex(json: Uint8Array): Promise<IndexColumns | undefined> {
+    const packed = IS_LITTLE_ENDIAN ? await this.#addon.parseIndex(json) : undefined;
+    if (!packed) return undefined;
+    const [packCount = 0, blobCount = 0] = new Uint32Array(packed.buffer, packed.byteOffset, 2);
+    const packsAt = packed.byteOffset + 8;
+    const idsAt = packsAt + ID_LENGTH * packCount;
+    const column = (i: number) =>
+      new Uint32Array(packed.buffer, idsAt + (ID_LENGTH + 4 * i) * blobCount, blobCount);
+    return {
+      packIds: new Uint8Array(packed.buffer, packsAt, ID_LENGTH * packCount),
+      ids: new Int32Array(packed.buffer, idsAt, (ID_LENGTH / 4) * blobCount),
+      offsets: column(0),
+      lengths: column(1),
+      uncompressed: column(2),
+      packs: column(3),
+    };
   }
 
   async scrypt(
