@@ -55,6 +55,27 @@ export function passwordSource(
   };
 }
 
+/** The flags that name a password for a new key. */
+export interface NewPasswordFlags {
+  readonly newPasswordFile?: string | undefined;
+  readonly newInsecureNoPassword?: boolean | undefined;
+}
+
+/** The password for a new key: of a file, of a person who types it twice, or the first line of standard input. */
+export async function askNewPassword(flags: NewPasswordFlags, io: Io): Promise<string> {
+  if (flags.newInsecureNoPassword) {
+    if (flags.newPasswordFile)
+      throw new UsageError("only either --new-password-file or --new-insecure-no-password may be specified");
+    return "";
+  }
+  if (flags.newPasswordFile) return notEmpty(readPasswordFile(flags.newPasswordFile));
+  if (!io.stdin.isTTY) return notEmpty(await readFirstLine(io.stdin, io.signal));
+  const password = notEmpty(await promptHidden("enter new password: ", io));
+  if ((await promptHidden("enter password again: ", io)) !== password)
+    throw new UsageError("passwords do not match");
+  return password;
+}
+
 function givenPassword(flags: RepositoryFlags, prefix: VariablePrefix, io: Io): GivenPassword {
   const all = origins<GivenPassword>(
     { command: flags.passwordCommand, file: flags.passwordFile, password: undefined },

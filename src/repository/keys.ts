@@ -2,7 +2,7 @@ import { hostname as machineName, userInfo } from "node:os";
 import type { Backend } from "../backend/backend.js";
 import { formatId, formatShortId, type Id, parseId } from "../bytes/id.js";
 import type { Engine, MasterKey } from "../engine/engine.js";
-import { messageOf, throwIfAborted, YoreError } from "../errors.js";
+import { DamagedError, messageOf, throwIfAborted, YoreError } from "../errors.js";
 import {
   decodeKeyFile,
   decodeMasterKey,
@@ -110,6 +110,13 @@ export async function saveKey(
   const id = engine.hash(bytes);
   await backend.save({ type: "key", name: formatId(id) }, [bytes]);
   return id;
+}
+
+/** Loads a key file and opens it. @throws {DamagedError} if the password does not fit it, or it holds no keys */
+export async function verifyKey(backend: Backend, engine: Engine, id: Id, password: string): Promise<void> {
+  const file = decodeKeyFile(await loadRawFile(backend, engine, "key", id));
+  if (!(await unwrap(engine, file, Buffer.from(password, "utf8"))))
+    throw new DamagedError(`Cannot use key ${formatShortId(id)}: what was saved does not open`);
 }
 
 /** All key files, in listing order; unreadable ones with their reason. */

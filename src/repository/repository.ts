@@ -21,7 +21,15 @@ import { BlobReader, type OnPackBlob } from "./blob-reader.js";
 import { BlobSaver, type SavedBlob } from "./blob-saver.js";
 import type { CompressionMode } from "./compression.js";
 import { IndexFiles, type IndexProblem, type IndexProgress } from "./index-files.js";
-import { createMasterKey, type KeyOwner, type ListedKey, listKeys, openKey, saveKey } from "./keys.js";
+import {
+  createMasterKey,
+  type KeyOwner,
+  type ListedKey,
+  listKeys,
+  openKey,
+  saveKey,
+  verifyKey,
+} from "./keys.js";
 import { type LockOptions, RepositoryLock } from "./lock.js";
 import { type ListedLock, listLocks, unlock } from "./lock-conflicts.js";
 import { PackReadAhead } from "./pack-read-ahead.js";
@@ -353,9 +361,20 @@ export class Repository implements BlobLoader {
     return listKeys(this.backend, this.engine);
   }
 
-  /** Saves a key file for one more password. @returns its ID */
-  addKey(password: string, owner?: KeyOwner): Promise<Id> {
-    return saveKey(this.backend, this.engine, this.#masterKey, password, owner);
+  /**
+   * Saves a key file for one more password, and opens it: a key that does not open is removed again, and no reason to
+   * remove another. @returns its ID
+   */
+  async addKey(password: string, owner?: KeyOwner): Promise<Id> {
+    await this.#confirmLocks();
+    const id = await saveKey(this.backend, this.engine, this.#masterKey, password, owner);
+    try {
+      await verifyKey(this.backend, this.engine, id, password);
+    } catch (error) {
+      await this.backend.remove({ type: "key", name: formatId(id) }).catch(() => {});
+      throw error;
+    }
+    return id;
   }
 
   /** Takes a lock. See `RepositoryLock.acquire`. @throws {LockedError} */

@@ -1,0 +1,65 @@
+import type { Id } from "../bytes/id.js";
+import { throwIfAborted, UsageError } from "../errors.js";
+import type { SnapshotFilter } from "../repository/snapshots.js";
+import { replaceSnapshot } from "./replace-snapshot.js";
+import { type IgnoredSnapshot, selectSnapshots } from "./select-snapshots.js";
+import type { Session } from "./session.js";
+
+/** What becomes of the tags of a snapshot: others in their place, or some more and some less. Empty tags count for nothing. */
+export interface TagChange {
+  readonly set: readonly string[];
+  readonly add: readonly string[];
+  readonly remove: readonly string[];
+}
+
+export interface TagOptions {
+  /** Snapshot arguments; all snapshots that pass the filter when empty. */
+  readonly names: readonly string[];
+  readonly filter: SnapshotFilter;
+  readonly change: TagChange;
+}
+
+export interface TagWatch {
+  readonly onIgnored?: (ignored: IgnoredSnapshot) => void;
+  readonly onChanged?: (oldId: Id, newId: Id) => void;
+}
+
+/**
+ * Changes the tags of snapshots: each one that changes is saved anew and remembers its first ID as `original`.
+ *
+ * @returns how many changed
+ * @throws {UsageError} if tags are set and also added or removed
+ */
+export async function runTag(session: Session, options: TagOptions, watch: TagWatch = {}): Promise<number> {
+  const { repository, signal } = session;
+  const { names, filter, change } = options;
+  if (change.set.length > 0 && change.add.length + change.remove.length > 0)
+    throw new UsageError("--set and --add/--remove cannot be given at the same time");
+  const snapshots = await selectSnapshots(repository, names, filter, { ...watch, signal });
+  let changed = 0;
+  for (const snapshot of snapshots) {
+    throwIfAborted(signal);
+    const tags = changedTags(snapshot.tags, change);
+    if (!tags) continue;
+    const { id, ...rest } = snapshot;
+    const newId = await replaceSnapshot(session, snapshot, {
+      ...rest,
+      tags,
+      original: snapshot.original ?? id,
+    });
+    changed++;
+    watch.onChanged?.(id, newId);
+  }
+  return changed;
+}
+
+/** @returns `undefined` when nothing changes; tags that are set are always a change, as in restic */
+export function changedTags(tags: readonly string[], change: TagChange): string[] | undefined {
+  const set = change.set.filter((tag) => tag !== "");
+  if (set.length > 0) return set;
+  const added = [...tags];
+  for (const tag of change.add) if (tag !== "" && !added.includes(tag)) added.push(tag);
+  const kept = added.filter((tag) => !change.remove.includes(tag));
+  const same = kept.length === tags.length && kept.every((tag, position) => tag === tags[position]);
+  return same ? undefined : kept;
+}

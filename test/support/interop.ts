@@ -1,0 +1,43 @@
+import { cp } from "node:fs/promises";
+import { join } from "node:path";
+import { type RunResult, runRestic, runYore } from "./run.js";
+import { temporaryFolder } from "./temporary.js";
+
+/** What a program made of its copy of a repository. */
+export interface Outcome {
+  readonly result: RunResult;
+  /** Where the copy is. */
+  readonly repository: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Runs the same command line with both programs, each on a copy of the repository of its own. */
+export async function onCopies(
+  repository: string,
+  args: readonly string[],
+  options: { readonly env: Readonly<Record<string, string>>; readonly input?: string; readonly cwd?: string },
+): Promise<{ yore: Outcome; restic: Outcome }> {
+  const outcome = async (run: typeof runYore): Promise<Outcome> => {
+    const copy = join(await temporaryFolder(), "repository");
+    await cp(repository, copy, { recursive: true });
+    const env = { ...options.env, RESTIC_REPOSITORY: copy };
+    return { result: await run([...args, "--no-cache"], { ...options, env }), repository: copy, env };
+  };
+  return { yore: await outcome(runYore), restic: await outcome(runRestic) };
+}
+
+/** What restic says; fails where it fails. */
+export async function resticSays(
+  env: Readonly<Record<string, string>>,
+  args: readonly string[],
+): Promise<string> {
+  const result = await runRestic([...args, "--no-cache"], { env });
+  if (result.code !== 0) throw new Error(result.stderr);
+  return result.stdout;
+}
+
+/** All snapshot files as restic prints them, without what is new in every run: IDs, sorted by time and tree. */
+export async function snapshotsAsStored(env: Readonly<Record<string, string>>): Promise<unknown[]> {
+  const snapshots = JSON.parse(await resticSays(env, ["snapshots", "--json"])) as Record<string, unknown>[];
+  return snapshots.map(({ id: _, short_id: __, ...rest }) => rest);
+}
