@@ -12,6 +12,8 @@ export interface Handle {
   readonly type: FileType;
   /** 64 lower-case hex digits; "" for the config. */
   readonly name: string;
+  /** Of a pack that is saved: trees are in it, which caches keep. */
+  readonly holdsTrees?: boolean;
 }
 
 export interface FileInfo {

@@ -14,6 +14,8 @@ export interface SessionNeeds {
   readonly lockAlways?: boolean;
   /** Another repository than the one of the global options. */
   readonly repository?: RepositoryOptions;
+  /** What is checked must be the repository itself; false when left out. */
+  readonly withoutCache?: boolean;
   /** Whether the line "repository ... opened" is shown; true when left out. */
   readonly announce?: boolean;
 }
@@ -35,8 +37,9 @@ export class CommandContext {
   async withSession<T>(needs: SessionNeeds, work: (session: Session) => Promise<T>): Promise<T> {
     const unlocked = this.global.noLock && !needs.lockAlways;
     const { withSession } = await import("../commands/session.js");
+    const repository = needs.repository ?? this.global.repository();
     return withSession(
-      needs.repository ?? this.global.repository(),
+      needs.withoutCache ? { ...repository, cache: undefined } : repository,
       {
         lock: unlocked ? "none" : needs.lock,
         retryLockMs: this.global.retryLockMs,

@@ -3,16 +3,18 @@
  * environment; `YORE_*` beats `RESTIC_*`. A value that makes no sense is refused wherever it comes from.
  */
 
+import { homedir } from "node:os";
+import { join } from "node:path";
 import { type Command, Option } from "commander";
 import { COMPRESSION_MODES, type CompressionMode } from "../commands/compression-modes.js";
-import type { RepositoryOptions } from "../commands/session.js";
+import type { CacheOptions, RepositoryOptions } from "../commands/session.js";
 import { UsageError } from "../errors.js";
 import { ONE_MORE } from "./arguments.js";
 import { describeEnvironment, type Environment, readEnvironment } from "./environment.js";
 import type { Io } from "./output.js";
 import { resolveRepositoryOptions } from "./repository-options.js";
 import { resolveTransportOptions, type TransportFlags } from "./transport-options.js";
-import { parseDuration } from "./units.js";
+import { parseDuration, parseSize } from "./units.js";
 
 export interface GlobalOptions {
   readonly json: boolean;
@@ -21,9 +23,9 @@ export interface GlobalOptions {
   readonly noLock: boolean;
   /** How long to keep trying for a lock; 0 gives up at once. */
   readonly retryLockMs: number;
-  readonly noCache: boolean;
+  /** `undefined` with `--no-cache`. */
+  readonly cache: CacheOptions | undefined;
   readonly cleanupCache: boolean;
-  readonly cacheDir: string | undefined;
   /** Pictures a second of progress, from YORE_PROGRESS_FPS; `undefined` leaves it to the renderer. */
   readonly progressFps: number | undefined;
   /**
@@ -49,6 +51,8 @@ export interface GlobalFlags extends TransportFlags {
   readonly cacheDir?: string;
   readonly cache: boolean;
   readonly cleanupCache?: boolean;
+  readonly cacheData?: boolean;
+  readonly cacheLimit?: number;
   readonly compression?: CompressionMode;
   readonly packSize?: number;
   readonly extraVerify: boolean;
@@ -86,7 +90,11 @@ export function addGlobalOptions(program: Command): void {
       value === ONE_MORE ? (previous ?? 0) + 1 : parseCount("--verbose", value),
     );
   add("--cache-dir <directory>", "directory of the local cache", "CACHE_DIR");
-  add("--no-cache", "do not use a local cache (there is none yet)");
+  add("--no-cache", "do not use a local cache");
+  add("--cache-data", "cache file content too, not only what is needed to walk", "CACHE_DATA");
+  add("--cache-limit <size>", "bytes of packs that the cache may take, such as 20G", "CACHE_LIMIT").argParser(
+    parseSize,
+  );
   add("--cleanup-cache", "remove old cache directories");
   add("--compression <mode>", `one of ${COMPRESSION_MODES.join("|")}`, "COMPRESSION").argParser(
     (value: string) => parseCompression(value, `"--compression" flag`),
@@ -123,15 +131,15 @@ export function resolveGlobalOptions(flags: GlobalFlags, io: Io): GlobalOptions 
   const compression = flags.compression ?? compressionFromEnvironment(env);
   const packSizeBytes = resolvePackSize(flags, env);
   const backendOptions = parseExtendedOptions(flags.option ?? []);
+  const cache = flags.cache ? resolveCacheOptions(flags, env) : undefined;
   const keyHint = flags.keyHint ?? readEnvironment(env, "KEY_HINT")?.value;
   return {
     json: flags.json === true,
     verbosity: flags.quiet ? 0 : verbose === 0 ? 1 : verbose === 1 ? 2 : 3,
     noLock: !flags.lock,
     retryLockMs: flags.retryLock ?? 0,
-    noCache: !flags.cache,
+    cache,
     cleanupCache: flags.cleanupCache === true,
-    cacheDir: flags.cacheDir ?? readEnvironment(env, "CACHE_DIR")?.value,
     progressFps: progressFps(env),
     repository: () => ({
       ...resolveRepositoryOptions(flags, "", io),
@@ -141,6 +149,7 @@ export function resolveGlobalOptions(flags: GlobalFlags, io: Io): GlobalOptions 
       extraVerify: flags.extraVerify,
       backendOptions,
       transport: resolveTransportOptions(flags, env),
+      cache,
     }),
   };
 }
@@ -178,6 +187,17 @@ function resolvePackSize(flags: GlobalFlags, env: Environment): number | undefin
   if (mib < MIN_PACK_MIB) throw new UsageError(`pack size smaller than minimum of ${MIN_PACK_MIB} MiB`);
   if (mib > MAX_PACK_MIB) throw new UsageError(`pack size larger than limit of ${MAX_PACK_MIB} MiB`);
   return mib * 1024 * 1024;
+}
+
+/** Where the cache of far repositories lies, which restic shares. */
+function resolveCacheOptions(flags: GlobalFlags, env: Environment): CacheOptions {
+  const home = env["XDG_CACHE_HOME"] || join(env["HOME"] || homedir(), ".cache");
+  const limit = readEnvironment(env, "CACHE_LIMIT");
+  return {
+    folder: flags.cacheDir ?? readEnvironment(env, "CACHE_DIR")?.value ?? join(home, "restic"),
+    keepsData: flags.cacheData ?? readEnvironment(env, "CACHE_DATA") !== undefined,
+    maxBytes: flags.cacheLimit ?? (limit && parseSize(limit.value)),
+  };
 }
 
 /** "rest.connections=8" to a map; names in lower case, as restic has them. */

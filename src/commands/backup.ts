@@ -1,6 +1,4 @@
 import { readFile } from "node:fs/promises";
-import { homedir } from "node:os";
-import { join } from "node:path";
 import type { Readable } from "node:stream";
 import {
   type BackupOptions,
@@ -198,9 +196,4 @@ async function readAll(stream: Readable): Promise<Buffer> {
   const pieces: Buffer[] = [];
   for await (const piece of stream) pieces.push(piece as Buffer);
   return Buffer.concat(pieces);
-}
-
-/** Where restic and yore keep their cache when nobody says otherwise. */
-export function defaultCacheFolder(environment: Readonly<Record<string, string | undefined>>): string {
-  return join(environment["XDG_CACHE_HOME"] || join(environment["HOME"] || homedir(), ".cache"), "restic");
 }

@@ -6,6 +6,8 @@
 import { setMaxListeners } from "node:events";
 import { untilInterrupted } from "../async/deadline.js";
 import type { Backend } from "../backend/backend.js";
+import { DiskCache } from "../backend/disk-cache.js";
+import { DiskCacheBackend } from "../backend/disk-cache-backend.js";
 import { parseLocation } from "../backend/location.js";
 import { openBackend, type TransportOptions } from "../backend/open-backend.js";
 import type { RetryEvent } from "../backend/retry-backend.js";
@@ -31,6 +33,17 @@ export interface RepositoryOptions {
   /** "rest.connections" to "8" and the like. */
   readonly backendOptions?: ReadonlyMap<string, string> | undefined;
   readonly transport?: TransportOptions | undefined;
+  /** For repositories that are far away; none when left out. */
+  readonly cache?: CacheOptions | undefined;
+}
+
+export interface CacheOptions {
+  /** Holds the caches of all repositories, restic's among them. */
+  readonly folder: string;
+  /** Whether parts of packs with file content are kept, too. */
+  readonly keepsData: boolean;
+  /** Bytes of packs and parts; no limit when left out. */
+  readonly maxBytes?: number | undefined;
 }
 
 export type { TransportOptions };
@@ -132,9 +145,13 @@ export async function withSession<T>(
 /** @throws {YoreError} `no-repository`, `wrong-password`, `locked` */
 export async function openSession(options: RepositoryOptions, how: SessionOptions): Promise<Session> {
   // A disk that hangs answers no signal. Nothing has been changed yet, so nothing needs to be waited for.
-  const backend = await untilInterrupted(openRepositoryBackend(options, how.on), how.signal);
+  const place = await untilInterrupted(openRepositoryBackend(options, how.on), how.signal);
+  const isNear = parseLocation(options.location).scheme === "local";
+  const cached = options.cache && !isNear ? new DiskCacheBackend(place) : undefined;
+  const backend = cached ?? place;
   try {
     const repository = await untilInterrupted(openWithPassword(backend, options, how.signal), how.signal);
+    if (cached) await useCache(cached, repository, options.cache!);
     const reason = engineProblem();
     if (reason !== undefined) how.on?.({ type: "engine-problem", reason });
     how.on?.({ type: "opened", repository, compression: options.compression ?? "auto" });
@@ -148,6 +165,18 @@ export async function openSession(options: RepositoryOptions, how: SessionOption
     await backend.close();
     throw error;
   }
+}
+
+/** Without a folder that can be written there is no cache, and everything works as well, only slower. */
+async function useCache(
+  backend: DiskCacheBackend,
+  repository: Repository,
+  options: CacheOptions,
+): Promise<void> {
+  const { folder, maxBytes, keepsData } = options;
+  const cache = await DiskCache.open(folder, repository.config.id, { maxBytes });
+  if (!cache) return;
+  backend.use({ cache, keepsData, holdsTrees: (name) => repository.holdsTrees(name) });
 }
 
 /** Opens the place that the options name, with the options that are meant for its kind. @throws {UsageError} */

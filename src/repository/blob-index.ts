@@ -1,4 +1,4 @@
-import { ID_LENGTH, type Id, idKey } from "../bytes/id.js";
+import { formatId, ID_LENGTH, type Id, idKey } from "../bytes/id.js";
 import { INDEX_TREE_BIT, type IndexColumns } from "../engine/engine.js";
 import type { BlobType } from "../format/blob.js";
 import type { IndexedPack } from "../format/index-file.js";
@@ -391,6 +391,17 @@ export class BlobIndex {
     } finally {
       this.#iterating--;
     }
+  }
+
+  /** The packs that hold a tree, by their IDs in hex. Walks over the index. */
+  treePacks(): Set<string> {
+    const numbers = new Set<number>();
+    for (let entry = 0; entry < this.#used; entry++) {
+      const pack = this.#segments[entry >>> SEGMENT_BITS]!.packs[entry & SEGMENT_MASK]!;
+      if (pack & TREE_BIT) numbers.add(pack & PACK_MASK);
+    }
+    const live = [...numbers].filter((pack) => this.#references[pack]! > 0);
+    return new Set(live.map((pack) => formatId(this.#packIds[pack]!)));
   }
 
   /** All entries in the order in which they were added; what is added while it runs is left out. */

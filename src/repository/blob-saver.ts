@@ -264,7 +264,8 @@ export class BlobSaver {
     const { backend, engine, masterKey, version, indexFiles } = this.#options;
     try {
       const { id, pieces, blobs } = await packer.finish(engine, masterKey, version);
-      await backend.save({ type: "pack", name: formatId(id) }, pieces);
+      const holdsTrees = blobs.some(({ type }) => type === "tree");
+      await backend.save({ type: "pack", name: formatId(id), holdsTrees }, pieces);
       const number = indexFiles.index.add(id, blobs);
       if (this.#unindexed.length === 0) this.#unindexedSince = Date.now();
       this.#unindexed.push({ pack: { packId: id, blobs }, number });

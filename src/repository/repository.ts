@@ -116,7 +116,8 @@ export class Repository implements BlobLoader {
   readonly #saver: BlobSaver;
   readonly #locks = new Set<RepositoryLock>();
   readonly #loadingIndex = new SingleFlight<"index", boolean>();
-  /** When the index was loaded last; `undefined` before. */
+  /** As of an index of so many entries. */
+  #treePacks: { readonly size: number; readonly names: ReadonlySet<string> } | undefined;
   #isIndexLoaded = false;
   #futileRefreshAt = Number.NEGATIVE_INFINITY;
 
@@ -239,6 +240,13 @@ export class Repository implements BlobLoader {
       this.#isIndexLoaded = true;
       return changed;
     });
+  }
+
+  /** Whether the index knows of a tree in a pack, given by its name. */
+  holdsTrees(packName: string): boolean {
+    const { size } = this.index;
+    if (this.#treePacks?.size !== size) this.#treePacks = { size, names: this.index.treePacks() };
+    return this.#treePacks.names.has(packName);
   }
 
   loadBlob(type: BlobType, id: Id, signal?: AbortSignal): Promise<Uint8Array> {

@@ -2,7 +2,6 @@ import { type Command, Option } from "commander";
 import {
   type BackupCommandOptions,
   BackupProgress,
-  defaultCacheFolder,
   prepareBackup,
   runBackup,
 } from "../../commands/backup.js";
@@ -177,7 +176,7 @@ function readOptions(
       excludeIfPresent: flags.excludeIfPresent ?? [],
       excludeLargerThanBytes: flags.excludeLargerThan ? parseSize(flags.excludeLargerThan) : undefined,
       oneFileSystem: flags.oneFileSystem ?? false,
-      cacheFolder: global.noCache ? undefined : (global.cacheDir ?? defaultCacheFolder(io.env)),
+      cacheFolder: global.cache?.folder,
     },
     stream: streamed
       ? { filename: flags.stdinFilename, command: flags.stdinFromCommand ? paths : undefined }

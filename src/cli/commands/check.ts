@@ -47,20 +47,23 @@ export function registerCheck(program: Command, io: Io): void {
       const filter = resolveSnapshotFilter(flags, io.env);
       const view = new CheckView(context, readData);
       if (!context.global.noLock) context.print("create exclusive lock for repository");
-      const summary = await context.withSession({ lock: "exclusive" }, async (session) => {
-        const progress = newCheckProgress();
-        const renderer = context.startProgress((seconds) => progressLines(progress, seconds));
-        try {
-          const findUnused = flags.checkUnused === true;
-          return await runCheck(
-            session,
-            { readData, snapshots: args, filter, findUnused },
-            { progress, on: (event) => view.show(event) },
-          );
-        } finally {
-          renderer.stop();
-        }
-      });
+      const summary = await context.withSession(
+        { lock: "exclusive", withoutCache: flags.withCache !== true },
+        async (session) => {
+          const progress = newCheckProgress();
+          const renderer = context.startProgress((seconds) => progressLines(progress, seconds));
+          try {
+            const findUnused = flags.checkUnused === true;
+            return await runCheck(
+              session,
+              { readData, snapshots: args, filter, findUnused },
+              { progress, on: (event) => view.show(event) },
+            );
+          } finally {
+            renderer.stop();
+          }
+        },
+      );
       view.finish(summary);
       return undefined;
     }),

@@ -1,0 +1,163 @@
+import { randomBytes } from "node:crypto";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Handle, LoadRange } from "../../src/backend/backend.js";
+import { DiskCache } from "../../src/backend/disk-cache.js";
+import { DiskCacheBackend } from "../../src/backend/disk-cache-backend.js";
+import { MemoryBackend } from "../../src/backend/memory-backend.js";
+import { backendSuite, list, nameOf } from "../suites/backend-suite.js";
+import { temporaryFolder } from "../support/temporary.js";
+
+const REPOSITORY = "ab".repeat(32);
+
+/** Counts what is asked of it. */
+class FarBackend extends MemoryBackend {
+  readonly loads: string[] = [];
+
+  override load(handle: Handle, range?: LoadRange): Promise<Uint8Array> {
+    this.loads.push(`${handle.type} ${range?.offset ?? 0} ${range?.length ?? "all"}`);
+    return super.load(handle, range);
+  }
+}
+
+backendSuite("DiskCacheBackend", async () => {
+  const folder = await temporaryFolder();
+  const far = new MemoryBackend();
+  return {
+    open: async () => {
+      const backend = new DiskCacheBackend(far);
+      const cache = (await DiskCache.open(folder, REPOSITORY))!;
+      backend.use({ cache, keepsData: true, holdsTrees: (name) => name < "8" });
+      return backend;
+    },
+    remove: async () => {},
+  };
+});
+
+describe("DiskCacheBackend", () => {
+  let base: string;
+  let far: FarBackend;
+  const trees = randomBytes(100_000);
+  const data = randomBytes(100_000);
+  const treePack: Handle = { type: "pack", name: nameOf(trees) };
+  const dataPack: Handle = { type: "pack", name: nameOf(data) };
+
+  beforeEach(async () => {
+    base = await temporaryFolder();
+    far = new FarBackend();
+    await far.save(treePack, [trees]);
+    await far.save(dataPack, [data]);
+  });
+
+  async function open(options: { keepsData?: boolean; maxBytes?: number } = {}): Promise<DiskCacheBackend> {
+    const backend = new DiskCacheBackend(far);
+    const cache = (await DiskCache.open(base, REPOSITORY, { maxBytes: options.maxBytes }))!;
+    const keepsData = options.keepsData ?? false;
+    backend.use({ cache, keepsData, holdsTrees: (name) => name === treePack.name });
+    return backend;
+  }
+
+  const read = async (backend: DiskCacheBackend, handle: Handle, offset: number, length: number) =>
+    Buffer.from(await backend.load(handle, { offset, length }));
+
+  it("fetches a pack of trees once, whole, and serves it from then on", async () => {
+    const backend = await open();
+    const places = [0, 5_000, 99_990];
+    const got = await Promise.all(places.map((offset) => read(backend, treePack, offset, 10)));
+    for (const [i, offset] of places.entries()) expect(got[i]).toEqual(trees.subarray(offset, offset + 10));
+    await backend.close();
+    expect(await read(await open(), treePack, 700, 60_000)).toEqual(trees.subarray(700, 60_700));
+    expect(far.loads).toEqual(["pack 0 all"]);
+  });
+
+  it("keeps file content only when asked to, in the parts that were read", async () => {
+    const without = await open();
+    await read(without, dataPack, 0, 10);
+    await read(without, dataPack, 0, 10);
+    expect(far.loads.length).toBe(2);
+    const keeping = await open({ keepsData: true });
+    await read(keeping, dataPack, 1_000, 5_000);
+    await keeping.close();
+    const again = await open({ keepsData: true });
+    expect(await read(again, dataPack, 2_000, 4_000)).toEqual(data.subarray(2_000, 6_000));
+    expect(far.loads.length).toBe(3);
+    expect(await read(again, dataPack, 2_000, 4_001)).toEqual(data.subarray(2_000, 6_001));
+    expect(far.loads.length).toBe(4);
+  });
+
+  it("keeps the layout and the modes of restic's cache", async () => {
+    const backend = await open();
+    await read(backend, treePack, 0, 10);
+    await backend.close();
+    expect(readFileSync(join(base, "CACHEDIR.TAG"), "utf8")).toMatch(
+      /^Signature: 8a477f597d28d172789f06886806bc55\n/,
+    );
+    const folder = join(base, REPOSITORY);
+    expect(readFileSync(join(folder, "version"), "utf8")).toBe("1");
+    expect(readdirSync(folder).sort()).toEqual(["data", "index", "snapshots", "version"]);
+    const path = join(folder, "data", treePack.name.slice(0, 2), treePack.name);
+    expect(readFileSync(path).equals(trees)).toBe(true);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(statSync(folder).mode & 0o777).toBe(0o700);
+  });
+
+  it.each(["data", "yore-parts"])("never believes what has changed on the disk: %s", async (kind) => {
+    const [handle, whole] = kind === "data" ? [treePack, trees] : [dataPack, data];
+    const first = await open({ keepsData: true });
+    await read(first, handle, 0, 1_000);
+    await first.close();
+    const folder = join(base, REPOSITORY, kind);
+    for (const [damage, loads] of [
+      [(bytes: Buffer) => Buffer.concat([bytes.subarray(0, 500), Buffer.from("x"), bytes.subarray(501)]), 2],
+      [(bytes: Buffer) => bytes.subarray(0, 100), 3],
+    ] as const) {
+      const [name] = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) =>
+        statSync(join(folder, path)).isFile(),
+      );
+      const path = join(folder, name!);
+      writeFileSync(path, damage(readFileSync(path)));
+      const backend = await open({ keepsData: true });
+      expect(await read(backend, handle, 0, 1_000)).toEqual(whole.subarray(0, 1_000));
+      expect(far.loads.length).toBe(loads);
+      await backend.close();
+    }
+  });
+
+  it("stays below its limit, and lets go of what was used least lately", async () => {
+    const backend = await open({ keepsData: true, maxBytes: 40_000 });
+    for (let offset = 0; offset < 50_000; offset += 5_000) {
+      await read(backend, dataPack, offset, 5_000);
+      await read(backend, dataPack, 0, 5_000);
+    }
+    await backend.close();
+    const folder = join(base, REPOSITORY, "yore-parts", dataPack.name);
+    const names = readdirSync(folder);
+    expect(names.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0)).toBeLessThan(40_001);
+    expect(names).toContain("45000-5000");
+    expect(names).not.toContain("5000-5000");
+  });
+
+  it("forgets what the repository has no more", async () => {
+    const backend = await open({ keepsData: true });
+    await read(backend, treePack, 0, 10);
+    await read(backend, dataPack, 0, 10);
+    await far.remove(treePack);
+    expect((await list(backend, "pack")).map(({ name }) => name)).toEqual([dataPack.name]);
+    await expect(backend.load(treePack, { offset: 0, length: 10 })).rejects.toMatchObject({
+      code: "not-found",
+    });
+    expect(await read(backend, dataPack, 0, 10)).toEqual(data.subarray(0, 10));
+    await backend.remove(dataPack);
+    await expect(backend.load(dataPack, { offset: 0, length: 10 })).rejects.toMatchObject({
+      code: "not-found",
+    });
+  });
+
+  it("goes on without a cache when the folder cannot be made", async () => {
+    writeFileSync(join(base, "file"), "");
+    expect(await DiskCache.open(join(base, "file", "cache"), REPOSITORY)).toBeUndefined();
+    const backend = new DiskCacheBackend(far);
+    expect(await read(backend, treePack, 0, 10)).toEqual(trees.subarray(0, 10));
+  });
+});
