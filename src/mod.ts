@@ -88,6 +88,28 @@ export {
   type PruneStatistics,
   type PruneWatch,
 } from "./maintenance/prune-options.js";
+export {
+  newRepairIndexProgress,
+  type RepairIndexEvent,
+  type RepairIndexOptions,
+  type RepairIndexProgress,
+  type RepairIndexResult,
+  type RepairIndexWatch,
+  repairIndex,
+} from "./maintenance/repair-index.js";
+export {
+  type RepairPacksEvent,
+  type RepairPacksResult,
+  type RepairPacksWatch,
+  repairPacks,
+} from "./maintenance/repair-packs.js";
+export {
+  type Repair,
+  type RepairSnapshotsEvent,
+  type RepairSnapshotsOptions,
+  type RepairSnapshotsWatch,
+  repairSnapshots,
+} from "./maintenance/repair-snapshots.js";
 export { type MountHandle, type MountOptions, mount } from "./mount/mount.js";
 export type { BlobLoader } from "./repository/blob-loader.js";
 export { COMPRESSION_MODES, type CompressionMode } from "./repository/compression.js";

@@ -65,6 +65,12 @@ export class CommandContext {
     return this.io.stdout.json(value);
   }
 
+  /** What is wrong with the repository: a line on stderr, with `--json` an object there. */
+  problem(text: string): void {
+    if (this.global.json) this.io.stderr.json({ message_type: "error", message: text });
+    else this.warn(text);
+  }
+
   /** A line on stderr. */
   warn(text: string): void {
     this.io.stderr.line(text);

@@ -31,7 +31,7 @@ export class PruneReport {
         context.verbose(3, `removed ${event.file}/${formatId(event.id)}`);
         return;
       case "not-removed":
-        this.#error(
+        this.#context.problem(
           `unable to remove ${event.file}/${formatId(event.id)} from the repository: ${event.error.message}`,
         );
         return;
@@ -46,19 +46,19 @@ export class PruneReport {
   explain(error: unknown): void {
     if (error instanceof MissingBlobsError) {
       for (const { type, id } of error.blobs.slice(0, SHOWN_MISSING))
-        this.#error(`${type} blob ${formatId(id)} not found in the index`);
+        this.#context.problem(`${type} blob ${formatId(id)} not found in the index`);
       if (error.blobs.length > SHOWN_MISSING)
-        this.#error(`and ${error.blobs.length - SHOWN_MISSING} more blobs`);
-      this.#error(
+        this.#context.problem(`and ${error.blobs.length - SHOWN_MISSING} more blobs`);
+      this.#context.problem(
         "\nIntegrity check failed: Data seems to be missing.\nWill not start prune to prevent (additional) data loss!\n",
       );
     } else if (error instanceof MissingPacksError) {
-      this.#error(
+      this.#context.problem(
         `The index references ${error.packs.length} needed pack files which are missing from the repository:`,
       );
-      for (const id of error.packs) this.#error(`  ${formatId(id)}`);
+      for (const id of error.packs) this.#context.problem(`  ${formatId(id)}`);
     } else if (error instanceof PackSizeError) {
-      this.#error(
+      this.#context.problem(
         `pack ${formatId(error.packId)}: calculated size ${error.expected} does not match real size ${error.found}`,
       );
     }
@@ -89,8 +89,9 @@ export class PruneReport {
   #showPlan(plan: PrunePlan): void {
     const context = this.#context;
     if (plan.missingPacks.length > 0) {
-      this.#error("Missing but unneeded pack files are referenced in the index, will be repaired");
-      for (const id of plan.missingPacks) this.#error(`will forget missing pack file ${formatId(id)}`);
+      this.#context.problem("Missing but unneeded pack files are referenced in the index, will be repaired");
+      for (const id of plan.missingPacks)
+        this.#context.problem(`will forget missing pack file ${formatId(id)}`);
     }
     for (const id of plan.unreferencedPacks)
       context.verbose(2, `will remove pack ${formatShortId(id)} as it is unused and not indexed`);
@@ -107,11 +108,6 @@ export class PruneReport {
       list("removed the following unreferenced packs", plan.unreferencedPacks);
     list("repacked and removed the following packs", plan.repackPacks);
     list("removed the following no longer used packs", plan.removePacks);
-  }
-
-  #error(text: string): void {
-    if (this.#context.global.json) this.#context.io.stderr.json({ message_type: "error", message: text });
-    else this.#context.warn(text);
   }
 }
 

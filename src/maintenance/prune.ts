@@ -23,6 +23,7 @@ import {
 import { checkPruneOptions, type DetailedPlan, planPrune } from "./prune-plan.js";
 import { repack } from "./repack.js";
 import { removeFiles, rewriteIndex, saveIndexFiles } from "./rewrite-index.js";
+import { requireWholeIndex } from "./whole-index.js";
 
 /** What a writer left behind is older than this, in milliseconds: nobody keeps a pack half written for so long. */
 const LEFTOVER_AGE_MS = 60 * 60 * 1000;
@@ -82,12 +83,7 @@ class PruneRun {
     this.#enter("index", 0);
     const { index: progress } = this.#progress;
     await this.#repository.loadIndex({ progress, ...(this.#signal ? { signal: this.#signal } : {}) });
-    const [problem] = this.#repository.indexProblems;
-    if (problem)
-      throw new YoreError(problem.error.code, problem.error.message, {
-        cause: problem.error,
-        hint: "`yore repair index` makes a new index of what is there",
-      });
+    requireWholeIndex(this.#repository);
   }
 
   async #execute(plan: DetailedPlan): Promise<void> {

@@ -35,8 +35,22 @@ export async function rewriteIndex(
   watch.onSaving?.(old.length);
   const packs = repository.index.packs({ pack: (pack) => isListed[pack] === 1 && !isGone(pack) });
   await saveIndexFiles(repository, packs, watch);
+  requireListed(repository, old, isGone);
   watch.onRemoving?.(old.length);
   await removeFiles(repository, "index", old, watch);
+}
+
+/** What old index files list, and is not gone, must be listed by others before they are removed. */
+function requireListed(repository: Repository, old: readonly Id[], isGone: (pack: number) => boolean): void {
+  const oldNames = new Set(old.map(formatId));
+  const isSafe = new Uint8Array(repository.index.packEnd);
+  for (const id of repository.indexIds)
+    if (!oldNames.has(formatId(id)))
+      for (const pack of repository.packsOfIndexFile(id) ?? []) isSafe[pack] = 1;
+  for (const id of old)
+    for (const pack of repository.packsOfIndexFile(id) ?? [])
+      if (isSafe[pack] === 0 && !isGone(pack) && !repository.index.isEmptyPack(pack))
+        throw new Error(`pack ${formatId(repository.index.packId(pack))} would have left the index`);
 }
 
 /** Saves packs that the index in memory knows in as few new files as there should be. */
@@ -45,25 +59,49 @@ export async function saveIndexFiles(
   packs: Iterable<IndexedPack>,
   watch: Pick<RewriteIndexWatch, "signal" | "onSaved"> = {},
 ): Promise<void> {
-  let batch: IndexedPack[] = [];
-  let blobs = 0;
-  const save = async () => {
+  const writer = new IndexWriter(async (batch) => {
     throwIfAborted(watch.signal);
-    if (batch.length > 0) watch.onSaved?.(await repository.saveIndexFile(batch));
-    batch = [];
-    blobs = 0;
-  };
-  for (const pack of packs) {
-    if (pack.blobs.length === 0) continue;
-    if (blobs > 0 && blobs + pack.blobs.length > FULL_INDEX_BLOBS) await save();
-    batch.push(pack);
-    blobs += pack.blobs.length;
-  }
-  await save();
+    const id = await repository.saveIndexFile(batch);
+    watch.onSaved?.(id);
+  });
+  for (const pack of packs) await writer.add(pack);
+  await writer.finish();
 }
 
-/** The files that list what is gone, or what another file lists as well; and then all that could be part of a larger one. */
-function chooseIndexFiles(repository: Repository, isGone: (pack: number) => boolean): Id[] {
+/** Gathers packs until there are enough for an index file. */
+export class IndexWriter {
+  readonly #save: (packs: readonly IndexedPack[]) => Promise<void>;
+  #batch: IndexedPack[] = [];
+  #blobs = 0;
+
+  constructor(save: (packs: readonly IndexedPack[]) => Promise<void>) {
+    this.#save = save;
+  }
+
+  async add(pack: IndexedPack): Promise<void> {
+    if (pack.blobs.length === 0) return;
+    if (this.#blobs > 0 && this.#blobs + pack.blobs.length > FULL_INDEX_BLOBS) await this.finish();
+    this.#batch.push(pack);
+    this.#blobs += pack.blobs.length;
+  }
+
+  async finish(): Promise<void> {
+    const batch = this.#batch;
+    this.#batch = [];
+    this.#blobs = 0;
+    if (batch.length > 0) await this.#save(batch);
+  }
+}
+
+/**
+ * The index files that list what is gone, or what another file lists as well; and when there are any, or several small
+ * ones, all that could be part of a larger one.
+ */
+export function chooseIndexFiles(
+  repository: Repository,
+  isGone: (pack: number) => boolean,
+  options: { readonly joinSmall?: boolean } = {},
+): Id[] {
   const { index } = repository;
   const listings = new Uint8Array(index.packEnd);
   const ids = repository.indexIds;
@@ -79,7 +117,8 @@ function chooseIndexFiles(repository: Repository, isGone: (pack: number) => bool
     if (packs.some((pack) => isGone(pack) || listings[pack]! > 1)) chosen.push(id);
     else if (blobs < FULL_INDEX_BLOBS / 2) small.push(id);
   }
-  return chosen.length > 0 ? [...chosen, ...small] : [];
+  const isWorthIt = chosen.length > 0 || (options.joinSmall === true && small.length > 1);
+  return isWorthIt ? [...chosen, ...small] : [];
 }
 
 export interface RemoveFilesWatch {

@@ -34,27 +34,25 @@ export async function findUsedBlobs(
   const { index } = repository;
   const marks = new Uint8Array(index.entryEnd);
   const missing = new Map<string, MissingBlob>();
-  const mark = (type: BlobType, id: Id): void => {
+  /** @returns whether the blob is there, and was not met before */
+  const mark = (type: BlobType, id: Id): boolean => {
     const entry = index.entryOf(type, id);
-    if (entry >= 0) marks[entry] = 1;
-    else missing.set(`${type} ${idKey(id)}`, { type, id });
+    if (entry < 0) missing.set(`${type} ${idKey(id)}`, { type, id });
+    if (entry < 0 || marks[entry] === 1) return false;
+    marks[entry] = 1;
+    return true;
   };
-  const seen = new Set<string>();
   for (const tree of trees) {
     await visitTrees(
       repository,
       [tree],
       (id, loaded) => {
-        mark("tree", id);
-        if ("error" in loaded) {
-          if (loaded.error.code === "not-found") return;
-          throw unreadable(id, loaded.error);
-        }
+        if ("error" in loaded) throw unreadable(id, loaded.error);
         watch.onTree?.();
         for (const { type, content } of loaded.nodes)
           if (type === "file" && content) for (const blob of content) mark("data", blob);
       },
-      { signal: watch.signal, seen },
+      { signal: watch.signal, isNew: (id) => mark("tree", id) },
     );
     watch.onRoot?.();
   }

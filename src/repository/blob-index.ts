@@ -185,6 +185,11 @@ export class BlobIndex {
     return this.#packIds[pack]!;
   }
 
+  /** True for a pack that was listed without a blob. */
+  isEmptyPack(pack: number): boolean {
+    return this.#packEntries[pack] === 0;
+  }
+
   /** The number of a pack that an index file lists. */
   packNumber(packId: Uint8Array): number | undefined {
     const pack = this.#packNumbers.get(idKey(packId));
@@ -402,6 +407,21 @@ export class BlobIndex {
     }
     const live = [...numbers].filter((pack) => this.#references[pack]! > 0);
     return new Set(live.map((pack) => formatId(this.#packIds[pack]!)));
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    if (this.#iterating > 0) throw new Error("the index is in use");
+    this.#segments = [];
+    this.#slots = new Uint32Array(1024);
+    this.#packIds = [];
+    this.#packNumbers.clear();
+    this.#references = [];
+    this.#packEntries = [];
+    this.#relisted.clear();
+    this.#used = 0;
+    this.#live = 0;
+    this.#livePacks = 0;
   }
 
   /** All entries in the order in which they were added; what is added while it runs is left out. */

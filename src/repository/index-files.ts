@@ -105,6 +105,13 @@ export class IndexFiles {
     return id;
   }
 
+  /** Forgets what was loaded. */
+  clear(): void {
+    this.#loaded.clear();
+    this.#problems = [];
+    this.index.clear();
+  }
+
   /** Takes note that an index file was removed: packs that no other file lists are gone. */
   forget(id: Id): void {
     this.#drop(formatId(id));

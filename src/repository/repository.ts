@@ -249,6 +249,12 @@ export class Repository implements BlobLoader {
     return this.#treePacks.names.has(packName);
   }
 
+  /** Empties `index`, for when what it says about packs is not to be believed. */
+  unloadIndex(): void {
+    this.#indexFiles.clear();
+    this.#isIndexLoaded = false;
+  }
+
   loadBlob(type: BlobType, id: Id, signal?: AbortSignal): Promise<Uint8Array> {
     return this.#reader.loadBlob(type, id, signal);
   }

@@ -45,15 +45,19 @@ export async function visitTrees(
     id: Id,
     tree: { readonly nodes: readonly TreeNode[] } | { readonly error: YoreError },
   ) => Promise<void> | void,
-  options: { readonly signal?: AbortSignal | undefined; readonly seen?: Set<string> } = {},
+  options: {
+    readonly signal?: AbortSignal | undefined;
+    readonly seen?: Set<string>;
+    /** In place of `seen`, for callers who can tell with less memory: true for the first time that a tree is met. */
+    readonly isNew?: (id: Id) => boolean;
+  } = {},
 ): Promise<void> {
-  const seen = options.seen ?? new Set<string>();
+  const { seen = new Set<string>() } = options;
+  const isNewKey = (id: Id) => seen.size < seen.add(idKey(id)).size;
+  const isNew = options.isNew ?? isNewKey;
   let waiting: Id[] = [];
   const push = (id: Id) => {
-    const key = idKey(id);
-    if (seen.has(key)) return;
-    seen.add(key);
-    waiting.push(id);
+    if (isNew(id)) waiting.push(id);
   };
   for (const root of roots) push(root);
   const visit = (id: Id, load: () => TreeNode[]): Promise<void> | void => {

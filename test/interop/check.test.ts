@@ -115,7 +115,7 @@ describe.skipIf(missingPeer("restic"))("yore check", () => {
     const { code, summary, stderr } = await expectSame(location, ["--read-data"]);
     expect(code).toBe(1);
     expect(summary.broken_packs).toEqual([basename(pack!)]);
-    expect(stderr).toContain("restic repair packs");
+    expect(stderr).toContain("yore repair packs");
     if (offset > 0) expect(stderr).toMatch(/data blob [0-9a-f]{64}: /);
   });
 

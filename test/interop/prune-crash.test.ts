@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { LocalBackend } from "../../src/backend/local-backend.js";
 import { pruneRepository } from "../../src/maintenance/prune.js";
-import type { PruneOptions } from "../../src/maintenance/prune-options.js";
+import type { PruneOptions, PruneStatistics } from "../../src/maintenance/prune-options.js";
+import { repairIndex } from "../../src/maintenance/repair-index.js";
 import { openRepository, PASSWORD } from "../repository/support.js";
 import { makeKeyCheap } from "../support/cheap-key.js";
 import { dieEverywhere } from "../support/dying-backend.js";
@@ -87,9 +88,8 @@ describe.skipIf(missingPeer("restic"))("prune, killed at any moment", () => {
         await expectWhole(location);
         await prune(location, options);
         await expectWhole(location);
-        const plan = JSON.parse(await planOf(location)) as { packs: Record<string, number> };
-        expect(plan.packs["unused"]).toBe(0);
-        expect(plan.packs["unreferenced"]).toBe(0);
+        const { packs } = await planOf(location);
+        expect(packs).toMatchObject({ unused: 0, unreferenced: 0 });
         expect(await packsOf(location)).not.toContain("f".repeat(64));
         await rm(join(location, ".."), { recursive: true });
       },
@@ -97,9 +97,21 @@ describe.skipIf(missingPeer("restic"))("prune, killed at any moment", () => {
     expect(changes).toBeGreaterThan(8);
   });
 
-  async function planOf(location: string): Promise<string> {
+  it("that removes the index first can be mended by repair index", { timeout: 300_000 }, async () => {
+    const changes = await dieEverywhere(
+      original,
+      (repository) => pruneRepository(repository, { removeIndexFirst: true }),
+      async (location) => {
+        await repairIndex(await openRepository(await LocalBackend.open(location)));
+        await expectWhole(location);
+      },
+    );
+    expect(changes).toBeGreaterThan(8);
+  });
+
+  async function planOf(location: string): Promise<PruneStatistics> {
     const repository = await openRepository(await LocalBackend.open(location));
     const { statistics } = await pruneRepository(repository, { dryRun: true });
-    return JSON.stringify(statistics);
+    return statistics;
   }
 });

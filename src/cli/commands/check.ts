@@ -175,19 +175,19 @@ class CheckView {
     const ids = summary.brokenPacks.map(formatId);
     if (summary.stoppedAtIndex)
       this.#error(
-        "\nThe repository index is damaged and must be repaired. You must run `restic repair index' to correct this.\n",
+        "\nThe repository index is damaged and must be repaired. You must run `yore repair index' to correct this.\n",
       );
     else if (ids.length > 0) {
       this.#error(
         "\nThe repository contains damaged pack files. Keep a copy of the repository, then take out what is still good in them, and let the snapshots do without the rest, with the following commands:\n",
       );
-      this.#error(`restic repair packs ${ids.join(" ")}\nrestic repair snapshots --forget\n`);
+      this.#error(`yore repair packs ${ids.join(" ")}\nyore repair snapshots --forget\n`);
       this.#error(
         "Damaged pack files come from the storage, the way to it, or the memory of a machine that wrote them.",
       );
     } else if (summary.errors > 0)
       this.#error(
-        "\nThe repository is damaged and must be repaired: `restic repair index` takes up what is there, then `restic repair snapshots --forget` lets the snapshots do without what is not.\n",
+        "\nThe repository is damaged and must be repaired: `yore repair index` takes up what is there, then `yore repair snapshots --forget` lets the snapshots do without what is not.\n",
       );
     if (this.#context.global.json) this.#context.json(summaryJson(summary));
     if (summary.errors > 0) throw new YoreError("damaged", "repository contains errors");
@@ -198,7 +198,7 @@ class CheckView {
     if (phase === "index") this.#context.print("load indexes");
     if (phase === "packs") {
       if (this.#duplicates)
-        this.#say("Duplicate packs are non-critical, you can run `restic repair index' to correct this.");
+        this.#say("Duplicate packs are non-critical, you can run `yore repair index' to correct this.");
       if (this.#mixed)
         this.#say(
           "Mixed packs with tree and data blobs are non-critical, you can run `yore prune` to correct this.",

@@ -1,5 +1,4 @@
 import { type Command, Option } from "commander";
-import { formatShortId } from "../../bytes/id.js";
 import { type ListingWriter, runLs } from "../../commands/ls.js";
 import { UsageError } from "../../errors.js";
 import type { LoadedSnapshot } from "../../format/snapshot.js";
@@ -11,8 +10,8 @@ import { longLine, nodeJson } from "../node-text.js";
 import type { Io } from "../output.js";
 import { addSnapshotFilter, resolveSnapshotFilter, type SnapshotFilterFlags } from "../snapshot-filter.js";
 import { snapshotJson } from "../snapshot-json.js";
+import { snapshotTitle } from "../snapshot-title.js";
 import { terminalName, terminalText } from "../terminal-text.js";
-import { formatZonedTime } from "../times.js";
 
 interface LsFlags extends SnapshotFilterFlags {
   readonly long?: boolean;
@@ -132,10 +131,7 @@ function absolutePath({ directory, node: { name } }: WalkedNode): Buffer {
 }
 
 function snapshotHeader(snapshot: LoadedSnapshot, directories: readonly string[]): string {
-  const user = `${snapshot.username}@${snapshot.hostname}`;
-  const paths = `[${snapshot.paths.join(" ")}]`;
-  const filtered = `[${directories.join(" ")}]`;
-  return `snapshot ${formatShortId(snapshot.id)} of ${paths} at ${formatZonedTime(snapshot.time)} by ${user} filtered by ${filtered}:`;
+  return `${snapshotTitle(snapshot)} filtered by [${directories.join(" ")}]:`;
 }
 
 /** Holds everything back to sort it; needs memory for all of the listing. */

@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   mount: async () => (await import("./mount.js")).registerMount,
   options: async () => (await import("./options.js")).registerOptions,
   prune: async () => (await import("./prune.js")).registerPrune,
+  repair: async () => (await import("./repair.js")).registerRepair,
   restore: async () => (await import("./restore.js")).registerRestore,
   serve: async () => (await import("./serve.js")).registerServe,
   snapshots: async () => (await import("./snapshots.js")).registerSnapshots,

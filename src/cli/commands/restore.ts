@@ -1,5 +1,4 @@
 import { type Command, Option } from "commander";
-import { formatShortId } from "../../bytes/id.js";
 import { checkRestoreOptions, type RestoreCommandOptions, runRestore } from "../../commands/restore.js";
 import { UsageError, YoreError } from "../../errors.js";
 import { goJsonString } from "../../format/go-json.js";
@@ -18,8 +17,8 @@ import { collect } from "../global-options.js";
 import type { Io } from "../output.js";
 import { addPatternFlags, resolvePatternFlags } from "../pattern-options.js";
 import { addSnapshotFilter, resolveSnapshotFilter, type SnapshotFilterFlags } from "../snapshot-filter.js";
+import { snapshotTitle } from "../snapshot-title.js";
 import { terminalName, terminalText } from "../terminal-text.js";
-import { formatZonedTime } from "../times.js";
 import { formatBytes, formatDuration, formatPercent } from "../units.js";
 
 interface RestoreFlags extends SnapshotFilterFlags {
@@ -167,10 +166,9 @@ class RestoreView {
   }
 
   announce(snapshot: LoadedSnapshot): void {
-    const paths = snapshot.paths.join(" ");
-    const user = `${snapshot.username}@${snapshot.hostname}`;
-    const text = `snapshot ${formatShortId(snapshot.id)} of [${paths}] at ${formatZonedTime(snapshot.time)} by ${user}`;
-    this.#context.print(`restoring ${terminalText(text)} to ${terminalText(this.#target)}`);
+    this.#context.print(
+      `restoring ${terminalText(snapshotTitle(snapshot))} to ${terminalText(this.#target)}`,
+    );
   }
 
   show(event: RestoreEvent): void {
