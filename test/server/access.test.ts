@@ -1,0 +1,254 @@
+import { createHash } from "node:crypto";
+import { appendFileSync, renameSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { hash as bcrypt } from "bcryptjs";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { ServeOptions } from "../../src/server/server.js";
+import { startYoreServer } from "../support/rest-servers.js";
+import { temporaryFolder } from "../support/temporary.js";
+import { ask, askRaw, type Question } from "./ask.js";
+
+const nameOf = (text: string) => createHash("sha256").update(text).digest("hex");
+const sha1 = (password: string) => `{SHA}${createHash("sha1").update(password).digest("base64")}`;
+
+type Server = Awaited<ReturnType<typeof startYoreServer>>;
+
+describe("who may do what at yore serve", () => {
+  let folder: string;
+  let server: Server | undefined;
+
+  beforeEach(async () => {
+    folder = await temporaryFolder();
+  });
+
+  afterEach(async () => {
+    await server?.stop();
+    server = undefined;
+  });
+
+  async function start(options: Partial<ServeOptions> = {}): Promise<void> {
+    server = await startYoreServer(folder, options);
+  }
+
+  const status = async (method: string, path: string, question?: Question) =>
+    (await ask(server!.url, method, path, question)).status;
+  const save = (path: string, content: string, auth?: string) =>
+    status("POST", `${path}/${nameOf(content)}`, { body: content, ...(auth && { auth }) });
+
+  describe("with passwords", () => {
+    beforeEach(async () => {
+      const lines = [
+        "# users",
+        `ada:${await bcrypt("lovelace", 4)}`,
+        `bob:${(await bcrypt("builder", 4)).replace(/^\$2b/, "$2y")}`,
+        `eve:${sha1("snake")}`,
+        "old:$apr1$x$y",
+      ];
+      writeFileSync(join(folder, ".htpasswd"), lines.join("\n"));
+    });
+    const passwords = () => ({ kind: "passwords", path: join(folder, ".htpasswd") }) as const;
+
+    it("lets in those who know theirs, by bcrypt and SHA", async () => {
+      await start({ authentication: passwords() });
+      for (const auth of ["ada:lovelace", "bob:builder", "eve:snake", "ada:lovelace"])
+        expect(await status("POST", "/?create=true", { auth }), auth).toBe(200);
+      for (const auth of ["ada:builder", "ada:", ":lovelace", "nobody:lovelace", "old:x", "eve:Snake"])
+        expect(await status("POST", "/?create=true", { auth }), auth).toBe(401);
+      const nobody = await ask(server!.url, "GET", "/config");
+      expect(nobody.status).toBe(401);
+      expect(nobody.headers["www-authenticate"]).toMatch(/^Basic /);
+      expect(await status("GET", "/config", { headers: { authorization: "Bearer x" } })).toBe(401);
+      expect(await status("GET", "/config", { headers: { authorization: "Basic !!!" } })).toBe(401);
+      expect(server!.log.join("\n")).toContain('user "old" skipped');
+      expect(server!.log.join("\n")).not.toContain("$apr1$");
+    });
+
+    it("reads the file again when told to, and keeps what it knew when it is broken", async () => {
+      await start({ authentication: passwords() });
+      expect(await status("GET", "/config", { auth: "ada:lovelace" })).toBe(404);
+      writeFileSync(join(folder, ".htpasswd"), `new:${sha1("user")}\n`);
+      await server!.reload();
+      expect(await status("GET", "/config", { auth: "new:user" })).toBe(404);
+      expect(await status("GET", "/config", { auth: "ada:lovelace" })).toBe(401);
+      appendFileSync(join(folder, ".htpasswd"), "no colon in here\n");
+      await server!.reload();
+      expect(server!.log.at(-1)).toMatch(/stay valid/);
+      expect(await status("GET", "/config", { auth: "new:user" })).toBe(404);
+    });
+
+    it("slows down who guesses, and not the one who knows", async () => {
+      await start({ authentication: passwords() });
+      expect(await status("GET", "/config", { auth: "ada:lovelace" })).toBe(404);
+      const answers: number[] = [];
+      for (let i = 0; i < 12; i++) answers.push(await status("GET", "/config", { auth: `ada:guess${i}` }));
+      expect(answers.slice(0, 5)).toEqual(Array(5).fill(401));
+      expect(answers.at(-1)).toBe(429);
+      const refused = await ask(server!.url, "GET", "/config", { auth: "ada:another" });
+      expect(Number(refused.headers["retry-after"])).toBeGreaterThan(0);
+      expect(await status("GET", "/config", { auth: "ada:lovelace" })).toBe(404);
+      expect(await status("GET", "/config", { auth: "bob:builder" })).toBe(404);
+    });
+
+    it("keeps users to their own folder with private repositories", async () => {
+      await start({ authentication: passwords(), privateRepositories: true });
+      const auth = "ada:lovelace";
+      expect(await status("POST", "/ada/?create=true", { auth })).toBe(200);
+      expect(await status("POST", "/ada/laptop/?create=true", { auth })).toBe(200);
+      expect(await save("/ada/laptop/keys", "key", auth)).toBe(200);
+      for (const path of ["/?create=true", "/bob/?create=true", "/adas/?create=true", "/Ada/?create=true"])
+        expect(await status("POST", path, { auth }), path).toBe(403);
+      for (const path of [`/ada/laptop/keys/${nameOf("key")}`, "/ada/laptop/keys/", "/ada/laptop/config"])
+        expect(await status("GET", path, { auth: "bob:builder" }), path).toBe(403);
+    });
+
+    it("shows metrics to the right ones, and nothing secret in them", async () => {
+      await start({ authentication: passwords(), metrics: "with-password" });
+      expect(await status("GET", "/metrics")).toBe(401);
+      await status("POST", "/ada/?create=true", { auth: "ada:lovelace" });
+      await save("/ada/snapshots", "a snapshot", "ada:lovelace");
+      const metrics = await ask(server!.url, "GET", "/metrics", { auth: "bob:builder" });
+      expect(metrics.text).toContain(
+        'rest_server_blob_write_total{user="ada",repo="ada",type="snapshots"} 1',
+      );
+      expect(metrics.text).toContain(
+        'rest_server_blob_write_bytes_total{user="ada",repo="ada",type="snapshots"} 10',
+      );
+      expect(metrics.text).toContain('yore_server_repository_snapshots{repo="ada"} 1');
+      expect(metrics.text).toMatch(/last_snapshot_timestamp_seconds\{repo="ada"\} 1[78]\d{8}/);
+      expect(metrics.text).not.toContain("lovelace");
+    });
+  });
+
+  it("believes a proxy about the user, and only a proxy", async () => {
+    await start({ authentication: { kind: "proxy", header: "X-Remote-User" }, privateRepositories: true });
+    expect(await status("POST", "/ada/?create=true")).toBe(401);
+    expect(await status("POST", "/ada/?create=true", { headers: { "x-remote-user": "" } })).toBe(401);
+    expect(await status("POST", "/ada/?create=true", { headers: { "x-remote-user": "ada" } })).toBe(200);
+    expect(await status("GET", "/ada/keys/", { headers: { "x-remote-user": "bob" } })).toBe(403);
+  });
+
+  it("lets nothing be removed but locks when it is append-only", async () => {
+    await start({ mode: "append-only" });
+    await status("POST", "/?create=true");
+    expect(await status("POST", "/config", { body: "config" })).toBe(200);
+    for (const type of ["data", "index", "keys", "snapshots", "locks"]) {
+      expect(await save(`/${type}`, type)).toBe(200);
+      expect(await status("DELETE", `/${type}/${nameOf(type)}`), type).toBe(type === "locks" ? 200 : 403);
+    }
+    expect(await status("DELETE", "/config")).toBe(403);
+    expect(await status("GET", "/config")).toBe(200);
+  });
+
+  it("lets nothing be read of file content when it is write-only, nothing be written when it is read-only", async () => {
+    await start({ mode: "write-only" });
+    await status("POST", "/?create=true");
+    for (const type of ["data", "index", "keys", "snapshots"]) {
+      expect(await save(`/${type}`, type)).toBe(200);
+      expect(await status("GET", `/${type}/${nameOf(type)}`), type).toBe(type === "data" ? 403 : 200);
+    }
+    await server!.stop();
+    await start({ mode: "read-only" });
+    for (const type of ["data", "index", "keys", "snapshots", "locks"])
+      expect(await save(`/${type}`, `another ${type}`), type).toBe(type === "locks" ? 200 : 403);
+    expect(await status("GET", `/data/${nameOf("data")}`)).toBe(200);
+    expect(await status("POST", "/new/?create=true")).toBe(403);
+  });
+
+  describe("with a policy file", () => {
+    const headers = (user: string) => ({ headers: { user } });
+    let policy: string;
+
+    beforeEach(async () => {
+      policy = join(folder, "policy.toml");
+    });
+
+    async function startWith(text: string): Promise<void> {
+      writeFileSync(policy, text);
+      await start({ policyFile: policy, authentication: { kind: "proxy", header: "user" } });
+      await status("POST", "/ada/?create=true", headers("root"));
+      await status("POST", "/bob/?create=true", headers("root"));
+    }
+
+    const saveAs = (user: string, path: string, content: string) =>
+      status("POST", `${path}/${nameOf(content)}`, { body: content, ...headers(user) });
+
+    it("holds the modes of users and repositories together", async () => {
+      await startWith(`
+        [users.ada]
+        mode = "append-only"
+        [users.eve]
+        mode = "read-only"
+        [repositories.bob]
+        mode = "write-only"
+      `);
+      expect(await saveAs("ada", "/ada/data", "1")).toBe(200);
+      expect(await status("DELETE", `/ada/data/${nameOf("1")}`, headers("ada"))).toBe(403);
+      expect(await status("DELETE", `/ada/data/${nameOf("1")}`, headers("root"))).toBe(200);
+      expect(await saveAs("eve", "/ada/data", "2")).toBe(403);
+      expect(await saveAs("ada", "/bob/data", "3")).toBe(200);
+      expect(await status("GET", `/bob/data/${nameOf("3")}`, headers("root"))).toBe(403);
+    });
+
+    it("counts what lies there against quotas, before and while it arrives", async () => {
+      await startWith(`
+        quota = 3000
+        [users.ada]
+        quota = "2k"
+        [repositories.bob]
+        quota = 500
+      `);
+      expect(await saveAs("ada", "/ada/data", "a".repeat(2_049))).toBe(507);
+      expect(await saveAs("ada", "/ada/data", "a".repeat(2_000))).toBe(200);
+      expect(await saveAs("ada", "/ada/data", "b".repeat(100))).toBe(507);
+      expect(await saveAs("root", "/ada/data", "b".repeat(100))).toBe(200);
+      expect(await saveAs("root", "/bob/data", "c".repeat(501))).toBe(507);
+      expect(await saveAs("root", "/bob/data", "c".repeat(500))).toBe(200);
+      expect(await saveAs("root", "/ada/data", "d".repeat(500))).toBe(507);
+      expect(await status("DELETE", `/ada/data/${nameOf("a".repeat(2_000))}`, headers("root"))).toBe(200);
+      expect(await saveAs("ada", "/ada/data", "d".repeat(500))).toBe(200);
+      // What failed was given back, and left nothing behind.
+      const names = JSON.parse(
+        (await ask(server!.url, "GET", "/ada/data/", headers("root"))).text,
+      ) as string[];
+      expect(new Set(names)).toEqual(new Set([nameOf("b".repeat(100)), nameOf("d".repeat(500))]));
+    });
+
+    it("answers 507 to a body without a length that grows beyond the quota", async () => {
+      await startWith("quota = 1000");
+      const chunk = `${(600).toString(16)}\r\n${"x".repeat(600)}\r\n`;
+      const answer = await askRaw(
+        server!.url,
+        `POST /ada/data/${nameOf("x".repeat(1200))} HTTP/1.1\r\nHost: h\r\nUser: ada\r\nConnection: close\r\n` +
+          `Transfer-Encoding: chunked\r\n\r\n${chunk}${chunk}0\r\n\r\n`,
+      );
+      expect(answer).toMatch(/^HTTP\/1\.1 507 /);
+      expect(await saveAs("ada", "/ada/data", "y".repeat(1_000))).toBe(200);
+    });
+
+    it("is read again when it changes, and stays what it was when it is broken", async () => {
+      await startWith('[users.ada]\nmode = "read-only"\n');
+      expect(await saveAs("ada", "/ada/data", "1")).toBe(403);
+      writeFileSync(policy, '[users.ada]\nmod = "full"\n');
+      await server!.reload();
+      expect(server!.log.at(-1)).toMatch(/users\.ada\.mod: unknown key/);
+      expect(await saveAs("ada", "/ada/data", "1")).toBe(403);
+      writeFileSync(`${policy}.new`, '[users.ada]\nmode = "full"\n');
+      utimesSync(`${policy}.new`, 1, 1);
+      renameSync(`${policy}.new`, policy);
+      await server!.reload();
+      expect(await saveAs("ada", "/ada/data", "1")).toBe(200);
+    });
+
+    it.each([
+      ['mode = "fuller"', /mode: expected one of/],
+      ["quota = -1", /quota: expected bytes/],
+      ['quota = "10 GB"', /quota: expected bytes/],
+      ["[users]\nada = 5", /users\.ada: expected a table/],
+      ["quota = ", /Cannot read policy/],
+      ["limits = 5", /limits: unknown key/],
+    ])("refuses to start with %j", async (text, message) => {
+      writeFileSync(policy, text);
+      await expect(start({ policyFile: policy })).rejects.toThrow(message);
+    });
+  });
+});
