@@ -1,0 +1,253 @@
+import { type Id, idKey } from "../bytes/id.js";
+import { SEAL_OVERHEAD } from "../engine/engine.js";
+import { NotFoundError, throwIfAborted } from "../errors.js";
+import type { BlobType } from "../format/blob.js";
+import type { TreeNode } from "../format/node.js";
+import type { LoadedSnapshot } from "../format/snapshot.js";
+import { IdSet } from "../maintenance/id-set.js";
+import type { Repository } from "../repository/repository.js";
+import type { SnapshotFilter } from "../repository/snapshots.js";
+import { TreeCursor } from "../repository/tree-cursor.js";
+import { visitTrees } from "../repository/walk-tree.js";
+import { type IgnoredSnapshot, selectSnapshots } from "./select-snapshots.js";
+import type { Session } from "./session.js";
+
+export const STATS_MODES = ["restore-size", "files-by-contents", "blobs-per-file", "raw-data"] as const;
+export type StatsMode = (typeof STATS_MODES)[number];
+
+export interface StatsOptions {
+  /** Snapshot arguments; all snapshots that pass the filter when empty. */
+  readonly names: readonly string[];
+  readonly filter: SnapshotFilter;
+  readonly mode: StatsMode;
+}
+
+/** What a mode does not count is 0. */
+export interface Stats {
+  readonly snapshots: number;
+  /** Bytes: of files, or as stored with `raw-data`. */
+  totalSize: number;
+  /** All that is in the snapshots, directories as well; only files by their content in the other modes. */
+  totalFiles: number;
+  totalBlobs: number;
+  /** Bytes that `raw-data` would be without compression. */
+  uncompressedSize: number;
+  /** Of what is compressed: stored, and as it would be without. */
+  compressedBlobsSize: number;
+  compressedBlobsUncompressedSize: number;
+}
+
+/** Counters that are kept up to date. */
+export interface StatsProgress {
+  trees: number;
+}
+
+export interface StatsWatch {
+  readonly progress?: StatsProgress;
+  readonly onIgnored?: (ignored: IgnoredSnapshot) => void;
+}
+
+/** Counts what snapshots hold. Every tree is loaded once, however many snapshots have it. */
+export async function runStats(
+  session: Session,
+  options: StatsOptions,
+  watch: StatsWatch = {},
+): Promise<Stats> {
+  const { repository, signal } = session;
+  const snapshots = await selectSnapshots(repository, options.names, options.filter, { ...watch, signal });
+  await repository.loadIndex({ signal });
+  const stats: Stats = {
+    snapshots: snapshots.length,
+    totalSize: 0,
+    totalFiles: 0,
+    totalBlobs: 0,
+    uncompressedSize: 0,
+    compressedBlobsSize: 0,
+    compressedBlobsUncompressedSize: 0,
+  };
+  const run: StatsRun = { session, snapshots, stats, progress: watch.progress ?? { trees: 0 } };
+  await COUNTERS[options.mode](run);
+  return stats;
+}
+
+interface StatsRun {
+  readonly session: Session;
+  readonly snapshots: readonly LoadedSnapshot[];
+  readonly stats: Stats;
+  readonly progress: StatsProgress;
+}
+
+const COUNTERS: Readonly<Record<StatsMode, (run: StatsRun) => Promise<void>>> = {
+  "restore-size": countRestoreSize,
+  "files-by-contents": countContents,
+  "blobs-per-file": countBlobsPerFile,
+  "raw-data": countRawData,
+};
+
+/** Hands out every tree of the snapshots once, in no order. */
+function everyTree(
+  { session, snapshots, progress }: StatsRun,
+  on: (id: Id, nodes: readonly TreeNode[]) => void,
+): Promise<void> {
+  const { repository, signal } = session;
+  const roots = snapshots.map(({ tree }) => tree);
+  const visit: Parameters<typeof visitTrees>[2] = (id, tree) => {
+    if ("error" in tree) throw tree.error;
+    progress.trees++;
+    on(id, tree.nodes);
+  };
+  return visitTrees(repository, roots, visit, { signal });
+}
+
+/** What has to be known of a tree to count it wherever it stands. */
+interface TreeSums {
+  /** Nodes, and bytes of all but hard links: of the tree alone, with what is below added when it is asked for first. */
+  files: number;
+  bytes: number;
+  /** Files with several names, of which each counts once a snapshot. */
+  readonly hardLinks: readonly { readonly key: string; readonly size: number }[];
+  /** Keys of the trees below; with hard links below them only, once the sums were added. */
+  subtrees: readonly string[];
+  isSummed: boolean;
+}
+
+async function countRestoreSize(run: StatsRun): Promise<void> {
+  const trees = new Map<string, TreeSums>();
+  await everyTree(run, (id, nodes) => {
+    const hardLinks: { key: string; size: number }[] = [];
+    let bytes = 0;
+    for (const { type, links, inode, deviceId, size } of nodes) {
+      if (links === 1 || type === "dir" || inode === 0n) bytes += size;
+      else hardLinks.push({ key: `${deviceId}/${inode}`, size });
+    }
+    const subtrees = nodes.flatMap(({ type, subtree }) =>
+      type === "dir" && subtree ? [idKey(subtree)] : [],
+    );
+    trees.set(idKey(id), { files: nodes.length, bytes, hardLinks, subtrees, isSummed: false });
+  });
+  const sum = (key: string): TreeSums => {
+    const tree = trees.get(key)!;
+    if (tree.isSummed) return tree;
+    const below = tree.subtrees.map((subtree) => [subtree, sum(subtree)] as const);
+    for (const [, { files, bytes }] of below) {
+      tree.files += files;
+      tree.bytes += bytes;
+    }
+    tree.subtrees = below
+      .filter(([, { hardLinks, subtrees }]) => hardLinks.length + subtrees.length > 0)
+      .map(([subtree]) => subtree);
+    tree.isSummed = true;
+    return tree;
+  };
+  for (const { tree } of run.snapshots) {
+    throwIfAborted(run.session.signal);
+    const { files, bytes } = sum(idKey(tree));
+    run.stats.totalFiles += files;
+    run.stats.totalSize += bytes + hardLinkBytes(trees, idKey(tree));
+  }
+}
+
+function hardLinkBytes(trees: ReadonlyMap<string, TreeSums>, root: string): number {
+  const seen = new Set<string>();
+  let bytes = 0;
+  const waiting = [root];
+  for (let key = waiting.pop(); key !== undefined; key = waiting.pop()) {
+    const { hardLinks, subtrees } = trees.get(key)!;
+    for (const link of hardLinks) {
+      if (!seen.has(link.key)) bytes += link.size;
+      seen.add(link.key);
+    }
+    waiting.push(...subtrees);
+  }
+  return bytes;
+}
+
+/** What makes a file the same as another: its list of blobs, empty for all that is no file. */
+function contentKey({ content }: TreeNode, { engine }: Repository): string {
+  const bytes = content?.bytes ?? new Uint8Array(0);
+  return bytes.length <= 32 ? Buffer.from(bytes).toString("latin1") : `h${idKey(engine.hash(bytes))}`;
+}
+
+async function countContents(run: StatsRun): Promise<void> {
+  const { stats, session } = run;
+  const seen = new Set<string>();
+  await everyTree(run, (_, nodes) => {
+    for (const node of nodes) {
+      const key = contentKey(node, session.repository);
+      if (seen.has(key)) continue;
+      seen.add(key);
+      stats.totalFiles++;
+      stats.totalSize += node.size;
+    }
+  });
+}
+
+/** A content is counted at the first path that has it, so the order matters. */
+async function countBlobsPerFile({ session, snapshots, stats, progress }: StatsRun): Promise<void> {
+  const { repository, signal } = session;
+  const trees = new Set<string>();
+  const contents = new Set<string>();
+  const blobsOfPath = new Map<string, Set<string>>();
+  const isNew = (tree: Id) => !trees.has(idKey(tree));
+  const take = (path: Buffer, node: TreeNode) => {
+    const content = contentKey(node, repository);
+    if (contents.has(content)) return;
+    contents.add(content);
+    for (const id of node.content ?? []) {
+      const key = path.toString("latin1");
+      const blobs = blobsOfPath.get(key) ?? new Set();
+      if (blobs.size === 0) stats.totalFiles++;
+      blobsOfPath.set(key, blobs);
+      if (blobs.has(idKey(id))) continue;
+      blobs.add(idKey(id));
+      stats.totalSize += repository.blobSize("data", id) ?? missing("data", id);
+      stats.totalBlobs++;
+    }
+  };
+  for (const { tree } of snapshots) {
+    if (!isNew(tree)) continue;
+    trees.add(idKey(tree));
+    const cursor = new TreeCursor(repository, tree, { signal, expects: isNew });
+    progress.trees++;
+    for (;;) {
+      const next = cursor.next();
+      const walked = next instanceof Promise ? await next : next;
+      if (!walked) break;
+      const { node } = walked;
+      take(walked.path, node);
+      if (node.type !== "dir" || !node.subtree) continue;
+      // All that is in a tree seen before was counted there.
+      if (!isNew(node.subtree)) cursor.skip();
+      else progress.trees++;
+      trees.add(idKey(node.subtree));
+    }
+  }
+}
+
+async function countRawData(run: StatsRun): Promise<void> {
+  const { stats } = run;
+  const { repository } = run.session;
+  const seen = { data: new IdSet(), tree: new IdSet() };
+  const take = (type: BlobType, id: Id) => {
+    if (!seen[type].add(id)) return;
+    const location = repository.index.lookup(type, id);
+    if (!location) return missing(type, id);
+    const { length, uncompressedLength } = location;
+    stats.totalBlobs++;
+    stats.totalSize += length;
+    if (repository.config.version < 2) return;
+    const uncompressed = uncompressedLength > 0 ? uncompressedLength + SEAL_OVERHEAD : length;
+    stats.uncompressedSize += uncompressed;
+    if (uncompressedLength === 0) return;
+    stats.compressedBlobsSize += length;
+    stats.compressedBlobsUncompressedSize += uncompressed;
+  };
+  await everyTree(run, (tree, nodes) => {
+    take("tree", tree);
+    for (const { content } of nodes) for (const id of content ?? []) take("data", id);
+  });
+}
+
+function missing(type: BlobType, id: Id): never {
+  throw new NotFoundError(`Cannot count ${type} blob ${Buffer.from(id).toString("hex")}: no index knows it`);
+}
