@@ -1,8 +1,9 @@
-import { formatId, ID_LENGTH, type Id, idKey } from "../bytes/id.js";
+import { formatId, ID_LENGTH, type Id } from "../bytes/id.js";
 import { INDEX_TREE_BIT, type IndexColumns } from "../engine/engine.js";
 import type { BlobType } from "../format/blob.js";
 import type { IndexedPack } from "../format/index-file.js";
 import type { PackedBlob } from "../format/pack-header.js";
+import { IdNumbers } from "./id-numbers.js";
 
 /** Where one copy of a blob lies. */
 export interface BlobLocation {
@@ -40,8 +41,7 @@ interface Segment {
  *
  * A repository of 10 million blobs is ordinary, so there are no objects: entries lie in typed columns (48
  * bytes each) and are found through a table of entry numbers with open addressing (5 to 11 bytes each). That
- * is at most 59 bytes a blob (56.8 measured with a million), and one segment of up to 400 KB that is not
- * full. SHA-256 is uniform, so the first word of an ID is its hash. Copies of a blob in several packs are all
+ * is at most 59 bytes a blob, about 40 a pack, and one segment of up to 400 KB that is not full. SHA-256 is uniform, so the first word of an ID is its hash. Copies of a blob in several packs are all
  * kept, and found in the order in which they were added.
  *
  * An index file that vanished takes its entries along: each pack counts the index files that list it, and the
@@ -53,8 +53,7 @@ export class BlobIndex {
   #slots = new Uint32Array(1024);
   /** Entries in the columns, dead ones included. */
   #used = 0;
-  #packIds: Id[] = [];
-  #packNumbers = new Map<string, number>();
+  #packIds = new IdNumbers();
   /** How many index files (or pending packs) list a pack; 0 is dead. */
   #references: number[] = [];
   /** Entries of each pack in the columns. */
@@ -76,9 +75,9 @@ export class BlobIndex {
     return this.#livePacks;
   }
 
-  /** Memory of the columns and the table, in bytes. */
+  /** Memory of the columns and the tables, in bytes. */
   get byteLength(): number {
-    return this.#segments.length * SEGMENT_SIZE * 48 + this.#slots.byteLength;
+    return this.#segments.length * SEGMENT_SIZE * 48 + this.#slots.byteLength + this.#packIds.byteLength;
   }
 
   /**
@@ -182,7 +181,7 @@ export class BlobIndex {
 
   /** The ID of the pack with a number. */
   packId(pack: number): Id {
-    return this.#packIds[pack]!;
+    return this.#packIds.at(pack);
   }
 
   /** True for a pack that was listed without a blob. */
@@ -192,8 +191,8 @@ export class BlobIndex {
 
   /** The number of a pack that an index file lists. */
   packNumber(packId: Uint8Array): number | undefined {
-    const pack = this.#packNumbers.get(idKey(packId));
-    return pack !== undefined && this.#references[pack]! > 0 ? pack : undefined;
+    const pack = this.#packIds.numberOf(packId);
+    return pack >= 0 && this.#references[pack]! > 0 ? pack : undefined;
   }
 
   has(type: BlobType, id: Uint8Array): boolean {
@@ -262,14 +261,10 @@ export class BlobIndex {
    * Counts one more index file that lists the pack. @returns the pack's number, for `addBlob` and `release`
    */
   retain(packId: Uint8Array): number {
-    const key = idKey(packId);
-    let pack = this.#packNumbers.get(key);
-    if (pack === undefined) {
-      pack = this.#packIds.length;
-      this.#packIds.push(Uint8Array.from(packId) as Id);
+    const pack = this.#packIds.add(packId);
+    if (pack === this.#references.length) {
       this.#references.push(0);
       this.#packEntries.push(0);
-      this.#packNumbers.set(key, pack);
     }
     if (this.#packEntries[pack]! > 0) this.#relisted.add(pack);
     if (this.#references[pack]!++ === 0) {
@@ -391,7 +386,7 @@ export class BlobIndex {
         const blobs: PackedBlob[] = [];
         for (let i = starts[pack]!; i < starts[pack + 1]!; i++)
           if (wanted.entry?.(order[i]!) !== false) blobs.push(this.blobOf(order[i]!));
-        yield { packId: this.#packIds[pack]!, blobs: blobs.sort((a, b) => a.offset - b.offset) };
+        yield { packId: this.#packIds.at(pack), blobs: blobs.sort((a, b) => a.offset - b.offset) };
       }
     } finally {
       this.#iterating--;
@@ -406,7 +401,7 @@ export class BlobIndex {
       if (pack & TREE_BIT) numbers.add(pack & PACK_MASK);
     }
     const live = [...numbers].filter((pack) => this.#references[pack]! > 0);
-    return new Set(live.map((pack) => formatId(this.#packIds[pack]!)));
+    return new Set(live.map((pack) => formatId(this.#packIds.at(pack))));
   }
 
   /** Forgets everything. */
@@ -414,8 +409,7 @@ export class BlobIndex {
     if (this.#iterating > 0) throw new Error("the index is in use");
     this.#segments = [];
     this.#slots = new Uint32Array(1024);
-    this.#packIds = [];
-    this.#packNumbers.clear();
+    this.#packIds = new IdNumbers();
     this.#references = [];
     this.#packEntries = [];
     this.#relisted.clear();
@@ -431,7 +425,7 @@ export class BlobIndex {
     try {
       for (let entry = 0; entry < end; entry++) {
         const pack = this.packOf(entry);
-        if (this.#references[pack]! > 0) yield { ...this.blobOf(entry), packId: this.#packIds[pack]! };
+        if (this.#references[pack]! > 0) yield { ...this.blobOf(entry), packId: this.#packIds.at(pack) };
       }
     } finally {
       this.#iterating--;
@@ -476,7 +470,7 @@ export class BlobIndex {
     const segment = this.#segments[entry >>> SEGMENT_BITS]!;
     const at = entry & SEGMENT_MASK;
     return {
-      packId: this.#packIds[segment.packs[at]! & PACK_MASK]!,
+      packId: this.#packIds.at(segment.packs[at]! & PACK_MASK),
       offset: segment.offsets[at]!,
       length: segment.lengths[at]!,
       uncompressedLength: segment.uncompressed[at]!,
