@@ -5,6 +5,7 @@
       'sources': [
         'src/addon.cc',
         'src/chunker.cc',
+        'src/compact_tree.cc',
         'src/compression.cc',
         'src/crypto.cc',
         'src/engine.cc',

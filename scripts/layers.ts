@@ -18,7 +18,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   backend: [],
   engine: ["native"],
   repository: ["engine", "format", "backend"],
-  cache: ["format", "repository/blob-loader"],
+  cache: ["native", "format", "repository/blob-loader"],
   fuse: ["native"],
   snapfs: ["format", "cache", "repository/blob-loader", "fuse/filesystem"],
   // Never "repository" or "format": a server holds no key and reads no file.

@@ -17,6 +17,7 @@ NAPI_MODULE_INIT() {
 #endif
   if (!yore::AttachThreadPool(env)) return nullptr;
   yore::RegisterThreadPool(env, exports);
+  yore::RegisterCompactTree(env, exports);
   yore::RegisterEngine(env, exports);
   yore::RegisterFuseChannel(env, exports);
   yore::RegisterScan(env, exports);

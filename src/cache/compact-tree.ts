@@ -3,23 +3,37 @@
  * objects. Entries are sorted by the raw bytes of their names, so that a name is found by halving.
  *
  * ```text
- * offset  0         96         96 * n
- *         | entry 0 | ... n-1  | names and blob IDs
+ * offset  0                        8         104        8 + 96 * n
+ *         | n u32, directories u32 | entry 0 | ... n-1  | pool
  *
  * entry:  0 size f64 | 8 mtime f64 | 16 atime f64 | 24 ctime f64 | 32 inode u64 | 40 device u64
  *        48 name offset | 52 name length | 56 mtime ns | 60 atime ns | 64 ctime ns | 68 uid | 72 gid | 76 links
- *        80 rdev | 84 IDs offset | 88 IDs count | 92 POSIX mode, kind of content << 16       (u32 each)
+ *        80 rdev | 84 content offset | 88 content count | 92 POSIX mode, ATTRIBUTES       (u32 each)
+ *
+ * pool:   for each entry its name, its content and, if it has ATTRIBUTES, those. Content is blob IDs of a file, the tree
+ *         ID of a directory (the count is of IDs), or the target of a symlink (the count is of bytes).
+ * ATTRIBUTES: how many u32, then for each the lengths of name and value u32 (NO_VALUE for none), name and value.
  * ```
+ *
+ * `native/src/compact_tree.cc` writes the same.
  */
 
-import { type Id, IdList } from "../bytes/id.js";
-import { posixModeFromNode, S_IFDIR, S_IFMT, S_IFREG } from "../format/file-mode.js";
+import { ID_LENGTH, type Id, IdList } from "../bytes/id.js";
+import { posixModeFromNode, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../format/file-mode.js";
 import type { ExtendedAttribute, TreeNode } from "../format/node.js";
 import type { Timestamp } from "../format/timestamp.js";
 
+const HEADER_BYTES = 8;
 const ENTRY_BYTES = 96;
+const FIRST_DOUBLE = HEADER_BYTES / 8;
+const FIRST_WORD = HEADER_BYTES / 4;
 const DOUBLES = ENTRY_BYTES / 8;
 const WORDS = ENTRY_BYTES / 4;
+/** Bit of the word of the mode: there are extended attributes behind the content. */
+const ATTRIBUTES = 1 << 16;
+const NO_VALUE = 0xffffffff;
+const MAX_UINT32 = 0xffffffff;
+const NO_BYTES = new Uint8Array(0);
 /** What a tree costs beside its memory: the object, its views, the cache's entry. */
 const OVERHEAD_BYTES = 1024;
 
@@ -37,50 +51,27 @@ export class CompactTree {
   readonly #doubles: Float64Array;
   readonly #longs: BigUint64Array;
   readonly #words: Uint32Array;
-  readonly #targets: ReadonlyMap<number, Buffer>;
-  readonly #extendedAttributes: ReadonlyMap<number, readonly ExtendedAttribute[]>;
 
   /** @param nodes sorted by name, each name once */
   static from(nodes: readonly TreeNode[]): CompactTree {
-    return new CompactTree(nodes);
+    return new CompactTree(encode(nodes));
   }
 
-  private constructor(nodes: readonly TreeNode[]) {
-    let bytes = nodes.length * ENTRY_BYTES;
-    for (const node of nodes) bytes += node.name.length + idsOf(node).length;
-    const memory = new ArrayBuffer(Math.ceil(bytes / 8) * 8);
-    this.length = nodes.length;
+  /** @param memory as drawn above, a multiple of 8 bytes long */
+  constructor(memory: ArrayBuffer) {
     this.#memory = Buffer.from(memory);
     this.#doubles = new Float64Array(memory);
     this.#longs = new BigUint64Array(memory);
     this.#words = new Uint32Array(memory);
-    const targets = new Map<number, Buffer>();
-    const extendedAttributes = new Map<number, readonly ExtendedAttribute[]>();
-    let pool = nodes.length * ENTRY_BYTES;
-    let subdirectories = 0;
-    let besides = OVERHEAD_BYTES;
-    for (const [position, node] of nodes.entries()) {
-      pool = this.#encode(position, node, pool);
-      if (node.type === "dir") subdirectories++;
-      if (node.linkTarget) {
-        targets.set(position, Buffer.from(node.linkTarget));
-        besides += 200 + node.linkTarget.length;
-      }
-      if (node.extendedAttributes.length > 0) {
-        extendedAttributes.set(position, node.extendedAttributes);
-        for (const attribute of node.extendedAttributes) besides += 300 + (attribute.value?.length ?? 0);
-      }
-    }
-    this.subdirectories = subdirectories;
-    this.#targets = targets;
-    this.#extendedAttributes = extendedAttributes;
-    this.bytes = memory.byteLength + besides;
+    this.length = this.#words[0]!;
+    this.subdirectories = this.#words[1]!;
+    this.bytes = memory.byteLength + OVERHEAD_BYTES;
   }
 
   /** The raw bytes of a name; a view. */
   name(position: number): Buffer {
-    const offset = this.#words[position * WORDS + 12]!;
-    return this.#memory.subarray(offset, offset + this.#words[position * WORDS + 13]!);
+    const offset = this.#words[FIRST_WORD + position * WORDS + 12]!;
+    return this.#memory.subarray(offset, offset + this.#words[FIRST_WORD + position * WORDS + 13]!);
   }
 
   /** Where a name is, -1 when it is not there. */
@@ -89,13 +80,13 @@ export class CompactTree {
     let high = this.length - 1;
     while (low <= high) {
       const middle = (low + high) >>> 1;
-      const offset = this.#words[middle * WORDS + 12]!;
+      const offset = this.#words[FIRST_WORD + middle * WORDS + 12]!;
       const order = this.#memory.compare(
         name,
         0,
         name.length,
         offset,
-        offset + this.#words[middle * WORDS + 13]!,
+        offset + this.#words[FIRST_WORD + middle * WORDS + 13]!,
       );
       if (order === 0) return middle;
       if (order < 0) low = middle + 1;
@@ -106,7 +97,7 @@ export class CompactTree {
 
   /** POSIX st_mode. */
   mode(position: number): number {
-    return this.#words[position * WORDS + 23]! & 0xffff;
+    return this.#words[FIRST_WORD + position * WORDS + 23]! & 0xffff;
   }
 
   typeBits(position: number): number {
@@ -115,50 +106,53 @@ export class CompactTree {
 
   /** Bytes, as the writer stored them. */
   size(position: number): number {
-    return this.#doubles[position * DOUBLES]!;
+    return this.#doubles[FIRST_DOUBLE + position * DOUBLES]!;
   }
 
   /** Bytes of the symlink's target, as a stat shows them. */
   targetLength(position: number): number {
-    return this.#targets.get(position)?.length ?? 0;
+    return this.typeBits(position) === S_IFLNK ? this.#words[FIRST_WORD + position * WORDS + 22]! : 0;
   }
 
+  /** A view; empty when none is stored, `undefined` for everything else. */
   linkTarget(position: number): Buffer | undefined {
-    return this.#targets.get(position);
+    if (this.typeBits(position) !== S_IFLNK) return undefined;
+    const offset = this.#words[FIRST_WORD + position * WORDS + 21]!;
+    return this.#memory.subarray(offset, offset + this.targetLength(position));
   }
 
   time(position: number, which: keyof typeof TIMES): { seconds: number; nanoseconds: number } {
     const [double, word] = TIMES[which];
     return {
-      seconds: this.#doubles[position * DOUBLES + double]!,
-      nanoseconds: this.#words[position * WORDS + word]!,
+      seconds: this.#doubles[FIRST_DOUBLE + position * DOUBLES + double]!,
+      nanoseconds: this.#words[FIRST_WORD + position * WORDS + word]!,
     };
   }
 
   /** st_ino and st_dev of the original. */
   origin(position: number): { inode: bigint; deviceId: bigint } {
     return {
-      inode: this.#longs[position * DOUBLES + 4]!,
-      deviceId: this.#longs[position * DOUBLES + 5]!,
+      inode: this.#longs[FIRST_DOUBLE + position * DOUBLES + 4]!,
+      deviceId: this.#longs[FIRST_DOUBLE + position * DOUBLES + 5]!,
     };
   }
 
   uid(position: number): number {
-    return this.#words[position * WORDS + 17]!;
+    return this.#words[FIRST_WORD + position * WORDS + 17]!;
   }
 
   gid(position: number): number {
-    return this.#words[position * WORDS + 18]!;
+    return this.#words[FIRST_WORD + position * WORDS + 18]!;
   }
 
   /** st_nlink of the original; 0 when not stored. */
   links(position: number): number {
-    return this.#words[position * WORDS + 19]!;
+    return this.#words[FIRST_WORD + position * WORDS + 19]!;
   }
 
   /** st_rdev in the kernel's 32-bit encoding. */
   rdev(position: number): number {
-    return this.#words[position * WORDS + 20]!;
+    return this.#words[FIRST_WORD + position * WORDS + 20]!;
   }
 
   /** Blob IDs of a file; a view. Empty for everything else. */
@@ -174,48 +168,113 @@ export class CompactTree {
     return ids.length === 0 ? undefined : ids.at(0);
   }
 
+  /** Names are text, values copies. */
   extendedAttributes(position: number): readonly ExtendedAttribute[] {
-    return this.#extendedAttributes.get(position) ?? [];
+    const word = FIRST_WORD + position * WORDS;
+    if ((this.#words[word + 23]! & ATTRIBUTES) === 0) return [];
+    const perItem = this.typeBits(position) === S_IFLNK ? 1 : ID_LENGTH;
+    let at = this.#words[word + 21]! + this.#words[word + 22]! * perItem;
+    const attributes: ExtendedAttribute[] = [];
+    const count = this.#memory.readUInt32LE(at);
+    at += 4;
+    for (let i = 0; i < count; i++) {
+      const nameLength = this.#memory.readUInt32LE(at);
+      const valueLength = this.#memory.readUInt32LE(at + 4);
+      at += 8;
+      const name = this.#memory.toString("utf8", at, at + nameLength);
+      at += nameLength;
+      const value = valueLength === NO_VALUE ? null : Uint8Array.from(this.#memory.subarray(at, at + valueLength));
+      at += value?.length ?? 0;
+      attributes.push({ name, value });
+    }
+    return attributes;
   }
 
   #ids(position: number): IdList {
-    const offset = this.#words[position * WORDS + 21]!;
-    const count = this.#words[position * WORDS + 22]!;
+    const offset = this.#words[FIRST_WORD + position * WORDS + 21]!;
+    const count = this.#words[FIRST_WORD + position * WORDS + 22]!;
     return count === 0 ? IdList.EMPTY : new IdList(this.#memory.subarray(offset, offset + 32 * count));
-  }
-
-  /** @returns where the pool goes on */
-  #encode(position: number, node: TreeNode, pool: number): number {
-    const double = position * DOUBLES;
-    const word = position * WORDS;
-    const ids = idsOf(node);
-    this.#doubles[double] = node.size;
-    this.#longs[double + 4] = node.inode;
-    this.#longs[double + 5] = node.deviceId;
-    for (const which of ["mtime", "atime", "ctime"] as const) {
-      const moment: Timestamp = node[which];
-      this.#doubles[double + TIMES[which][0]] = moment.seconds;
-      this.#words[word + TIMES[which][1]] = moment.nanoseconds;
-    }
-    this.#memory.set(node.name, pool);
-    this.#words[word + 12] = pool;
-    this.#words[word + 13] = node.name.length;
-    this.#words[word + 17] = node.uid;
-    this.#words[word + 18] = node.gid;
-    this.#words[word + 19] = node.links;
-    this.#words[word + 20] = isDevice(node) ? kernelDevice(node.device) : 0;
-    this.#memory.set(ids, pool + node.name.length);
-    this.#words[word + 21] = pool + node.name.length;
-    this.#words[word + 22] = ids.length / 32;
-    this.#words[word + 23] = posixModeFromNode(node) & 0xffff;
-    return pool + node.name.length + ids.length;
   }
 }
 
-function idsOf(node: TreeNode): Uint8Array {
-  if (node.type === "dir") return node.subtree ?? IdList.EMPTY.bytes;
-  if (node.type === "file") return node.content?.bytes ?? IdList.EMPTY.bytes;
-  return IdList.EMPTY.bytes;
+/** The memory of a tree. */
+function encode(nodes: readonly TreeNode[]): ArrayBuffer {
+  const pool: Uint8Array[] = [];
+  const poolStart = HEADER_BYTES + nodes.length * ENTRY_BYTES;
+  let end = poolStart;
+  const append = (bytes: Uint8Array): number => {
+    const offset = end;
+    pool.push(bytes);
+    end += bytes.length;
+    return offset;
+  };
+  const entries = new ArrayBuffer(poolStart);
+  const doubles = new Float64Array(entries);
+  const longs = new BigUint64Array(entries);
+  const words = new Uint32Array(entries);
+  words[0] = nodes.length;
+  for (const [position, node] of nodes.entries()) {
+    const double = FIRST_DOUBLE + position * DOUBLES;
+    const word = FIRST_WORD + position * WORDS;
+    const content = contentOf(node);
+    doubles[double] = node.size;
+    longs[double + 4] = node.inode;
+    longs[double + 5] = node.deviceId;
+    for (const which of ["mtime", "atime", "ctime"] as const) {
+      const moment: Timestamp = node[which];
+      doubles[double + TIMES[which][0]] = moment.seconds;
+      words[word + TIMES[which][1]] = moment.nanoseconds;
+    }
+    words[word + 12] = append(node.name);
+    words[word + 13] = node.name.length;
+    words[word + 17] = node.uid;
+    words[word + 18] = node.gid;
+    words[word + 19] = Math.min(node.links, MAX_UINT32);
+    words[word + 20] = isDevice(node) ? kernelDevice(node.device) : 0;
+    words[word + 21] = append(content);
+    words[word + 22] = node.type === "symlink" ? content.length : content.length / ID_LENGTH;
+    words[word + 23] = posixModeFromNode(node) & 0xffff;
+    if (node.type === "dir") words[1]!++;
+    if (node.extendedAttributes.length === 0) continue;
+    words[word + 23]! |= ATTRIBUTES;
+    append(encodeAttributes(node.extendedAttributes));
+  }
+  const memory = Buffer.from(new ArrayBuffer(Math.ceil(end / 8) * 8));
+  memory.set(new Uint8Array(entries));
+  let at = poolStart;
+  for (const bytes of pool) {
+    memory.set(bytes, at);
+    at += bytes.length;
+  }
+  return memory.buffer as ArrayBuffer;
+}
+
+function contentOf(node: TreeNode): Uint8Array {
+  switch (node.type) {
+    case "dir":
+      return node.subtree ?? NO_BYTES;
+    case "file":
+      return node.content?.bytes ?? NO_BYTES;
+    case "symlink":
+      return node.linkTarget ?? NO_BYTES;
+    default:
+      return NO_BYTES;
+  }
+}
+
+function encodeAttributes(attributes: readonly ExtendedAttribute[]): Uint8Array {
+  const pieces: Uint8Array[] = [uint32(attributes.length)];
+  for (const { name, value } of attributes) {
+    const bytes = Buffer.from(name);
+    pieces.push(uint32(bytes.length), uint32(value?.length ?? NO_VALUE), bytes, value ?? NO_BYTES);
+  }
+  return Buffer.concat(pieces);
+}
+
+function uint32(value: number): Uint8Array {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
 }
 
 function isDevice(node: TreeNode): boolean {

@@ -8,6 +8,7 @@ import { SingleFlight } from "../async/single-flight.js";
 import { type Id, idKey } from "../bytes/id.js";
 import type { TreeNode } from "../format/node.js";
 import { decodeTree } from "../format/tree.js";
+import { loadAddon } from "../native/addon.js";
 import type { BlobLoader } from "../repository/blob-loader.js";
 import { CompactTree } from "./compact-tree.js";
 import { SharedLoads } from "./shared-loads.js";
@@ -84,11 +85,15 @@ export class TreeCache {
   }
 
   async #decode(id: Id, plaintext: Uint8Array): Promise<CompactTree> {
-    const nodes = await this.#flatten(decodeTree(plaintext), 0);
-    const tree = CompactTree.from(tidy(nodes, this.#rename));
+    const tree = plainTree(plaintext, this.#rename) ?? (await this.#decodeNodes(plaintext));
     (tree.bytes > this.#largeBytes ? this.#largeTrees : this.#trees).set(idKey(id), tree);
     this.#subdirectories.set(idKey(id), tree.subdirectories);
     return tree;
+  }
+
+  async #decodeNodes(plaintext: Uint8Array): Promise<CompactTree> {
+    const nodes = await this.#flatten(decodeTree(plaintext), 0);
+    return CompactTree.from(tidy(nodes, this.#rename));
   }
 
   /** Puts the entries of directories called "." and "/" in their place, as old writers meant them. */
@@ -105,6 +110,15 @@ export class TreeCache {
     }
     return flat;
   }
+}
+
+/** Most trees need neither objects nor tidying. @returns `undefined` for those that do */
+function plainTree(
+  plaintext: Uint8Array,
+  rename: ((name: Buffer) => Buffer) | undefined,
+): CompactTree | undefined {
+  const memory = rename ? undefined : loadAddon()?.compactTree(plaintext);
+  return memory && new CompactTree(memory);
 }
 
 function isTransparent(node: TreeNode): boolean {

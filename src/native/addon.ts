@@ -13,6 +13,7 @@ import type { FuseFunctions } from "./fuse-functions.js";
 import type { MetadataFunctions } from "./metadata-functions.js";
 import type { ProcessFunctions } from "./process-functions.js";
 import type { ScanFunctions } from "./scan-functions.js";
+import type { TreeFunctions } from "./tree-functions.js";
 import type { UploadFunctions } from "./upload-functions.js";
 
 export type Addon = EngineFunctions &
@@ -20,6 +21,7 @@ export type Addon = EngineFunctions &
   ScanFunctions &
   MetadataFunctions &
   ProcessFunctions &
+  TreeFunctions &
   UploadFunctions;
 
 type Outcome = { readonly addon: Addon } | { readonly problem: string };
