@@ -13,6 +13,7 @@
         'src/fuse_mount.cc',
         'src/index_file.cc',
         'src/metadata.cc',
+        'src/placement.cc',
         'src/poly1305.cc',
         'src/scan.cc',
         'src/scrypt.cc',

@@ -7,6 +7,7 @@
 #endif
 
 #include "napi_helpers.h"
+#include "placement.h"
 #include "thread_pool.h"
 
 NAPI_MODULE_INIT() {
@@ -23,5 +24,6 @@ NAPI_MODULE_INIT() {
   yore::RegisterScan(env, exports);
   yore::RegisterMetadata(env, exports);
   yore::RegisterUpload(env, exports);
+  yore::RegisterPlacement(env, exports);
   return exports;
 }

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "napi_helpers.h"
+#include "placement.h"
 
 namespace yore {
 
@@ -140,6 +141,7 @@ class ThreadPool {
 #ifdef __linux__
     pthread_setname_np(pthread_self(), name_);
 #endif
+    ReleaseThread();
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
       idle_++;

@@ -48,6 +48,10 @@ export class KernelRequest {
   get node(): NodeId {
     return (this.#words[this.#word + 4]! + this.#words[this.#word + 5]! * HIGH) as NodeId;
   }
+  /** The thread that asks; 0 when it lives outside of the server's PID namespace. */
+  get pid(): number {
+    return this.#words[this.#word + 8]!;
+  }
   get bodyLength(): number {
     return this.length - Size.IN_HEADER;
   }

@@ -58,8 +58,9 @@ exec setpriv --reuid=${NOBODY} --regid=${NOBODY} --clear-groups --inh-caps=-all 
       return { stdout, stderr };
     }
 
-    const SERVE = `"$@" > /dev/null & server=$!
-until grep -q " $M " /proc/self/mountinfo && cat "$M/hello" 2>/dev/null; do kill -0 $server || exit 1; sleep 0.02; done
+    // It answers before it listens to signals: only its word tells that it does.
+    const SERVE = `"$@" > "$M.out" & server=$!
+until grep -q mounted "$M.out"; do kill -0 $server || exit 1; sleep 0.02; done; cat "$M/hello"
 `;
 
     it("mounts and unmounts through fusermount3", async () => {

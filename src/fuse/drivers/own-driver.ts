@@ -11,7 +11,9 @@ import type { Filesystem } from "../filesystem.js";
 import { HELPERS } from "../fusermount.js";
 import { REQUEST_BYTES } from "../kernel-abi.js";
 import { ChannelPort } from "../kernel-port.js";
+import { KernelRequest } from "../kernel-request.js";
 import { MountPlace } from "../mount-place.js";
+import { Placement } from "../placement.js";
 import { raiseReadAhead } from "../read-ahead.js";
 import { Session } from "../session.js";
 import type { Driver, DriverOptions, MountHandle, UnmountOptions } from "./driver.js";
@@ -39,7 +41,8 @@ export const ownDriver: Driver = {
     const addon = loadAddon();
     if (!addon) throw new YoreError("native", addonProblem() ?? "Cannot load the native addon");
     const port = new ChannelPort(await openChannel(addon, options));
-    const mount = new OwnMount(filesystem, port, options);
+    const placement = "followThread" in addon ? new Placement(addon) : undefined;
+    const mount = new OwnMount(filesystem, port, placement, options);
     await mount.begin();
     return mount;
   },
@@ -104,11 +107,18 @@ class OwnMount implements MountHandle {
   readonly #port: ChannelPort;
   readonly #session: Session;
   readonly #options: DriverOptions;
+  readonly #placement: Placement | undefined;
   #place: MountPlace | undefined;
   #hasFailed = false;
   #grace: NodeJS.Timeout | undefined;
 
-  constructor(filesystem: Filesystem, port: ChannelPort, options: DriverOptions) {
+  constructor(
+    filesystem: Filesystem,
+    port: ChannelPort,
+    placement: Placement | undefined,
+    options: DriverOptions,
+  ) {
+    this.#placement = placement;
     this.mountpoint = options.mountpoint;
     this.#filesystem = filesystem;
     this.#port = port;
@@ -120,12 +130,16 @@ class OwnMount implements MountHandle {
   /** Serves, and waits until the mount answers. What does not answer is taken away again. */
   async begin(): Promise<void> {
     const session = this.#session;
+    const first = new KernelRequest(session.requests);
     try {
       this.#port.start(
         session.requests,
         REQUEST_BYTES,
         session.replies.bytes,
-        (count) => session.onRequests(count),
+        (count) => {
+          this.#placement?.note(count, first);
+          session.onRequests(count);
+        },
         (errno) => session.onEnd(errno),
       );
       this.#place = await MountPlace.of(this.mountpoint);
@@ -160,6 +174,7 @@ class OwnMount implements MountHandle {
   /** The connection has ended, by whomever. */
   async #finish(): Promise<void> {
     this.#port.close();
+    this.#placement?.roam();
     try {
       await this.#place?.leave();
       if (!this.#hasFailed) await this.#filesystem.close();
