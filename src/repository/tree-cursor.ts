@@ -80,7 +80,7 @@ export class TreeCursor {
   readonly #queue: TreeQueue;
   readonly #levels: Level[] = [];
   /** The directory that the next step goes into, and the node that it was handed out as; the root has none. */
-  #ahead: QueuedTree | undefined;
+  #ahead: { readonly id: Id; readonly queued: QueuedTree | undefined } | undefined;
   #handedOut: WalkedNode | undefined;
 
   constructor(loader: BlobLoader, root: Id, options: WalkOptions = {}) {
@@ -88,7 +88,7 @@ export class TreeCursor {
     this.#descend = options.descend;
     this.#onError = options.onError;
     this.#queue = new TreeQueue(loader, options.expects, options.signal);
-    this.#ahead = this.#queue.push(root);
+    this.#ahead = { id: root, queued: undefined };
   }
 
   /**
@@ -98,13 +98,15 @@ export class TreeCursor {
    * @throws what the loader throws for a directory, unless `onError` is told
    */
   next(): WalkedNode | undefined | Promise<WalkedNode | undefined> {
-    const queued = this.#ahead;
-    if (!queued) return this.#step();
+    const ahead = this.#ahead;
+    if (!ahead) return this.#step();
     if (this.#handedOut && this.#descend?.(this.#handedOut) === false) {
       this.skip();
       return this.#step();
     }
     this.#ahead = undefined;
+    // What was not expected gets its place only now, for nothing of it shall be loaded if it is skipped.
+    const queued = ahead.queued ?? this.#queue.push(ahead.id);
     const tree = this.#queue.take(queued);
     return tree instanceof Promise
       ? tree.then((loaded) => this.#enter(queued, loaded))
@@ -113,7 +115,7 @@ export class TreeCursor {
 
   /** Stays out of the directory that was handed out last. */
   skip(): void {
-    if (this.#ahead) this.#queue.drop(this.#ahead);
+    if (this.#ahead?.queued) this.#queue.drop(this.#ahead.queued);
     this.#ahead = undefined;
   }
 
@@ -150,17 +152,17 @@ export class TreeCursor {
       const walked = new WalkedNode(node, level.path, this.#levels.length - 1);
       // A directory without a tree is what other programs' repairs leave behind: it is empty.
       if (node.type === "dir" && node.subtree) {
-        this.#ahead = this.#queuedIn(level, node.subtree);
+        this.#ahead = { id: node.subtree, queued: this.#queuedIn(level, node.subtree) };
         this.#handedOut = walked;
       }
       return walked;
     }
   }
 
-  /** The place of a subtree in the queue; it gets one now if it was not expected. */
-  #queuedIn(level: Level, id: Id): QueuedTree {
+  /** The place of a subtree in the queue, if it was expected. */
+  #queuedIn(level: Level, id: Id): QueuedTree | undefined {
     const next = level.queued[level.nextQueued];
-    if (!next || !equalIds(next.id, id)) return this.#queue.push(id);
+    if (!next || !equalIds(next.id, id)) return undefined;
     level.nextQueued++;
     return next;
   }

@@ -91,6 +91,35 @@ describe("walkTree", () => {
     expect(most).toBeLessThanOrEqual(4 * 4);
   });
 
+  it("loads many trees with one request where the loader can, and none that nobody expects", async () => {
+    const wanted: string[] = [];
+    let requests = 0;
+    const batching: BlobLoader = {
+      blobSize: (type, id) => repository.blobSize(type, id),
+      loadBlob: (type, id, signal) => {
+        requests++;
+        wanted.push(formatId(id));
+        return repository.loadBlob(type, id, signal);
+      },
+      loadBlobs: (type, ids, on, signal) => {
+        requests++;
+        wanted.push(...ids.map(formatId));
+        return repository.loadBlobs(type, ids, on, signal);
+      },
+    };
+    const onError = () => {};
+    const walked = await collect(walkTree(batching, root, { onError }));
+    const directories = walked.filter(({ node }) => node.type === "dir").length;
+    expect(requests).toBeLessThan(directories / 10);
+
+    wanted.length = 0;
+    await collect(walkTree(batching, root, { descend: () => false, expects: () => false }));
+    expect(wanted).toEqual([formatId(root)]);
+    // What was not expected is loaded all the same when the walk gets there.
+    const alone = await collect(walkTree(batching, root, { onError, expects: () => false }));
+    expect(alone.map(({ path }) => path)).toEqual(walked.map(({ path }) => path));
+  });
+
   it("stops when the signal fires, and when the caller has enough", async () => {
     const controller = new AbortController();
     const walk = async () => {
