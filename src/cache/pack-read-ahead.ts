@@ -1,14 +1,16 @@
 /**
  * Reads ahead in the order of the packs: writers put the blobs of a tree there in the order in which they walked it, so
  * whoever reads one small file after the other (grep -r, rsync, cp -r) soon wants what lies behind, in whatever directory
- * it belongs to. The window doubles while what was loaded is used, and halves while it is not.
+ * it belongs to. The window grows fourfold while what was loaded is used, and halves while it is not.
  */
 
 import { LRUCache } from "lru-cache";
 import { type Id, idKey } from "../bytes/id.js";
 
 const MIN_WINDOW_BYTES = 64 * 1024;
-const MAX_WINDOW_BYTES = 2 * 1024 * 1024;
+const MAX_WINDOW_BYTES = 6 * 1024 * 1024;
+/** Over a slow line each step costs a whole answer. */
+const GROWTH = 4;
 /** Blobs loaded ahead that are remembered until they are read. */
 const MAX_UNUSED = 16_384;
 
@@ -40,7 +42,8 @@ export class PackReadAhead {
     const ahead = this.#unused.get(key);
     if (ahead) {
       this.#unused.delete(key);
-      this.#usedBytes += ahead.bytes;
+      // What was pushed out before it was read was loaded in vain.
+      if (isHere) this.#usedBytes += ahead.bytes;
     }
     const from = isHere ? ahead?.goOnFrom : id;
     if (!from) return undefined;
@@ -63,7 +66,7 @@ export class PackReadAhead {
     if (this.#loadedBytes === 0) return;
     const pays = this.#usedBytes * 3 >= this.#loadedBytes;
     this.#window = pays
-      ? Math.min(2 * this.#window, MAX_WINDOW_BYTES)
+      ? Math.min(GROWTH * this.#window, MAX_WINDOW_BYTES)
       : Math.max(this.#window / 2, MIN_WINDOW_BYTES);
     this.#loadedBytes /= 2;
     this.#usedBytes /= 2;

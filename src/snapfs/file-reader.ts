@@ -41,7 +41,7 @@ export class FileReader {
     this.#blobs = blobs;
     // What is loaded ahead must not push out what is being read.
     this.#sequential = new SequentialReaders({
-      maxBytes: Math.min(DEFAULT_READ_AHEAD_BYTES, blobs.maxBytes / 4),
+      maxBytes: Math.min(DEFAULT_READ_AHEAD_BYTES, blobs.maxBytes / 2),
     });
   }
 

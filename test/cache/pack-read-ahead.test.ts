@@ -36,7 +36,7 @@ describe("PackReadAhead", () => {
     const { misses, windows } = readAll(Array(10_000).keys(), 8 * KIB);
     expect(misses).toBe(1);
     expect(windows[0]).toBe(64 * KIB);
-    expect(windows.at(-1)).toBe(2048 * KIB);
+    expect(windows.at(-1)).toBe(6144 * KIB);
     expect(windows.length).toBeLessThan(100);
   });
 
