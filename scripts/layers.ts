@@ -24,7 +24,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   // Never "repository" or "format": a server holds no key and reads no file.
   server: ["native", "backend"],
   archiver: ["native", "engine", "format", "patterns", "repository"],
-  restorer: ["native", "format", "patterns", "repository", "cache"],
+  restorer: ["native", "format", "patterns", "repository"],
   maintenance: ["engine", "format", "backend", "repository"],
   mount: ["snapfs", "fuse", "repository", "cache", "format", "backend"],
   commands: [...CORE, "fuse", "snapfs", "archiver", "restorer", "maintenance", "mount", "server"],

@@ -20,34 +20,8 @@ namespace yore {
 
 namespace {
 
-constexpr napi_type_tag kKeyTag = {0x9b1c5f0e2d7a4e61, 0x8f3ab6c4d1e05297};
 constexpr uint64_t kMaxScryptBytes = uint64_t{1} << 31;
 constexpr napi_type_tag kChunkerTag = {0x41d6e8a90b7f4c23, 0xa5c2f7139e684bd0};
-
-bool SameLength(napi_env env, const char* name, size_t got, size_t wanted) {
-  if (got == wanted) return true;
-  ThrowRange(env, name, (std::to_string(wanted) + " elements, got " + std::to_string(got)).c_str());
-  return false;
-}
-
-// The numbers of an Int32Array or Uint32Array, copied.
-template <typename T>
-bool GetNumbers(napi_env env, napi_value value, const char* name, napi_typedarray_type wanted, const char* expected,
-                size_t length, std::vector<T>* out) {
-  bool is_typed_array = false;
-  napi_is_typedarray(env, value, &is_typed_array);
-  napi_typedarray_type type = napi_int8_array;
-  void* data = nullptr;
-  size_t got = 0;
-  if (is_typed_array) napi_get_typedarray_info(env, value, &type, &got, &data, nullptr, nullptr);
-  if (!is_typed_array || type != wanted) {
-    ThrowType(env, name, expected);
-    return false;
-  }
-  if (!SameLength(env, name, got, length)) return false;
-  if (got > 0) out->assign(static_cast<T*>(data), static_cast<T*>(data) + got);
-  return true;
-}
 
 // For functions that compute on the JavaScript thread.
 template <typename Work>
@@ -58,16 +32,6 @@ napi_value Guard(napi_env env, Work work) {
     napi_throw_error(env, nullptr, error.what());
     return nullptr;
   }
-}
-
-napi_value MakeUint32Array(napi_env env, const std::vector<uint32_t>& numbers) {
-  void* memory = nullptr;
-  napi_value array_buffer = nullptr, array = nullptr;
-  if (napi_create_arraybuffer(env, numbers.size() * sizeof(uint32_t), &memory, &array_buffer) != napi_ok)
-    return nullptr;
-  if (!numbers.empty()) memcpy(memory, numbers.data(), numbers.size() * sizeof(uint32_t));
-  napi_create_typedarray(env, napi_uint32_array, numbers.size(), array_buffer, 0, &array);
-  return array;
 }
 
 napi_value MakeArray(napi_env env, size_t length) {
@@ -298,68 +262,6 @@ napi_value UnsealMany(napi_env env, napi_callback_info info) {
   return Submit(env, std::move(task));
 }
 
-// Parts of one piece of memory, such as a range of a pack, into another: one buffer for thousands of small blobs, which
-// the caller uses again. A Buffer for each keeps the garbage collector busy.
-class UnsealPartsTask final : public Task {
- public:
-  std::shared_ptr<const MasterKey> key;
-  Bytes sealed;
-  // Offset, length and uncompressed length of each.
-  std::vector<uint32_t> places;
-  std::vector<uint8_t> ids;
-  Bytes failures;
-  Bytes plaintexts;
-
-  void Execute() override {
-    const size_t count = places.size() / 3;
-    uint8_t* out = plaintexts.data;
-    uint8_t nothing = 0;
-    for (size_t i = 0; i < count; i++) {
-      const Bytes part = {sealed.data + places[3 * i], places[3 * i + 1]};
-      const size_t size = PlainSize(part, places[3 * i + 2]);
-      const UnsealFailure failure =
-          UnsealInto(*key, part, places[3 * i + 2], ids.data() + i * kHashSize, size > 0 ? out : &nothing);
-      failures.data[i] = static_cast<uint8_t>(failure);
-      // Nothing that was not verified may be seen, nor what the memory held before.
-      if (failure != UnsealFailure::kNone && size > 0) memset(out, 0, size);
-      out += size;
-    }
-  }
-
-  napi_value Complete(napi_env env) override { return Undefined(env); }
-};
-
-napi_value UnsealParts(napi_env env, napi_callback_info info) {
-  Arguments<6> arguments(env, info);
-  auto task = std::make_unique<UnsealPartsTask>();
-  task->key = GetHandle<const MasterKey>(env, arguments[0], "key", &kKeyTag);
-  Bytes ids;
-  if (task->key == nullptr || !GetBytes(env, arguments[1], "sealed", &task->sealed) ||
-      !GetBytes(env, arguments[4], "failures", &task->failures) ||
-      !GetBytes(env, arguments[5], "plaintexts", &task->plaintexts) ||
-      !GetNumbers(env, arguments[2], "places", napi_uint32_array, "a Uint32Array", 3 * task->failures.size,
-                  &task->places) ||
-      !GetBytesOfSize(env, arguments[3], "ids", task->failures.size * kHashSize, &ids))
-    return Abandon(env, std::move(task));
-  size_t room = task->plaintexts.size;
-  for (size_t i = 0; i < task->places.size(); i += 3) {
-    const size_t size = PlainSize({nullptr, task->places[i + 1]}, task->places[i + 2]);
-    if (size > room) {
-      ThrowRange(env, "plaintexts", "room for all of them");
-      return Abandon(env, std::move(task));
-    }
-    room -= size;
-    if (task->places[i] > task->sealed.size || task->places[i + 1] > task->sealed.size - task->places[i]) {
-      ThrowRange(env, "places", "places within the sealed bytes");
-      return Abandon(env, std::move(task));
-    }
-  }
-  if (ids.size > 0) task->ids.assign(ids.data, ids.data + ids.size);
-  if (!task->Hold(env, arguments[1]) || !task->Hold(env, arguments[4]) || !task->Hold(env, arguments[5]))
-    return Abandon(env, std::move(task));
-  return Submit(env, std::move(task));
-}
-
 // For tests: which of two Poly1305 is at work cannot be seen from outside.
 napi_value Poly1305AesNow(napi_env env, napi_callback_info info) {
   Arguments<5> arguments(env, info);
@@ -585,7 +487,6 @@ void RegisterEngine(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "sealMany", SealMany);
   ExportFunction(env, exports, "sealManyInto", SealManyInto);
   ExportFunction(env, exports, "unsealMany", UnsealMany);
-  ExportFunction(env, exports, "unsealParts", UnsealParts);
   ExportFunction(env, exports, "poly1305Aes", Poly1305AesNow);
   ExportFunction(env, exports, "compress", Compress);
   ExportFunction(env, exports, "decompress", Decompress);

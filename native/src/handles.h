@@ -9,6 +9,9 @@
 
 namespace yore {
 
+// Of a shared MasterKey.
+constexpr napi_type_tag kKeyTag = {0x9b1c5f0e2d7a4e61, 0x8f3ab6c4d1e05297};
+
 template <typename T>
 napi_value MakeHandle(napi_env env, std::shared_ptr<T> object, const napi_type_tag* tag) {
   auto release = [](napi_env, void* data, void*) { delete static_cast<std::shared_ptr<T>*>(data); };

@@ -198,6 +198,31 @@ inline bool GetArrayLength(napi_env env, napi_value value, const char* name, uin
   return false;
 }
 
+inline bool SameLength(napi_env env, const char* name, size_t got, size_t wanted) {
+  if (got == wanted) return true;
+  ThrowRange(env, name, (std::to_string(wanted) + " elements, got " + std::to_string(got)).c_str());
+  return false;
+}
+
+// The numbers of an Int32Array or Uint32Array, copied.
+template <typename T>
+bool GetNumbers(napi_env env, napi_value value, const char* name, napi_typedarray_type wanted, const char* expected,
+                size_t length, std::vector<T>* out) {
+  bool is_typed_array = false;
+  napi_is_typedarray(env, value, &is_typed_array);
+  napi_typedarray_type type = napi_int8_array;
+  void* data = nullptr;
+  size_t got = 0;
+  if (is_typed_array) napi_get_typedarray_info(env, value, &type, &got, &data, nullptr, nullptr);
+  if (!is_typed_array || type != wanted) {
+    ThrowType(env, name, expected);
+    return false;
+  }
+  if (!SameLength(env, name, got, length)) return false;
+  if (got > 0) out->assign(static_cast<T*>(data), static_cast<T*>(data) + got);
+  return true;
+}
+
 inline napi_value Undefined(napi_env env) {
   napi_value value = nullptr;
   napi_get_undefined(env, &value);
@@ -258,6 +283,24 @@ inline napi_value MakeBuffer(napi_env env, OwnedBytes&& bytes) {
     if (status != napi_no_external_buffers_allowed) return nullptr;
   }
   return MakeBufferCopy(env, bytes.data.get(), bytes.size);
+}
+
+template <typename T>
+napi_value MakeNumbers(napi_env env, const std::vector<T>& numbers, napi_typedarray_type type) {
+  void* memory = nullptr;
+  napi_value array_buffer = nullptr, array = nullptr;
+  if (napi_create_arraybuffer(env, numbers.size() * sizeof(T), &memory, &array_buffer) != napi_ok) return nullptr;
+  if (!numbers.empty()) memcpy(memory, numbers.data(), numbers.size() * sizeof(T));
+  napi_create_typedarray(env, type, numbers.size(), array_buffer, 0, &array);
+  return array;
+}
+
+inline napi_value MakeUint32Array(napi_env env, const std::vector<uint32_t>& numbers) {
+  return MakeNumbers(env, numbers, napi_uint32_array);
+}
+
+inline napi_value MakeInt32Array(napi_env env, const std::vector<int32_t>& numbers) {
+  return MakeNumbers(env, numbers, napi_int32_array);
 }
 
 // An Error as Node.js makes it for a failed system call: code "ENOENT", errno -2, syscall, and the path in the text.

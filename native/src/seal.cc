@@ -14,22 +14,6 @@ size_t PlainSize(Bytes sealed, uint32_t uncompressed_length) {
 
 namespace {
 
-// Memory between two steps, kept by its thread so that it is not mapped anew for each blob. What was needed for an
-// exceptionally large one is given back.
-class Scratch {
- public:
-  uint8_t* Reserve(size_t size) {
-    if (size > memory_.size || (memory_.size > kKeepBytes && size <= kKeepBytes))
-      memory_ = OwnedBytes(std::max(size, kStartBytes));
-    return memory_.data.get();
-  }
-
- private:
-  static constexpr size_t kStartBytes = 64 * 1024;
-  static constexpr size_t kKeepBytes = 16 * 1024 * 1024;
-  OwnedBytes memory_;
-};
-
 bool IsZero(const uint8_t* bytes, size_t size) {
   return std::all_of(bytes, bytes + size, [](uint8_t byte) { return byte == 0; });
 }
@@ -149,6 +133,18 @@ UnsealFailure UnsealInto(const MasterKey& key, Bytes sealed, uint32_t uncompress
                          uint8_t* plaintext) {
   const UnsealFailure failure = Authenticate(key, sealed);
   return failure == UnsealFailure::kNone ? OpenAs(key, sealed, uncompressed_length, id, plaintext) : failure;
+}
+
+UnsealFailure UnsealToScratch(const MasterKey& key, Bytes sealed, uint32_t uncompressed_length, const uint8_t* id,
+                              Scratch* scratch, Bytes* plaintext) {
+  // Authentic before memory is taken: what a damaged index claims may be gigabytes.
+  UnsealFailure failure = Authenticate(key, sealed);
+  if (failure != UnsealFailure::kNone) return failure;
+  plaintext->size = PlainSize(sealed, uncompressed_length);
+  plaintext->data = scratch->Reserve(plaintext->size);
+  failure = OpenAs(key, sealed, uncompressed_length, id, plaintext->data);
+  if (failure != UnsealFailure::kNone) *plaintext = Bytes();
+  return failure;
 }
 
 }  // namespace yore

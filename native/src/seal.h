@@ -3,6 +3,7 @@
 
 #include "crypto.h"
 #include "napi_helpers.h"
+#include "scratch.h"
 
 namespace yore {
 
@@ -32,5 +33,9 @@ size_t PlainSize(Bytes sealed, uint32_t uncompressed_length);
 // As Unseal, into PlainSize bytes of memory. What was written there must not be handed out unless kNone is returned.
 UnsealFailure UnsealInto(const MasterKey& key, Bytes sealed, uint32_t uncompressed_length, const uint8_t* id,
                          uint8_t* plaintext);
+
+// As Unseal, into memory that is used again: `plaintext` is valid until the next use of the scratch.
+UnsealFailure UnsealToScratch(const MasterKey& key, Bytes sealed, uint32_t uncompressed_length, const uint8_t* id,
+                              Scratch* scratch, Bytes* plaintext);
 
 }  // namespace yore

@@ -69,6 +69,13 @@ export type UnsealFailure = "too-short" | "mac" | "decompress" | "length" | "has
 
 export type Unsealed = { readonly plaintext: Uint8Array } | { readonly failure: UnsealFailure };
 
+/** What became of parts that were to be written. */
+export interface UnsealedToFiles {
+  /** For each part that a call wanted and that could not be unsealed the reason; nothing of it was written. */
+  readonly failures: readonly (UnsealFailure | undefined)[];
+  readonly callFailures: Int32Array;
+}
+
 /** What `Chunker.cut` found. */
 export interface Cuts {
   /** Lengths of the chunks, from the start of the data on. */
@@ -156,6 +163,24 @@ export interface Engine {
     parts: readonly UnsealPart[],
     into: Uint8Array,
   ): Promise<Unsealed[]>;
+  /** Unseals parts of one piece of memory only to know why some cannot be; `undefined` for those that can. */
+  verifyParts(
+    key: MasterKey,
+    sealed: Uint8Array,
+    parts: readonly UnsealPart[],
+  ): Promise<(UnsealFailure | undefined)[]>;
+  /**
+   * Unseals parts and writes them into files, in the same hop, so that no plaintext ever comes here. Only the native
+   * engine can: what a program of file calls is, and what the numbers mean that come back, is drawn in
+   * native/src/file_calls.h and none of the engine's business.
+   */
+  unsealToFiles?(
+    key: MasterKey,
+    sealed: Uint8Array,
+    parts: readonly UnsealPart[],
+    root: Uint8Array,
+    program: Uint8Array,
+  ): Promise<UnsealedToFiles>;
   compress(data: Uint8Array, level: number): Promise<Uint8Array>;
   /** @throws {DamagedError} for anything but one or more whole zstd frames of at most `maxBytes` plaintext */
   decompress(data: Uint8Array, maxBytes: number): Promise<Uint8Array>;

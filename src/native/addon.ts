@@ -14,12 +14,14 @@ import type { MetadataFunctions } from "./metadata-functions.js";
 import type { PlacementFunctions } from "./placement-functions.js";
 import type { ProcessFunctions } from "./process-functions.js";
 import type { ScanFunctions } from "./scan-functions.js";
+import type { SealedPartsFunctions } from "./sealed-parts-functions.js";
 import type { TreeFunctions } from "./tree-functions.js";
 import type { UploadFunctions } from "./upload-functions.js";
 
 export type Addon = EngineFunctions &
   FuseFunctions &
   ScanFunctions &
+  SealedPartsFunctions &
   MetadataFunctions &
   PlacementFunctions &
   ProcessFunctions &

@@ -63,22 +63,6 @@ export interface EngineFunctions {
     uncompressedLengths: Uint32Array,
     ids: readonly (Uint8Array | undefined)[],
   ): Promise<(Buffer | number)[]>;
-  /**
-   * Unseals parts of one piece of memory into another.
-   *
-   * @param places offset, length and uncompressed length of each part, in turn
-   * @param ids SHA-256 of each plaintext, 32 bytes one after the other
-   * @param failures receives a position in the engine's list of failures for each part, or the length of that list
-   * @param plaintexts receives them one after the other; zeros, as many as it should have been, for a part that failed
-   */
-  unsealParts(
-    key: MasterKeyHandle,
-    sealed: Uint8Array,
-    places: Uint32Array,
-    ids: Uint8Array,
-    failures: Uint8Array,
-    plaintexts: Uint8Array,
-  ): Promise<void>;
   /** Poly1305 under the one-time key r | AES-128(k, nonce). For tests: `own` asks for the addon's own Poly1305. */
   poly1305Aes(k: Uint8Array, r: Uint8Array, nonce: Uint8Array, data: Uint8Array, own: boolean): Buffer;
   /** One zstd frame with content size, without checksum, with a window of at most 512 KiB. */

@@ -1,7 +1,7 @@
 /** Functions of native/src/metadata.cc. */
 export interface MetadataFunctions {
   /**
-   * Carries out a program of file system calls (drawn in native/src/metadata.cc, encoded by
+   * Carries out a program of file system calls (drawn in native/src/file_calls.h, encoded by
    * src/restorer/native-file-calls.ts) below a root directory, in order, in one hop, following no symbolic link.
    * The program must not be changed before the promise resolves.
    *

@@ -2,15 +2,18 @@ import { SEAL_OVERHEAD } from "../engine/engine.js";
 import type { PackedBlob } from "../format/pack-header.js";
 
 /** Neighbours that are unsealed together. */
-export interface BlobGroup {
-  readonly blobs: readonly PackedBlob[];
+export interface BlobGroup<Blob extends PackedBlob = PackedBlob> {
+  readonly blobs: readonly Blob[];
   /** Bytes of all their plaintexts. */
   readonly plainLength: number;
 }
 
 /** Cuts the blobs of a range into groups of at most so many bytes of plaintext; a larger blob is a group of its own. */
-export function groupBlobs(blobs: readonly PackedBlob[], maxBytes: number): BlobGroup[] {
-  const groups: { blobs: PackedBlob[]; plainLength: number }[] = [];
+export function groupBlobs<Blob extends PackedBlob>(
+  blobs: readonly Blob[],
+  maxBytes: number,
+): BlobGroup<Blob>[] {
+  const groups: { blobs: Blob[]; plainLength: number }[] = [];
   let last: (typeof groups)[number] | undefined;
   for (const blob of blobs) {
     const length = plainLengthOf(blob);

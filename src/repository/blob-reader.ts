@@ -3,7 +3,14 @@ import { BatchQueue } from "../async/batch-queue.js";
 import { forEachConcurrently } from "../async/map-concurrently.js";
 import type { Backend } from "../backend/backend.js";
 import { equalIds, formatId, formatShortId, type Id, idKey } from "../bytes/id.js";
-import type { Engine, MasterKey, Unsealed, UnsealInput } from "../engine/engine.js";
+import type {
+  Engine,
+  MasterKey,
+  Unsealed,
+  UnsealFailure,
+  UnsealInput,
+  UnsealPart,
+} from "../engine/engine.js";
 import {
   DamagedError,
   type ErrorCode,
@@ -24,7 +31,7 @@ import { groupBlobs, plainLengthOf } from "./blob-groups.js";
 import type { BlobIndex, BlobLocation } from "./blob-index.js";
 import type { BlobLoader, BlobResult, PlaintextSink } from "./blob-loader.js";
 import { GroupLoader, type ReadRange } from "./group-loader.js";
-import { type PackRange, planRanges } from "./pack-ranges.js";
+import { MAX_RANGE_BYTES, type PackRange, planRanges } from "./pack-ranges.js";
 import { type Settled, settle } from "./settle.js";
 import { formatUnsealFailure } from "./unseal-failure.js";
 
@@ -41,6 +48,11 @@ const MAX_PLAIN_AHEAD = 6 * 1024 * 1024;
 const MAX_GROUP_BYTES = 1024 * 1024;
 /** Buffers for groups that wait to be used again: new ones each time are what the garbage collector runs for. */
 const MAX_SPARE_BUFFERS = 8;
+/** Plaintext of the blobs that are taken sealed with one hop, and such hops under way for a pack. */
+const MAX_TAKEN_BYTES = 4 * 1024 * 1024;
+const TAKEN_AT_ONCE = 2;
+/** Memory for ranges that waits to be used again. */
+const MAX_SPARE_RANGES = 4;
 
 /** What became of one blob of a pack. */
 export type PackBlobResult =
@@ -51,7 +63,20 @@ export type PackBlobResult =
     }
   | { readonly error: YoreError };
 
-export type OnPackBlob = (blob: PackedBlob, result: PackBlobResult) => Promise<void> | void;
+export type OnPackBlob<Blob extends PackedBlob = PackedBlob> = (
+  blob: Blob,
+  result: PackBlobResult,
+) => Promise<void> | void;
+
+/**
+ * Does with the blobs in a stretch of a pack, sealed as they are, what is to be done with them, all in one hop off the
+ * main thread. @returns for each why it could not be unsealed; `undefined` when it is done with
+ */
+export type TakeSealed<Blob extends PackedBlob = PackedBlob> = (
+  blobs: readonly Blob[],
+  sealed: Uint8Array,
+  parts: readonly UnsealPart[],
+) => Promise<readonly (UnsealFailure | undefined)[]>;
 
 export interface BlobReaderOptions {
   readonly backend: Backend;
@@ -90,6 +115,7 @@ export class BlobReader implements BlobLoader {
   readonly #unsealing: BatchQueue<UnsealInput, Unsealed>;
   readonly #spareBuffers: Uint8Array[] = [];
   readonly #groups: GroupLoader;
+  readonly #spareRanges: Uint8Array[] = [];
 
   constructor(options: BlobReaderOptions) {
     this.#options = options;
@@ -192,36 +218,100 @@ export class BlobReader implements BlobLoader {
    *
    * @throws {YoreError} with code `interrupted`, or what `on` throws; the failures of blobs go to `on`
    */
-  async loadPackBlobs(
+  async loadPackBlobs<Blob extends PackedBlob>(
     packId: Id,
-    blobs: readonly PackedBlob[],
-    on: OnPackBlob,
+    blobs: readonly Blob[],
+    on: OnPackBlob<Blob>,
     signal?: AbortSignal,
+  ): Promise<void> {
+    await this.#readRanges(packId, blobs, signal, (range, bytes) =>
+      this.#openRange(packId, range, bytes, on, signal),
+    );
+  }
+
+  /**
+   * Reads blobs of one pack as `loadPackBlobs` does, and hands them on sealed. Those that cannot be unsealed fall back
+   * to their other copies, and only they go to `on`, some at a time.
+   *
+   * @throws {YoreError} with code `interrupted`, or what `take` or `on` throws
+   */
+  async takePackBlobs<Blob extends PackedBlob>(
+    packId: Id,
+    blobs: readonly Blob[],
+    take: TakeSealed<Blob>,
+    on: OnPackBlob<Blob>,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    await this.#readRanges(packId, blobs, signal, (range, bytes) =>
+      "value" in bytes
+        ? this.#takeRange(packId, range, bytes, take, on, signal)
+        : this.#openRange(packId, range, bytes, on, signal),
+    );
+  }
+
+  /** Reads the ranges of some blobs, each while the one before it is worked on. Their memory is used again. */
+  async #readRanges<Blob extends PackedBlob>(
+    packId: Id,
+    blobs: readonly Blob[],
+    signal: AbortSignal | undefined,
+    work: (range: PackRange<Blob>, bytes: Settled<Uint8Array>) => Promise<void>,
   ): Promise<void> {
     const ranges = planRanges(blobs);
     const read = (i: number) => {
       const range = ranges[i];
-      return range && settle(this.#loadRange(packId, range.offset, range.length, signal));
+      if (!range) return undefined;
+      const isLarge = range.length > MAX_RANGE_BYTES || range.length < MAX_RANGE_BYTES / 8;
+      const into = isLarge ? undefined : (this.#spareRanges.pop() ?? Buffer.allocUnsafeSlow(MAX_RANGE_BYTES));
+      const bytes = settle(this.#loadRange(packId, range.offset, range.length, signal, into));
+      return { into, bytes };
     };
     let next = read(0);
     for (const [i, range] of ranges.entries()) {
-      const bytes = await next!;
+      const { into, bytes } = next!;
+      const loaded = await bytes;
       next = read(i + 1);
       try {
-        await this.#openRange(packId, range, bytes, on, signal);
+        await work(range, loaded);
       } catch (error) {
-        await next;
+        await next?.bytes;
         throw error;
       }
+      // A load that failed may write to it later still.
+      if (into && "value" in loaded && this.#spareRanges.length < MAX_SPARE_RANGES)
+        this.#spareRanges.push(into);
     }
   }
 
-  /** Unseals the blobs of a range ahead of `on`, as far as the bound of the plaintext allows. */
-  async #openRange(
+  async #takeRange<Blob extends PackedBlob>(
     packId: Id,
-    range: PackRange,
+    { offset, blobs }: PackRange<Blob>,
+    bytes: { readonly value: Uint8Array },
+    take: TakeSealed<Blob>,
+    on: OnPackBlob<Blob>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    await forEachConcurrently(
+      groupBlobs(blobs, MAX_TAKEN_BYTES),
+      TAKEN_AT_ONCE,
+      async (group) => {
+        const failures = await take(group.blobs, bytes.value, partsOf(group.blobs, offset));
+        for (const [i, blob] of group.blobs.entries()) {
+          if (failures[i] === undefined) continue;
+          const result = await this.#openInRange(packId, blob, { offset, bytes }, signal);
+          throwIfAborted(signal);
+          await on(blob, result);
+        }
+      },
+      signal,
+    );
+  }
+
+  /** Unseals the blobs of a range ahead of `on`, as far as the bound of the plaintext allows. */
+  async #openRange<Blob extends PackedBlob>(
+    packId: Id,
+    range: PackRange<Blob>,
     bytes: Settled<Uint8Array>,
-    on: OnPackBlob,
+    on: OnPackBlob<Blob>,
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const groups = groupBlobs(range.blobs, MAX_GROUP_BYTES);
@@ -264,9 +354,7 @@ export class BlobReader implements BlobLoader {
       return { results: await Promise.all(results) };
     }
     const buffer = this.#spareBuffers.pop() ?? Buffer.allocUnsafeSlow(MAX_GROUP_BYTES);
-    const parts = blobs.map(({ id, offset, length, uncompressedLength }) => {
-      return { id, offset: offset - range.offset, length, uncompressedLength };
-    });
+    const parts = partsOf(blobs, range.offset);
     const unsealed = await settle(engine.unsealParts(masterKey, range.bytes.value, parts, buffer));
     const results: PackBlobResult[] = [];
     for (const [i, blob] of blobs.entries()) {
@@ -415,6 +503,13 @@ const DONE: Promise<OpenGroup> = Promise.resolve({ results: [] });
 /** The bytes of a blob in those of a range. */
 function sealedInRange(bytes: Uint8Array, start: number, { offset, length }: PackedBlob): Uint8Array {
   return bytes.subarray(offset - start, offset - start + length);
+}
+
+/** Blobs of a pack as parts of a range of it. */
+function partsOf(blobs: readonly PackedBlob[], rangeOffset: number): UnsealPart[] {
+  return blobs.map(({ id, offset, length, uncompressedLength }) => {
+    return { id, offset: offset - rangeOffset, length, uncompressedLength };
+  });
 }
 
 function samePlace(a: BlobLocation, b: BlobLocation): boolean {

@@ -17,7 +17,7 @@ import type { PackedBlob } from "../format/pack-header.js";
 import { randomPolynomial } from "../format/polynomial.js";
 import { BlobIndex } from "./blob-index.js";
 import type { BlobLoader, BlobResult, PlaintextSink } from "./blob-loader.js";
-import { BlobReader, type OnPackBlob } from "./blob-reader.js";
+import { BlobReader, type OnPackBlob, type TakeSealed } from "./blob-reader.js";
 import { BlobSaver, type SavedBlob } from "./blob-saver.js";
 import type { CompressionMode } from "./compression.js";
 import { IndexFiles, type IndexProblem, type IndexProgress } from "./index-files.js";
@@ -294,13 +294,24 @@ export class Repository implements BlobLoader {
   }
 
   /** Loads many blobs of one pack with few requests. See `BlobReader.loadPackBlobs`. */
-  loadPackBlobs(
+  loadPackBlobs<Blob extends PackedBlob>(
     packId: Id,
-    blobs: readonly PackedBlob[],
-    on: OnPackBlob,
+    blobs: readonly Blob[],
+    on: OnPackBlob<Blob>,
     signal?: AbortSignal,
   ): Promise<void> {
     return this.#reader.loadPackBlobs(packId, blobs, on, signal);
+  }
+
+  /** Hands many blobs of one pack on as they are, sealed. See `BlobReader.takePackBlobs`. */
+  takePackBlobs<Blob extends PackedBlob>(
+    packId: Id,
+    blobs: readonly Blob[],
+    take: TakeSealed<Blob>,
+    on: OnPackBlob<Blob>,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return this.#reader.takePackBlobs(packId, blobs, take, on, signal);
   }
 
   /** The list of blobs at the end of a pack. See `BlobReader.readPackHeader`. */

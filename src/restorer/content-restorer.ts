@@ -1,5 +1,5 @@
 import { forEachConcurrently } from "../async/map-concurrently.js";
-import { equalIds, formatId, formatShortId, type Id, idKey } from "../bytes/id.js";
+import { formatId, formatShortId, type Id, IdList } from "../bytes/id.js";
 import {
   DamagedError,
   messageOf,
@@ -8,16 +8,22 @@ import {
   throwIfAborted,
   YoreError,
 } from "../errors.js";
-import { type PackedBlob, SEAL_LENGTH } from "../format/pack-header.js";
+import type { TreeNode } from "../format/node.js";
+import type { PackedBlob } from "../format/pack-header.js";
 import { textBytes } from "../patterns/mod.js";
+import { plainLengthOf } from "../repository/blob-groups.js";
+import type { PackBlobResult, TakeSealed } from "../repository/blob-reader.js";
 import type { Repository } from "../repository/repository.js";
+import { BlobPlaces, type PackPlan, type PlannedBlob } from "./blob-places.js";
 import { type ExistingFile, needsRestore, type WantedContent } from "./existing-file.js";
 import type { FileCallFailure } from "./file-call.js";
 import { FileCallQueue } from "./file-call-queue.js";
-import { FileStatuses } from "./file-statuses.js";
 import { FileWriter, type WrittenFile } from "./file-writer.js";
+import { IdStore } from "./id-store.js";
+import { PartWriter } from "./part-writer.js";
 import type { RestoreAction } from "./restore-options.js";
-import { parentOf, type TargetFolder } from "./target-folder.js";
+import { SmallFiles } from "./small-files.js";
+import type { TargetFolder } from "./target-folder.js";
 import { stopsEverything } from "./tree-walk.js";
 
 /** The name that a file gets which could not be restored wholly. */
@@ -30,44 +36,29 @@ const FULL = new Map([
   ["EROFS", "it is mounted read-only"],
 ]);
 
-/** A file whose content is to be written. */
+/** A file that is written piece by piece, or into what is there. */
 export interface ContentFile extends WrittenFile, WantedContent {
   /** The size that the snapshot tells, for the counters; `size` is what the blobs make. */
   readonly nodeSize: number;
   readonly existing: ExistingFile | undefined;
-  /** Its number in `ContentRestorer.statuses`, if owner, times and mode shall be set with the content where they can. */
-  readonly status: number | undefined;
 }
 
 /** What the run that owns the files wants to know. */
 export interface ContentWatch {
   /** Bytes of a file are right now: written, or found. */
   onBytes(count: number): void;
-  /** @param hasStatus whether owner, times and mode are set as well */
-  onDone(file: ContentFile, action: RestoreAction, hasStatus: boolean): void;
+  /**
+   * @param size that the snapshot tells
+   * @param hasStatus whether owner, times and mode are set as well
+   */
+  onDone(location: string, size: number, action: RestoreAction, hasStatus: boolean): void;
   onError(location: string, error: YoreError): void;
   readonly signal: AbortSignal | undefined;
-}
-
-/** Where the blobs of one pack belong: numbers only, since there can be millions of them. */
-interface PackPlan {
-  readonly packId: Id;
-  /** File number, position in its content and offset in the file, in turn. */
-  readonly places: number[];
-}
-
-/** A blob of the pack that is being restored. */
-interface PlannedBlob {
-  readonly blob: PackedBlob;
-  /** File number and offset in it, in turn. */
-  readonly places: number[];
 }
 
 interface FileState {
   /** Places that are not through yet. */
   waiting: number;
-  /** False when setting owner, times and mode together with the content failed. */
-  hasStatus: boolean;
   failures: { readonly offset: number; readonly length: number; readonly error: YoreError }[];
   hasWritten: boolean;
 }
@@ -76,17 +67,26 @@ interface FileState {
  * Writes the content of files. Work is ordered by pack, each pack is read once, and its blobs go to wherever they
  * belong; so a pack is never waited for twice, however scattered the files are. A blob that cannot be loaded costs the
  * files that have it: what could be restored of them stands under a name of its own, never under the right one.
+ *
+ * Places name files by number: 0 and above in `#files`, below in `#small` (`~number`).
  */
 export class ContentRestorer {
   readonly #repository: Repository;
   readonly #target: TargetFolder;
   readonly #watch: ContentWatch;
   readonly #writer: FileWriter;
+  readonly #parts: PartWriter | undefined;
   readonly #calls: FileCallQueue<number>;
   readonly #sparse: boolean;
+  readonly #places = new BlobPlaces();
+  readonly #ids = new IdStore();
   readonly #files: ContentFile[] = [];
   readonly #states: FileState[] = [];
-  readonly statuses = new FileStatuses();
+  readonly #small = new SmallFiles();
+  /** Small files that could not be written, with the reason. */
+  readonly #failedSmall = new Map<number, YoreError>();
+  /** Small files with a status that could not be set. */
+  readonly #withoutStatus = new Set<number>();
   /** Locations of what is left of damaged files. */
   readonly incomplete = new Set<string>();
 
@@ -104,185 +104,233 @@ export class ContentRestorer {
     this.#calls = new FileCallQueue(target.calls, (failure, _call, file) =>
       this.#onCallFailure(failure, file),
     );
+    this.#parts = PartWriter.create(repository, target, this.#places, this.#small, {
+      fileOf: (file) => this.#files[file]!,
+      writer: this.#writer,
+      sparse: options.sparse,
+      onWritten: (place, isStatusSet) => this.#onPartWritten(place, isStatusSet),
+      onFailed: (place, code, reason) => this.#onPartFailed(place, code, reason),
+    });
   }
 
+  /**
+   * Adds a new file of one blob or none, if it is such a one; everything else is for `add`.
+   *
+   * @param hasStatus whether it shall get owner, times and mode with the content
+   */
+  addSmall(folder: string, node: TreeNode, hasStatus: boolean): boolean {
+    const { content } = node;
+    // What is written by the file system calls of Node.js has no holes unless it is written piece by piece.
+    if (!content || content.length > 1 || (this.#sparse && !this.#parts)) return false;
+    if (content.length === 0) {
+      this.#small.add(folder, node, undefined, hasStatus);
+      return true;
+    }
+    const id = content.at(0);
+    const location = this.#repository.index.lookup("data", id);
+    if (!location) return false;
+    const place = this.#places.add(id, location, ~this.#small.length, 0);
+    this.#small.add(folder, node, place, hasStatus);
+    return true;
+  }
+
+  /** @param file whose `content` is copied */
   add(file: ContentFile): void {
-    this.#files.push(file);
+    const number = this.#files.length;
+    const state: FileState = { waiting: 0, failures: [], hasWritten: false };
+    const content = this.#ids.keep(file.content);
+    this.#files.push({ ...file, content });
+    this.#states.push(state);
+    for (let i = 0, offset = 0; i < content.length; offset += file.lengths[i++]!) {
+      const length = file.lengths[i]!;
+      const location =
+        file.existing?.matches?.[i] === 1 ? undefined : this.#repository.index.lookup("data", content.at(i));
+      if (location) {
+        this.#places.add(content.at(i), location, number, offset);
+        state.waiting++;
+      } else if (file.existing?.matches?.[i] === 1) {
+        this.#watch.onBytes(length);
+      } else {
+        const error = new NotFoundError(`blob ${formatId(content.at(i))} is in no index`);
+        state.failures.push({ offset, length: 0, error });
+      }
+    }
   }
 
   /** Files that were written wholly. */
-  *written(): IterableIterator<ContentFile> {
+  *written(): IterableIterator<WantedContent & { readonly location: string }> {
     for (const [number, state] of this.#states.entries())
       if (state.failures.length === 0 && state.waiting === 0) yield this.#files[number]!;
+    for (let file = 0; file < this.#small.length; file++) {
+      if (this.#failedSmall.has(file)) continue;
+      const place = this.#small.place(file);
+      const size = place === undefined ? 0 : this.#places.plainLengthOf(place);
+      const content = place === undefined ? IdList.EMPTY : new IdList(this.#places.idOf(place));
+      yield {
+        location: this.#small.location(file),
+        content,
+        lengths: place === undefined ? [] : [size],
+        size,
+      };
+    }
   }
 
   async run(): Promise<void> {
     try {
-      const plans = await this.#plan();
+      await this.#restoreWithoutBlobs();
       const { connections } = this.#repository.backend;
-      await forEachConcurrently(plans, connections, (plan) => this.#restorePack(plan), this.#watch.signal);
+      const { signal } = this.#watch;
+      await forEachConcurrently(this.#places.packs(), connections, (plan) => this.#restorePack(plan), signal);
       await this.#calls.drain();
     } finally {
       await this.#writer.close();
     }
   }
 
-  /** Finds a pack for every blob that is missing, in the order in which the files need them. */
-  async #plan(): Promise<IterableIterator<PackPlan>> {
-    const plans = new Map<string, PackPlan>();
-    for (const [number, file] of this.#files.entries()) {
-      throwIfAborted(this.#watch.signal);
-      const state: FileState = { waiting: 0, hasStatus: true, failures: [], hasWritten: false };
-      this.#states.push(state);
-      for (let i = 0, offset = 0; i < file.content.length; offset += file.lengths[i++]!) {
-        const length = file.lengths[i]!;
-        if (file.existing?.matches?.[i] === 1) this.#watch.onBytes(length);
-        else this.#planBlob(plans, number, i, offset);
+  /** Empty files, files that only have to be cut, and files of which nothing can be found. */
+  async #restoreWithoutBlobs(): Promise<void> {
+    const { signal } = this.#watch;
+    for (let file = 0; file < this.#small.length; file++) {
+      throwIfAborted(signal);
+      if (this.#small.place(file) === undefined) this.#writeSmall(file, new Uint8Array(0));
+      if (this.#calls.isFull) await this.#calls.send();
+    }
+    for (const [number, state] of this.#states.entries()) {
+      throwIfAborted(signal);
+      if (state.waiting > 0) continue;
+      if (state.failures.length > 0) {
+        await this.#finish(number);
+        continue;
       }
-      if (state.waiting === 0) await this.#restoreWithoutBlobs(number);
+      state.waiting++;
+      await this.#atFile(number, 0, 0, async () => {
+        await this.#writer.touch(this.#files[number]!);
+        state.hasWritten = true;
+      });
     }
     await this.#calls.send();
-    return plans.values();
-  }
-
-  #planBlob(plans: Map<string, PackPlan>, number: number, position: number, offset: number): void {
-    const id = this.#files[number]!.content.at(position);
-    const state = this.#states[number]!;
-    const found = this.#repository.index.lookup("data", id);
-    if (!found) {
-      const error = new NotFoundError(`blob ${formatId(id)} is in no index`);
-      state.failures.push({ offset, length: 0, error });
-      return;
-    }
-    const key = idKey(found.packId);
-    let plan = plans.get(key);
-    if (!plan) {
-      plan = { packId: found.packId, places: [] };
-      plans.set(key, plan);
-    }
-    plan.places.push(number, position, offset);
-    state.waiting++;
-  }
-
-  /** The blobs of a plan, each once, with all places where it belongs. */
-  #blobsOf({ packId, places }: PackPlan): Map<string, PlannedBlob> {
-    const blobs = new Map<string, PlannedBlob>();
-    for (let i = 0; i < places.length; i += 3) {
-      const id = this.#files[places[i]!]!.content.at(places[i + 1]!);
-      const key = idKey(id);
-      let planned = blobs.get(key);
-      if (!planned) {
-        const copies = this.#repository.index.lookupAll("data", id);
-        // The index may have been loaded again meanwhile: then any copy will do, the loader finds it.
-        const place = copies.find((copy) => equalIds(copy.packId, packId)) ?? copies[0];
-        const { offset = 0, length = SEAL_LENGTH, uncompressedLength = 0 } = place ?? {};
-        planned = { blob: { type: "data", id, offset, length, uncompressedLength }, places: [] };
-        blobs.set(key, planned);
-      }
-      planned.places.push(places[i]!, places[i + 2]!);
-    }
-    return blobs;
-  }
-
-  /** Empty files, and files that only have to be cut. */
-  async #restoreWithoutBlobs(number: number): Promise<void> {
-    const file = this.#files[number]!;
-    const state = this.#states[number]!;
-    if (state.failures.length > 0) return this.#finish(number);
-    if (file.content.length === 0 && file.isFresh) return this.#writeWhole(number, new Uint8Array(0));
-    state.waiting++;
-    await this.#atFile(number, 0, 0, async () => {
-      await this.#writer.touch(file);
-      state.hasWritten = true;
-    });
   }
 
   async #restorePack(plan: PackPlan): Promise<void> {
-    const left = this.#blobsOf(plan);
-    plan.places.length = 0;
-    const blobs = Array.from(left.values(), ({ blob }) => blob);
+    const { packId } = plan;
+    const { signal } = this.#watch;
+    const blobs = this.#places.blobsOf(plan);
+    const left = new Set(blobs);
+    const onBlob = async (blob: PlannedBlob, result: PackBlobResult) => {
+      left.delete(blob);
+      await this.#restoreBlob(packId, blob, result);
+    };
     try {
-      await this.#repository.loadPackBlobs(
-        plan.packId,
-        blobs,
-        async (blob, result) => {
-          const planned = left.get(idKey(blob.id));
-          left.delete(idKey(blob.id));
-          if (planned) await this.#restoreBlob(plan.packId, planned, result);
-        },
-        this.#watch.signal,
-      );
+      const { repository, parts } = { repository: this.#repository, parts: this.#parts };
+      if (parts) {
+        const take: TakeSealed<PlannedBlob> = async (taken, sealed, places) => {
+          throwIfAborted(signal);
+          const failures = await parts.write(taken, sealed, places);
+          for (const [i, blob] of taken.entries()) if (failures[i] === undefined) left.delete(blob);
+          return failures;
+        };
+        await repository.takePackBlobs(packId, blobs, take, onBlob, signal);
+      } else {
+        await repository.loadPackBlobs(packId, blobs, onBlob, signal);
+      }
     } catch (error) {
-      throwIfAborted(this.#watch.signal);
+      throwIfAborted(signal);
       if (stopsEverything(error)) throw error;
       // What was not handed out before the failure is what it cost.
-      for (const planned of left.values()) await this.#restoreBlob(plan.packId, planned, { error });
+      for (const blob of left) await this.#restoreBlob(packId, blob, { error });
     }
     await this.#calls.send();
   }
 
   async #restoreBlob(
     packId: Id,
-    { blob, places }: PlannedBlob,
+    blob: PlannedBlob,
     result: { readonly plaintext: Uint8Array } | { readonly error: unknown },
   ): Promise<void> {
     throwIfAborted(this.#watch.signal);
-    for (let i = 0; i < places.length; i += 2) {
-      const number = places[i]!;
-      const offset = places[i + 1]!;
-      if ("error" in result) {
-        const length = blob.uncompressedLength || blob.length - SEAL_LENGTH;
-        this.#states[number]!.failures.push({ offset, length, error: blobError(packId, blob, result.error) });
-        await this.#release(number);
-      } else {
-        const written = this.#writePiece(number, result.plaintext, offset);
-        if (written) await written;
-      }
+    for (const place of blob.places) {
+      if ("error" in result) await this.#onBlobLost(place, packId, blob, result.error);
+      else await this.#writePlace(place, result.plaintext);
     }
     if (this.#calls.isFull) await this.#calls.send();
   }
 
-  #writePiece(number: number, data: Uint8Array, offset: number): Promise<void> | undefined {
-    const file = this.#files[number]!;
-    if (file.content.length === 1 && file.isFresh && !this.#sparse) {
-      this.#states[number]!.waiting--;
-      this.#writeWhole(number, data);
-      return undefined;
-    }
-    return this.#atFile(number, offset, data.length, async () => {
+  async #onBlobLost(place: number, packId: Id, blob: PackedBlob, cause: unknown): Promise<void> {
+    const number = this.#places.fileOf(place);
+    const offset = this.#places.fileOffsetOf(place);
+    const failure = { offset, length: plainLengthOf(blob), error: blobError(packId, blob, cause) };
+    if (number < 0) return this.#failSmall(~number, incompleteError([failure], undefined));
+    this.#states[number]!.failures.push(failure);
+    await this.#release(number);
+  }
+
+  async #writePlace(place: number, data: Uint8Array): Promise<void> {
+    const number = this.#places.fileOf(place);
+    if (number < 0) return this.#writeSmall(~number, data);
+    const offset = this.#places.fileOffsetOf(place);
+    await this.#atFile(number, offset, data.length, async () => {
       // A file that failed before is not completed: its error says what is missing.
       this.#states[number]!.hasWritten = true;
-      await this.#writer.write(file, data, offset);
+      await this.#writer.write(this.#files[number]!, data, offset);
       this.#watch.onBytes(data.length);
     });
   }
 
-  /** A file in one piece, made together with many others. */
-  #writeWhole(number: number, data: Uint8Array): void {
-    const file = this.#files[number]!;
-    const folder = this.#target.folder(parentOf(file.location));
-    const name = textBytes(file.location.slice(file.location.lastIndexOf("/") + 1));
-    const status = file.status === undefined ? undefined : this.statuses.at(file.status);
-    this.#calls.add(folder, { kind: "write", name, data, status }, number);
+  /** Makes a small file together with many others. */
+  #writeSmall(file: number, data: Uint8Array): void {
+    const name = Buffer.from(this.#small.name(file));
+    const status = this.#small.status(file);
+    this.#calls.add(
+      this.#target.folder(this.#small.folder(file)),
+      { kind: "write", name, data, status },
+      file,
+    );
     const { length } = data;
     this.#calls.afterwards(() => {
-      const state = this.#states[number]!;
-      if (state.failures.length > 0) return this.#tell(file, state.failures[0]!.error);
-      this.#watch.onBytes(length);
-      this.#watch.onDone(file, "restored", status !== undefined && state.hasStatus);
+      const error = this.#failedSmall.get(file);
+      if (error) return this.#watch.onError(this.#small.location(file), error);
+      this.#onSmallDone(file, length, status !== undefined && !this.#withoutStatus.has(file));
     });
   }
 
-  #onCallFailure({ code, reason, isWritten }: FileCallFailure, number: number): void {
-    if (isWritten) {
-      this.#states[number]!.hasStatus = false;
-      return;
+  #onCallFailure({ code, reason, isWritten }: FileCallFailure, file: number): void {
+    if (isWritten) this.#withoutStatus.add(file);
+    else this.#failedSmall.set(file, this.#systemErrorOf(this.#small.location(file), code, reason));
+  }
+
+  #onSmallDone(file: number, length: number, hasStatus: boolean): void {
+    this.#watch.onBytes(length);
+    this.#watch.onDone(this.#small.location(file), this.#small.nodeSize(file), "restored", hasStatus);
+  }
+
+  #failSmall(file: number, error: YoreError): void {
+    this.#failedSmall.set(file, error);
+    this.#watch.onError(this.#small.location(file), error);
+  }
+
+  async #onPartWritten(place: number, isStatusSet: boolean): Promise<void> {
+    const number = this.#places.fileOf(place);
+    const length = this.#places.plainLengthOf(place);
+    if (number < 0)
+      return this.#onSmallDone(~number, length, isStatusSet && this.#small.status(~number) !== undefined);
+    this.#states[number]!.hasWritten = true;
+    this.#watch.onBytes(length);
+    await this.#release(number);
+  }
+
+  async #onPartFailed(place: number, code: string, reason: string): Promise<void> {
+    const number = this.#places.fileOf(place);
+    if (number < 0) {
+      const error = this.#systemErrorOf(this.#small.location(~number), code, reason);
+      return this.#failSmall(~number, error);
     }
-    const { location } = this.#files[number]!;
-    const cause = Object.assign(new Error(reason), { code });
-    const error = this.#systemError(location, cause);
-    if (stopsEverything(error)) throw error;
-    this.#states[number]!.failures.push({ offset: 0, length: 0, error });
+    const error = this.#systemErrorOf(this.#files[number]!.location, code, reason);
+    const state = this.#states[number]!;
+    // Part of it may have been.
+    state.hasWritten = true;
+    const length = this.#places.plainLengthOf(place);
+    state.failures.push({ offset: this.#places.fileOffsetOf(place), length, error });
+    await this.#release(number);
   }
 
   /** Does something to a file that may fail for this file only. */
@@ -305,6 +353,7 @@ export class ContentRestorer {
   async #finish(number: number): Promise<void> {
     const file = this.#files[number]!;
     const state = this.#states[number]!;
+    const isOpened = this.#writer.hasBegun(file);
     try {
       await this.#writer.finish(file);
     } catch (cause) {
@@ -314,11 +363,21 @@ export class ContentRestorer {
     }
     if (state.failures.length === 0) {
       const isUpdate = file.existing !== undefined && needsRestore(file.existing);
-      this.#watch.onDone(file, isUpdate ? "updated" : "restored", false);
+      this.#watch.onDone(file.location, file.nodeSize, isUpdate ? "updated" : "restored", false);
       return;
     }
-    const rest = state.hasWritten ? await this.#setAside(file) : undefined;
-    this.#tell(file, incompleteError(state.failures, rest));
+    const rest = isOpened ? await this.#withdraw(file, state.hasWritten) : undefined;
+    this.#watch.onError(file.location, incompleteError(state.failures, rest));
+  }
+
+  /** Takes a damaged file from its name. @returns what is left of it, for people */
+  async #withdraw(file: ContentFile, hasWritten: boolean): Promise<string | undefined> {
+    if (hasWritten || file.keepsContent) return this.#setAside(file);
+    // Nothing of it is good: it was only made.
+    return this.#target.remove(file.location, false).then(
+      () => undefined,
+      () => this.#setAside(file),
+    );
   }
 
   /** Gives what is there of a damaged file another name. @returns how that ended, for people */
@@ -337,8 +396,11 @@ export class ContentRestorer {
     }
   }
 
-  #tell(file: ContentFile, error: YoreError): void {
-    this.#watch.onError(file.location, error);
+  /** @throws what stops everything */
+  #systemErrorOf(location: string, code: string, reason: string): YoreError {
+    const error = this.#systemError(location, Object.assign(new Error(reason), { code }));
+    if (stopsEverything(error)) throw error;
+    return error;
   }
 
   #systemError(location: string, cause: unknown): YoreError {

@@ -98,8 +98,20 @@ export class FileCallQueue<Owner> {
   }
 
   async #run(calls: readonly FileCall[], owners: readonly Owner[], whenDone: (() => void)[]): Promise<void> {
-    for (const failure of calls.length > 0 ? await this.#runner.run(calls) : [])
+    for (const failure of calls.length > 0 ? await this.#runner.run(calls) : []) {
       this.#onFailure(failure, calls[failure.position]!, owners[failure.position]!);
+      if (calls[failure.position]!.kind === "directory") this.#tellLeftOut(failure, calls, owners);
+    }
     for (const action of whenDone) action();
+  }
+
+  /** Tells everybody whose calls were left out because their folder could not be entered. */
+  #tellLeftOut(failure: FileCallFailure, calls: readonly FileCall[], owners: readonly Owner[]): void {
+    let told = owners[failure.position];
+    for (let i = failure.position + 1; i < calls.length && calls[i]!.kind !== "directory"; i++) {
+      if (owners[i] === told) continue;
+      told = owners[i];
+      this.#onFailure(failure, calls[failure.position]!, owners[i]!);
+    }
   }
 }

@@ -26,6 +26,8 @@ export type FileCall =
       /** What it gets besides; all of it must be set again if the failure of the call says `isWritten`. */
       readonly status?: FileStatus | undefined;
     }
+  /** A new folder, mode 0700. A folder that is there is left as it is, anything else gives way. */
+  | { readonly kind: "folder"; readonly name: Buffer }
   | { readonly kind: "symlink"; readonly name: Buffer; readonly target: Uint8Array }
   /** A device or a fifo: `st_mode` and `st_rdev`. */
   | { readonly kind: "node"; readonly name: Buffer; readonly mode: number; readonly device: bigint }
@@ -45,6 +47,26 @@ export type FileCall =
   | { readonly kind: "mode"; readonly name: Buffer; readonly mode: number }
   /** Removes the thing and all below it; absence is success. */
   | { readonly kind: "remove"; readonly name: Buffer };
+
+/** A call whose content is a part of something sealed: what `Engine.unsealToFiles` can do besides. */
+export type PartCall =
+  /** A new file, as of `write`. */
+  | {
+      readonly kind: "write-part";
+      readonly name: Buffer;
+      readonly part: number;
+      readonly isSparse: boolean;
+      readonly status?: FileStatus | undefined;
+    }
+  /** A stretch of an open file. */
+  | {
+      readonly kind: "piece";
+      readonly fd: number;
+      readonly offset: number;
+      readonly part: number;
+      /** Only where the file has nothing but zeros. */
+      readonly isSparse: boolean;
+    };
 
 export interface FileCallFailure {
   /** Which of the calls. */

@@ -1,50 +1,30 @@
 import { posixModeFromNode, S_IFMT } from "../format/file-mode.js";
 import type { TreeNode } from "../format/node.js";
-import type { Timestamp } from "../format/timestamp.js";
+import { NumberRows } from "./columns.js";
 import type { FileStatus } from "./file-call.js";
-
-const FIELDS = 7;
-const SEGMENT_FILES = 4096;
 
 /** What `FileStatuses` takes from a node. */
 type StatusSource = Pick<TreeNode, "uid" | "gid" | "mtime" | "atime" | "mode" | "type">;
 
-/**
- * Owner, times and mode of the files that a restore is about to write, as numbers in columns: 56 bytes a file, since there
- * can be millions of them.
- */
+/** Owner, times and mode of the files that a restore is about to write: 56 bytes a file, since there can be millions. */
 export class FileStatuses {
-  readonly #segments: Float64Array[] = [];
-  #length = 0;
+  readonly #rows = new NumberRows(7);
 
   /** @returns the number to ask for it */
   add(node: StatusSource): number {
-    const number = this.#length++;
-    if (number % SEGMENT_FILES === 0) this.#segments.push(new Float64Array(SEGMENT_FILES * FIELDS));
     const { uid, gid, mtime, atime } = node;
     const mode = posixModeFromNode(node) & ~S_IFMT;
-    this.#segments
-      .at(-1)!
-      .set(
-        [uid, gid, mtime.seconds, mtime.nanoseconds, atime.seconds, atime.nanoseconds, mode],
-        (number % SEGMENT_FILES) * FIELDS,
-      );
-    return number;
+    return this.#rows.add(uid, gid, mtime.seconds, mtime.nanoseconds, atime.seconds, atime.nanoseconds, mode);
   }
 
   at(number: number): FileStatus {
-    const segment = this.#segments[Math.floor(number / SEGMENT_FILES)]!;
-    const start = (number % SEGMENT_FILES) * FIELDS;
+    const get = (column: number) => this.#rows.get(number, column);
     return {
-      uid: segment[start]!,
-      gid: segment[start + 1]!,
-      mtime: timestamp(segment[start + 2]!, segment[start + 3]!),
-      atime: timestamp(segment[start + 4]!, segment[start + 5]!),
-      mode: segment[start + 6]!,
+      uid: get(0),
+      gid: get(1),
+      mtime: { seconds: get(2), nanoseconds: get(3), zoneMinutes: 0 },
+      atime: { seconds: get(4), nanoseconds: get(5), zoneMinutes: 0 },
+      mode: get(6),
     };
   }
-}
-
-function timestamp(seconds: number, nanoseconds: number): Timestamp {
-  return { seconds, nanoseconds, zoneMinutes: 0 };
 }

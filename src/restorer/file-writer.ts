@@ -29,11 +29,16 @@ export interface WrittenFile {
   readonly keepsContent: boolean;
 }
 
-interface OpenFile {
+interface OpenFile extends HeldFile {
   readonly file: OpenTargetFile;
+  users: number;
+}
+
+/** A file that stays open until it is let go. */
+export interface HeldFile {
+  readonly file: { readonly fd: number };
   /** True when every byte that was not written yet is zero. */
   readonly isBlank: boolean;
-  users: number;
 }
 
 /** Writes pieces at offsets into any number of files with a bounded number of descriptors. */
@@ -66,6 +71,11 @@ export class FileWriter {
     await this.#use(file, () => Promise.resolve());
   }
 
+  /** Whether a file that is not finished was opened, and made if need be. */
+  hasBegun(file: WrittenFile): boolean {
+    return this.#begun.has(file);
+  }
+
   /** Closes a file that needs nothing more. @throws what the file system has to say about earlier writes */
   async finish(file: WrittenFile): Promise<void> {
     this.#begun.delete(file);
@@ -81,7 +91,8 @@ export class FileWriter {
     await Promise.allSettled(files.map(({ file }) => file.close()));
   }
 
-  async #use(file: WrittenFile, work: (open: OpenFile) => Promise<void>): Promise<void> {
+  /** Opens a file unless it is open, and keeps it so until `letGo`. */
+  async hold(file: WrittenFile): Promise<HeldFile> {
     let open = this.#open.get(file);
     while (!open) {
       await this.#opening.run(file, () => this.#openFile(file));
@@ -91,10 +102,20 @@ export class FileWriter {
     this.#open.delete(file);
     this.#open.set(file, open);
     open.users++;
+    return open;
+  }
+
+  letGo(file: WrittenFile): void {
+    const open = this.#open.get(file);
+    if (open) open.users--;
+  }
+
+  async #use(file: WrittenFile, work: (held: HeldFile) => Promise<void>): Promise<void> {
+    const held = await this.hold(file);
     try {
-      await work(open);
+      await work(held);
     } finally {
-      open.users--;
+      this.letGo(file);
     }
   }
 

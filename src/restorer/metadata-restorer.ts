@@ -15,6 +15,7 @@ const NOT_PERMITTED = new Set(["EPERM", "EACCES"]);
 const VERBS: Readonly<Record<FileCall["kind"], string>> = {
   directory: "enter the folder",
   write: "write",
+  folder: "make the folder",
   symlink: "make the symbolic link",
   node: "make the special file",
   link: "make the hard link",

@@ -1,5 +1,17 @@
 import { constants } from "node:fs";
-import { chmod, lchown, link, lstat, lutimes, open, rm, rmdir, symlink, unlink } from "node:fs/promises";
+import {
+  chmod,
+  lchown,
+  link,
+  lstat,
+  lutimes,
+  mkdir,
+  open,
+  rm,
+  rmdir,
+  symlink,
+  unlink,
+} from "node:fs/promises";
 import { messageOf, systemCodeOf } from "../errors.js";
 import type { Timestamp } from "../format/timestamp.js";
 import type { FileCall, FileCallFailure, FileCallRunner } from "./file-call.js";
@@ -43,7 +55,7 @@ export class PortableFileCalls implements FileCallRunner {
         }
       } catch (error) {
         failures.push({ position, code: systemCodeOf(error) ?? "EIO", reason: messageOf(error) });
-        if (["write", "symlink", "node", "link"].includes(call.kind)) failedName = call.name;
+        if (["write", "folder", "symlink", "node", "link"].includes(call.kind)) failedName = call.name;
       }
     }
     return failures;
@@ -53,6 +65,8 @@ export class PortableFileCalls implements FileCallRunner {
     switch (call.kind) {
       case "write":
         return writeNewFile(path, call.data);
+      case "folder":
+        return makeFolder(path);
       case "symlink":
         await removeOne(path);
         return symlink(Buffer.from(call.target), path);
@@ -100,6 +114,18 @@ async function writeNewFile(path: Buffer, data: Uint8Array): Promise<void> {
   } finally {
     await file.close();
   }
+}
+
+/** Makes a folder unless it is there; anything else, a link to a folder included, gives way. */
+async function makeFolder(path: Buffer): Promise<void> {
+  try {
+    return await mkdir(path, 0o700);
+  } catch (error) {
+    if (systemCodeOf(error) !== "EEXIST") throw error;
+  }
+  if ((await lstat(path)).isDirectory()) return;
+  await unlink(path);
+  await mkdir(path, 0o700);
 }
 
 /** Removes one thing, an empty folder included. Absence is success. */

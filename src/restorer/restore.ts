@@ -11,16 +11,15 @@
 
 import { Semaphore } from "../async/semaphore.js";
 import type { Id } from "../bytes/id.js";
-import { BlobCache } from "../cache/blob-cache.js";
 import { DamagedError, throwIfAborted, YoreError } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
 import { timestampNs } from "../format/timestamp.js";
-import { pathText } from "../patterns/mod.js";
+import { pathText, textBytes } from "../patterns/mod.js";
 import type { Repository } from "../repository/repository.js";
 import { readAccountNames } from "./account-names.js";
-import { type ContentFile, ContentRestorer } from "./content-restorer.js";
+import { ContentRestorer } from "./content-restorer.js";
 import { type ExistingFile, examineFile, needsRestore, type WantedContent } from "./existing-file.js";
-import { IdStore } from "./id-store.js";
+import { FileCallQueue } from "./file-call-queue.js";
 import { asRestoreError, MetadataRestorer } from "./metadata-restorer.js";
 import {
   newRestoreProgress,
@@ -75,13 +74,14 @@ class RestoreRun {
   readonly #examining = new Semaphore(EXAMINED_AT_ONCE);
   /** The location of each hard-linked file that came first, by inode and device. */
   readonly #firstLinks = new Map<string, string>();
-  readonly #ids = new IdStore();
-  /** Files whose content is right, or will be, and whose metadata is to be set in the end. */
+  /** Files whose content is right, or will be, and whose metadata is to be set in the end: those that have none yet. */
   readonly #tracked = new Set<string>();
   /** Folders that were made sure of, and whether this run made them: then nothing can be in them that is not ours. */
   readonly #freshFolders = new Map<string, boolean>();
   /** Folders that could not be made, with the reason: nothing below them is tried again. */
   readonly #failedFolders = new Map<string, unknown>();
+  /** Folders to be made in folders that are new. */
+  readonly #newFolders: FileCallQueue<string>;
 
   constructor(repository: Repository, options: RestoreOptions, watch: RestoreWatch) {
     this.#repository = repository;
@@ -98,18 +98,23 @@ class RestoreRun {
         onBytes: (count) => {
           this.progress.bytesRestored += count;
         },
-        onDone: (file, action, hasStatus) => {
-          if (hasStatus) this.#tracked.delete(file.location);
-          this.#done(action, file.location, file.nodeSize, true);
+        onDone: (location, size, action, hasStatus) => {
+          if (!hasStatus) this.#tracked.add(location);
+          this.#done(action, location, size, true);
         },
-        onError: (location, error) => {
-          this.#tracked.delete(location);
-          this.#fail(location, error);
-        },
+        onError: (location, error) => this.#fail(location, error),
       },
     );
+    this.#newFolders = new FileCallQueue(this.#target.calls, (failure, _call, location) => {
+      const cause = Object.assign(new Error(failure.reason), { code: failure.code });
+      const error = new YoreError("backend", `Cannot make the folder "${location}": ${failure.reason}`, {
+        cause,
+      });
+      this.#failedFolders.set(location, error);
+      this.#fail(location, error);
+    });
     this.#walk = new TreeWalk(
-      new BlobCache(repository),
+      (id, signal) => repository.loadBlobAhead("tree", id, signal),
       options.select ?? (() => ({ selected: true, childMayBeSelected: true })),
       (location, error) => this.#fail(location, asRestoreError(location, error)),
       watch.signal,
@@ -137,28 +142,34 @@ class RestoreRun {
         if (location !== "/") this.progress.filesTotal++;
         await this.#ensureFolder(location);
       },
-      visitNode: async (node, location) => {
-        const parent = parentOf(location);
-        await this.#ensureFolder(parent);
-        if (node.type !== "file" || !this.#isFirstLink(node, location)) {
-          this.progress.filesTotal++;
-          return;
-        }
-        const task = this.#planFile(node, location);
-        // Nothing can be there: no need to wait, and the order of the files is kept.
-        if (this.#freshFolders.get(parent)) return task;
-        await this.#examining.acquire();
-        const waited = task.finally(() => {
-          this.#examining.release();
-          pending.delete(waited);
+      visitNode: (node, location, folder) => {
+        const isFolderFresh = this.#freshFolders.get(folder);
+        // Most of millions wait for nothing.
+        if (isFolderFresh) return this.#planNode(node, location, folder);
+        return this.#ensureFolder(folder).then(async () => {
+          const planned = this.#planNode(node, location, folder);
+          // In a new folder nothing can be there: no need to wait, and the order of the files is kept.
+          if (!planned || this.#freshFolders.get(folder)) return planned;
+          await this.#examining.acquire();
+          const waited = planned.finally(() => {
+            this.#examining.release();
+            pending.delete(waited);
+          });
+          waited.catch(() => {});
+          pending.add(waited);
         });
-        waited.catch(() => {});
-        pending.add(waited);
       },
     });
     await Promise.all(pending);
+    await this.#newFolders.drain();
     this.#freshFolders.clear();
-    this.#failedFolders.clear();
+  }
+
+  /** Counts a node, and plans the content of a file. */
+  #planNode(node: TreeNode, location: string, folder: string): Promise<void> | void {
+    if (node.type === "file" && this.#isFirstLink(node, location))
+      return this.#planFile(node, location, folder);
+    this.progress.filesTotal++;
   }
 
   /** Makes sure that a folder and all above it are folders, and no links that lead elsewhere; once for each. */
@@ -167,14 +178,24 @@ class RestoreRun {
     if (this.#failedFolders.has(location)) throw this.#failedFolders.get(location);
     try {
       if (location !== "/") await this.#ensureFolder(parentOf(location));
-      const isFresh =
-        location !== "/" && !this.#options.dryRun && (await this.#target.ensureFolder(location));
-      this.#freshFolders.set(location, isFresh);
+      this.#freshFolders.set(location, await this.#makeFolder(location));
     } catch (error) {
       // Trying all that lies above again for everything below is quadratic: 10,000 folders take hours.
       this.#failedFolders.set(location, error);
       throw error;
     }
+  }
+
+  /** Makes a folder in one that is there, or will be. @returns whether nothing can be in it */
+  async #makeFolder(location: string): Promise<boolean> {
+    if (location === "/" || this.#options.dryRun) return false;
+    const parent = parentOf(location);
+    if (!this.#freshFolders.get(parent)) return this.#target.ensureFolder(location);
+    // Whether it is there need not be known: that costs a hop for each.
+    const name = textBytes(location.slice(location.lastIndexOf("/") + 1));
+    this.#newFolders.add(this.#target.folder(parent), { kind: "folder", name }, location);
+    if (this.#newFolders.isFull) await this.#newFolders.send();
+    return true;
   }
 
   /** Notes a file with several names; false if another name of it came before. */
@@ -186,16 +207,32 @@ class RestoreRun {
     return true;
   }
 
-  async #planFile(node: TreeNode, location: string): Promise<void> {
+  #planFile(node: TreeNode, location: string, folder: string): Promise<void> | void {
+    if (this.#freshFolders.get(folder) && this.#planSmallFile(node, folder)) return;
+    return this.#planAnyFile(node, location, folder);
+  }
+
+  /** Plans a file whose name is not taken, if it is a simple one. */
+  #planSmallFile(node: TreeNode, folder: string): boolean {
+    if (!this.#content.addSmall(folder, node, this.#canSetStatusAtOnce(node))) return false;
+    this.progress.filesTotal++;
+    this.progress.bytesTotal += node.size;
+    return true;
+  }
+
+  async #planAnyFile(node: TreeNode, location: string, folder: string): Promise<void> {
     try {
-      const isFresh = this.#freshFolders.get(parentOf(location)) === true;
+      const isFresh = this.#freshFolders.get(folder) === true;
       if (!isFresh && (await this.#keepsWhatIsThere(node, location))) return this.#skip(location, node.size);
       const wanted = this.#wantedContent(node, location);
       const existing = isFresh ? undefined : await this.#examine(node, location, wanted);
       const exists =
         !isFresh && (existing !== undefined || (await this.#target.status(location)) !== undefined);
-      this.#tracked.add(location);
-      if (existing && !needsRestore(existing)) return this.#skip(location, node.size);
+      if (existing && !needsRestore(existing)) {
+        this.#tracked.add(location);
+        return this.#skip(location, node.size);
+      }
+      if (!exists && !this.#options.dryRun && this.#planSmallFile(node, folder)) return;
       this.progress.filesTotal++;
       this.progress.bytesTotal += node.size;
       if (this.#options.dryRun) {
@@ -210,11 +247,9 @@ class RestoreRun {
         existing,
         isFresh: !exists,
         keepsContent,
-        status: this.#canSetStatusAtOnce(node) ? this.#content.statuses.add(node) : undefined,
       });
     } catch (error) {
       throwIfAborted(this.#watch.signal);
-      this.#tracked.delete(location);
       this.#fail(location, asRestoreError(location, error));
     }
   }
@@ -234,7 +269,7 @@ class RestoreRun {
 
   #wantedContent(node: TreeNode, location: string): WantedContent {
     if (!node.content) throw new DamagedError(`Cannot restore "${location}": the file has no list of blobs`);
-    const content = this.#ids.keep(node.content);
+    const { content } = node;
     const lengths: number[] = [];
     let size = 0;
     for (const id of content) {
@@ -280,7 +315,7 @@ class RestoreRun {
       leaveFolder: async (node, location, names) => {
         if (this.#options.delete && names && !this.#walk.isSuspicious)
           await this.#removeExtra(metadata, location, names);
-        if (!node) return;
+        if (!node || this.#failedFolders.has(location)) return;
         if (dryRun) this.#done("restored", location, 0, false);
         else await metadata.apply(node, location);
       },
@@ -330,11 +365,12 @@ class RestoreRun {
   }
 
   async #verify(): Promise<void> {
-    const files: ContentFile[] = [...this.#content.written()];
+    let files = 0;
+    for (const _ of this.#content.written()) files++;
     this.progress.phase = "verify";
-    this.progress.filesToVerify = files.length;
-    this.#watch.on?.({ type: "verifying", files: files.length });
-    await verifyFiles(this.#target, files, this.#repository.engine, {
+    this.progress.filesToVerify = files;
+    this.#watch.on?.({ type: "verifying", files });
+    await verifyFiles(this.#target, this.#content.written(), this.#repository.engine, {
       signal: this.#watch.signal,
       onVerified: () => this.progress.filesVerified++,
       onError: (location, error) => this.#fail(location, error),

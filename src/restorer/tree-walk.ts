@@ -3,20 +3,24 @@ import { DamagedError, messageOf, throwIfAborted, YoreError } from "../errors.js
 import { isSafeName, quoteName } from "../format/name-quoting.js";
 import type { TreeNode } from "../format/node.js";
 import { pathText } from "../patterns/mod.js";
-import type { BlobLoader } from "../repository/blob-loader.js";
-import { loadTree } from "../repository/load-tree.js";
+import { decodeLoadedTree } from "../repository/load-tree.js";
 import type { Select } from "./restore-options.js";
 import { childOf } from "./target-folder.js";
 
 /** Folders whose trees are loaded ahead of the walk, at each level. */
 const TREES_AHEAD = 16;
 
+/** Loads a tree blob: the walk asks for them about in the order in which a backup saved them. */
+export type LoadTreeBlob = (id: Id, signal: AbortSignal | undefined) => Promise<Uint8Array>;
+
+type Loaded = { readonly blob: Uint8Array } | { readonly error: unknown };
+
 /** What is done at each station of a walk. A failure is told to `report` and costs this node only. */
 export interface TreeVisitor {
   /** Before what is in a selected folder. */
   enterFolder?(node: TreeNode | undefined, location: string): Promise<void> | void;
-  /** Every selected node that is no folder. */
-  visitNode(node: TreeNode, location: string): Promise<void> | void;
+  /** Every selected node that is no folder. @param folder where it is */
+  visitNode(node: TreeNode, location: string, folder: string): Promise<void> | void;
   /**
    * After what is in a folder, when it or anything below it was selected. The root has no node.
    * @param names all names that the tree has, selected or not; `undefined` when the tree could not be read
@@ -35,7 +39,7 @@ interface Walked {
 
 /** Walks a snapshot's tree in restic's order: names ascending, a folder's content right after the folder. */
 export class TreeWalk {
-  readonly #loader: BlobLoader;
+  readonly #load: LoadTreeBlob;
   readonly #select: Select;
   readonly #report: (location: string, error: unknown) => void;
   readonly #signal: AbortSignal | undefined;
@@ -46,12 +50,12 @@ export class TreeWalk {
   isSuspicious = false;
 
   constructor(
-    loader: BlobLoader,
+    load: LoadTreeBlob,
     select: Select,
     report: (location: string, error: unknown) => void,
     signal: AbortSignal | undefined,
   ) {
-    this.#loader = loader;
+    this.#load = load;
     this.#select = select;
     this.#report = report;
     this.#signal = signal;
@@ -60,22 +64,24 @@ export class TreeWalk {
   async run(root: Id, visitor: TreeVisitor): Promise<void> {
     this.#visitor = visitor;
     await this.#attempt("/", () => visitor.enterFolder?.(undefined, "/"));
-    const { anySelected, names } = await this.#walkTree(root, "/");
+    const { anySelected, names } = await this.#walkTree(root, "/", this.#start(root));
     if (anySelected) await this.#attempt("/", () => visitor.leaveFolder?.(undefined, "/", names));
   }
 
-  async #walkTree(id: Id, location: string): Promise<Walked> {
+  async #walkTree(id: Id, location: string, loading: Promise<Loaded>): Promise<Walked> {
     throwIfAborted(this.#signal);
     let nodes: TreeNode[];
     try {
-      nodes = await loadTree(this.#loader, id, this.#signal);
+      const loaded = await loading;
+      if ("error" in loaded) throw loaded.error;
+      nodes = decodeLoadedTree(id, loaded.blob);
     } catch (error) {
       throwIfAborted(this.#signal);
       this.#suspect(location, error);
       return { anySelected: false, names: undefined };
     }
     const names = new Set<string>();
-    const ahead = this.#loadAhead(nodes);
+    const subtrees = this.#loadAhead(nodes);
     let anySelected = false;
     for (const node of nodes) {
       throwIfAborted(this.#signal);
@@ -86,33 +92,32 @@ export class TreeWalk {
         this.#suspect(location, new DamagedError(problem));
         continue;
       }
-      // restic never restores sockets: they are made by the program that listens.
-      if (node.type === "socket") continue;
-      if (await this.#walkNode(node, childOf(location, name))) anySelected = true;
-      if (node.type === "dir") ahead();
+      const child = childOf(location, name);
+      if (node.type === "dir") {
+        if (await this.#walkFolder(node, child, subtrees)) anySelected = true;
+        // restic never restores sockets: they are made by the program that listens.
+      } else if (node.type !== "socket" && this.#select(child, false).selected) {
+        anySelected = true;
+        // Most of millions are not asynchronous.
+        const visited = this.#attempt(child, () => this.#visitor.visitNode(node, child, location));
+        if (visited) await visited;
+      }
     }
     return { anySelected, names };
   }
 
-  /** @returns whether the node or anything below it was selected */
-  async #walkNode(node: TreeNode, location: string): Promise<boolean> {
-    const isFolder = node.type === "dir";
-    const { selected, childMayBeSelected } = this.#select(location, isFolder);
-    if (!isFolder) {
-      if (selected) {
-        const visited = this.#attempt(location, () => this.#visitor.visitNode(node, location));
-        if (visited) await visited;
-      }
-      return selected;
-    }
+  /** @returns whether the folder or anything below it was selected */
+  async #walkFolder(node: TreeNode, location: string, subtrees: SubtreesAhead): Promise<boolean> {
+    const { selected, childMayBeSelected } = this.#select(location, true);
     const { subtree } = node;
     if (!subtree) {
       this.#suspect(location, new DamagedError(`Cannot restore "${location}": the folder has no tree`));
       return selected;
     }
+    const loading = subtrees(node) ?? this.#start(subtree);
     if (selected) await this.#attempt(location, () => this.#visitor.enterFolder?.(node, location));
     const below = childMayBeSelected
-      ? await this.#walkTree(subtree, location)
+      ? await this.#walkTree(subtree, location, loading)
       : { anySelected: false, names: undefined };
     if (selected || below.anySelected)
       await this.#attempt(location, () => this.#visitor.leaveFolder?.(node, location, below.names));
@@ -147,19 +152,35 @@ export class TreeWalk {
     this.#report(location, error);
   }
 
-  /** Starts loading the trees of the first folders; each call of the result starts one more. */
-  #loadAhead(nodes: readonly TreeNode[]): () => void {
+  /** Never rejects, so that it can wait for its turn. */
+  #start(id: Id): Promise<Loaded> {
+    return this.#load(id, this.#signal).then(
+      (blob) => ({ blob }),
+      (error: unknown) => ({ error }),
+    );
+  }
+
+  /** Starts loading the trees of the first folders; each that is taken starts one more. */
+  #loadAhead(nodes: readonly TreeNode[]): SubtreesAhead {
     const folders = nodes.filter((node) => node.type === "dir" && node.subtree);
+    const loading = new Map<TreeNode, Promise<Loaded>>();
     let next = 0;
     const loadNext = () => {
       const folder = folders[next++];
-      // Its failure comes again when the walk gets there.
-      if (folder?.subtree) this.#loader.loadBlob("tree", folder.subtree).catch(() => {});
+      if (folder?.subtree) loading.set(folder, this.#start(folder.subtree));
     };
     while (next < Math.min(TREES_AHEAD, folders.length)) loadNext();
-    return loadNext;
+    return (folder) => {
+      const started = loading.get(folder);
+      loading.delete(folder);
+      loadNext();
+      return started;
+    };
   }
 }
+
+/** Hands out the tree of a folder that was loaded ahead. */
+type SubtreesAhead = (folder: TreeNode) => Promise<Loaded> | undefined;
 
 /** Errors after which going on is useless or unwanted. */
 export function stopsEverything(error: unknown): boolean {

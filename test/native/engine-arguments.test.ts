@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { addonProblem, loadAddon } from "../../src/native/addon.js";
 import { type EngineFunctions, STORED } from "../../src/native/engine-functions.js";
+import type { SealedPartsFunctions } from "../../src/native/sealed-parts-functions.js";
 
 const addon = loadAddon();
 
@@ -42,7 +43,7 @@ const WRONG: readonly [string, () => unknown][] = [
 ];
 
 type Case = {
-  readonly name: keyof EngineFunctions;
+  readonly name: keyof (EngineFunctions & SealedPartsFunctions);
   readonly right: () => unknown[];
   /** By position: what of the list above is right there. */
   readonly accepts: readonly (readonly string[])[];
@@ -77,6 +78,24 @@ function cases(engine: EngineFunctions): Case[] {
       name: "unsealParts",
       right: () => [key, bytes(40), Uint32Array.of(0, 40, 0), bytes(32), bytes(1), bytes(8)],
       accepts: [[], ["3 bytes"], [], [], [], []],
+    },
+    {
+      name: "verifyParts",
+      right: () => [key, bytes(40), Uint32Array.of(0, 40, 0), bytes(32), bytes(1)],
+      accepts: [[], [], [], [], []],
+    },
+    {
+      name: "unsealToFiles",
+      right: () => [
+        key,
+        bytes(40),
+        Uint32Array.of(0, 40, 0),
+        bytes(32),
+        bytes(1),
+        Buffer.from("/nowhere"),
+        bytes(3),
+      ],
+      accepts: [[], [], [], [], [], ["3 bytes"], ["3 bytes"]],
     },
     {
       name: "poly1305Aes",

@@ -127,6 +127,34 @@ describe.each(RUNNERS)("%s", (_, runnerFor) => {
     expect(existsSync(join(root, "good"))).toBe(true);
   });
 
+  it("makes folders, leaves those that are there, and replaces anything else", async () => {
+    const outside = await temporaryFolder();
+    const root = await temporaryFolder();
+    await mkdir(join(root, "there"));
+    await writeFile(join(root, "there/kept"), "");
+    await writeFile(join(root, "file"), "");
+    await symlink(outside, join(root, "link"));
+    const folder = (text: string): FileCall => ({ kind: "folder", name: name(text) });
+    const failures = await runnerFor(root).run([
+      IN_ROOT,
+      ...["new", "there", "file", "link"].map(folder),
+      { kind: "directory", name: name("link") },
+      write("inside"),
+      { kind: "directory", name: name("new") },
+      folder("x".repeat(300)),
+      folder("below"),
+    ]);
+    expect(failures).toMatchObject([{ position: 8, code: "ENAMETOOLONG" }]);
+    expect(await readdir(outside)).toEqual([]);
+    expect((await readdir(root, { recursive: true })).sort()).toEqual(
+      ["file", "link", "link/inside", "new", "new/below", "there", "there/kept"].sort(),
+    );
+    for (const one of ["new", "file", "link"]) {
+      const status = await lstat(join(root, one));
+      expect(status.isDirectory() && status.mode & 0o777).toBe(0o700);
+    }
+  });
+
   it("removes trees, but not what links in them lead to", async () => {
     const outside = await temporaryFolder();
     await writeFile(join(outside, "precious"), "");

@@ -374,6 +374,75 @@ describe("restore of a damaged repository", () => {
     expect(failed).toBeLessThan(contents.size);
   });
 
+  it("leaves nothing of a file of which nothing is good", async () => {
+    const backend = new MemoryBackend();
+    const repository = await createRepository({ version: 1 }, backend);
+    const pieces = [randomBytes(1000), randomBytes(2000)];
+    const tree = await saveTree(repository, [
+      await file(repository, "lost", ...pieces),
+      await file(repository, "small", pieces[1]!),
+    ]);
+    await repository.flush();
+    for (const { packId, blobs } of repository.index.packs()) {
+      const handle = { type: "pack", name: formatId(packId) } as const;
+      const bytes = Buffer.from(await backend.load(handle));
+      for (const { type, offset } of blobs) if (type === "data") bytes[offset + 40]! ^= 1;
+      await backend.save(handle, [bytes]);
+    }
+    const target = await temporaryFolder();
+    const { errors, summary } = await restoreTo(await openRepository(backend), tree, target);
+    expect(errors.map(({ location }) => location).sort()).toEqual(["/lost", "/small"]);
+    expect(summary.filesRestored).toBe(0);
+    expect(await listing(target)).toEqual([]);
+  });
+
+  it("takes another copy of a blob where one is damaged", async () => {
+    const backend = new MemoryBackend();
+    const pieces = [randomBytes(1000), randomBytes(2000)];
+    const build = async (repository: Repository) =>
+      saveTree(repository, [
+        await file(repository, "large", ...pieces),
+        await file(repository, "small", pieces[1]!),
+      ]);
+    const first = await createRepository({}, backend);
+    // Opened while nothing is there: it does not know what the first one saves, and saves it again.
+    const second = await openRepository(backend);
+    const tree = await build(first);
+    await build(second);
+    await first.flush();
+    await second.flush();
+    const [pack] = first.index.packs();
+    const handle = { type: "pack", name: formatId(pack!.packId) } as const;
+    const bytes = Buffer.from(await backend.load(handle));
+    for (const { offset } of pack!.blobs) bytes[offset + 40]! ^= 1;
+    await backend.save(handle, [bytes]);
+    const target = await temporaryFolder();
+    const { errors } = await restoreTo(await openRepository(backend), tree, target);
+    expect(errors).toEqual([]);
+    expect((await readFile(join(target, "large"))).equals(Buffer.concat(pieces))).toBe(true);
+    expect((await readFile(join(target, "small"))).equals(pieces[1]!)).toBe(true);
+    expect((await lstat(join(target, "small"), { bigint: true })).mtimeNs).toBe(1_600_000_000_123_456_789n);
+  });
+
+  it("tells of every file in a folder that cannot be entered", async () => {
+    const repository = await createRepository();
+    const inside = await saveTree(repository, [
+      await file(repository, "a", Buffer.from("a")),
+      await file(repository, "b", Buffer.from("b"), Buffer.from("c")),
+      await file(repository, "empty"),
+    ]);
+    const long = "n".repeat(300);
+    const tree = await saveTree(repository, [
+      folderOf("outer", await saveTree(repository, [folderOf(long, inside)])),
+    ]);
+    const target = await temporaryFolder();
+    const { errors, summary } = await restoreTo(repository, tree, target);
+    const locations = new Set(errors.map(({ location }) => location));
+    for (const one of ["a", "b", "empty"]) expect(locations).toContain(`/outer/${long}/${one}`);
+    expect(summary.filesRestored).toBe(1);
+    expect(await listing(target)).toEqual(["outer"]);
+  });
+
   it("names the pack that is missing, once for each file", async () => {
     const { backend, tree, contents, packs } = await prepare();
     await backend.remove({ type: "pack", name: packs[0]! });

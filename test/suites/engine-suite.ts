@@ -364,6 +364,9 @@ export function engineSuite(name: string, make: () => Promise<Engine>, poly1305A
           "too-short",
           "too-short",
         ]);
+        const verified = await engine.verifyParts(KEY, memory, wrong);
+        expect(verified).toEqual(results.map((one) => ("failure" in one ? one.failure : undefined)));
+        expect(await engine.verifyParts(KEY, memory, [])).toEqual([]);
         expect(plaintextOf(results[4]).toString()).toBe("last");
         expect(await engine.unsealParts(KEY, memory, [], into)).toEqual([]);
       });

@@ -34,6 +34,8 @@ import {
   type SealedPart,
   type SealInput,
   type Unsealed,
+  type UnsealedToFiles,
+  type UnsealFailure,
   type UnsealInput,
   type UnsealPart,
 } from "../engine.js";
@@ -134,29 +136,48 @@ export class NativeEngine implements Engine {
     parts: readonly UnsealPart[],
     into: Uint8Array,
   ): Promise<Unsealed[]> {
-    const places = new Uint32Array(3 * parts.length);
-    const ids = new Uint8Array(ID_LENGTH * parts.length);
-    for (const [i, part] of parts.entries()) {
-      checkUncompressedLength(part.uncompressedLength);
-      const start = Math.min(part.offset, sealed.length);
-      const end = Math.min(part.offset + part.length, sealed.length);
-      places[3 * i] = start;
-      places[3 * i + 1] = end - start;
-      places[3 * i + 2] = part.uncompressedLength;
-      ids.set(part.id, ID_LENGTH * i);
-    }
-    const failures = new Uint8Array(parts.length);
+    const { places, ids, failures } = layOut(sealed, parts);
     await this.#addon.unsealParts(this.#handleOf(key), sealed, places, ids, failures, into);
     const results: Unsealed[] = [];
     let at = 0;
     for (let i = 0; i < parts.length; i++) {
       const size = places[3 * i + 2]! || Math.max(0, places[3 * i + 1]! - SEAL_OVERHEAD);
-      const failure = failures[i]!;
-      if (failure === UNSEAL_FAILURES.length) results.push({ plaintext: into.subarray(at, at + size) });
-      else results.push({ failure: UNSEAL_FAILURES[failure] ?? "mac" });
+      const failure = failureAt(failures, i);
+      results.push(failure === undefined ? { plaintext: into.subarray(at, at + size) } : { failure });
       at += size;
     }
     return results;
+  }
+
+  async verifyParts(
+    key: MasterKey,
+    sealed: Uint8Array,
+    parts: readonly UnsealPart[],
+  ): Promise<(UnsealFailure | undefined)[]> {
+    const { places, ids, failures } = layOut(sealed, parts);
+    await this.#addon.verifyParts(this.#handleOf(key), sealed, places, ids, failures);
+    return Array.from(failures, (_, i) => failureAt(failures, i));
+  }
+
+  async unsealToFiles(
+    key: MasterKey,
+    sealed: Uint8Array,
+    parts: readonly UnsealPart[],
+    root: Uint8Array,
+    program: Uint8Array,
+  ): Promise<UnsealedToFiles> {
+    const { places, ids, failures } = layOut(sealed, parts);
+    const handle = this.#handleOf(key);
+    const callFailures = await this.#addon.unsealToFiles(
+      handle,
+      sealed,
+      places,
+      ids,
+      failures,
+      root,
+      program,
+    );
+    return { failures: Array.from(failures, (_, i) => failureAt(failures, i)), callFailures };
   }
 
   async compress(data: Uint8Array, level: number): Promise<Uint8Array> {
@@ -247,6 +268,30 @@ export class NativeEngine implements Engine {
     }
     return handle;
   }
+}
+
+/** Parts as the addon takes them; what ends beyond the memory is cut off. */
+function layOut(
+  sealed: Uint8Array,
+  parts: readonly UnsealPart[],
+): { readonly places: Uint32Array; readonly ids: Uint8Array; readonly failures: Uint8Array } {
+  const places = new Uint32Array(3 * parts.length);
+  const ids = new Uint8Array(ID_LENGTH * parts.length);
+  for (const [i, part] of parts.entries()) {
+    checkUncompressedLength(part.uncompressedLength);
+    const start = Math.min(part.offset, sealed.length);
+    const end = Math.min(part.offset + part.length, sealed.length);
+    places[3 * i] = start;
+    places[3 * i + 1] = end - start;
+    places[3 * i + 2] = part.uncompressedLength;
+    ids.set(part.id, ID_LENGTH * i);
+  }
+  return { places, ids, failures: new Uint8Array(parts.length) };
+}
+
+function failureAt(failures: Uint8Array, i: number): UnsealFailure | undefined {
+  const failure = failures[i]!;
+  return failure === UNSEAL_FAILURES.length ? undefined : (UNSEAL_FAILURES[failure] ?? "mac");
 }
 
 function checkedInputs(inputs: readonly SealInput[]): { plaintexts: Uint8Array[]; levels: Int32Array } {

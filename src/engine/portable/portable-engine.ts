@@ -131,6 +131,20 @@ export class PortableEngine implements Engine {
     return this.unseal(key, inputs);
   }
 
+  /** One by one, so that only one plaintext is there at a time. */
+  async verifyParts(
+    key: MasterKey,
+    sealed: Uint8Array,
+    parts: readonly UnsealPart[],
+  ): Promise<(UnsealFailure | undefined)[]> {
+    const failures: (UnsealFailure | undefined)[] = [];
+    for (const part of parts) {
+      const [result] = await this.unsealParts(key, sealed, [part]);
+      failures.push("failure" in result! ? result.failure : undefined);
+    }
+    return failures;
+  }
+
   async compress(data: Uint8Array, level: number): Promise<Uint8Array> {
     checkLevel(level);
     return this.#zstd.compress(data, level);

@@ -1,0 +1,479 @@
+#include "file_calls.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
+
+namespace yore {
+namespace {
+
+constexpr size_t kHeaderSize = 48;
+
+// Of the calls that write a part.
+constexpr uint32_t kSparse = 1;
+
+// Holes are made of whole blocks; smaller ones save nothing on any common file system.
+constexpr size_t kHoleSize = 4096;
+
+#ifdef O_PATH
+// Enough to work in a directory, and possible without the right to list it.
+constexpr int kEnter = O_PATH | O_DIRECTORY | O_CLOEXEC;
+#else
+constexpr int kEnter = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+#endif
+
+enum Kind : uint32_t {
+  kDirectory = 0,
+  kWrite = 1,
+  kSymlink = 2,
+  kNode = 3,
+  kLink = 4,
+  kOwner = 5,
+  kSetXattr = 6,
+  kKeepXattrs = 7,
+  kTimes = 8,
+  kMode = 9,
+  kRemove = 10,
+  kRename = 11,
+  kFile = 12,
+  kFolder = 13,
+  kWritePart = 14,
+  kFilePart = 15,
+  kPiece = 16,
+};
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd = -1) : fd_(fd) {}
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  ~FileDescriptor() { Reset(-1); }
+  void Reset(int fd) {
+    if (fd_ >= 0) close(fd_);
+    fd_ = fd;
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+struct Call {
+  uint32_t kind, first, second, mtime_ns, atime_ns, mode;
+  int64_t wide, atime_seconds;
+  std::string name;
+  const uint8_t* data;
+  size_t data_size;
+  std::string Text() const { return std::string(reinterpret_cast<const char*>(data), data_size); }
+};
+
+uint32_t Load32(const uint8_t* at) {
+  return at[0] | at[1] << 8 | at[2] << 16 | static_cast<uint32_t>(at[3]) << 24;
+}
+
+int64_t Load64(const uint8_t* at) {
+  return static_cast<int64_t>(Load32(at) | static_cast<uint64_t>(Load32(at + 4)) << 32);
+}
+
+// False when the bytes end inside the call.
+bool DecodeCall(const Bytes& program, size_t* offset, Call* call) {
+  if (program.size - *offset < kHeaderSize) return false;
+  const uint8_t* at = program.data + *offset;
+  const size_t name_size = Load32(at + 4);
+  const size_t data_size = Load32(at + 8);
+  if (program.size - *offset - kHeaderSize < name_size + data_size) return false;
+  call->kind = Load32(at);
+  call->first = Load32(at + 12);
+  call->second = Load32(at + 16);
+  call->mtime_ns = Load32(at + 20);
+  call->atime_ns = Load32(at + 24);
+  call->mode = Load32(at + 28);
+  call->wide = Load64(at + 32);
+  call->atime_seconds = Load64(at + 40);
+  call->name.assign(reinterpret_cast<const char*>(at + kHeaderSize), name_size);
+  call->data = at + kHeaderSize + name_size;
+  call->data_size = data_size;
+  *offset += kHeaderSize + name_size + data_size;
+  return true;
+}
+
+// One component of a path: nothing that could lead elsewhere.
+bool IsPlainName(const std::string& name) {
+  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
+         name.find('\0') == std::string::npos;
+}
+
+// Opens a path beneath `root`, following no symbolic link and no "..". "" is the root itself. -1: errno.
+int OpenBeneath(int root, const std::string& path, int flags, mode_t mode) {
+  if (path.find('\0') != std::string::npos) {
+    errno = EINVAL;
+    return -1;
+  }
+  const std::string from_root = path.empty() ? "." : path;
+#if defined(__linux__) && defined(SYS_openat2)
+  struct {
+    uint64_t flags, mode, resolve;
+  } how = {static_cast<uint64_t>(flags | O_CLOEXEC), static_cast<uint64_t>(mode),
+           0x04 /* RESOLVE_NO_SYMLINKS */ | 0x08 /* RESOLVE_BENEATH */};
+  // EAGAIN: something was renamed meanwhile, so that beneath could not be told.
+  for (int attempt = 0; attempt < 16; attempt++) {
+    const long fd = syscall(SYS_openat2, root, from_root.c_str(), &how, sizeof how);
+    if (fd >= 0) return static_cast<int>(fd);
+    if (errno != EAGAIN && errno != EINTR) break;
+  }
+  // ENOSYS: a kernel before 5.6; EPERM: a sandbox that does not know the call.
+  if (errno != ENOSYS && errno != EPERM) return -1;
+#endif
+  FileDescriptor at(openat(root, ".", kEnter));
+  size_t begin = 0;
+  while (at.get() >= 0) {
+    const size_t end = from_root.find('/', begin);
+    const std::string name = from_root.substr(begin, end == std::string::npos ? end : end - begin);
+    const bool last = end == std::string::npos;
+    if (name == "..") {
+      errno = EXDEV;
+      return -1;
+    }
+    if (last) return openat(at.get(), name.c_str(), flags | O_NOFOLLOW | O_CLOEXEC, mode);
+    at.Reset(openat(at.get(), name.c_str(), kEnter | O_NOFOLLOW));
+    begin = end + 1;
+  }
+  return -1;
+}
+
+int WriteAll(int fd, const uint8_t* data, size_t size, off_t offset) {
+  while (size > 0) {
+    const ssize_t written = pwrite(fd, data, size, offset);
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return errno;
+    }
+    data += written;
+    offset += written;
+    size -= static_cast<size_t>(written);
+  }
+  return 0;
+}
+
+// Leaves out blocks of the file, which must be blank there, that are zero as a whole.
+int WriteRuns(int fd, const uint8_t* data, size_t size, off_t offset) {
+  static const uint8_t kZeros[kHoleSize] = {};
+  size_t run_start = 0;
+  for (size_t at = 0; at < size;) {
+    const size_t to_border = kHoleSize - static_cast<size_t>((offset + static_cast<off_t>(at)) % kHoleSize);
+    const size_t end = size - at < to_border ? size : at + to_border;
+    if (memcmp(data + at, kZeros, end - at) == 0) {
+      const int error = WriteAll(fd, data + run_start, at - run_start, offset + static_cast<off_t>(run_start));
+      if (error != 0) return error;
+      run_start = end;
+    }
+    at = end;
+  }
+  return WriteAll(fd, data + run_start, size - run_start, offset + static_cast<off_t>(run_start));
+}
+
+int CurrentError(int result) { return result == 0 ? 0 : errno; }
+
+// Removes one thing, an empty directory included. Absence is success.
+int RemoveOne(int directory, const std::string& name) {
+  if (unlinkat(directory, name.c_str(), 0) == 0 || errno == ENOENT) return 0;
+  // Linux says EISDIR, POSIX says EPERM.
+  if (errno != EISDIR && errno != EPERM) return errno;
+  const int unlink_error = errno;
+  if (unlinkat(directory, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return 0;
+  return errno == ENOTDIR ? unlink_error : errno;
+}
+
+// Removes a thing and all below it, entering directories only, never links. Goes on after a failure and returns the
+// first one: as much as can be is removed.
+int RemoveTree(int directory, const std::string& name, int depth = 0) {
+  const int simple = RemoveOne(directory, name);
+  if (simple == 0 || (simple != ENOTEMPTY && simple != EEXIST)) return simple;
+  if (depth > 4096) return ELOOP;
+  const int fd = openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return errno;
+  DIR* listing = fdopendir(fd);
+  if (listing == nullptr) {
+    const int error = errno;
+    close(fd);
+    return error;
+  }
+  std::vector<std::string> names;
+  while (const dirent* entry = readdir(listing)) {
+    const std::string entry_name = entry->d_name;
+    if (entry_name != "." && entry_name != "..") names.push_back(entry_name);
+  }
+  int first_error = 0;
+  for (const std::string& entry_name : names) {
+    const int error = RemoveTree(dirfd(listing), entry_name, depth + 1);
+    if (first_error == 0) first_error = error;
+  }
+  closedir(listing);
+  const int error = RemoveOne(directory, name);
+  return first_error != 0 ? first_error : error;
+}
+
+// Owner, no extended attributes, times and mode of a file just made: in this order, see metadataCalls of
+// src/restorer/node-calls.ts.
+int SetStatus(int fd, const Call& call) {
+#ifdef __linux__
+  if (fchown(fd, call.first, call.second) != 0) return errno;
+  // Some come without being asked for: an inherited ACL, a security label.
+  const ssize_t attributes = flistxattr(fd, nullptr, 0);
+  if (attributes > 0) return EEXIST;
+  if (attributes < 0 && errno != ENOTSUP && errno != EOPNOTSUPP) return errno;
+  const timespec times[2] = {
+      {static_cast<time_t>(call.atime_seconds), static_cast<long>(call.atime_ns)},
+      {static_cast<time_t>(call.wide), static_cast<long>(call.mtime_ns)},
+  };
+  if (futimens(fd, times) != 0) return errno;
+  return fchmod(fd, call.mode) == 0 ? 0 : errno;
+#else
+  return ENOTSUP;
+#endif
+}
+
+int WriteFile(int directory, const Call& call, Bytes content, bool sparse) {
+  const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  int fd = openat(directory, call.name.c_str(), flags, 0600);
+  if (fd < 0 && errno == EEXIST) {
+    const int error = RemoveOne(directory, call.name);
+    if (error != 0) return error;
+    fd = openat(directory, call.name.c_str(), flags, 0600);
+  }
+  if (fd < 0) return errno;
+  int error = sparse ? WriteRuns(fd, content.data, content.size, 0) : WriteAll(fd, content.data, content.size, 0);
+  // Its last block may be a hole.
+  if (error == 0 && sparse) error = CurrentError(ftruncate(fd, static_cast<off_t>(content.size)));
+  const bool has_status = call.kind == kFile || call.kind == kFilePart;
+  const int status_error = error == 0 && has_status ? SetStatus(fd, call) : 0;
+  // Some file systems (NFS, quotas) tell of a failed write only here.
+  if (close(fd) != 0 && error == 0 && errno != EINTR) error = errno;
+  // Half a file under its right name would look like a whole one.
+  if (error != 0) unlinkat(directory, call.name.c_str(), 0);
+  return error != 0 ? error : -status_error;
+}
+
+int MakeFolder(int directory, const std::string& name) {
+  if (mkdirat(directory, name.c_str(), 0700) == 0) return 0;
+  if (errno != EEXIST) return errno;
+  struct stat status;
+  if (fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return errno;
+  if (S_ISDIR(status.st_mode)) return 0;
+  const int error = RemoveOne(directory, name);
+  return error != 0 ? error : CurrentError(mkdirat(directory, name.c_str(), 0700));
+}
+
+// The calls that write a part.
+int WritePart(int directory, const Call& call, PlaintextSource* parts) {
+  if (parts == nullptr || call.data_size != 8) return EINVAL;
+  Bytes content;
+  if (!parts->Open(Load32(call.data), &content)) return 0;
+  const bool sparse = (Load32(call.data + 4) & kSparse) != 0;
+  if (call.kind != kPiece) return WriteFile(directory, call, content, sparse);
+  const int fd = static_cast<int>(call.first);
+  return sparse ? WriteRuns(fd, content.data, content.size, call.wide)
+                : WriteAll(fd, content.data, content.size, call.wide);
+}
+
+int MakeLink(int root, int directory, const Call& call) {
+  const std::string source = call.Text();
+  const size_t slash = source.rfind('/');
+  const std::string parent = slash == std::string::npos ? "" : source.substr(0, slash);
+  const std::string name = slash == std::string::npos ? source : source.substr(slash + 1);
+  if (!IsPlainName(name)) return EINVAL;
+  FileDescriptor from(OpenBeneath(root, parent, kEnter, 0));
+  if (from.get() < 0) return errno;
+  const int error = RemoveOne(directory, call.name);
+  if (error != 0) return error;
+  return CurrentError(linkat(from.get(), name.c_str(), directory, call.name.c_str(), 0));
+}
+
+// A path for the calls that take no directory descriptor. The last component is the name itself, which the l* calls do
+// not follow; the way to it goes through the descriptor, which nobody can swap.
+std::string PathOf(int directory, const std::string& name) {
+  return "/proc/self/fd/" + std::to_string(directory) + "/" + name;
+}
+
+// chmod(2) follows links and fchmodat(2) has no flag against it that works everywhere: pin the file first.
+int ChangeMode(int directory, const Call& call) {
+#ifdef __linux__
+  FileDescriptor file(openat(directory, call.name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (file.get() < 0) return errno;
+  struct stat status;
+  if (fstat(file.get(), &status) != 0) return errno;
+  if (S_ISLNK(status.st_mode)) return 0;
+  return CurrentError(chmod(("/proc/self/fd/" + std::to_string(file.get())).c_str(), call.first));
+#else
+  return CurrentError(fchmodat(directory, call.name.c_str(), call.first, AT_SYMLINK_NOFOLLOW));
+#endif
+}
+
+#ifdef __linux__
+bool XattrUnsupported(int error) { return error == ENOTSUP || error == EOPNOTSUPP; }
+
+int ListXattrs(const std::string& path, std::string* names) {
+  for (;;) {
+    const ssize_t size = llistxattr(path.c_str(), nullptr, 0);
+    if (size < 0) return errno;
+    names->resize(static_cast<size_t>(size));
+    if (size == 0) return 0;
+    const ssize_t got = llistxattr(path.c_str(), names->data(), names->size());
+    if (got >= 0) {
+      names->resize(static_cast<size_t>(got));
+      return 0;
+    }
+    if (errno != ERANGE) return errno;
+  }
+}
+
+int SetXattr(int directory, const Call& call) {
+  const void* end = memchr(call.data, 0, call.data_size);
+  if (end == nullptr) return EINVAL;
+  const size_t name_size = static_cast<size_t>(static_cast<const uint8_t*>(end) - call.data);
+  const std::string attribute(reinterpret_cast<const char*>(call.data), name_size);
+  const uint8_t* value = call.data + name_size + 1;
+  const size_t value_size = call.data_size - name_size - 1;
+  return CurrentError(
+      lsetxattr(PathOf(directory, call.name).c_str(), attribute.c_str(), value, value_size, 0));
+}
+
+int KeepXattrs(int directory, const Call& call) {
+  const std::string path = PathOf(directory, call.name);
+  std::string present;
+  const int list_error = ListXattrs(path, &present);
+  if (list_error != 0) return XattrUnsupported(list_error) ? 0 : list_error;
+  const std::string keep = std::string(1, '\0') + call.Text();
+  int first_error = 0;
+  for (size_t at = 0; at < present.size();) {
+    const std::string name = present.c_str() + at;
+    at += name.size() + 1;
+    if (keep.find('\0' + name + '\0') != std::string::npos) continue;
+    if (lremovexattr(path.c_str(), name.c_str()) != 0 && errno != ENODATA && first_error == 0) first_error = errno;
+  }
+  return first_error;
+}
+#else
+int SetXattr(int, const Call&) { return ENOTSUP; }
+int KeepXattrs(int, const Call&) { return 0; }
+#endif
+
+int ChangeTimes(int directory, const Call& call) {
+  const timespec times[2] = {
+      {static_cast<time_t>(call.atime_seconds), static_cast<long>(call.atime_ns)},
+      {static_cast<time_t>(call.wide), static_cast<long>(call.mtime_ns)},
+  };
+  return CurrentError(utimensat(directory, call.name.c_str(), times, AT_SYMLINK_NOFOLLOW));
+}
+
+int Run(int root, int directory, const Call& call) {
+  const char* name = call.name.c_str();
+  switch (call.kind) {
+    case kWrite:
+    case kFile:
+      return WriteFile(directory, call, {const_cast<uint8_t*>(call.data), call.data_size}, false);
+    case kFolder:
+      return MakeFolder(directory, call.name);
+    case kSymlink: {
+      const int error = RemoveOne(directory, call.name);
+      return error != 0 ? error : CurrentError(symlinkat(call.Text().c_str(), directory, name));
+    }
+    case kNode: {
+      const int error = RemoveOne(directory, call.name);
+      if (error != 0) return error;
+      return CurrentError(mknodat(directory, name, call.first, static_cast<dev_t>(call.wide)));
+    }
+    case kLink:
+      return MakeLink(root, directory, call);
+    case kOwner:
+      return CurrentError(fchownat(directory, name, call.first, call.second, AT_SYMLINK_NOFOLLOW));
+    case kSetXattr:
+      return SetXattr(directory, call);
+    case kKeepXattrs:
+      return KeepXattrs(directory, call);
+    case kTimes:
+      return ChangeTimes(directory, call);
+    case kMode:
+      return ChangeMode(directory, call);
+    case kRemove:
+      return RemoveTree(directory, call.name);
+    case kRename:
+      if (!IsPlainName(call.Text())) return EINVAL;
+      return CurrentError(renameat(directory, name, directory, call.Text().c_str()));
+    default:
+      return EINVAL;
+  }
+}
+
+bool MakesSomething(uint32_t kind) {
+  return (kind >= kWrite && kind <= kLink) || kind == kFile || (kind >= kFolder && kind <= kFilePart);
+}
+
+}  // namespace
+
+std::vector<int32_t> CarryOut(const std::string& root_path, Bytes program, PlaintextSource* parts) {
+  std::vector<int32_t> failures;
+  const auto fail = [&](int32_t position, int error) {
+    failures.push_back(position);
+    failures.push_back(error);
+  };
+  FileDescriptor root(open(root_path.c_str(), kEnter));
+  const int root_error = root.get() < 0 ? errno : 0;
+  FileDescriptor directory;
+  int directory_error = root_error != 0 ? root_error : EINVAL;
+  std::string failed_name;
+  Call call;
+  size_t offset = 0;
+  for (int32_t position = 0; offset < program.size; position++) {
+    if (!DecodeCall(program, &offset, &call)) {
+      fail(position, EINVAL);
+      break;
+    }
+    if (call.kind == kDirectory) {
+      failed_name.clear();
+      directory.Reset(root_error != 0 ? -1 : OpenBeneath(root.get(), call.name, kEnter, 0));
+      directory_error = directory.get() >= 0 ? 0 : root_error != 0 ? root_error : errno;
+      if (directory_error != 0) fail(position, directory_error);
+      continue;
+    }
+    int error = 0;
+    if (call.kind == kPiece) {
+      error = WritePart(-1, call, parts);
+    } else {
+      if (directory_error != 0 || (!failed_name.empty() && call.name == failed_name)) continue;
+      failed_name.clear();
+      if (!IsPlainName(call.name)) error = EINVAL;
+      else if (call.kind == kWritePart || call.kind == kFilePart) error = WritePart(directory.get(), call, parts);
+      else error = Run(root.get(), directory.get(), call);
+    }
+    if (error == 0) continue;
+    fail(position, error);
+    if (error > 0 && MakesSomething(call.kind)) failed_name = call.name;
+  }
+  return failures;
+}
+
+int OpenBeneathRoot(const std::string& root_path, const std::string& path, int flags, mode_t mode) {
+  FileDescriptor root(open(root_path.c_str(), kEnter));
+  return root.get() < 0 ? -1 : OpenBeneath(root.get(), path, flags, mode);
+}
+
+int ListXattrNames(const std::string& path, std::string* names) {
+#ifdef __linux__
+  const int error = ListXattrs(path, names);
+  return XattrUnsupported(error) ? 0 : error;
+#else
+  return 0;
+#endif
+}
+
+}  // namespace yore
