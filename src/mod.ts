@@ -69,6 +69,14 @@ export {
   type PackSubset,
 } from "./maintenance/check-options.js";
 export {
+  type CopyEvent,
+  type CopyProgress,
+  type CopyResult,
+  type CopyWatch,
+  copySnapshots,
+  newCopyProgress,
+} from "./maintenance/copy-snapshots.js";
+export {
   applyForgetPolicy,
   type ForgetDecision,
   type ForgetPolicy,
@@ -88,6 +96,13 @@ export {
   type PruneStatistics,
   type PruneWatch,
 } from "./maintenance/prune-options.js";
+export {
+  type RecoverEvent,
+  type RecoverProgress,
+  type RecoverResult,
+  type RecoverWatch,
+  recover,
+} from "./maintenance/recover.js";
 export {
   newRepairIndexProgress,
   type RepairIndexEvent,

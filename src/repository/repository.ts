@@ -419,6 +419,24 @@ export class Repository implements BlobLoader {
     return unlock(this, options);
   }
 
+  /**
+   * Makes a repository of version 1 one of version 2, for whoever opens it next: saves another config. What was there is
+   * put back when that fails.
+   */
+  async upgrade(): Promise<void> {
+    await this.#confirmLocks();
+    const json = encodeConfig({ ...this.config, version: 2 });
+    decodeConfig(json);
+    const sealed = await sealFile(this.engine, this.#masterKey, json, true);
+    const old = await this.backend.load(CONFIG);
+    try {
+      await this.backend.save(CONFIG, [sealed]);
+    } catch (error) {
+      await this.backend.save(CONFIG, [old]).catch(() => {});
+      throw error;
+    }
+  }
+
   /** Releases the locks that are still held. The backend stays open. */
   async close(): Promise<void> {
     await Promise.all([...this.#locks].map((lock) => lock.release()));

@@ -51,7 +51,7 @@ export function registerCheck(program: Command, io: Io): void {
         { lock: "exclusive", withoutCache: flags.withCache !== true },
         async (session) => {
           const progress = newCheckProgress();
-          const renderer = context.startProgress((seconds) => progressLines(progress, seconds));
+          const renderer = context.startProgress((seconds) => checkProgressLines(progress, seconds));
           try {
             const findUnused = flags.checkUnused === true;
             return await runCheck(
@@ -70,7 +70,8 @@ export function registerCheck(program: Command, io: Io): void {
   );
 }
 
-function progressLines(progress: CheckProgress, seconds: number): readonly string[] {
+/** What a terminal shows while a check runs. */
+export function checkProgressLines(progress: CheckProgress, seconds: number): readonly string[] {
   switch (progress.phase) {
     case "index":
       return [formatProgress(seconds, progress.indexFiles, progress.indexFilesTotal, "index files loaded")];
@@ -140,7 +141,7 @@ function parseSubsetSize(text: string): number {
 }
 
 /** Renders what a check tells: problems on stderr, everything else on stdout, with `--json` problems only. */
-class CheckView {
+export class CheckView {
   readonly #context: CommandContext;
   readonly #readData: PackSubset | undefined;
   #duplicates = false;

@@ -1,0 +1,151 @@
+import type { Command } from "commander";
+import { formatId, formatShortId } from "../../bytes/id.js";
+import { runCopy } from "../../commands/copy.js";
+import { UsageError } from "../../errors.js";
+import { type CopyEvent, type CopyProgress, type CopyResult, newCopyProgress } from "../../mod.js";
+import { action, type CommandContext } from "../command-context.js";
+import type { Io } from "../output.js";
+import { formatProgress } from "../progress-renderer.js";
+import { addSnapshotFilter, resolveSnapshotFilter, type SnapshotFilterFlags } from "../snapshot-filter.js";
+import { snapshotTitle } from "../snapshot-title.js";
+import { addSourceOptions, resolveSourceOptions, type SourceFlags } from "../source-options.js";
+import { terminalText } from "../terminal-text.js";
+import { formatBytes, formatDuration } from "../units.js";
+
+interface CopyFlags extends SourceFlags, SnapshotFilterFlags {}
+
+export function registerCopy(program: Command, io: Io): void {
+  const command = program
+    .command("copy")
+    .description("copy snapshots from another repository to this one")
+    .argument("[snapshotID...]", 'IDs, beginnings of IDs, or "latest"; all snapshots when left out');
+  addSourceOptions(command, "source repository to copy snapshots from");
+  addSnapshotFilter(command);
+  command.action(
+    action<CopyFlags>(io, async (context, names, flags) => {
+      const filter = resolveSnapshotFilter(flags, io.env);
+      const named = resolveSourceOptions(flags, io);
+      if (!named)
+        throw new UsageError(
+          "Please specify a source repository location (--from-repo or --from-repository-file)",
+        );
+      // How it is reached, and where it is cached, is the same for both.
+      const from = { ...context.global.repository(), keyHint: undefined, ...named };
+      const progress = newCopyProgress();
+      const view = new CopyView(context, progress);
+      const result = await context.withSession({ lock: "shared", repository: from }, (source) =>
+        context.withSession({ lock: "shared", lockAlways: true }, async (target) => {
+          const renderer = context.startProgress(
+            (seconds) => view.lines(seconds),
+            (seconds) => view.status(seconds),
+          );
+          try {
+            return await runCopy(
+              source,
+              target,
+              { names, filter },
+              {
+                progress,
+                on: (event) => view.show(event),
+                onIgnored: ({ name, reason }) => context.warn(`Ignoring "${name}": ${reason}`),
+              },
+            );
+          } finally {
+            renderer.stop();
+          }
+        }),
+      );
+      view.finish(result);
+      return undefined;
+    }),
+  );
+}
+
+class CopyView {
+  readonly #context: CommandContext;
+  readonly #progress: CopyProgress;
+  #copyingSince: number | undefined;
+  /** Snapshots that were saved together stand together. */
+  #isFirstOfBatch = true;
+
+  constructor(context: CommandContext, progress: CopyProgress) {
+    this.#context = context;
+    this.#progress = progress;
+  }
+
+  show(event: CopyEvent): void {
+    const context = this.#context;
+    const { snapshot } = event;
+    const old = formatShortId(snapshot.id);
+    const ids = { source_snapshot_id: formatId(snapshot.id) };
+    const title = `\n${terminalText(snapshotTitle(snapshot))}`;
+    switch (event.type) {
+      case "skipped":
+        context.verbose(2, title);
+        context.verbose(
+          2,
+          `skipping source snapshot ${old}, was already copied to snapshot ${formatShortId(event.copy)}`,
+        );
+        if (context.global.json)
+          context.json({ message_type: "skipped", ...ids, snapshot_id: formatId(event.copy) });
+        return;
+      case "copying":
+        context.print(title);
+        context.print("  copy started, this may take a while...");
+        this.#isFirstOfBatch = true;
+        return;
+      case "saved":
+        if (this.#isFirstOfBatch) context.print();
+        this.#isFirstOfBatch = false;
+        context.print(`snapshot ${formatShortId(event.copy)} saved, copied from source snapshot ${old}`);
+        if (context.global.json)
+          context.json({ message_type: "copied", ...ids, snapshot_id: formatId(event.copy) });
+    }
+  }
+
+  finish({ copied, skipped, blobs, bytes }: CopyResult): void {
+    if (!this.#context.global.json) return;
+    this.#context.json({
+      message_type: "summary",
+      snapshots_copied: copied,
+      snapshots_skipped: skipped,
+      blobs_copied: blobs,
+      bytes_copied: bytes,
+    });
+  }
+
+  lines(seconds: number): readonly string[] {
+    const { snapshots, snapshotsTotal, trees, packs, packsTotal, bytes, bytesTotal } = this.#progress;
+    if (packsTotal === 0)
+      return [formatProgress(seconds, snapshots, snapshotsTotal, `snapshots, ${trees} trees`)];
+    const remaining = this.#remainingSeconds(seconds);
+    const eta = remaining > 0 ? ` ETA ${formatDuration(remaining)}` : "";
+    const size = `${formatBytes(bytes)} of ${formatBytes(bytesTotal)}`;
+    return [formatProgress(seconds, packs, packsTotal, `packs copied, ${size}${eta}`)];
+  }
+
+  status(seconds: number): unknown {
+    const { snapshots, snapshotsTotal, trees, packs, packsTotal, bytes, bytesTotal } = this.#progress;
+    return {
+      message_type: "status",
+      seconds_elapsed: Math.floor(seconds),
+      seconds_remaining: this.#remainingSeconds(seconds) || undefined,
+      snapshots_done: snapshots,
+      total_snapshots: snapshotsTotal,
+      trees,
+      packs_done: packs,
+      total_packs: packsTotal,
+      bytes_done: bytes,
+      total_bytes: bytesTotal,
+    };
+  }
+
+  /** Of what is copied now, at its pace; 0 while nothing can be said. */
+  #remainingSeconds(seconds: number): number {
+    const { bytes, bytesTotal } = this.#progress;
+    if (bytesTotal === 0) this.#copyingSince = undefined;
+    if (bytes === 0 || bytes >= bytesTotal) return 0;
+    this.#copyingSince ??= seconds;
+    return Math.ceil(((seconds - this.#copyingSince) / bytes) * (bytesTotal - bytes));
+  }
+}
