@@ -25,7 +25,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   server: ["native", "backend"],
   archiver: ["native", "engine", "format", "patterns", "repository"],
   restorer: ["native", "format", "patterns", "repository"],
-  maintenance: ["engine", "format", "backend", "repository"],
+  maintenance: ["engine", "format", "patterns", "backend", "repository"],
   mount: ["snapfs", "fuse", "repository", "cache", "format", "backend"],
   commands: [...CORE, "fuse", "snapfs", "archiver", "restorer", "maintenance", "mount", "server"],
   mod: [...CORE, "fuse", "snapfs", "archiver", "restorer", "maintenance", "mount", "commands"],

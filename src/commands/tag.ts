@@ -1,7 +1,6 @@
 import type { Id } from "../bytes/id.js";
 import { throwIfAborted, UsageError } from "../errors.js";
-import type { SnapshotFilter } from "../repository/snapshots.js";
-import { replaceSnapshot } from "./replace-snapshot.js";
+import { type SnapshotFilter, saveSnapshot } from "../repository/snapshots.js";
 import { type IgnoredSnapshot, selectSnapshots } from "./select-snapshots.js";
 import type { Session } from "./session.js";
 
@@ -42,11 +41,13 @@ export async function runTag(session: Session, options: TagOptions, watch: TagWa
     const tags = changedTags(snapshot.tags, change);
     if (!tags) continue;
     const { id, ...rest } = snapshot;
-    const newId = await replaceSnapshot(session, snapshot, {
+    // Killed in between, both are there.
+    const newId = await saveSnapshot(repository, {
       ...rest,
       tags,
       original: snapshot.original ?? id,
     });
+    await repository.removeFile("snapshot", id);
     changed++;
     watch.onChanged?.(id, newId);
   }

@@ -71,7 +71,7 @@ export async function repairSnapshots(
     for (const snapshot of snapshots) {
       watch.on?.({ type: "snapshot", snapshot });
       const tree = await rewriter.rewrite(snapshot.tree);
-      const outcome = await replaceSnapshot(repository, snapshot, tree, {
+      const outcome = await replaceSnapshot(repository, snapshot, tree?.id, {
         ...options,
         tag: "repaired",
         existing,

@@ -15,6 +15,8 @@ export interface ReplaceOptions {
    * attempt was stopped before it removed the old one.
    */
   readonly existing?: readonly LoadedSnapshot[] | undefined;
+  /** What else is new. */
+  readonly changes?: Partial<Pick<Snapshot, "hostname" | "time" | "summary">> | undefined;
 }
 
 /** What became of a snapshot. */
@@ -34,18 +36,18 @@ export async function replaceSnapshot(
   repository: Repository,
   snapshot: LoadedSnapshot,
   tree: Id | undefined,
-  { dryRun, forget, tag, existing = [] }: ReplaceOptions,
+  { dryRun, forget, tag, existing = [], changes = {} }: ReplaceOptions,
 ): Promise<Replaced> {
   if (!tree) {
     if (!dryRun) await repository.removeFile("snapshot", snapshot.id);
     return { kind: "removed" };
   }
-  if (equalIds(tree, snapshot.tree)) return { kind: "unchanged" };
+  if (equalIds(tree, snapshot.tree) && Object.keys(changes).length === 0) return { kind: "unchanged" };
   if (dryRun) return { kind: "replaced", id: undefined, removedOld: forget };
   await repository.flush();
   const { id: original, ...fields } = snapshot;
   const tags = forget || fields.tags.includes(tag) ? fields.tags : [...fields.tags, tag];
-  const replacement: Snapshot = { ...fields, tree, original, tags };
+  const replacement: Snapshot = { ...fields, ...changes, tree, original, tags };
   const json = encodeSnapshot(replacement);
   const earlier = forget ? existing.find((other) => encodeSnapshot(other).equals(json)) : undefined;
   const id = earlier?.id ?? (await saveSnapshot(repository, replacement));

@@ -1,4 +1,4 @@
-import { equalIds, type Id, idKey } from "../bytes/id.js";
+import { equalIds, formatShortId, type Id, idKey } from "../bytes/id.js";
 import { throwIfAborted, YoreError } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
 import { encodeTree } from "../format/tree.js";
@@ -12,12 +12,26 @@ export interface RewriteRules {
   readonly node: (node: TreeNode, path: Buffer) => TreeNode | undefined;
   /** The nodes that take the place of a tree that is lost or damaged; `undefined` when there is nothing to be had. */
   readonly damagedTree: (path: Buffer, error: YoreError) => readonly TreeNode[] | undefined;
+  /** Whether a directory may be empty afterwards, or else is left out; all may when left out. */
+  readonly keepsEmpty?: ((path: Buffer) => boolean) | undefined;
+}
+
+/** A tree that was rewritten, and what is in it and below. */
+export interface RewrittenTree {
+  readonly id: Id;
+  readonly files: number;
+  /** Of the files. */
+  readonly bytes: number;
 }
 
 export interface TreeRewriterOptions {
   /** Only find out what would come of it; nothing is saved. */
   readonly dryRun: boolean;
   readonly signal?: AbortSignal | undefined;
+  /** The rules look at paths: a tree that stands at several is rewritten for each. False when left out. */
+  readonly byPath?: boolean | undefined;
+  /** Refuse to change a tree whose JSON has what would be lost when it is encoded again. False when left out. */
+  readonly refuseLoss?: boolean | undefined;
 }
 
 /**
@@ -28,8 +42,8 @@ export class TreeRewriter {
   readonly #repository: Repository;
   readonly #rules: RewriteRules;
   readonly #options: TreeRewriterOptions;
-  /** What became of trees that were seen: 120 bytes each. */
-  readonly #done = new Map<string, Id | undefined>();
+  /** What became of trees that were seen: 160 bytes each, and their paths where those matter. */
+  readonly #done = new Map<string, RewrittenTree | undefined>();
 
   constructor(repository: Repository, rules: RewriteRules, options: TreeRewriterOptions) {
     this.#repository = repository;
@@ -37,23 +51,24 @@ export class TreeRewriter {
     this.#options = options;
   }
 
-  /** @returns the ID of the new tree, which is saved but not flushed; `undefined` when nothing is left of it */
-  async rewrite(id: Id, path: Buffer = Buffer.alloc(0)): Promise<Id | undefined> {
-    const key = idKey(id);
+  /** @returns the new tree, which is saved but not flushed; `undefined` when nothing is left of it */
+  async rewrite(id: Id, path: Buffer = Buffer.alloc(0)): Promise<RewrittenTree | undefined> {
+    const key = this.#options.byPath ? idKey(id) + path.toString("latin1") : idKey(id);
     if (this.#done.has(key)) return this.#done.get(key);
     const loaded = await this.#load(id);
     // Told of under each path: whoever looks at one snapshot wants to know what it has lost.
     if ("error" in loaded) return this.#replaceDamaged(path, loaded.error);
-    const rewritten = await this.#rewriteNodes(id, loaded.nodes, path);
+    const rewritten = await this.#rewriteNodes(id, loaded, path);
     this.#done.set(key, rewritten);
     return rewritten;
   }
 
-  async #load(id: Id): Promise<{ readonly nodes: readonly TreeNode[] } | { readonly error: YoreError }> {
+  async #load(id: Id): Promise<Loaded | { readonly error: YoreError }> {
     const { signal } = this.#options;
     throwIfAborted(signal);
     try {
-      return { nodes: decodeLoadedTree(id, await this.#repository.loadBlobAhead("tree", id, signal)) };
+      const json = await this.#repository.loadBlobAhead("tree", id, signal);
+      return { json, nodes: decodeLoadedTree(id, json) };
     } catch (error) {
       throwIfAborted(signal);
       // A disk that does not answer has lost nothing yet.
@@ -62,30 +77,43 @@ export class TreeRewriter {
     }
   }
 
-  async #rewriteNodes(id: Id, nodes: readonly TreeNode[], path: Buffer): Promise<Id | undefined> {
+  async #rewriteNodes(id: Id, { json, nodes }: Loaded, path: Buffer): Promise<RewrittenTree | undefined> {
     const kept: TreeNode[] = [];
     let isChanged = false;
+    let files = 0;
+    let bytes = 0;
     for (const node of nodes) {
       const nodePath = joinPath(path, node.name);
       const ruled = this.#rules.node(node, nodePath);
-      const rewritten = ruled?.type === "dir" ? await this.#rewriteDirectory(ruled, nodePath) : ruled;
+      const below = ruled?.type === "dir" ? await this.#rewriteDirectory(ruled, nodePath) : undefined;
+      const rewritten = ruled?.type === "dir" ? below && withSubtree(ruled, below.id) : ruled;
       if (rewritten !== node) isChanged = true;
-      if (rewritten) kept.push(rewritten);
+      if (!rewritten) continue;
+      kept.push(rewritten);
+      files += below?.files ?? (rewritten.type === "file" ? 1 : 0);
+      bytes += below?.bytes ?? (rewritten.type === "file" ? rewritten.size : 0);
     }
-    return isChanged ? this.#save(kept) : id;
+    if (kept.length === 0 && this.#rules.keepsEmpty?.(path) === false) return undefined;
+    if (!isChanged) return { id, files, bytes };
+    if (this.#options.refuseLoss && !encodeTree(nodes).equals(json))
+      throw new YoreError(
+        "not-supported",
+        `Cannot rewrite tree ${formatShortId(id)} at "/${path}": it has fields that would be lost`,
+      );
+    return { id: await this.#save(kept), files, bytes };
   }
 
-  async #rewriteDirectory(node: TreeNode, path: Buffer): Promise<TreeNode | undefined> {
-    const subtree = node.subtree
-      ? await this.rewrite(node.subtree, path)
-      : await this.#replaceDamaged(path, new YoreError("damaged", "the directory has no tree"));
-    if (!subtree) return undefined;
-    return node.subtree && equalIds(subtree, node.subtree) ? node : { ...node, subtree };
+  #rewriteDirectory(node: TreeNode, path: Buffer): Promise<RewrittenTree | undefined> {
+    if (node.subtree) return this.rewrite(node.subtree, path);
+    return this.#replaceDamaged(path, new YoreError("damaged", "the directory has no tree"));
   }
 
-  async #replaceDamaged(path: Buffer, error: YoreError): Promise<Id | undefined> {
+  async #replaceDamaged(path: Buffer, error: YoreError): Promise<RewrittenTree | undefined> {
     const nodes = this.#rules.damagedTree(path, error);
-    return nodes && this.#save(nodes);
+    if (!nodes) return undefined;
+    const files = nodes.filter(({ type }) => type === "file");
+    const bytes = files.reduce((sum, { size }) => sum + size, 0);
+    return { id: await this.#save(nodes), files: files.length, bytes };
   }
 
   async #save(nodes: readonly TreeNode[]): Promise<Id> {
@@ -93,4 +121,13 @@ export class TreeRewriter {
     if (this.#options.dryRun) return this.#repository.engine.hash(bytes);
     return (await this.#repository.saveBlob("tree", bytes)).id;
   }
+}
+
+interface Loaded {
+  readonly json: Uint8Array;
+  readonly nodes: readonly TreeNode[];
+}
+
+function withSubtree(node: TreeNode, subtree: Id): TreeNode {
+  return node.subtree && equalIds(subtree, node.subtree) ? node : { ...node, subtree };
 }

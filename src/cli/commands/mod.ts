@@ -29,6 +29,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   repair: async () => (await import("./repair.js")).registerRepair,
   restore: async () => (await import("./restore.js")).registerRestore,
   serve: async () => (await import("./serve.js")).registerServe,
+  rewrite: async () => (await import("./rewrite.js")).registerRewrite,
   snapshots: async () => (await import("./snapshots.js")).registerSnapshots,
   stats: async () => (await import("./stats.js")).registerStats,
   tag: async () => (await import("./tag.js")).registerTag,
