@@ -3,8 +3,10 @@
 // not plain (escapes, unknown or repeated fields, names out of order, numbers that are too large, mistakes) makes it give
 // up, and the decoder in TypeScript, which knows the rare cases and says what is wrong, starts from the beginning.
 
-#include "napi_helpers.h"
+#include <array>
+
 #include "addon.h"
+#include "napi_helpers.h"
 
 namespace yore {
 
@@ -47,11 +49,17 @@ struct Span {
   bool Is(const char* text) const { return size == strlen(text) && memcmp(data, text, size) == 0; }
 };
 
-int HexDigit(uint8_t byte) {
-  if (byte >= '0' && byte <= '9') return byte - '0';
-  if (byte >= 'a' && byte <= 'f') return byte - 'a' + 10;
-  return -1;
+// Value of each lower-case hex digit, 16 for all other bytes.
+constexpr std::array<uint8_t, 256> MakeHexValues() {
+  std::array<uint8_t, 256> values{};
+  for (size_t byte = 0; byte < values.size(); byte++) {
+    values[byte] = byte >= '0' && byte <= '9' ? static_cast<uint8_t>(byte - '0')
+                   : byte >= 'a' && byte <= 'f' ? static_cast<uint8_t>(byte - 'a' + 10)
+                                                : 16;
+  }
+  return values;
 }
+constexpr std::array<uint8_t, 256> kHexValues = MakeHexValues();
 
 int Base64Digit(uint8_t byte) {
   if (byte >= 'A' && byte <= 'Z') return byte - 'A';
@@ -170,19 +178,36 @@ class TreeParser {
     return Add(node, &entry);
   }
 
-  static Field FieldOf(const Span& name) {
+  // Fields in the order in which restic writes them, so that most are found at once behind the one before.
+  Field FieldOf(const Span& name) {
     static constexpr struct {
       const char* name;
       size_t size;
       Field field;
-    } kFields[] = {
-        {"name", 4, kName},       {"type", 4, kType},        {"mode", 4, kMode},       {"mtime", 5, kMtime},
-        {"atime", 5, kAtime},     {"ctime", 5, kCtime},      {"uid", 3, kUid},         {"gid", 3, kGid},
-        {"user", 4, kUser},       {"group", 5, kGroup},      {"inode", 5, kInode},     {"device_id", 9, kDeviceId},
-        {"size", 4, kSize},       {"links", 5, kLinks},      {"content", 7, kContent}, {"subtree", 7, kSubtree},
-        {"linktarget", 10, kLinkTarget}, {"extended_attributes", 19, kAttributes}, {"device", 6, kDevice},
-        {"error", 5, kError}};
-    for (const auto& known : kFields) {
+    } kFields[] = {{"name", 4, kName},
+                   {"type", 4, kType},
+                   {"mode", 4, kMode},
+                   {"mtime", 5, kMtime},
+                   {"atime", 5, kAtime},
+                   {"ctime", 5, kCtime},
+                   {"uid", 3, kUid},
+                   {"gid", 3, kGid},
+                   {"user", 4, kUser},
+                   {"group", 5, kGroup},
+                   {"inode", 5, kInode},
+                   {"device_id", 9, kDeviceId},
+                   {"size", 4, kSize},
+                   {"links", 5, kLinks},
+                   {"linktarget", 10, kLinkTarget},
+                   {"extended_attributes", 19, kAttributes},
+                   {"device", 6, kDevice},
+                   {"content", 7, kContent},
+                   {"subtree", 7, kSubtree},
+                   {"error", 5, kError}};
+    constexpr size_t kCount = sizeof kFields / sizeof *kFields;
+    for (size_t tried = 0; tried < kCount; tried++) {
+      const auto& known = kFields[next_field_];
+      next_field_ = next_field_ + 1 == kCount ? 0 : next_field_ + 1;
       if (known.size == name.size && memcmp(known.name, name.data, name.size) == 0) return known.field;
     }
     return kUnknown;
@@ -405,11 +430,13 @@ class TreeParser {
 
   bool TakeId(uint8_t* out) {
     if (end_ - at_ < 66 || at_[0] != '"' || at_[65] != '"') return false;
+    uint8_t seen = 0;
     for (size_t i = 0; i < kIdBytes; i++) {
-      const int high = HexDigit(at_[1 + 2 * i]), low = HexDigit(at_[2 + 2 * i]);
-      if (high < 0 || low < 0) return false;
+      const uint8_t high = kHexValues[at_[1 + 2 * i]], low = kHexValues[at_[2 + 2 * i]];
+      seen |= high | low;
       out[i] = static_cast<uint8_t>(high << 4 | low);
     }
+    if (seen > 15) return false;
     at_ += 66;
     return true;
   }
@@ -473,6 +500,8 @@ class TreeParser {
   std::vector<uint8_t> pool_;
   uint32_t subdirectories_ = 0;
   Span last_;
+  // Where FieldOf begins to look.
+  size_t next_field_ = 0;
   // The date that was read last, and its days since 1970.
   uint8_t date_[10] = {};
   int64_t days_ = 0;

@@ -183,7 +183,8 @@ export class CompactTree {
       at += 8;
       const name = this.#memory.toString("utf8", at, at + nameLength);
       at += nameLength;
-      const value = valueLength === NO_VALUE ? null : Uint8Array.from(this.#memory.subarray(at, at + valueLength));
+      const value =
+        valueLength === NO_VALUE ? null : Uint8Array.from(this.#memory.subarray(at, at + valueLength));
       at += value?.length ?? 0;
       attributes.push({ name, value });
     }

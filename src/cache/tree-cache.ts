@@ -24,6 +24,12 @@ export interface TreeCacheOptions {
 
 export const DEFAULT_TREE_CACHE_BYTES = 12 * 1024 * 1024;
 
+/** A sixth of the trees of a kernel's source are in one such part of a pack, 2 MiB when they are decoded. */
+const STRETCH_BYTES = 512 * 1024;
+/** Larger trees are loaded only when somebody asks for them. */
+const MAX_NEIGHBOUR_BYTES = 512 * 1024;
+/** Stretches that were asked for once. */
+const MAX_STRETCHES = 256;
 const MAX_COUNTS = 100_000;
 /**
  * Directories larger than a quarter of the bound are kept apart, so many at most, and do not count: every stat and
@@ -41,6 +47,7 @@ export class TreeCache {
   readonly #largeTrees = new LRUCache<string, CompactTree>({ max: MAX_LARGE_TREES });
   readonly #largeBytes: number;
   readonly #subdirectories = new LRUCache<string, number>({ max: MAX_COUNTS });
+  readonly #stretches = new LRUCache<number, true>({ max: MAX_STRETCHES });
   readonly #rename: ((name: Buffer) => Buffer) | undefined;
 
   constructor(loader: BlobLoader, options: TreeCacheOptions = {}) {
@@ -69,31 +76,67 @@ export class TreeCache {
   /** Loads trees that will be asked for soon. Never fails. */
   async loadAhead(ids: readonly Id[]): Promise<void> {
     const wanted = ids.filter((id) => !this.#subdirectories.has(idKey(id)));
-    await this.#loads.loadAhead("tree", wanted, (id, plaintext) => {
+    if (wanted.length > 0) await this.#loadMany(this.#withNeighbours(wanted));
+  }
+
+  async #loadMany(ids: readonly Id[]): Promise<void> {
+    await this.#loads.loadAhead("tree", ids, (id, plaintext) => {
+      const key = idKey(id);
+      if (this.#keepPlain(key, plaintext)) return;
       // What cannot be decoded fails again, and then audibly, for whoever really wants it.
-      void this.#decoding.run(idKey(id), () => this.#decode(id, plaintext)).catch(() => undefined);
+      void this.#decoding.run(key, () => this.#decode(key, plaintext)).catch(() => undefined);
     });
   }
 
   async #loadAndKeep(id: Id): Promise<CompactTree> {
+    const wanted = this.#withNeighbours([id]);
+    if (wanted.length > 1) void this.#loadMany(wanted);
     const plaintext = await this.#loads.load("tree", id, () => undefined);
-    return this.#kept(idKey(id)) ?? this.#decode(id, plaintext);
+    const key = idKey(id);
+    return this.#kept(key) ?? this.#keepPlain(key, plaintext) ?? this.#decode(key, plaintext);
+  }
+
+  /**
+   * These trees, and those beside them in stretches of packs that are asked for more than once: writers put the trees of
+   * neighbouring directories there side by side, so whoever walks through a snapshot finds most of them loaded.
+   */
+  #withNeighbours(ids: readonly Id[]): Id[] {
+    const wanted = new Map(ids.map((id) => [idKey(id), id]));
+    for (const id of ids) {
+      const stretch = this.#loader.stretch?.("tree", id, STRETCH_BYTES);
+      if (!stretch) continue;
+      if (!this.#stretches.has(stretch.key)) {
+        this.#stretches.set(stretch.key, true);
+        continue;
+      }
+      this.#stretches.delete(stretch.key);
+      for (const neighbour of stretch.ids(MAX_NEIGHBOUR_BYTES)) {
+        const key = idKey(neighbour);
+        if (!this.#trees.has(key) && !wanted.has(key)) wanted.set(key, neighbour);
+      }
+    }
+    return [...wanted.values()];
   }
 
   #kept(key: string): CompactTree | undefined {
     return this.#trees.get(key) ?? this.#largeTrees.get(key);
   }
 
-  async #decode(id: Id, plaintext: Uint8Array): Promise<CompactTree> {
-    const tree = plainTree(plaintext, this.#rename) ?? (await this.#decodeNodes(plaintext));
-    (tree.bytes > this.#largeBytes ? this.#largeTrees : this.#trees).set(idKey(id), tree);
-    this.#subdirectories.set(idKey(id), tree.subdirectories);
-    return tree;
+  /** Most trees need neither objects nor tidying. @returns `undefined` for those that do */
+  #keepPlain(key: string, plaintext: Uint8Array): CompactTree | undefined {
+    const memory = this.#rename ? undefined : loadAddon()?.compactTree(plaintext);
+    return memory && this.#keep(key, new CompactTree(memory));
   }
 
-  async #decodeNodes(plaintext: Uint8Array): Promise<CompactTree> {
+  async #decode(key: string, plaintext: Uint8Array): Promise<CompactTree> {
     const nodes = await this.#flatten(decodeTree(plaintext), 0);
-    return CompactTree.from(tidy(nodes, this.#rename));
+    return this.#keep(key, CompactTree.from(tidy(nodes, this.#rename)));
+  }
+
+  #keep(key: string, tree: CompactTree): CompactTree {
+    (tree.bytes > this.#largeBytes ? this.#largeTrees : this.#trees).set(key, tree);
+    this.#subdirectories.set(key, tree.subdirectories);
+    return tree;
   }
 
   /** Puts the entries of directories called "." and "/" in their place, as old writers meant them. */
@@ -110,15 +153,6 @@ export class TreeCache {
     }
     return flat;
   }
-}
-
-/** Most trees need neither objects nor tidying. @returns `undefined` for those that do */
-function plainTree(
-  plaintext: Uint8Array,
-  rename: ((name: Buffer) => Buffer) | undefined,
-): CompactTree | undefined {
-  const memory = rename ? undefined : loadAddon()?.compactTree(plaintext);
-  return memory && new CompactTree(memory);
 }
 
 function isTransparent(node: TreeNode): boolean {

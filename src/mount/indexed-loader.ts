@@ -1,6 +1,6 @@
 import type { Id } from "../bytes/id.js";
 import type { BlobType } from "../format/blob.js";
-import type { BlobLoader, BlobResult, PlaintextSink } from "../repository/blob-loader.js";
+import type { BlobLoader, BlobResult, PackStretch, PlaintextSink } from "../repository/blob-loader.js";
 import type { Repository } from "../repository/repository.js";
 
 /**
@@ -58,6 +58,10 @@ export class IndexedLoader implements BlobLoader {
 
   following(type: BlobType, id: Id, maxBytes: number): Id[] {
     return this.#repository.following(type, id, maxBytes);
+  }
+
+  stretch(type: BlobType, id: Id, stretchBytes: number): PackStretch | undefined {
+    return this.#repository.stretch(type, id, stretchBytes);
   }
 
   blobSize(type: BlobType, id: Id): number | undefined {

@@ -3,6 +3,7 @@ import { INDEX_TREE_BIT, type IndexColumns } from "../engine/engine.js";
 import type { BlobType } from "../format/blob.js";
 import type { IndexedPack } from "../format/index-file.js";
 import type { PackedBlob } from "../format/pack-header.js";
+import type { PackStretch } from "./blob-loader.js";
 import { IdNumbers } from "./id-numbers.js";
 
 /** Where one copy of a blob lies. */
@@ -22,6 +23,8 @@ const SEGMENT_BITS = 13;
 const SEGMENT_SIZE = 1 << SEGMENT_BITS;
 const SEGMENT_MASK = SEGMENT_SIZE - 1;
 const MAX_LOAD = 0.75;
+/** A pack is cut into no more parts; the last takes what is left. */
+const MAX_PARTS = 1 << 20;
 /** Marks a tree in the column of pack numbers. */
 const TREE_BIT = INDEX_TREE_BIT;
 const PACK_MASK = 0x7fff_ffff;
@@ -235,6 +238,48 @@ export class BlobIndex {
         if (blob.type !== type || blob.offset <= offset || bytes > maxBytes) break;
         offset = blob.offset;
         found.push(blob.id);
+      }
+      return true;
+    });
+    return found;
+  }
+
+  /** The part of its pack that the first copy of a blob begins in, the pack being cut into parts of so many bytes. */
+  stretch(type: BlobType, id: Uint8Array, stretchBytes: number): PackStretch | undefined {
+    let found: PackStretch | undefined;
+    this.#find(type, id, (entry) => {
+      const part = this.#partOf(entry, stretchBytes);
+      found = {
+        key: this.packOf(entry) * MAX_PARTS + part,
+        ids: (maxBlobBytes) => this.#idsInPart(type, id, stretchBytes, maxBlobBytes),
+      };
+      return true;
+    });
+    return found;
+  }
+
+  #partOf(entry: number, partBytes: number): number {
+    const { offset } = this.#locationOf(entry);
+    return Math.min(Math.floor(offset / partBytes), MAX_PARTS - 1);
+  }
+
+  #idsInPart(type: BlobType, id: Uint8Array, partBytes: number, maxBlobBytes: number): Id[] {
+    const found: Id[] = [];
+    // Looked for again: entries may have moved since.
+    this.#find(type, id, (entry) => {
+      const pack = this.packOf(entry);
+      const part = this.#partOf(entry, partBytes);
+      const isWithin = (other: number) =>
+        other >= 0 &&
+        other < this.#used &&
+        this.packOf(other) === pack &&
+        this.#partOf(other, partBytes) === part;
+      let first = entry;
+      while (isWithin(first - 1)) first--;
+      for (let other = first; isWithin(other); other++) {
+        const blob = this.blobOf(other);
+        if (blob.type === type && (blob.uncompressedLength || blob.length) <= maxBlobBytes)
+          found.push(blob.id);
       }
       return true;
     });

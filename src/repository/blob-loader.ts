@@ -59,4 +59,17 @@ export interface BlobLoader {
    * plaintext together. Known from the index alone; empty when it does not know the blob.
    */
   following?(type: BlobType, id: Id, maxBytes: number): Id[];
+  /** The stretch of a pack that a blob begins in; `undefined` when no index knows the blob. */
+  stretch?(type: BlobType, id: Id, stretchBytes: number): PackStretch | undefined;
+}
+
+/** One of the equal parts that a pack is thought to be cut into. */
+export interface PackStretch {
+  /** The same for all blobs that begin in it, and for no others. */
+  readonly key: number;
+  /**
+   * The blobs of the type that begin in it, in their order, without those of more than `maxBlobBytes` of plaintext.
+   * Known from the index alone: where index files do not list a pack in the order of the offsets, fewer are found.
+   */
+  ids(maxBlobBytes: number): Id[];
 }

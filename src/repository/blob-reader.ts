@@ -29,7 +29,7 @@ import {
 } from "../format/pack-header.js";
 import { groupBlobs, plainLengthOf } from "./blob-groups.js";
 import type { BlobIndex, BlobLocation } from "./blob-index.js";
-import type { BlobLoader, BlobResult, PlaintextSink } from "./blob-loader.js";
+import type { BlobLoader, BlobResult, PackStretch, PlaintextSink } from "./blob-loader.js";
 import { GroupLoader, type ReadRange } from "./group-loader.js";
 import { MAX_RANGE_BYTES, type PackRange, planRanges } from "./pack-ranges.js";
 import { type Settled, settle } from "./settle.js";
@@ -143,6 +143,10 @@ export class BlobReader implements BlobLoader {
 
   following(type: BlobType, id: Id, maxBytes: number): Id[] {
     return this.#options.index.following(type, id, maxBytes);
+  }
+
+  stretch(type: BlobType, id: Id, stretchBytes: number): PackStretch | undefined {
+    return this.#options.index.stretch(type, id, stretchBytes);
   }
 
   async loadBlob(type: BlobType, id: Id, signal?: AbortSignal): Promise<Uint8Array> {

@@ -16,7 +16,7 @@ import type { IndexedPack } from "../format/index-file.js";
 import type { PackedBlob } from "../format/pack-header.js";
 import { randomPolynomial } from "../format/polynomial.js";
 import { BlobIndex } from "./blob-index.js";
-import type { BlobLoader, BlobResult, PlaintextSink } from "./blob-loader.js";
+import type { BlobLoader, BlobResult, PackStretch, PlaintextSink } from "./blob-loader.js";
 import { BlobReader, type OnPackBlob, type TakeSealed } from "./blob-reader.js";
 import { BlobSaver, type SavedBlob } from "./blob-saver.js";
 import type { CompressionMode } from "./compression.js";
@@ -291,6 +291,10 @@ export class Repository implements BlobLoader {
 
   following(type: BlobType, id: Id, maxBytes: number): Id[] {
     return this.#reader.following(type, id, maxBytes);
+  }
+
+  stretch(type: BlobType, id: Id, stretchBytes: number): PackStretch | undefined {
+    return this.#reader.stretch(type, id, stretchBytes);
   }
 
   /** Loads many blobs of one pack with few requests. See `BlobReader.loadPackBlobs`. */

@@ -12,6 +12,7 @@ export class MemoryLoader implements BlobLoader {
   readonly bulks: string[][] = [];
   /** Thrown by every load while it is set. */
   failure: Error | undefined;
+  stretch?: NonNullable<BlobLoader["stretch"]>;
   /** Loads wait for it. */
   gate: Promise<void> = Promise.resolve();
 

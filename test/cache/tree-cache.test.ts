@@ -118,6 +118,23 @@ describe("TreeCache", () => {
     expect(loader.loads).toHaveLength(1);
   });
 
+  it("loads what lies beside it when a stretch of a pack is asked for again, and nothing before", async () => {
+    const loader = new MemoryLoader();
+    const ids = Array.from({ length: 6 }, (_, i) => treeOf(loader, [{ name: `${i}` }]));
+    const beside = ids.slice(0, 4);
+    loader.stretch = (_type, id) =>
+      beside.includes(id) ? { key: 1, ids: () => beside } : { key: 2, ids: () => [id] };
+    const cache = new TreeCache(loader);
+    await cache.load(ids[0]!);
+    await cache.load(ids[4]!);
+    expect(loader.bulks).toEqual([]);
+    await cache.load(ids[2]!);
+    expect(loader.bulks).toEqual([[ids[2]!, ids[1]!, ids[3]!].map(formatId)]);
+    for (const i of [1, 3]) expect(names(await cache.load(ids[i]!))).toEqual([`${i}`]);
+    expect(loader.bulks).toHaveLength(1);
+    expect(loader.loads).toEqual([ids[0]!, ids[4]!].map(formatId));
+  });
+
   it("with rename, names that become equal are told apart", async () => {
     const loader = new MemoryLoader();
     const id = treeOf(loader, [{ name: "a:b" }, { name: "a-b" }, { name: "a?b" }, { name: "a*b" }]);
