@@ -1,5 +1,4 @@
 import { equalIds, formatId } from "../bytes/id.js";
-import type { Unsealed } from "../engine/engine.js";
 import { messageOf, NotFoundError, throwIfAborted, YoreError } from "../errors.js";
 import type { IndexedPack } from "../format/index-file.js";
 import {
@@ -8,12 +7,13 @@ import {
   HEADER_LENGTH_LENGTH,
   type PackedBlob,
 } from "../format/pack-header.js";
+import { groupBlobs } from "../repository/blob-groups.js";
 import type { Repository } from "../repository/repository.js";
 import { formatUnsealFailure } from "../repository/unseal-failure.js";
 import type { CheckProblem, DamagedBlob } from "./check-options.js";
 
-/** Bytes of blobs that are unsealed in one go: bounds the plaintext in memory. */
-const GROUP_BYTES = 1024 * 1024;
+/** Plaintext that is verified with one hop; between two of them the signal is looked at. */
+const GROUP_BYTES = 8 * 1024 * 1024;
 
 /**
  * Reads a pack as a whole and verifies everything in it: its hash, every blob that the index has in it, its header, and
@@ -83,47 +83,18 @@ async function damagedBlobs(
   signal: AbortSignal | undefined,
 ): Promise<DamagedBlob[]> {
   const damaged: DamagedBlob[] = [];
-  const plaintexts = Buffer.allocUnsafeSlow(GROUP_BYTES);
-  for (let first = 0; first < blobs.length; ) {
+  for (const group of groupBlobs(blobs, GROUP_BYTES)) {
     throwIfAborted(signal);
-    const group: PackedBlob[] = [];
-    let size = 0;
-    do {
-      const blob = blobs[first++]!;
-      group.push(blob);
-      size += plainLength(blob);
-    } while (first < blobs.length && size + plainLength(blobs[first]!) <= GROUP_BYTES);
-    const results = await unsealGroup(repository, group, bytes, plaintexts);
-    for (const [i, result] of results.entries()) {
-      const { type, id, offset, length } = group[i]!;
+    const failures = await repository.engine.verifyParts(repository.masterKey, bytes, group.blobs);
+    for (const [i, failure] of failures.entries()) {
+      if (failure === undefined) continue;
+      const { type, id, offset, length } = group.blobs[i]!;
       const isCut = offset + length > bytes.length;
-      if ("failure" in result)
-        damaged.push({
-          type,
-          id,
-          reason: isCut ? "the pack ends before it" : formatUnsealFailure(result.failure),
-        });
+      const reason = isCut ? "the pack ends before it" : formatUnsealFailure(failure);
+      damaged.push({ type, id, reason });
     }
   }
   return damaged;
-}
-
-function unsealGroup(
-  { engine, masterKey }: Repository,
-  group: readonly PackedBlob[],
-  bytes: Uint8Array,
-  plaintexts: Uint8Array,
-): Promise<Unsealed[]> {
-  if (group.length > 1) return engine.unsealParts(masterKey, bytes, group, plaintexts);
-  // A large one alone: whatever length a damaged index claims, no memory is taken before the MAC is right.
-  const { id, offset, length, uncompressedLength } = group[0]!;
-  return engine.unseal(masterKey, [
-    { id, sealed: bytes.subarray(offset, offset + length), uncompressedLength },
-  ]);
-}
-
-function plainLength({ length, uncompressedLength }: PackedBlob): number {
-  return uncompressedLength || length;
 }
 
 /** What is wrong with the header of a pack whose bytes are what they were when it was written. */
