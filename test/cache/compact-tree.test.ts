@@ -76,6 +76,11 @@ describe.runIf(addon)("compactTree of the addon", () => {
     expect(native(json)).toBeUndefined();
   });
 
+  it("refuses what is no bytes", () => {
+    const wrong: unknown[] = [undefined, null, "{}", 1, new ArrayBuffer(8), new Float64Array(2)];
+    for (const value of wrong) expect(() => addon!.compactTree(value as Uint8Array)).toThrow(TypeError);
+  });
+
   it("gives up on every tree that is cut short", () => {
     for (let length = 0; length < ORDINARY.length - 1; length++)
       expect(native(Buffer.from(ORDINARY.subarray(0, length)))).toBeUndefined();
