@@ -21,6 +21,7 @@
         'src/seal.cc',
         'src/sealed_parts.cc',
         'src/thread_pool.cc',
+        'src/tree_match.cc',
         'src/upload.cc',
       ],
       # zstd comes from the sources in the zstd-napi package, as a static library with hidden symbols: Node.js 22.15

@@ -1,30 +1,12 @@
 // What a backup reads of a file system: a directory's entries with everything that a snapshot keeps of them, and the
 // contents of small files, many to a hop.
-//
-// An entry is packed as follows (little endian, each record padded to 8 bytes; src/native/scan-functions.ts has the
-// same numbers):
-//
-//     0 u32 length of the record      4 u32 length of the name
-//     8 u32 length of the target     12 u32 length of the attributes
-//    16 i32 errno of lstat           20 i32 errno of the list of attributes
-//    24 i32 errno of readlink        28 u32 st_mode
-//    32 u32 st_uid                   36 u32 st_gid
-//    40 u64 st_dev                   48 u64 st_ino
-//    56 u64 st_nlink                 64 u64 st_rdev
-//    72 i64 st_size                  80 i64 st_blocks
-//    88 i64 atime, seconds           96 i64 mtime, seconds       104 i64 ctime, seconds
-//   112 u32 atime, nanoseconds      116 u32 mtime, nanoseconds   120 u32 ctime, nanoseconds
-//   124 i32 errno of the content
-//   128 name | target | attributes
-//
-// and an attribute as u32 length of the name, u32 length of the value, name, value; a value that could not be read
-// has the length 0xffffffff and no bytes. The record of a file that was read has neither name nor target; the length of
-// the target is that of its content.
 
 #include "addon.h"
 
 #include "napi_helpers.h"
+#include "scan_record.h"
 #include "thread_pool.h"
+#include "tree_match.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -42,9 +24,6 @@
 
 namespace yore {
 namespace {
-
-constexpr size_t kFixedLength = 128;
-constexpr uint32_t kUnreadable = 0xffffffff;
 
 #ifdef __APPLE__
 #define st_atim st_atimespec
@@ -105,7 +84,7 @@ int AppendAttributes(const char* path, std::vector<uint8_t>* out) {
     // Removed since it was listed.
     if (problem == ENODATA) continue;
     PutUint32(out, static_cast<uint32_t>(name_length));
-    PutUint32(out, problem == 0 ? static_cast<uint32_t>(value_size) : kUnreadable);
+    PutUint32(out, problem == 0 ? static_cast<uint32_t>(value_size) : kUnreadableAttribute);
     PutBytes(out, name, name_length);
     if (problem == 0) PutBytes(out, value.data(), value_size);
   }
@@ -118,7 +97,7 @@ int AppendAttributes(const char*, std::vector<uint8_t>*) { return 0; }
 // Appends the fixed part of a record and its name; returns where the record begins.
 size_t BeginRecord(std::vector<uint8_t>* out, const std::string& name) {
   size_t start = out->size();
-  out->resize(start + kFixedLength);
+  out->resize(start + kScanRecordFixedLength);
   Put(out, start + 4, static_cast<uint32_t>(name.size()));
   PutBytes(out, name.data(), name.size());
   return start;
@@ -184,12 +163,23 @@ std::string JoinPath(const std::string& directory, const std::string& name) {
   return directory.back() == '/' ? directory + name : directory + "/" + name;
 }
 
-class ScanTask final : public Task {
+class ScanTask : public Task {
  public:
   ScanTask(std::string path, bool follow, bool attributes)
       : path_(std::move(path)), follow_(follow), attributes_(attributes) {}
 
-  void Execute() override {
+  void Execute() override { Scan(); }
+
+  napi_value Complete(napi_env env) override {
+    if (error_ != 0) return ThrowSystemError(env, error_, syscall_, path_);
+    return MakeBufferCopy(env, out_.data(), out_.size());
+  }
+
+ protected:
+  bool failed() const { return error_ != 0; }
+  const std::vector<uint8_t>& records() const { return out_; }
+
+  void Scan() {
     int descriptor = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | (follow_ ? 0 : O_NOFOLLOW));
     if (descriptor < 0) return Fail("opendir");
     DIR* directory = fdopendir(descriptor);
@@ -211,16 +201,11 @@ class ScanTask final : public Task {
     if (error_ == 0) {
       // By unsigned bytes, as trees are sorted.
       std::sort(names.begin(), names.end());
-      out_.reserve(names.size() * (kFixedLength + 32));
+      out_.reserve(names.size() * (kScanRecordFixedLength + 32));
       for (const std::string& name : names)
         AppendEntry(dirfd(directory), name, JoinPath(path_, name), false, attributes_, &out_);
     }
     closedir(directory);
-  }
-
-  napi_value Complete(napi_env env) override {
-    if (error_ != 0) return ThrowSystemError(env, error_, syscall_, path_);
-    return MakeBufferCopy(env, out_.data(), out_.size());
   }
 
  private:
@@ -235,6 +220,33 @@ class ScanTask final : public Task {
   std::vector<uint8_t> out_;
   int error_ = 0;
   const char* syscall_ = "";
+};
+
+// Scans, and gives the records only where they differ from a tree blob.
+class ScanAgainstTask final : public ScanTask {
+ public:
+  ScanAgainstTask(std::string path, Bytes tree) : ScanTask(std::move(path), false, true), tree_(tree) {}
+
+  void Execute() override {
+    Scan();
+    if (!failed()) is_match_ = MatchTree(records(), tree_, &matched_);
+  }
+
+  napi_value Complete(napi_env env) override {
+    if (failed() || !is_match_) return ScanTask::Complete(env);
+    napi_value match = nullptr;
+    napi_create_object(env, &match);
+    napi_set_named_property(env, match, "files", MakeNumber(env, matched_.files));
+    napi_set_named_property(env, match, "bytes", MakeNumber(env, matched_.bytes));
+    for (const auto& [name, bytes] : {std::pair("contents", &matched_.contents), std::pair("details", &matched_.details)})
+      napi_set_named_property(env, match, name, MakeBufferCopy(env, bytes->data(), bytes->size()));
+    return match;
+  }
+
+ private:
+  Bytes tree_;
+  MatchedTree matched_;
+  bool is_match_ = false;
 };
 
 class StatTask final : public Task {
@@ -328,6 +340,19 @@ napi_value ScanDirectory(napi_env env, napi_callback_info info) {
   if (!GetBool(env, arguments[1], "followTarget", &follow)) return nullptr;
   if (!GetBool(env, arguments[2], "withAttributes", &attributes)) return nullptr;
   return Submit(env, std::make_unique<ScanTask>(std::move(path), follow, attributes), Lane::kBlocking);
+}
+
+// scanAgainstTree(path, tree): Promise of the records as scanDirectory gives them, or, where the tree blob says the same,
+// {files, bytes, contents, details} of tree_match.h
+napi_value ScanAgainstTree(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  std::string path;
+  Bytes tree;
+  if (!GetPath(env, arguments[0], "path", &path)) return nullptr;
+  if (!GetBytes(env, arguments[1], "tree", &tree)) return nullptr;
+  auto task = std::make_unique<ScanAgainstTask>(std::move(path), tree);
+  if (!task->Hold(env, arguments[1])) return Abandon(env, std::move(task));
+  return Submit(env, std::move(task), Lane::kBlocking);
 }
 
 // statEntry(path, followTarget): Promise<Buffer> of one record, whose name is the path
@@ -430,6 +455,7 @@ napi_value GroupName(napi_env env, napi_callback_info info) {
 
 void RegisterScan(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "scanDirectory", ScanDirectory);
+  ExportFunction(env, exports, "scanAgainstTree", ScanAgainstTree);
   ExportFunction(env, exports, "statEntry", StatEntry);
   ExportFunction(env, exports, "readSmallFiles", ReadSmallFiles);
   ExportFunction(env, exports, "seekData", SeekData);

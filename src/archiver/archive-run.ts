@@ -3,6 +3,7 @@ import type { TreeNode } from "../format/node.js";
 import { type BackupProgress, noBlobs } from "./backup-progress.js";
 import type { BackupStatistics } from "./backup-statistics.js";
 import type { BlobStore } from "./blob-store.js";
+import { DirectoryReader, type ListedDirectory, type SameDirectory } from "./directory-reader.js";
 import {
   isDirectory,
   isGone,
@@ -13,7 +14,7 @@ import {
 } from "./file-record.js";
 import type { NodeBuilder } from "./node-builder.js";
 import { ParentTrees } from "./parent-trees.js";
-import { PreviousTree } from "./previous-tree.js";
+import type { PreviousTree } from "./previous-tree.js";
 import { absoluteRaw, displayPath, joinRaw, parentRaw, type RawPath } from "./raw-path.js";
 import { type ComingNode, type Place, SaveQueue, type SelectedEntry } from "./save-queue.js";
 import type { Scanner } from "./scanner.js";
@@ -40,10 +41,10 @@ export interface ArchiveRunOptions {
 }
 
 /** What is fetched of a directory before it is walked. */
-interface DirectoryAhead {
-  readonly entries: Promise<ScannedEntry[]>;
-  readonly previous: Promise<PreviousTree>;
-}
+type DirectoryAhead = Promise<SameDirectory | ListedDirectory>;
+
+/** The nodes of a directory, or that it is the same as in the parent snapshot, with all below it. */
+type DirectoryContent = readonly ComingNode[] | "same";
 
 /**
  * Walks the targets and saves all they consist of. One walk goes through the directories in order, with the
@@ -57,11 +58,21 @@ export class ArchiveRun {
   readonly #options: ArchiveRunOptions;
   readonly #parent: ParentTrees;
   readonly #queue: SaveQueue;
+  readonly #reader: DirectoryReader;
 
   constructor(options: ArchiveRunOptions) {
     this.#options = options;
     this.#parent = new ParentTrees(options);
     this.#queue = new SaveQueue(options);
+    this.#reader = new DirectoryReader({
+      scanner: options.scanner,
+      parent: this.#parent,
+      mayMatch: (path) =>
+        !options.statistics.reportsItems && options.selection.takesAll(this.#absolute(path)),
+      onError: (inSnapshot, error) => {
+        if (!options.signal?.aborted) this.#report(inSnapshot, error);
+      },
+    });
   }
 
   /**
@@ -72,7 +83,7 @@ export class ArchiveRun {
   async run(targets: TargetTree, parentTree: Id | undefined): Promise<{ tree: Id; count: number }> {
     try {
       const root = "/" as RawPath;
-      const coming = await this.#walkTargets(root, targets, await this.#loadPrevious(parentTree, root));
+      const coming = await this.#walkTargets(root, targets, await this.#reader.previous(parentTree, root));
       const { id, added } = await this.#queue.tree(coming);
       this.#options.statistics.add(added);
       return { tree: id, count: coming.length };
@@ -115,9 +126,10 @@ export class ArchiveRun {
     const record = await this.#options.scanner.statPath(place.path, { follow: true });
     if (isUnreadable(record)) throw record.error;
     if (!isDirectory(record.stat)) throw new Error(`path is not a directory: ${displayPath(place.path)}`);
-    const previousTree = await this.#loadPrevious(previous?.subtree, place.inSnapshot);
+    const previousTree = await this.#reader.previous(previous?.subtree, place.inSnapshot);
     const coming = await this.#walkTargets(place.inSnapshot, tree, previousTree);
-    return this.#queue.directory({ place, record, previous }, coming, startedAt);
+    const node = this.#options.nodes.build(place.name, record);
+    return this.#queue.directory({ place, node, previous }, coming, startedAt);
   }
 
   async #walkTarget(
@@ -141,7 +153,10 @@ export class ArchiveRun {
       if (selection.excludesObject(absolute, record.stat, tags, parentDevice)) return undefined;
     }
     const entry = { place, record, previous };
-    return this.#walkObject(entry, isDirectory(record.stat) ? this.#fetchAhead(entry) : undefined);
+    return this.#walkObject(
+      entry,
+      isDirectory(record.stat) ? this.#readAhead(place, previous?.subtree) : undefined,
+    );
   }
 
   async #walkObject(
@@ -175,16 +190,62 @@ export class ArchiveRun {
 
   async #walkDirectory(entry: SelectedEntry, ahead: DirectoryAhead): Promise<ComingNode | undefined> {
     const startedAt = performance.now();
-    let entries: ScannedEntry[];
+    const { place, record, previous } = entry;
+    const content = await this.#walkContent(place, record.stat.dev, ahead);
+    if (!content) return undefined;
+    const node = this.#options.nodes.build(place.name, record);
+    if (content !== "same") return this.#queue.directory({ place, node, previous }, content, startedAt);
+    const same = { ...node, subtree: previous!.subtree };
+    this.#options.statistics.directory(place.inSnapshot, previous, same, noBlobs(), startedAt);
+    return same;
+  }
+
+  /** `undefined` for a directory that is gone or cannot be listed. */
+  async #walkContent(
+    place: Place,
+    device: bigint | undefined,
+    ahead: DirectoryAhead,
+  ): Promise<DirectoryContent | undefined> {
+    let found: SameDirectory | ListedDirectory;
     try {
-      entries = await ahead.entries;
+      found = await ahead;
     } catch (error) {
       if (isGone(error)) return undefined;
-      return this.#report(entry.place.path, error as Error);
+      return this.#report(place.path, error as Error);
     }
-    const selected = await this.#select(entry, entries, await ahead.previous);
-    const coming = await this.#walkChildren(selected);
-    return this.#queue.directory(entry, coming, startedAt);
+    if ("match" in found) return this.#walkSame(place, found);
+    return this.#walkChildren(await this.#select(place, device, found.entries, found.previous));
+  }
+
+  /**
+   * Walks a directory that its tree in the parent snapshot describes: only its subdirectories are looked at. The
+   * tree is decoded when one of them has changed.
+   */
+  async #walkSame(place: Place, { match, tree }: SameDirectory): Promise<DirectoryContent> {
+    const { directories } = match;
+    this.#options.statistics.unchangedFiles(match.files, match.bytes);
+    const places = directories.map(({ name }) => placeIn(place, name));
+    const ahead: DirectoryAhead[] = [];
+    const changed = new Map<string, ComingNode | undefined>();
+    let previousTree: PreviousTree | undefined;
+    for (const [i, child] of places.entries()) {
+      this.#queue.throwIfStopped();
+      while (ahead.length < Math.min(places.length, i + DIRECTORIES_AHEAD))
+        ahead.push(this.#readAhead(places[ahead.length]!, directories[ahead.length]!.tree));
+      const startedAt = performance.now();
+      const content = await this.#walkContent(child, undefined, ahead[i]!);
+      delete ahead[i];
+      if (content === "same") {
+        this.#options.statistics.unchangedDirectory();
+        continue;
+      }
+      previousTree ??= this.#parent.decode(tree.id, tree.blob);
+      const node = previousTree.find(Buffer.from(child.name, "latin1"))!;
+      const coming =
+        content && (await this.#queue.directory({ place: child, node, previous: node }, content, startedAt));
+      changed.set(child.name, coming);
+    }
+    return previousTree ? replaceNodes(previousTree.nodes, changed) : "same";
   }
 
   async #walkChildren(children: readonly SelectedEntry[]): Promise<ComingNode[]> {
@@ -194,8 +255,10 @@ export class ArchiveRun {
     let walked = 0;
     for (const child of children) {
       this.#queue.throwIfStopped();
-      while (fetched.length < Math.min(directories.length, walked + DIRECTORIES_AHEAD))
-        fetched.push(this.#fetchAhead(directories[fetched.length]!));
+      while (fetched.length < Math.min(directories.length, walked + DIRECTORIES_AHEAD)) {
+        const { place, previous } = directories[fetched.length]!;
+        fetched.push(this.#readAhead(place, previous?.subtree));
+      }
       let ahead: DirectoryAhead | undefined;
       if (isDirectory(child.record.stat)) {
         ahead = fetched[walked]!;
@@ -210,12 +273,12 @@ export class ArchiveRun {
 
   /** What of a directory's entries is to be saved, in order, with the nodes of the parent snapshot. */
   async #select(
-    directory: SelectedEntry,
+    place: Place,
+    device: bigint | undefined,
     entries: readonly ScannedEntry[],
     previousTree: PreviousTree,
   ): Promise<SelectedEntry[]> {
     const { selection } = this.#options;
-    const { place, record } = directory;
     const absolute = this.#absolute(place.path);
     const tags = await selection.tagsIn(absolute);
     const selected: SelectedEntry[] = [];
@@ -227,9 +290,9 @@ export class ArchiveRun {
         if (!isGone(entry.error)) this.#report(path, entry.error);
         continue;
       }
-      if (selection.excludesObject(path, entry.stat, tags, record.stat.dev)) continue;
+      if (selection.excludesObject(path, entry.stat, tags, device)) continue;
       selected.push({
-        place: { inSnapshot: joinRaw(place.inSnapshot, name), path: joinRaw(place.path, name), name },
+        place: placeIn(place, name),
         record: entry,
         previous: previousTree.find(Buffer.from(name, "latin1")),
       });
@@ -237,24 +300,12 @@ export class ArchiveRun {
     return selected;
   }
 
-  #fetchAhead({ place, previous }: SelectedEntry): DirectoryAhead {
-    const ahead = {
-      entries: this.#options.scanner.scanDirectory(place.path),
-      previous: this.#loadPrevious(previous?.subtree, place.inSnapshot),
-    };
+  /** @param tree of the directory in the parent snapshot */
+  #readAhead(place: Place, tree: Id | undefined): DirectoryAhead {
+    const ahead = this.#reader.read(place, tree);
     // Awaited when its turn comes, which a stopped run never reaches.
-    ahead.entries.catch(() => {});
+    ahead.catch(() => {});
     return ahead;
-  }
-
-  /** The directory in the parent snapshot; without it everything counts as new. */
-  async #loadPrevious(tree: Id | undefined, inSnapshot: RawPath): Promise<PreviousTree> {
-    try {
-      return await this.#parent.load(tree);
-    } catch (error) {
-      if (!this.#options.signal?.aborted) this.#report(inSnapshot, error as Error);
-      return PreviousTree.EMPTY;
-    }
   }
 
   #absolute(path: RawPath): RawPath {
@@ -265,4 +316,19 @@ export class ArchiveRun {
     this.#options.onError(path, error);
     return undefined;
   }
+}
+
+function placeIn(directory: Place, name: string): Place {
+  return { inSnapshot: joinRaw(directory.inSnapshot, name), path: joinRaw(directory.path, name), name };
+}
+
+/** @param changed by name, raw bytes as a Latin-1 string; `undefined` for what is left out */
+function replaceNodes(
+  nodes: readonly TreeNode[],
+  changed: ReadonlyMap<string, ComingNode | undefined>,
+): ComingNode[] {
+  return nodes.flatMap((node) => {
+    const name = node.name.toString("latin1");
+    return changed.has(name) ? (changed.get(name) ?? []) : node;
+  });
 }

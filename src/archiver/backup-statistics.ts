@@ -57,6 +57,24 @@ export class BackupStatistics {
     this.#count(this.dirs, `${path}/`, previous, node, added, startedAt);
   }
 
+  /** Files that are as they were in the parent snapshot, seen all at once: nobody must listen to single ones. */
+  unchangedFiles(count: number, bytes: number): void {
+    this.#progress.filesDone += count;
+    this.#progress.bytesDone += bytes;
+    this.processedBytes += bytes;
+    this.files.unchanged += count;
+  }
+
+  unchangedDirectory(): void {
+    this.#progress.dirsDone++;
+    this.dirs.unchanged++;
+  }
+
+  /** True when somebody listens to every item. */
+  get reportsItems(): boolean {
+    return this.#on !== undefined;
+  }
+
   /** The blobs of the root tree belong to no item. */
   add(added: AddedBlobs): void {
     for (const key of Object.keys(added) as (keyof AddedBlobs)[]) this.added[key] += added[key];

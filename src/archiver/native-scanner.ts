@@ -1,10 +1,17 @@
 import { getSystemErrorMap, getSystemErrorName } from "node:util";
+import { ID_LENGTH, type Id, IdList } from "../bytes/id.js";
 import { textKeepingBytes } from "../bytes/utf8.js";
+import { isPlainInTree } from "../format/name-quoting.js";
 import type { ExtendedAttribute } from "../format/node.js";
-import { SCAN_RECORD as AT, type ScanFunctions } from "../native/scan-functions.js";
+import {
+  SCAN_RECORD as AT,
+  MATCH_DETAIL,
+  type ScanFunctions,
+  type TreeMatch,
+} from "../native/scan-functions.js";
 import { type FileStat, type FileTime, isRegularFile, type ScannedEntry } from "./file-record.js";
-import { displayPath, pathBuffer, type RawPath } from "./raw-path.js";
-import type { Scanner, ScanOptions, SmallFile, SmallFileRequest } from "./scanner.js";
+import { displayPath, joinRaw, pathBuffer, type RawPath } from "./raw-path.js";
+import type { MatchedDirectory, Scanner, ScanOptions, SmallFile, SmallFileRequest } from "./scanner.js";
 
 const UNREADABLE = 0xffffffff;
 
@@ -12,17 +19,21 @@ const UNREADABLE = 0xffffffff;
 export function createNativeScanner(addon: ScanFunctions): Scanner {
   const userNames = new Map<number, string>();
   const groupNames = new Map<number, string>();
+  const userName = (uid: number) => cached(userNames, uid, addon.userName);
+  const groupName = (gid: number) => cached(groupNames, gid, addon.groupName);
   return {
     name: "native",
     readsAttributes: true,
 
     async scanDirectory(path: RawPath, options: ScanOptions = {}): Promise<ScannedEntry[]> {
       const { follow = false, attributes = true } = options;
-      const records = await addon.scanDirectory(pathBuffer(path), follow, attributes);
-      const entries: ScannedEntry[] = [];
-      for (let start = 0; start < records.length; start += records.readUInt32LE(start + AT.length))
-        entries.push(decodeRecord(records, start, `${displayPath(path)}/`));
-      return entries;
+      return decodeRecords(await addon.scanDirectory(pathBuffer(path), follow, attributes), path);
+    },
+
+    async scanAgainst(path: RawPath, tree: Uint8Array): Promise<ScannedEntry[] | MatchedDirectory> {
+      const found = await addon.scanAgainstTree(pathBuffer(path), tree);
+      if (Buffer.isBuffer(found)) return decodeRecords(found, path);
+      return decodeMatch(found, userName, groupName) ?? this.scanDirectory(path);
     },
 
     async statPath(path: RawPath, options: ScanOptions = {}): Promise<ScannedEntry> {
@@ -48,8 +59,8 @@ export function createNativeScanner(addon: ScanFunctions): Scanner {
       return found < 0 ? undefined : found;
     },
 
-    userName: (uid) => cached(userNames, uid, addon.userName),
-    groupName: (gid) => cached(groupNames, gid, addon.groupName),
+    userName,
+    groupName,
   };
 }
 
@@ -60,6 +71,41 @@ function cached(names: Map<number, string>, id: number, lookup: (id: number) => 
     names.set(id, name);
   }
   return name;
+}
+
+/** `undefined` when something in the blob is not what would be written today. */
+function decodeMatch(
+  { files, bytes, contents, details }: TreeMatch,
+  userName: (uid: number) => string,
+  groupName: (gid: number) => string,
+): MatchedDirectory | undefined {
+  const directories: { name: string; tree: Id }[] = [];
+  for (let at = 0; at < details.length; ) {
+    const kind = details.readUInt32LE(at);
+    const number = details.readUInt32LE(at + 4);
+    const start = at + 12;
+    at = start + details.readUInt32LE(at + 8);
+    if (kind === MATCH_DETAIL.directory) {
+      const nameAt = start + ID_LENGTH;
+      directories.push({
+        name: details.toString("latin1", nameAt, at),
+        tree: details.subarray(start, nameAt) as Uint8Array as Id,
+      });
+    } else if (kind === MATCH_DETAIL.unquotedName) {
+      if (!isPlainInTree(details.subarray(start, at))) return undefined;
+    } else {
+      const name = kind === MATCH_DETAIL.user ? userName(number) : groupName(number);
+      if (details.toString("latin1", start, at) !== name) return undefined;
+    }
+  }
+  return { files, bytes, contents: new IdList(contents), directories };
+}
+
+function decodeRecords(records: Buffer, path: RawPath): ScannedEntry[] {
+  const entries: ScannedEntry[] = [];
+  for (let start = 0; start < records.length; start += records.readUInt32LE(start + AT.length))
+    entries.push(decodeRecord(records, start, path));
+  return entries;
 }
 
 function decodeSmallFile(
@@ -76,11 +122,12 @@ function decodeSmallFile(
   return { stat, content: content.subarray(0, records.readUInt32LE(start + AT.targetLength)) };
 }
 
-function decodeRecord(records: Buffer, start: number, folder: string): ScannedEntry {
+/** @param folder "" when the name of the record is a path */
+function decodeRecord(records: Buffer, start: number, folder: RawPath | ""): ScannedEntry {
   const nameLength = records.readUInt32LE(start + AT.nameLength);
   const targetAt = start + AT.name + nameLength;
   const name = records.toString("latin1", start + AT.name, targetAt);
-  const pathOf = () => folder + displayPath(name as RawPath);
+  const pathOf = () => displayPath(folder === "" ? (name as RawPath) : joinRaw(folder, name));
   const statErrno = records.readInt32LE(start + AT.statErrno);
   if (statErrno !== 0) return { name, error: systemError(statErrno, "lstat", pathOf()) };
 

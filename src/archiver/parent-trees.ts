@@ -1,4 +1,4 @@
-import { formatId, type Id } from "../bytes/id.js";
+import { formatId, type Id, type IdList } from "../bytes/id.js";
 import { messageOf } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
 import { decodeTree } from "../format/tree.js";
@@ -23,20 +23,22 @@ export class ParentTrees {
     this.#options = options;
   }
 
-  /**
-   * The nodes of a directory in the parent; none when it has no such directory. @throws {Error} when they
-   * cannot be read
-   */
-  async load(tree: Id | undefined): Promise<PreviousTree> {
-    if (!tree) return PreviousTree.EMPTY;
+  /** The blob of a tree. @throws {Error} when it cannot be read */
+  async load(tree: Id): Promise<Uint8Array> {
     const { store, signal } = this.#options;
     try {
-      return new PreviousTree(decodeTree(await store.loadBlobAhead("tree", tree, signal)));
+      return await store.loadBlobAhead("tree", tree, signal);
     } catch (error) {
-      const reason = store.index.has("tree", tree)
-        ? `could not be loaded; the repository could be damaged: ${messageOf(error)}`
-        : "is not known; the repository could be damaged, run `repair index` to try to repair it";
-      throw new Error(`tree ${formatId(tree)} ${reason}`, { cause: error });
+      throw this.#failure(tree, error);
+    }
+  }
+
+  /** The nodes in the blob of a tree. @throws {Error} when it cannot be decoded */
+  decode(tree: Id, blob: Uint8Array): PreviousTree {
+    try {
+      return new PreviousTree(decodeTree(blob));
+    } catch (error) {
+      throw this.#failure(tree, error);
     }
   }
 
@@ -53,8 +55,21 @@ export class ParentTrees {
 
   /** True when the index knows every blob of a file. */
   hasContent(previous: TreeNode): boolean {
-    for (const id of previous.content ?? []) if (!this.#options.store.index.has("data", id)) return false;
+    return previous.content === null || this.hasAll(previous.content);
+  }
+
+  /** True when the index knows all of these blobs of files. */
+  hasAll(content: IdList): boolean {
+    const { index } = this.#options.store;
+    for (let i = 0; i < content.length; i++) if (!index.has("data", content.at(i))) return false;
     return true;
+  }
+
+  #failure(tree: Id, error: unknown): Error {
+    const reason = this.#options.store.index.has("tree", tree)
+      ? `could not be loaded; the repository could be damaged: ${messageOf(error)}`
+      : "is not known; the repository could be damaged, run `repair index` to try to repair it";
+    return new Error(`tree ${formatId(tree)} ${reason}`, { cause: error });
   }
 }
 

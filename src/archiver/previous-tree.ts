@@ -13,6 +13,10 @@ export class PreviousTree {
     this.#nodes = nodes;
   }
 
+  get nodes(): readonly TreeNode[] {
+    return this.#nodes;
+  }
+
   find(name: Buffer): TreeNode | undefined {
     const nodes = this.#nodes;
     if (this.#finger > 0 && Buffer.compare(nodes[this.#finger - 1]!.name, name) >= 0) this.#finger = 0;

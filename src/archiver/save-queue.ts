@@ -39,6 +39,14 @@ export interface SelectedEntry {
   readonly previous: TreeNode | undefined;
 }
 
+/** A directory to be saved, whose node lacks nothing but the new tree. */
+export interface ComingDirectory {
+  readonly place: Place;
+  readonly node: TreeNode;
+  /** The node at this place in the parent snapshot. */
+  readonly previous: TreeNode | undefined;
+}
+
 /** A node that is there, or one that is being made: `undefined` in the end when it is left out. */
 export type ComingNode = TreeNode | { readonly arrives: Promise<TreeNode | undefined> };
 
@@ -102,24 +110,24 @@ export class SaveQueue {
 
   /** Saves the tree of a directory when its nodes have arrived; resolves as soon as there is room for it. */
   async directory(
-    entry: SelectedEntry,
+    directory: ComingDirectory,
     coming: readonly ComingNode[],
     startedAt: number,
   ): Promise<ComingNode> {
     await this.#directories.acquire();
     return this.#follow(
-      this.#saveDirectory(entry, coming, startedAt).finally(() => this.#directories.release()),
+      this.#saveDirectory(directory, coming, startedAt).finally(() => this.#directories.release()),
     );
   }
 
   async #saveDirectory(
-    entry: SelectedEntry,
+    directory: ComingDirectory,
     coming: readonly ComingNode[],
     startedAt: number,
   ): Promise<TreeNode> {
-    const { place, record, previous } = entry;
+    const { place, previous } = directory;
     const { id, added } = await this.tree(coming);
-    const node = { ...this.#options.nodes.build(place.name, record), subtree: id };
+    const node = { ...directory.node, subtree: id };
     this.#options.statistics.directory(place.inSnapshot, previous, node, added, startedAt);
     return node;
   }

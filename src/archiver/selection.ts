@@ -83,6 +83,16 @@ export class Selection {
     return patterns.some((list) => list.matches(text));
   }
 
+  /** True when no rule can leave out an entry of this directory, which has an absolute path. */
+  takesAll(directory: RawPath): boolean {
+    const { patterns, excludedFolders, maxFileBytes, tagFiles, oneFileSystem } = this.#rules;
+    if (patterns.length > 0 || maxFileBytes !== undefined || tagFiles.length > 0 || oneFileSystem)
+      return false;
+    return excludedFolders.every(
+      (folder) => parentRaw(folder) !== directory && !`${directory}/`.startsWith(`${folder}/`),
+    );
+  }
+
   /**
    * What needs to be known of the object.
    *

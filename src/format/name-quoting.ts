@@ -7,6 +7,7 @@
 
 import { decodeCodePoint } from "../bytes/utf8.js";
 import { FormatError } from "../errors.js";
+import { goJsonString } from "./go-json.js";
 import { isPrintable } from "./printable.js";
 
 const BACKSLASH = 0x5c;
@@ -30,6 +31,11 @@ export function quoteName(raw: Uint8Array): string {
     }
   }
   return text;
+}
+
+/** True for a name that stands in a tree byte by byte: neither quoting nor JSON changes it. */
+export function isPlainInTree(raw: Uint8Array): boolean {
+  return goJsonString(quoteName(raw)) === `"${asBuffer(raw).toString("utf8")}"`;
 }
 
 /**

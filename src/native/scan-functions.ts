@@ -1,6 +1,6 @@
 /**
- * Functions of native/src/scan.cc. Paths are bytes. What a record looks like is drawn there; `SCAN_RECORD`
- * has the offsets.
+ * Functions of native/src/scan.cc. Paths are bytes. What a record looks like is drawn in scan_record.h;
+ * `SCAN_RECORD` has the offsets.
  */
 export interface ScanFunctions {
   /**
@@ -8,6 +8,11 @@ export interface ScanFunctions {
    * system's error when the directory cannot be listed; what is wrong with one entry stands in its record.
    */
   scanDirectory(path: Uint8Array, followTarget: boolean, withAttributes: boolean): Promise<Buffer>;
+  /**
+   * The same with attributes, and where a tree blob says exactly what there is, no records but what was found
+   * in the blob.
+   */
+  scanAgainstTree(path: Uint8Array, tree: Uint8Array): Promise<Buffer | TreeMatch>;
   /** The record of one path, attributes included; its name is the path. */
   statEntry(path: Uint8Array, followTarget: boolean): Promise<Buffer>;
   /**
@@ -25,6 +30,21 @@ export interface ScanFunctions {
   userName(uid: number): string;
   groupName(gid: number): string;
 }
+
+/** What a tree blob that matches its directory contains. */
+export interface TreeMatch {
+  /** Regular files. */
+  readonly files: number;
+  /** Of all files together. */
+  readonly bytes: number;
+  /** 32-byte IDs of all blobs of all files. */
+  readonly contents: Buffer;
+  /** One behind the other: kind, number and length (32 bits each, little endian), and so many bytes. */
+  readonly details: Buffer;
+}
+
+/** Kinds of details, as native/src/tree_match.h explains them. */
+export const MATCH_DETAIL = { directory: 0, user: 1, group: 2, unquotedName: 3 } as const;
 
 /** Byte offsets in a record; 64-bit fields are little endian. */
 export const SCAN_RECORD = {

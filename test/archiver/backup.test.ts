@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, renameSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, renameSync, rmSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -78,6 +78,49 @@ describe("backup", () => {
     chmodSync(path, 0o600);
     expect(await save({ ignoreCtime: true, dryRun: true })).toMatchObject({ filesUnmodified: 2 });
     expect(await save({ dryRun: true })).toMatchObject({ filesChanged: 1 });
+  });
+
+  it("makes the same tree of what is as in the parent as one that looks at every object", async () => {
+    const at = (...names: string[]) => join(folder, "data", ...names);
+    for (const name of ["a/b/c", "a/d", "e", 'odd "name"', "gr\u00fcn", "sub/empty"])
+      mkdirSync(at(name), { recursive: true });
+    for (const name of ["a/b/c/file", "a/d/file", "e/file", 'odd "name"/file', "gr\u00fcn/\u00e4", "a/last"])
+      writeFileSync(at(name), `content of ${name}`);
+    const changes: [change: () => void, modified: { files?: number; dirs: number }][] = [
+      [() => {}, { dirs: 0 }],
+      [() => writeFileSync(at("a/b/c/file"), "changed"), { files: 1, dirs: 3 }],
+      [() => chmodSync(at("a/d"), 0o700), { dirs: 2 }],
+      [() => rmSync(at("a/b"), { recursive: true }), { dirs: 1 }],
+      [() => rmSync(at("e/file")), { dirs: 1 }],
+      [() => writeFileSync(at('odd "name"/file'), "changed"), { files: 1, dirs: 1 }],
+      [() => renameSync(at("sub/empty"), at("sub/new")), { dirs: 1 }],
+    ];
+    await save();
+    for (const [change, { files = 0, dirs }] of changes) {
+      change();
+      const careful = await save({ dryRun: true });
+      const quick = await save({ reportItems: false });
+      // Besides the folders of the change, those on the way from `/`: they are passed through.
+      const above = join(folder, "data").split("/").length - 1;
+      for (const key of ["filesNew", "filesChanged", "filesUnmodified", "dirsNew", "dirsChanged"] as const)
+        expect(quick[key], `${change} ${key}`).toBe(careful[key]);
+      for (const key of ["dirsUnmodified", "treeBlobs", "totalBytesProcessed"] as const)
+        expect(quick[key], `${change} ${key}`).toBe(careful[key]);
+      expect(quick).toMatchObject({ filesChanged: files });
+      expect(quick.dirsChanged, String(change)).toBe(dirs === 0 ? 0 : dirs + above);
+      const again = await save({ parent: null, reportItems: true });
+      const trees = new Map(
+        (await listSnapshots(repository)).map(({ id, tree }) => [formatId(id), formatId(tree)]),
+      );
+      expect(trees.get(quick.snapshotId!), String(change)).toBe(trees.get(again.snapshotId!));
+    }
+  });
+
+  it("leaves out what a new rule excludes, though nothing has changed", async () => {
+    await save({ reportItems: false });
+    const excluded = rawPath(join(folder, "data/sub"));
+    const { snapshotId } = await save({ reportItems: false, rules: { excludedFolders: [excluded] } });
+    expect([...(await savedNodes(snapshotId)).keys()]).toEqual(["file"]);
   });
 
   it("saves nothing in a dry run, and says what it would", async () => {
