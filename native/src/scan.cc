@@ -3,6 +3,7 @@
 
 #include "addon.h"
 
+#include "crypto.h"
 #include "napi_helpers.h"
 #include "scan_record.h"
 #include "thread_pool.h"
@@ -270,7 +271,8 @@ int OpenForReading(const char* path) {
   return descriptor < 0 && errno == EPERM ? open(path, kFlags) : descriptor;
 }
 
-// Reads small files whole, each into its own stretch of one buffer. One that does not fit is reported with EFBIG.
+// Reads small files whole, each into its own stretch of one buffer, and hashes them while they are in the caches. One
+// that does not fit is reported with EFBIG.
 class ReadFilesTask final : public Task {
  public:
   struct File {
@@ -287,6 +289,12 @@ class ReadFilesTask final : public Task {
       size_t length = 0;
       Put(&out_, start + 124, static_cast<int32_t>(ReadFile(file, start, at, &length)));
       Put(&out_, start + 8, static_cast<uint32_t>(length));
+      if (length > 0) {
+        uint8_t hash[kHashSize];
+        Sha256(at, length, hash);
+        Put(&out_, start + 4, static_cast<uint32_t>(kHashSize));
+        PutBytes(&out_, hash, kHashSize);
+      }
       EndRecord(&out_, start);
       at += file.room;
     }

@@ -15,8 +15,8 @@
 //   128 name | target | attributes
 //
 // and an attribute as u32 length of the name, u32 length of the value, name, value; a value that could not be read
-// has the length 0xffffffff and no bytes. The record of a file that was read has neither name nor target; the length of
-// the target is that of its content.
+// has the length 0xffffffff and no bytes. The record of a file that was read has no target: the length of the target is
+// that of its content. Where there is content, the name is the SHA-256 of it; otherwise there is none.
 #pragma once
 
 #include <cstddef>

@@ -14,6 +14,12 @@ export interface SavedBlob {
   readonly packedLength: number;
 }
 
+/** A blob of file content that is worth no hop of its own. */
+export interface SmallBlob {
+  readonly id: Id;
+  readonly plaintext: Uint8Array;
+}
+
 /** What the archiver needs of a repository; `Repository` is one. */
 export interface BlobStore extends BlobLoader {
   readonly engine: Engine;
@@ -22,6 +28,8 @@ export interface BlobStore extends BlobLoader {
   /** `loadBlob` for what is asked for about in the order in which it was saved. */
   loadBlobAhead(type: BlobType, id: Id, signal?: AbortSignal): Promise<Uint8Array>;
   saveBlob(type: BlobType, plaintext: Uint8Array, id?: Id): Promise<SavedBlob>;
+  /** The same for many small ones of file content at once. */
+  saveSmallBlobs(blobs: readonly SmallBlob[]): Promise<SavedBlob[]>;
 }
 
 /** Counts what a saved blob added. */

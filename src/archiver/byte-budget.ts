@@ -11,11 +11,15 @@ export class ByteBudget {
     this.#limit = limitBytes;
   }
 
+  /** @returns false, with nothing taken, when one would have to wait */
+  tryAcquire(bytes: number): boolean {
+    if (this.#waiting.length > 0 || !this.#fits(bytes)) return false;
+    this.#used += bytes;
+    return true;
+  }
+
   async acquire(bytes: number): Promise<void> {
-    if (this.#waiting.length === 0 && this.#fits(bytes)) {
-      this.#used += bytes;
-      return;
-    }
+    if (this.tryAcquire(bytes)) return;
     await new Promise<void>((enter) => this.#waiting.push({ bytes, enter }));
   }
 

@@ -2,7 +2,7 @@ import { type Id, idKey } from "../bytes/id.js";
 import { SEAL_OVERHEAD } from "../engine/engine.js";
 import type { BlobType } from "../format/blob.js";
 import { blobCompressionLevel, type CompressionMode } from "../repository/compression.js";
-import type { BlobStore, SavedBlob } from "./blob-store.js";
+import type { BlobStore, SavedBlob, SmallBlob } from "./blob-store.js";
 
 /** Answers as the store behind it would and saves nothing: it only measures what saving would add. */
 export class DryRunStore implements BlobStore {
@@ -37,6 +37,10 @@ export class DryRunStore implements BlobStore {
 
   blobSize(type: BlobType, id: Id): number | undefined {
     return this.#store.blobSize(type, id);
+  }
+
+  saveSmallBlobs(blobs: readonly SmallBlob[]): Promise<SavedBlob[]> {
+    return Promise.all(blobs.map(({ id, plaintext }) => this.saveBlob("data", plaintext, id)));
   }
 
   async saveBlob(type: BlobType, plaintext: Uint8Array, id?: Id): Promise<SavedBlob> {

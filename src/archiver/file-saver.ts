@@ -1,11 +1,11 @@
 import type { FileHandle } from "node:fs/promises";
 import { BatchQueue } from "../async/batch-queue.js";
 import { Semaphore } from "../async/semaphore.js";
-import { type Id, IdList } from "../bytes/id.js";
+import { IdList } from "../bytes/id.js";
 import { CHUNK_MIN_BYTES } from "../engine/engine.js";
 import type { TreeNode } from "../format/node.js";
 import { type AddedBlobs, type BackupProgress, noBlobs } from "./backup-progress.js";
-import { type BlobStore, countBlob } from "./blob-store.js";
+import { type BlobStore, countBlob, type SavedBlob, type SmallBlob } from "./blob-store.js";
 import { type ByteSource, ContentSaver, SourceError } from "./content-saver.js";
 import { type FileRecord, type FileStat, isRegularFile } from "./file-record.js";
 import type { NodeBuilder } from "./node-builder.js";
@@ -27,17 +27,6 @@ export interface SavedFile {
   readonly added: AddedBlobs;
 }
 
-/** A small file that was read and hashed. */
-interface ReadFile {
-  readonly stat: FileStat;
-  /** `undefined` when the file turned out not to be small. */
-  readonly content: Buffer | undefined;
-  /** `undefined` when there is no content. */
-  readonly id: Id | undefined;
-  /** To be called when the content is not needed any more. */
-  readonly release: () => void;
-}
-
 /**
  * Files below the smallest length of a chunk are one chunk each, and worth a batch when they are really
  * small.
@@ -45,11 +34,10 @@ interface ReadFile {
 const SMALL_FILE_BYTES = CHUNK_MIN_BYTES;
 const BATCH_ALONE_BYTES = 128 * 1024;
 const BATCH_FILES = 64;
-const BATCHES_IN_FLIGHT = 4;
+/** Some of them are read while others are sealed. */
+const BATCHES_IN_FLIGHT = 8;
 /** Room for a batch, or for one file that travels alone, each with the byte behind its end. */
 const BATCH_BYTES = 1024 * 1024;
-/** Batches being read, and as many whose files wait to be saved. */
-const BATCH_BUFFERS = 2 * BATCHES_IN_FLIGHT;
 /** How many small files are shown as being read: a renderer has room for no more. */
 const SHOWN_SMALL_FILES = 8;
 
@@ -64,8 +52,9 @@ export class FileSaver {
   readonly #progress: BackupProgress;
   readonly #contents: ContentSaver;
   readonly #largeFiles: Semaphore;
-  readonly #batchBuffers = new ReusePool(BATCH_BUFFERS, () => Buffer.allocUnsafeSlow(BATCH_BYTES));
-  readonly #smallFiles: BatchQueue<FileJob, ReadFile | { error: Error }>;
+  readonly #batchBuffers = new ReusePool(BATCHES_IN_FLIGHT, () => Buffer.allocUnsafeSlow(BATCH_BYTES));
+  /** Gives `undefined` for a file that turned out not to be small. */
+  readonly #smallFiles: BatchQueue<FileJob, SavedFile | SourceError | undefined>;
 
   constructor(
     store: BlobStore,
@@ -83,7 +72,7 @@ export class FileSaver {
     this.#contents = new ContentSaver(store, segments, progress);
     this.#largeFiles = new Semaphore(readConcurrency);
     this.#smallFiles = new BatchQueue({
-      work: (jobs) => this.#readBatch(jobs),
+      work: (jobs) => this.#saveBatch(jobs),
       weigh: (job) => job.record.stat.size + 1,
       aloneFrom: BATCH_ALONE_BYTES,
       maxItems: BATCH_FILES,
@@ -102,42 +91,42 @@ export class FileSaver {
   async #saveSmall(job: FileJob): Promise<SavedFile | undefined> {
     const shown = this.#progress.currentFiles.size < SHOWN_SMALL_FILES ? displayPath(job.path) : undefined;
     if (shown) this.#progress.currentFiles.add(shown);
-    let read: ReadFile | { error: Error } | undefined;
     try {
-      read = await this.#smallFiles.run(job);
-      if ("error" in read) throw new SourceError(read.error);
-      if (!isRegularFile(read.stat)) throw changedType(job.path);
-      if (read.content === undefined) return undefined;
-      const added = noBlobs();
-      if (read.id) countBlob(added, "data", await this.#store.saveBlob("data", read.content, read.id));
-      this.#progress.bytesDone += read.content.length;
-      const content = read.id ? new IdList(read.id) : IdList.EMPTY;
-      return { node: this.#node(job, read.stat, content, read.content.length), added };
+      const saved = await this.#smallFiles.run(job);
+      if (saved instanceof SourceError) throw saved;
+      return saved;
     } finally {
-      if (read && "release" in read) read.release();
       if (shown) this.#progress.currentFiles.delete(shown);
     }
   }
 
-  async #readBatch(jobs: readonly FileJob[]): Promise<(ReadFile | { error: Error })[]> {
+  async #saveBatch(jobs: readonly FileJob[]): Promise<(SavedFile | SourceError | undefined)[]> {
     const buffer = await this.#batchBuffers.acquire();
-    const release = () => this.#batchBuffers.release(buffer);
     try {
       const requests = jobs.map(({ path, record }) => ({ path, size: record.stat.size }));
       const files = await this.#scanner.readSmallFiles(requests, buffer);
-      const contents = files.map((file) => ("error" in file ? undefined : file.content));
-      const filled = contents.filter((content) => content !== undefined && content.length > 0) as Buffer[];
-      const ids = (await this.#store.engine.hashAll(filled))[Symbol.iterator]();
+      const blobs: SmallBlob[] = [];
+      for (const file of files)
+        if ("id" in file && file.id) blobs.push({ id: file.id, plaintext: file.content! });
+      const saved = (await this.#store.saveSmallBlobs(blobs)).values();
       return files.map((file, i) => {
-        if ("error" in file) return file;
-        this.#batchBuffers.hold(buffer);
-        const content = contents[i];
-        const id = content?.length ? (ids.next().value as Id) : undefined;
-        return { stat: file.stat, content, id, release };
+        const job = jobs[i]!;
+        if ("error" in file) return new SourceError(file.error);
+        if (!isRegularFile(file.stat)) return changedType(job.path);
+        if (file.content === undefined) return undefined;
+        return this.#savedSmall(job, file.stat, file.content.length, file.id && saved.next().value);
       });
     } finally {
-      release();
+      this.#batchBuffers.release(buffer);
     }
+  }
+
+  #savedSmall(job: FileJob, stat: FileStat, size: number, blob: SavedBlob | undefined): SavedFile {
+    const added = noBlobs();
+    if (blob) countBlob(added, "data", blob);
+    this.#progress.bytesDone += size;
+    const content = blob ? new IdList(blob.id) : IdList.EMPTY;
+    return { node: this.#nodes.build(job.name, job.record, content, stat, size), added };
   }
 
   async #saveLarge(job: FileJob, signal: AbortSignal): Promise<SavedFile> {
@@ -149,7 +138,7 @@ export class FileSaver {
       const stat = fileStat(await fromSource(file.stat({ bigint: true })));
       if (!isRegularFile(stat)) throw changedType(job.path);
       const { content, size, added } = await this.#contents.save(this.#source(file, stat), signal);
-      return { node: this.#node(job, stat, content, size), added };
+      return { node: this.#nodes.build(job.name, job.record, content, stat, size), added };
     } finally {
       await file?.close();
       this.#progress.currentFiles.delete(shown);
@@ -161,10 +150,6 @@ export class FileSaver {
     // Only a file that takes less room than it is long can have holes.
     if (stat.blocks * 512 >= stat.size) return { fill };
     return { fill, size: stat.size, seekData: (position) => this.#scanner.seekData(file.fd, position) };
-  }
-
-  #node(job: FileJob, stat: FileStat, content: IdList, size: number): TreeNode {
-    return { ...this.#nodes.build(job.name, job.record, stat), content, size };
   }
 }
 

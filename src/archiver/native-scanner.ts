@@ -1,5 +1,5 @@
 import { getSystemErrorMap, getSystemErrorName } from "node:util";
-import { ID_LENGTH, type Id, IdList } from "../bytes/id.js";
+import { ID_LENGTH, type Id, IdList, idFromBytes } from "../bytes/id.js";
 import { textKeepingBytes } from "../bytes/utf8.js";
 import { isPlainInTree } from "../format/name-quoting.js";
 import type { ExtendedAttribute } from "../format/node.js";
@@ -118,8 +118,10 @@ function decodeSmallFile(
   const tooLarge = errno !== 0 && getSystemErrorName(-errno) === "EFBIG";
   if (errno !== 0 && !tooLarge) return { error: systemError(errno, "open", displayPath(path)) };
   const stat = decodeStat(records, start);
-  if (tooLarge || !isRegularFile(stat)) return { stat, content: undefined };
-  return { stat, content: content.subarray(0, records.readUInt32LE(start + AT.targetLength)) };
+  if (tooLarge || !isRegularFile(stat)) return { stat, content: undefined, id: undefined };
+  const length = records.readUInt32LE(start + AT.targetLength);
+  const hash = records.subarray(start + AT.name, start + AT.name + ID_LENGTH);
+  return { stat, content: content.subarray(0, length), id: length === 0 ? undefined : idFromBytes(hash) };
 }
 
 /** @param folder "" when the name of the record is a path */

@@ -1,4 +1,4 @@
-import { equalIds } from "../bytes/id.js";
+import { equalIds, type IdList } from "../bytes/id.js";
 import { goModeFromPosix, nodeTypeFromPosix } from "../format/file-mode.js";
 import type { TreeNode } from "../format/node.js";
 import { equalMoments, localZoneMinutes, type Timestamp } from "../format/timestamp.js";
@@ -21,12 +21,20 @@ export class NodeBuilder {
   }
 
   /**
-   * A node without content or subtree.
+   * A node, of a directory one without its subtree.
    *
    * @param name raw bytes as a Latin-1 string: its name in the snapshot, which need not be that of the record
+   * @param content of a file
    * @param stat newer than the record's when the file has been opened since
+   * @param size of the content that was read, should it differ from the `stat`'s
    */
-  build(name: string, record: FileRecord, stat: FileStat = record.stat): TreeNode {
+  build(
+    name: string,
+    record: FileRecord,
+    content: IdList | null = null,
+    stat: FileStat = record.stat,
+    size: number = stat.size,
+  ): TreeNode {
     const type = nodeTypeFromPosix(stat.mode);
     const mtime = timestamp(stat.mtime);
     return {
@@ -42,13 +50,13 @@ export class NodeBuilder {
       group: this.#scanner.groupName(stat.gid),
       inode: stat.ino,
       deviceId: stat.dev,
-      size: type === "file" ? stat.size : 0,
+      size: type === "file" ? size : 0,
       links: type === "dir" || type === "fifo" ? 0 : stat.links,
       linkTarget: type === "symlink" ? (record.linkTarget ?? Buffer.alloc(0)) : undefined,
       extendedAttributes: record.attributes,
       genericAttributes: undefined,
       device: type === "dev" || type === "chardev" ? stat.rdev : 0n,
-      content: null,
+      content,
       subtree: undefined,
       error: "",
     };

@@ -1,5 +1,7 @@
+import { createHash } from "node:crypto";
 import { type BigIntStats, constants, readFileSync } from "node:fs";
 import { type FileHandle, lstat, open, readdir, readlink, stat } from "node:fs/promises";
+import { idFromBytes } from "../bytes/id.js";
 import { systemCodeOf } from "../errors.js";
 import {
   type FileRecord,
@@ -81,9 +83,12 @@ async function readSmallFile(path: RawPath, room: Buffer): Promise<SmallFile | {
   const file = await openForReading(path);
   try {
     const opened = fileStat(await file.stat({ bigint: true }));
-    if (!isRegularFile(opened)) return { stat: opened, content: undefined };
+    if (!isRegularFile(opened)) return { stat: opened, content: undefined, id: undefined };
     const filled = await fillFrom(file, room, 0);
-    return { stat: opened, content: filled === room.length ? undefined : room.subarray(0, filled) };
+    if (filled === room.length) return { stat: opened, content: undefined, id: undefined };
+    const content = room.subarray(0, filled);
+    const hash = () => idFromBytes(createHash("sha256").update(content).digest());
+    return { stat: opened, content, id: filled === 0 ? undefined : hash() };
   } finally {
     await file.close();
   }

@@ -3,6 +3,7 @@ import type { Id } from "../bytes/id.js";
 import { interruptedError } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
 import { encodeTree } from "../format/tree.js";
+import { Arrival } from "./arrival.js";
 import { type AddedBlobs, type BackupProgress, noBlobs } from "./backup-progress.js";
 import type { BackupStatistics } from "./backup-statistics.js";
 import { type BlobStore, countBlob } from "./blob-store.js";
@@ -47,8 +48,8 @@ export interface ComingDirectory {
   readonly previous: TreeNode | undefined;
 }
 
-/** A node that is there, or one that is being made: `undefined` in the end when it is left out. */
-export type ComingNode = TreeNode | { readonly arrives: Promise<TreeNode | undefined> };
+/** A node that is there, or one that is being made. */
+export type ComingNode = TreeNode | Arrival;
 
 export interface SaveQueueOptions {
   readonly store: BlobStore;
@@ -74,7 +75,8 @@ export class SaveQueue {
   readonly #budget = new ByteBudget(FILES_BUDGET_BYTES);
   readonly #directories = new Semaphore(DIRECTORIES_UNDER_WAY);
   readonly #stop = new AbortController();
-  readonly #pending = new Set<Promise<unknown>>();
+  #underWay = 0;
+  #wake: (() => void) | undefined;
   readonly #onAbort: () => void;
 
   constructor(options: SaveQueueOptions) {
@@ -86,11 +88,11 @@ export class SaveQueue {
     else signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
 
-  /** Saves a file; resolves as soon as there is room for it. */
-  async file(entry: SelectedEntry, startedAt: number): Promise<ComingNode> {
+  /** Saves a file; the answer comes at once where there is room for it, and otherwise as soon as there is. */
+  file(entry: SelectedEntry, startedAt: number): Arrival | Promise<Arrival> {
     const cost = FILE_OVERHEAD_BYTES + Math.min(entry.record.stat.size, SMALL_FILE_BOUND_BYTES);
-    await this.#budget.acquire(cost);
-    return this.#follow(this.#saveFile(entry, startedAt).finally(() => this.#budget.release(cost)));
+    const begin = () => this.#follow(this.#saveFile(entry, startedAt), () => this.#budget.release(cost));
+    return this.#budget.tryAcquire(cost) ? begin() : this.#budget.acquire(cost).then(begin);
   }
 
   async #saveFile(entry: SelectedEntry, startedAt: number): Promise<TreeNode | undefined> {
@@ -113,11 +115,9 @@ export class SaveQueue {
     directory: ComingDirectory,
     coming: readonly ComingNode[],
     startedAt: number,
-  ): Promise<ComingNode> {
+  ): Promise<Arrival> {
     await this.#directories.acquire();
-    return this.#follow(
-      this.#saveDirectory(directory, coming, startedAt).finally(() => this.#directories.release()),
-    );
+    return this.#follow(this.#saveDirectory(directory, coming, startedAt), () => this.#directories.release());
   }
 
   async #saveDirectory(
@@ -136,8 +136,12 @@ export class SaveQueue {
   async tree(coming: readonly ComingNode[]): Promise<{ id: Id; added: AddedBlobs }> {
     const nodes: TreeNode[] = [];
     for (const node of coming) {
-      const arrived = "arrives" in node ? await node.arrives : node;
-      if (arrived) nodes.push(arrived);
+      if (!(node instanceof Arrival)) {
+        nodes.push(node);
+        continue;
+      }
+      if (!node.isSettled) await node.settled();
+      if (node.node) nodes.push(node.node);
     }
     const added = noBlobs();
     const saved = await this.#options.store.saveBlob("tree", encodeTree(nodes));
@@ -156,15 +160,33 @@ export class SaveQueue {
 
   /** Waits until nothing is under way any more; never throws. */
   async settle(): Promise<void> {
-    while (this.#pending.size > 0) await Promise.allSettled(this.#pending);
+    while (this.#underWay > 0) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
   }
 
-  #follow(work: Promise<TreeNode | undefined>): ComingNode {
-    const followed = work
-      .catch((error: unknown) => this.stop(error))
-      .finally(() => this.#pending.delete(followed));
-    this.#pending.add(followed);
-    return { arrives: work };
+  /** @param done called when the work is over, however it went */
+  #follow(work: Promise<TreeNode | undefined>, done: () => void): Arrival {
+    const arrival = new Arrival();
+    const end = () => {
+      done();
+      if (--this.#underWay === 0) this.#wake?.();
+    };
+    this.#underWay++;
+    work.then(
+      (node) => {
+        arrival.arrive(node);
+        end();
+      },
+      (error: unknown) => {
+        this.stop(error);
+        arrival.fail(error);
+        end();
+      },
+    );
+    return arrival;
   }
 }

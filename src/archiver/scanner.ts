@@ -17,6 +17,8 @@ export interface SmallFile {
    * more.
    */
   readonly content: Buffer | undefined;
+  /** SHA-256 of the content; `undefined` when there is none, or not a byte of it. */
+  readonly id: Id | undefined;
 }
 
 export interface SmallFileRequest {

@@ -17,8 +17,8 @@ export interface ScanFunctions {
   statEntry(path: Uint8Array, followTarget: boolean): Promise<Buffer>;
   /**
    * Reads small files whole, in one hop, each into the next `rooms[i]` bytes of `into`: a byte more than it
-   * should be long. The records are `fstat` of the opened files, how long the content is (`targetLength`),
-   * and what went wrong: EFBIG when it does not fit.
+   * should be long. The records are `fstat` of the opened files, how long the content is (`targetLength`) and
+   * its SHA-256 (the name), and what went wrong: EFBIG when it does not fit.
    */
   readSmallFiles(paths: readonly Uint8Array[], rooms: readonly number[], into: Uint8Array): Promise<Buffer>;
   /**

@@ -48,6 +48,13 @@ export interface SavedBlob {
   readonly packedLength: number;
 }
 
+/** A blob that is worth no hop of its own. */
+export interface SmallBlob {
+  /** Of the plaintext; trusted. */
+  readonly id: Id;
+  readonly plaintext: Uint8Array;
+}
+
 export interface BlobSaverOptions {
   readonly backend: Backend;
   readonly engine: Engine;
@@ -149,6 +156,44 @@ export class BlobSaver {
   async saveAgain(type: BlobType, id: Id, plaintext: Uint8Array): Promise<void> {
     await this.#letIn();
     await this.#seal(type, id, plaintext);
+  }
+
+  /**
+   * `save` for blobs of file content that came together: those that are not known are sealed in one hop, which
+   * costs a promise for all of them instead of several for each. The caller bounds how many calls are under way.
+   */
+  async saveSmall(blobs: readonly SmallBlob[]): Promise<SavedBlob[]> {
+    await this.#letIn();
+    const { version, compression, indexFiles } = this.#options;
+    const fresh: NewBlob[] = [];
+    const keys = new Map<string, number>();
+    const others: Promise<unknown>[] = [];
+    const places = blobs.map(({ id, plaintext }) => {
+      if (indexFiles.index.has("data", id)) return KNOWN;
+      const key = pendingKey("data", id);
+      const pending = this.#pending.get(key);
+      if (pending) others.push(pending);
+      if (pending || keys.has(key)) return KNOWN;
+      keys.set(key, fresh.length);
+      const compressionLevel = blobCompressionLevel(version, compression, "data", plaintext.length);
+      fresh.push({ type: "data", id, plaintext, compressionLevel });
+      return fresh.length - 1;
+    });
+    const packed = fresh.length > 0 ? this.#sealAndPack(fresh) : NOTHING;
+    for (const key of keys.keys()) this.#pending.set(key, packed);
+    let lengths: readonly number[];
+    try {
+      lengths = await packed;
+    } catch (error) {
+      for (const key of keys.keys()) this.#pending.delete(key);
+      throw error;
+    }
+    await Promise.all(others);
+    return blobs.map(({ id, plaintext }, i) => {
+      const place = places[i]!;
+      const packedLength = place === KNOWN ? 0 : lengths[place]!;
+      return { id, known: place === KNOWN, plainLength: plaintext.length, packedLength };
+    });
   }
 
   /**
@@ -318,6 +363,10 @@ export class BlobSaver {
     if (this.#failure) throw this.#failure.error;
   }
 }
+
+/** In the place of a position among those that are sealed. */
+const KNOWN = -1;
+const NOTHING: Promise<readonly number[]> = Promise.resolve([]);
 
 function pendingKey(type: BlobType, id: Id): string {
   return (type === "tree" ? "t" : "d") + idKey(id);

@@ -18,7 +18,7 @@ import { randomPolynomial } from "../format/polynomial.js";
 import { BlobIndex } from "./blob-index.js";
 import type { BlobLoader, BlobResult, PackStretch, PlaintextSink } from "./blob-loader.js";
 import { BlobReader, type OnPackBlob, type TakeSealed } from "./blob-reader.js";
-import { BlobSaver, type SavedBlob } from "./blob-saver.js";
+import { BlobSaver, type SavedBlob, type SmallBlob } from "./blob-saver.js";
 import type { CompressionMode } from "./compression.js";
 import { IndexFiles, type IndexProblem, type IndexProgress } from "./index-files.js";
 import {
@@ -326,6 +326,11 @@ export class Repository implements BlobLoader {
   /** Saves a blob unless it is known. See `BlobSaver.save`; nothing can be found before `flush`. */
   saveBlob(type: BlobType, plaintext: Uint8Array, id?: Id): Promise<SavedBlob> {
     return this.#saver.save(type, plaintext, id);
+  }
+
+  /** Saves many small blobs of file content with one hop. See `BlobSaver.saveSmall`. */
+  saveSmallBlobs(blobs: readonly SmallBlob[]): Promise<SavedBlob[]> {
+    return this.#saver.saveSmall(blobs);
   }
 
   /**

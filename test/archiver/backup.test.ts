@@ -6,11 +6,12 @@ import {
   type BackupEvent,
   type BackupOptions,
   BackupProgress,
+  type BackupSummary,
   backup,
   rawPath,
 } from "../../src/archiver/mod.js";
 import { MemoryBackend } from "../../src/backend/memory-backend.js";
-import { equalIds, formatId } from "../../src/bytes/id.js";
+import { equalIds, formatId, parseId } from "../../src/bytes/id.js";
 import { loadEngine } from "../../src/engine/load-engine.js";
 import type { TreeNode } from "../../src/format/node.js";
 import { loadTree } from "../../src/repository/load-tree.js";
@@ -43,12 +44,19 @@ describe("backup", () => {
       { on: (event) => events.push(event) },
     );
 
-  /** The nodes of `data`. */
-  const savedNodes = async (snapshotId: string | undefined): Promise<Map<string, TreeNode>> => {
+  const treeOfData = async ({ snapshotId }: BackupSummary): Promise<string> => {
     const snapshot = (await listSnapshots(repository)).find(({ id }) => formatId(id) === snapshotId)!;
-    let nodes = await loadTree(repository, snapshot.tree);
-    for (const name of join(folder, "data").split("/").slice(1))
-      nodes = await loadTree(repository, nodes.find((node) => node.name.toString() === name)!.subtree!);
+    let { tree } = snapshot;
+    for (const name of join(folder, "data").split("/").slice(1)) {
+      const nodes = await loadTree(repository, tree);
+      tree = nodes.find((node) => node.name.toString() === name)!.subtree!;
+    }
+    return formatId(tree);
+  };
+
+  /** The nodes of `data`. */
+  const savedNodes = async (summary: BackupSummary): Promise<Map<string, TreeNode>> => {
+    const nodes = await loadTree(repository, parseId(await treeOfData(summary))!);
     return new Map(nodes.map((node) => [node.name.toString(), node]));
   };
 
@@ -100,27 +108,30 @@ describe("backup", () => {
       change();
       const careful = await save({ dryRun: true });
       const quick = await save({ reportItems: false });
-      // Besides the folders of the change, those on the way from `/`: they are passed through.
-      const above = join(folder, "data").split("/").length - 1;
-      for (const key of ["filesNew", "filesChanged", "filesUnmodified", "dirsNew", "dirsChanged"] as const)
+      for (const key of [
+        "filesNew",
+        "filesChanged",
+        "filesUnmodified",
+        "dirsNew",
+        "totalBytesProcessed",
+      ] as const)
         expect(quick[key], `${change} ${key}`).toBe(careful[key]);
-      for (const key of ["dirsUnmodified", "treeBlobs", "totalBytesProcessed"] as const)
-        expect(quick[key], `${change} ${key}`).toBe(careful[key]);
+      expect(quick.dirsChanged + quick.dirsUnmodified).toBe(careful.dirsChanged + careful.dirsUnmodified);
       expect(quick).toMatchObject({ filesChanged: files });
-      expect(quick.dirsChanged, String(change)).toBe(dirs === 0 ? 0 : dirs + above);
-      const again = await save({ parent: null, reportItems: true });
-      const trees = new Map(
-        (await listSnapshots(repository)).map(({ id, tree }) => [formatId(id), formatId(tree)]),
-      );
-      expect(trees.get(quick.snapshotId!), String(change)).toBe(trees.get(again.snapshotId!));
+      // Others may write to the folders above, which are passed through and count as well.
+      const above = join(folder, "data").split("/").length - 1;
+      expect(quick.dirsChanged, String(change)).toBeGreaterThanOrEqual(dirs);
+      expect(quick.dirsChanged, String(change)).toBeLessThanOrEqual(dirs + above);
+      const again = await save({ parent: null });
+      expect(await treeOfData(quick), String(change)).toBe(await treeOfData(again));
     }
   });
 
   it("leaves out what a new rule excludes, though nothing has changed", async () => {
     await save({ reportItems: false });
     const excluded = rawPath(join(folder, "data/sub"));
-    const { snapshotId } = await save({ reportItems: false, rules: { excludedFolders: [excluded] } });
-    expect([...(await savedNodes(snapshotId)).keys()]).toEqual(["file"]);
+    const summary = await save({ reportItems: false, rules: { excludedFolders: [excluded] } });
+    expect([...(await savedNodes(summary)).keys()]).toEqual(["file"]);
   });
 
   it("saves nothing in a dry run, and says what it would", async () => {
@@ -169,17 +180,17 @@ describe("backup", () => {
     truncateSync(join(folder, "data/holes"), 3_333_333);
     writeFileSync(join(folder, "data/holes"), noise(700_000, 9), { flag: "a" });
     truncateSync(join(folder, "data/holes"), 9_000_000);
-    const nodes = await savedNodes((await save()).snapshotId);
+    const nodes = await savedNodes(await save());
     expect(nodes.get("holes")!.size).toBe(9_000_000);
     expect(equalIds(nodes.get("holes")!.content!.bytes, nodes.get("zeros")!.content!.bytes)).toBe(true);
   });
 
   it("keeps access times only when it is told to", async () => {
     utimesSync(join(folder, "data/file"), 1_000, 2_000);
-    const without = (await savedNodes((await save({ parent: null })).snapshotId)).get("file")!;
+    const without = (await savedNodes(await save({ parent: null }))).get("file")!;
     expect([without.atime.seconds, without.mtime.seconds]).toEqual([2_000, 2_000]);
     const withAtime = await save({ parent: null, withAtime: true });
-    expect((await savedNodes(withAtime.snapshotId)).get("file")!.atime.seconds).toBe(1_000);
+    expect((await savedNodes(withAtime)).get("file")!.atime.seconds).toBe(1_000);
   });
 
   it("counts as it goes, and reports each object once", async () => {
