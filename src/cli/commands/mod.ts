@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   check: async () => (await import("./check.js")).registerCheck,
   copy: async () => (await import("./copy.js")).registerCopy,
   diff: async () => (await import("./diff.js")).registerDiff,
+  dump: async () => (await import("./dump.js")).registerDump,
   find: async () => (await import("./find.js")).registerFind,
   forget: async () => (await import("./forget.js")).registerForget,
   init: async () => (await import("./init.js")).registerInit,

@@ -1,0 +1,73 @@
+import { open } from "node:fs/promises";
+import type { Command } from "commander";
+import { ARCHIVE_FORMATS, runDump } from "../../commands/dump.js";
+import { messageOf, systemCodeOf, UsageError, YoreError } from "../../errors.js";
+import { action } from "../command-context.js";
+import type { Io } from "../output.js";
+import { addSnapshotFilter, resolveSnapshotFilter, type SnapshotFilterFlags } from "../snapshot-filter.js";
+
+interface DumpFlags extends SnapshotFilterFlags {
+  readonly archive: string;
+  readonly target?: string;
+}
+
+export function registerDump(program: Command, io: Io): void {
+  const command = program
+    .command("dump")
+    .description("print a file of a snapshot, or an archive of a directory")
+    .argument(
+      "[snapshotID]",
+      'ID, beginning of an ID or "latest"; ":folder" behind it makes that folder the root',
+    )
+    .argument("[file]", "path of a file or a directory; / for everything")
+    .option("-a, --archive <format>", `archive format (${ARCHIVE_FORMATS.join("|")})`, "tar")
+    .option("-t, --target <file>", "write to this file instead of standard output");
+  addSnapshotFilter(command, ', when the snapshot is "latest"');
+  command.action(
+    action<DumpFlags>(io, async (context, [snapshot, path, more], flags) => {
+      if (snapshot === undefined || path === undefined || more !== undefined)
+        throw new UsageError("no file and no snapshot ID specified");
+      const format = ARCHIVE_FORMATS.find((one) => one === flags.archive);
+      if (!format) throw new UsageError(`unknown archive format "${flags.archive}"`);
+      const options = { snapshot, path, format, filter: resolveSnapshotFilter(flags, io.env) };
+      await context.withSession({ lock: "shared", announce: flags.target !== undefined }, async (session) => {
+        if (flags.target !== undefined)
+          return dumpToFile(flags.target, (sink) => runDump(session, options, () => sink));
+        return runDump(session, options, (kind) => {
+          if (kind === "archive" && io.stdout.isTTY)
+            throw new UsageError("stdout is the terminal, please redirect output");
+          return (bytes) => io.stdout.write(bytes);
+        });
+      });
+      return undefined;
+    }),
+  );
+}
+
+type FileSink = (bytes: Uint8Array) => Promise<void>;
+
+async function dumpToFile(path: string, dump: (sink: FileSink) => Promise<void>): Promise<void> {
+  const failed = (cause: unknown) =>
+    new YoreError(
+      systemCodeOf(cause) === "ENOSPC" ? "no-space" : "backend",
+      `Cannot write "${path}": ${messageOf(cause)}`,
+      {
+        cause,
+      },
+    );
+  const file = await open(path, "w", 0o600).catch((error: unknown) => {
+    throw failed(error);
+  });
+  try {
+    await dump(async (bytes) => {
+      for (let at = 0; at < bytes.length; ) {
+        const { bytesWritten } = await file.write(bytes, at).catch((error: unknown) => {
+          throw failed(error);
+        });
+        at += bytesWritten;
+      }
+    });
+  } finally {
+    await file.close();
+  }
+}

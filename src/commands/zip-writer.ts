@@ -1,0 +1,233 @@
+/**
+ * Zip, written without going back: sizes and checksum of an entry stand behind its content (a data descriptor), and all
+ * entries once more in the directory at the end, which is kept until then: about 200 bytes an entry and its name. From 4
+ * GiB or 65,535 entries on the fields of Zip64 are used. Modes and times are in the extra fields that Info-ZIP knows.
+ */
+
+import { once } from "node:events";
+import { crc32, createDeflateRaw, type DeflateRaw } from "node:zlib";
+import { isUtf8 } from "../bytes/utf8.js";
+import { posixModeFromNode } from "../format/file-mode.js";
+import type { TreeNode } from "../format/node.js";
+import { localZoneMinutes } from "../format/timestamp.js";
+import type { ArchiveEntry, ArchiveWriter, Sink } from "./archive-writer.js";
+
+const STORED = 0;
+const DEFLATED = 8;
+const HAS_DESCRIPTOR = 1 << 3;
+const NAME_IS_UTF8 = 1 << 11;
+const MADE_ON_UNIX = 3 << 8;
+const VERSION = 20;
+const VERSION_ZIP64 = 45;
+const MAX_UINT32 = 0xffff_ffff;
+const MAX_UINT16 = 0xffff;
+/** From here on a content may not fit 32 bits when it is compressed badly. */
+const ZIP64_SIZE = 0xff00_0000;
+
+interface WrittenEntry {
+  readonly name: Buffer;
+  readonly node: TreeNode;
+  readonly flags: number;
+  readonly method: number;
+  readonly offset: number;
+  readonly isZip64: boolean;
+  crc: number;
+  size: number;
+  packedSize: number;
+}
+
+export class ZipWriter implements ArchiveWriter {
+  readonly #sink: Sink;
+  readonly #entries: WrittenEntry[] = [];
+  #offset = 0;
+  #current: WrittenEntry | undefined;
+  #deflate: DeflateRaw | undefined;
+  /** What comes out of the compressor, in order. */
+  #draining: Promise<void> = Promise.resolve();
+
+  constructor(sink: Sink) {
+    this.#sink = sink;
+  }
+
+  async begin({ path, node, size }: ArchiveEntry): Promise<void> {
+    const name = node.type === "dir" ? Buffer.concat([path, SLASH]) : path;
+    const entry: WrittenEntry = {
+      name,
+      node,
+      flags: HAS_DESCRIPTOR | (isUtf8(name) ? NAME_IS_UTF8 : 0),
+      method: node.type === "file" && size > 0 ? DEFLATED : STORED,
+      offset: this.#offset,
+      isZip64: size >= ZIP64_SIZE,
+      crc: 0,
+      size: 0,
+      packedSize: 0,
+    };
+    this.#entries.push(entry);
+    this.#current = entry;
+    await this.#write(localHeader(entry));
+    if (entry.method === DEFLATED) this.#startDeflate(entry);
+    if (node.type === "symlink") await this.content(node.linkTarget ?? Buffer.alloc(0));
+  }
+
+  async content(bytes: Uint8Array): Promise<void> {
+    const entry = this.#current!;
+    entry.crc = crc32(bytes, entry.crc);
+    entry.size += bytes.length;
+    if (!this.#deflate) {
+      entry.packedSize += bytes.length;
+      return this.#write(bytes);
+    }
+    if (!this.#deflate.write(bytes)) await Promise.race([once(this.#deflate, "drain"), this.#draining]);
+  }
+
+  async end(): Promise<void> {
+    const entry = this.#current!;
+    this.#deflate?.end();
+    await this.#draining;
+    this.#deflate = undefined;
+    await this.#write(descriptor(entry));
+  }
+
+  async finish(): Promise<void> {
+    const start = this.#offset;
+    for (const entry of this.#entries) await this.#write(directoryHeader(entry));
+    await this.#write(endOfDirectory(this.#entries.length, start, this.#offset));
+  }
+
+  #startDeflate(entry: WrittenEntry): void {
+    const deflate = createDeflateRaw();
+    this.#deflate = deflate;
+    this.#draining = (async () => {
+      for await (const piece of deflate as AsyncIterable<Buffer>) {
+        entry.packedSize += piece.length;
+        await this.#write(piece);
+      }
+    })();
+    // Awaited at the end of the entry.
+    this.#draining.catch(() => {});
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    this.#offset += bytes.length;
+    await this.#sink(bytes);
+  }
+}
+
+function localHeader({ name, node, flags, method, isZip64 }: WrittenEntry): Buffer {
+  const header = Buffer.alloc(30);
+  const { date, time } = dosTime(node);
+  const extra = Buffer.concat([isZip64 ? zip64Extra([0, 0]) : NO_BYTES, timeExtra(node)]);
+  header.writeUInt32LE(0x0403_4b50, 0);
+  header.writeUInt16LE(isZip64 ? VERSION_ZIP64 : VERSION, 4);
+  header.writeUInt16LE(flags, 6);
+  header.writeUInt16LE(method, 8);
+  header.writeUInt16LE(time, 10);
+  header.writeUInt16LE(date, 12);
+  header.writeUInt32LE(isZip64 ? MAX_UINT32 : 0, 18);
+  header.writeUInt32LE(isZip64 ? MAX_UINT32 : 0, 22);
+  header.writeUInt16LE(name.length, 26);
+  header.writeUInt16LE(extra.length, 28);
+  return Buffer.concat([header, name, extra]);
+}
+
+function descriptor({ crc, size, packedSize, isZip64 }: WrittenEntry): Buffer {
+  const bytes = Buffer.alloc(isZip64 ? 24 : 16);
+  bytes.writeUInt32LE(0x0807_4b50, 0);
+  bytes.writeUInt32LE(crc, 4);
+  if (isZip64) {
+    bytes.writeBigUInt64LE(BigInt(packedSize), 8);
+    bytes.writeBigUInt64LE(BigInt(size), 16);
+  } else {
+    bytes.writeUInt32LE(packedSize, 8);
+    bytes.writeUInt32LE(size, 12);
+  }
+  return bytes;
+}
+
+function directoryHeader({
+  name,
+  node,
+  flags,
+  method,
+  offset,
+  crc,
+  size,
+  packedSize,
+  isZip64,
+}: WrittenEntry): Buffer {
+  const header = Buffer.alloc(46);
+  const { date, time } = dosTime(node);
+  const sizes = isZip64 ? [size, packedSize] : [];
+  const large = [...sizes, ...(offset >= MAX_UINT32 ? [offset] : [])];
+  const extra = Buffer.concat([large.length > 0 ? zip64Extra(large) : NO_BYTES, timeExtra(node)]);
+  header.writeUInt32LE(0x0201_4b50, 0);
+  header.writeUInt16LE(MADE_ON_UNIX | VERSION_ZIP64, 4);
+  header.writeUInt16LE(large.length > 0 ? VERSION_ZIP64 : VERSION, 6);
+  header.writeUInt16LE(flags, 8);
+  header.writeUInt16LE(method, 10);
+  header.writeUInt16LE(time, 12);
+  header.writeUInt16LE(date, 14);
+  header.writeUInt32LE(crc, 16);
+  header.writeUInt32LE(isZip64 ? MAX_UINT32 : packedSize, 20);
+  header.writeUInt32LE(isZip64 ? MAX_UINT32 : size, 24);
+  header.writeUInt16LE(name.length, 28);
+  header.writeUInt16LE(extra.length, 30);
+  header.writeUInt32LE(((posixModeFromNode(node) << 16) | (node.type === "dir" ? 0x10 : 0)) >>> 0, 38);
+  header.writeUInt32LE(Math.min(offset, MAX_UINT32), 42);
+  return Buffer.concat([header, name, extra]);
+}
+
+function endOfDirectory(entries: number, start: number, end: number): Buffer {
+  const bytes = Buffer.alloc(22);
+  bytes.writeUInt32LE(0x0605_4b50, 0);
+  bytes.writeUInt16LE(Math.min(entries, MAX_UINT16), 8);
+  bytes.writeUInt16LE(Math.min(entries, MAX_UINT16), 10);
+  bytes.writeUInt32LE(Math.min(end - start, MAX_UINT32), 12);
+  bytes.writeUInt32LE(Math.min(start, MAX_UINT32), 16);
+  if (entries < MAX_UINT16 && end < MAX_UINT32) return bytes;
+  const zip64 = Buffer.alloc(56 + 20);
+  zip64.writeUInt32LE(0x0606_4b50, 0);
+  zip64.writeBigUInt64LE(44n, 4);
+  zip64.writeUInt16LE(MADE_ON_UNIX | VERSION_ZIP64, 12);
+  zip64.writeUInt16LE(VERSION_ZIP64, 14);
+  zip64.writeBigUInt64LE(BigInt(entries), 24);
+  zip64.writeBigUInt64LE(BigInt(entries), 32);
+  zip64.writeBigUInt64LE(BigInt(end - start), 40);
+  zip64.writeBigUInt64LE(BigInt(start), 48);
+  zip64.writeUInt32LE(0x0706_4b50, 56);
+  zip64.writeBigUInt64LE(BigInt(end), 64);
+  zip64.writeUInt32LE(1, 72);
+  return Buffer.concat([zip64, bytes]);
+}
+
+function zip64Extra(values: readonly number[]): Buffer {
+  const extra = Buffer.alloc(4 + 8 * values.length);
+  extra.writeUInt16LE(0x0001, 0);
+  extra.writeUInt16LE(8 * values.length, 2);
+  for (const [i, value] of values.entries()) extra.writeBigUInt64LE(BigInt(value), 4 + 8 * i);
+  return extra;
+}
+
+/** The time in seconds, which is signed and has 32 bits. */
+function timeExtra({ mtime }: TreeNode): Buffer {
+  if (mtime.seconds !== (mtime.seconds | 0)) return NO_BYTES;
+  const extra = Buffer.alloc(9);
+  extra.writeUInt16LE(0x5455, 0);
+  extra.writeUInt16LE(5, 2);
+  extra.writeUInt8(1, 4);
+  extra.writeInt32LE(mtime.seconds, 5);
+  return extra;
+}
+
+/** The local time as MS-DOS has it, which begins in 1980 and ends in 2107. */
+function dosTime({ mtime }: TreeNode): { date: number; time: number } {
+  const clock = new Date((mtime.seconds + localZoneMinutes(mtime.seconds) * 60) * 1000);
+  const year = clock.getUTCFullYear();
+  if (!(year >= 1980)) return { date: (1 << 5) | 1, time: 0 };
+  const date = (Math.min(year - 1980, 127) << 9) | ((clock.getUTCMonth() + 1) << 5) | clock.getUTCDate();
+  const time = (clock.getUTCHours() << 11) | (clock.getUTCMinutes() << 5) | (clock.getUTCSeconds() >> 1);
+  return { date, time };
+}
+
+const NO_BYTES = Buffer.alloc(0);
+const SLASH = Buffer.from("/");
