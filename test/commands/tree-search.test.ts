@@ -1,0 +1,53 @@
+import { describe, expect, it } from "vitest";
+import { TreeSearch } from "../../src/commands/tree-search.js";
+import { createRepository, node, saveTree } from "../repository/support.js";
+
+describe("TreeSearch", () => {
+  it("loads each tree once, whatever paths and snapshots it stands in, and finds it at all of them", async () => {
+    const repository = await createRepository();
+    const leaf = await saveTree(repository, [node("file"), node("other")]);
+    const dir = (name: string, subtree: typeof leaf) => node(name, { type: "dir", subtree });
+    const middle = await saveTree(repository, [dir("b", leaf), dir("c", leaf)]);
+    const first = await saveTree(repository, [dir("a", middle), dir("z", leaf)]);
+    const second = await saveTree(repository, [dir("a", middle), node("new")]);
+    const nothing = await saveTree(repository, [node("new")]);
+    await repository.flush();
+    const progress = { trees: 0 };
+    const asked: string[] = [];
+    const search = new TreeSearch<string>(
+      repository,
+      {
+        hits: (path, { name }) => {
+          asked.push(path.toString());
+          return name.toString() === "file" ? [path.toString()] : [];
+        },
+        descends: () => true,
+      },
+      { progress, onError: (_, __, error) => expect.unreachable(error.message) },
+    );
+    expect([...(await search.search(first))]).toEqual(["/a/b/file", "/a/c/file", "/z/file"]);
+    expect([...(await search.search(second))]).toEqual(["/a/b/file", "/a/c/file"]);
+    expect([...(await search.search(nothing))]).toEqual([]);
+    expect([...(await search.search(first))]).toEqual(["/a/b/file", "/a/c/file", "/z/file"]);
+    expect(progress.trees).toBe(5);
+    // Below the unchanged directory nothing was asked again.
+    expect(asked.filter((path) => path === "/a/b/file")).toHaveLength(1);
+  });
+
+  it("tells of a tree that is not there once, and finds the rest", async () => {
+    const repository = await createRepository();
+    const lost = await saveTree(await createRepository(), [node("elsewhere")]);
+    const dir = (name: string) => node(name, { type: "dir", subtree: lost });
+    const root = await saveTree(repository, [dir("a"), dir("b"), node("file")]);
+    await repository.flush();
+    const told: string[] = [];
+    const search = new TreeSearch<string>(
+      repository,
+      { hits: (_, { name }) => [name.toString()], descends: () => true },
+      { onError: (_, path) => told.push(path.toString()) },
+    );
+    expect([...(await search.search(root))]).toEqual(["a", "b", "file"]);
+    expect([...(await search.search(root))]).toEqual(["a", "b", "file"]);
+    expect(told).toEqual(["/a"]);
+  });
+});
