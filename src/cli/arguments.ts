@@ -16,7 +16,6 @@ export const ONE_MORE = "+1";
 /** @throws {UsageError} for unknown commands and flags, missing values and values of the wrong kind */
 export function normaliseArguments(program: Command, argv: readonly string[]): string[] {
   const { command, words, rest } = findCommand(program, argv);
-  if (takesAnything.has(command)) return [...words, "--"];
   const flags: string[] = [];
   const positionals: string[] = [];
   const switches = new Map<Option, boolean>();
@@ -38,13 +37,6 @@ export function normaliseArguments(program: Command, argv: readonly string[]): s
   }
   for (const [option, on] of switches) if (on) flags.push(option.long ?? "");
   return [...words, ...flags, "--", ...positionals];
-}
-
-const takesAnything = new WeakSet<Command>();
-
-/** For a command that does nothing with what is behind it: no flag is unknown there. */
-export function acceptAnything(command: Command): void {
-  takesAnything.add(command);
 }
 
 interface FoundCommand {

@@ -35,6 +35,7 @@ export class CommandContext {
 
   /** Opens the repository with the lock that the command needs, and closes it on every way out. */
   async withSession<T>(needs: SessionNeeds, work: (session: Session) => Promise<T>): Promise<T> {
+    await this.#cleanCaches();
     const unlocked = this.global.noLock && !needs.lockAlways;
     const { withSession } = await import("../commands/session.js");
     const repository = needs.repository ?? this.global.repository();
@@ -87,6 +88,19 @@ export class CommandContext {
     status?: (elapsedSeconds: number) => unknown,
   ): ProgressRenderer {
     return new ProgressRenderer(this.io, this.global, lines, status);
+  }
+
+  /** What `--cleanup-cache` asks for. The cache is never worth a failure. */
+  async #cleanCaches(): Promise<void> {
+    const { cache, cleanupCache } = this.global;
+    if (!cache || !cleanupCache) return;
+    try {
+      const { listCaches, removeOldCaches } = await import("../commands/cache.js");
+      const removed = await removeOldCaches(await listCaches(cache.folder));
+      if (removed.length > 0) this.print(`removed ${removed.length} old cache dirs from ${cache.folder}`);
+    } catch (error) {
+      this.warn(`Cannot clean the caches in ${cache.folder}: ${messageOf(error)}`);
+    }
   }
 
   #showSessionEvent(event: SessionEvent, announce: boolean): void {

@@ -11,6 +11,7 @@ import type { CacheOptions, RepositoryOptions } from "../commands/session.js";
 import { UsageError } from "../errors.js";
 import { ONE_MORE } from "./arguments.js";
 import { describeEnvironment, type Environment, readEnvironment } from "./environment.js";
+import { checkFeatureFlags } from "./feature-flags.js";
 import type { Io } from "./output.js";
 import { resolveRepositoryOptions } from "./repository-options.js";
 import { resolveTransportOptions, type TransportFlags } from "./transport-options.js";
@@ -125,6 +126,7 @@ export function addGlobalOptions(program: Command): void {
 /** @throws {UsageError} for values that make no sense */
 export function resolveGlobalOptions(flags: GlobalFlags, io: Io): GlobalOptions {
   const { env } = io;
+  for (const warning of checkFeatureFlags(env)) io.stderr.line(warning);
   const verbose = flags.verbose ?? 0;
   if (flags.quiet && verbose > 0)
     throw new UsageError("--quiet and --verbose cannot be specified at the same time");

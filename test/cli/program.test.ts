@@ -44,10 +44,34 @@ describe("runProgram", () => {
     });
   });
 
-  it("says so when a command of restic is not there yet, whatever its flags", async () => {
-    const { code, err } = await run(["self-update", "--output", "x"]);
-    expect(code).toBe(1);
-    expect(err).toContain("not supported yet");
+  it("says how it was installed and what updates it", async () => {
+    const { code, out, err } = await run(["self-update"]);
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(out).toContain("runs from a git checkout");
+    expect(out).toMatch(/^ {2}git -C .+ pull$/m);
+    expect(JSON.parse((await run(["self-update", "--json"])).out)).toMatchObject({
+      message_type: "self_update",
+      kind: "git",
+    });
+    expect((await run(["self-update", "--output", "x"])).code).toBe(1);
+  });
+
+  it("reads feature flags as restic does", async () => {
+    const version = (RESTIC_FEATURES: string) => run(["version"], { env: { RESTIC_FEATURES } });
+    expect(await version("backend-error-redesign=true,safe-forget-keep-tags")).toMatchObject({
+      code: 0,
+      err: "",
+    });
+    expect(await version("safe-forget-keep-tags=false")).toMatchObject({
+      code: 0,
+      err: expect.stringContaining("always enabled"),
+    });
+    expect(await version("foo=true")).toMatchObject({ code: 1, err: expect.stringContaining('"foo"') });
+    expect(await version("s3-restore=x")).toMatchObject({ code: 1, err: expect.stringContaining('"x"') });
+    expect(await version("s3-restore=true")).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("not supported yet"),
+    });
   });
 
   it("writes failures as JSON on stderr when asked for JSON", async () => {

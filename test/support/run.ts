@@ -54,6 +54,16 @@ export function missingPeer(name: PeerName): boolean {
   return true;
 }
 
+/** The same for a program that the tests drive, such as a shell. */
+export function missingProgram(name: string): boolean {
+  if (firstExecutable((process.env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, name))))
+    return false;
+  const sentence = `The program "${name}" is not installed`;
+  if (process.env["CI"] === "true") throw new Error(`${sentence}, and CI must not skip its tests`);
+  console.warn(`SKIPPED: ${sentence}; its tests are left out`);
+  return true;
+}
+
 /** Runs the built command line. */
 export function runYore(args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   return run(process.execPath, [MAIN, ...args], options);

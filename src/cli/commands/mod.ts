@@ -5,19 +5,21 @@
 
 import type { Command } from "commander";
 import type { Io } from "../output.js";
-import { registerUnsupported } from "./unsupported.js";
 
 type Register = (program: Command, io: Io) => void;
 
 const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   backup: async () => (await import("./backup.js")).registerBackup,
+  cache: async () => (await import("./cache.js")).registerCache,
   cat: async () => (await import("./cat.js")).registerCat,
   check: async () => (await import("./check.js")).registerCheck,
   copy: async () => (await import("./copy.js")).registerCopy,
   diff: async () => (await import("./diff.js")).registerDiff,
   dump: async () => (await import("./dump.js")).registerDump,
+  features: async () => (await import("./features.js")).registerFeatures,
   find: async () => (await import("./find.js")).registerFind,
   forget: async () => (await import("./forget.js")).registerForget,
+  generate: async () => (await import("./generate.js")).registerGenerate,
   init: async () => (await import("./init.js")).registerInit,
   key: async () => (await import("./key.js")).registerKey,
   list: async () => (await import("./list.js")).registerList,
@@ -29,6 +31,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   recover: async () => (await import("./recover.js")).registerRecover,
   repair: async () => (await import("./repair.js")).registerRepair,
   restore: async () => (await import("./restore.js")).registerRestore,
+  "self-update": async () => (await import("./self-update.js")).registerSelfUpdate,
   serve: async () => (await import("./serve.js")).registerServe,
   rewrite: async () => (await import("./rewrite.js")).registerRewrite,
   snapshots: async () => (await import("./snapshots.js")).registerSnapshots,
@@ -44,9 +47,8 @@ export function commandsAmong(words: readonly string[]): string[] {
   return Object.keys(COMMANDS).filter((name) => words.includes(name));
 }
 
-/** @param names those of `commandsAmong`; all commands, and those of restic that are not there yet, when left out */
+/** @param names those of `commandsAmong`; all commands when left out */
 export async function registerCommands(program: Command, io: Io, names?: readonly string[]): Promise<void> {
   const wanted = names ?? Object.keys(COMMANDS);
   for (const register of await Promise.all(wanted.map((name) => COMMANDS[name]!()))) register(program, io);
-  if (!names) registerUnsupported(program, io);
 }

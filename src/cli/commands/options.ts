@@ -13,6 +13,10 @@ const EXTENDED_OPTIONS: readonly ExtendedOption[] = [
     name: "local.connections",
     description: "set a limit for the number of concurrent operations (default: 2)",
   },
+  {
+    name: "rest.connections",
+    description: "set a limit for the number of concurrent connections (default: 5)",
+  },
 ];
 
 export function registerOptions(program: Command, io: Io): void {
