@@ -75,7 +75,7 @@ describe("pruneRepository", () => {
         const again = await pruneRepository(repository, options);
         expect(again.statistics.blobs).toMatchObject({ duplicate: 0, unused: 0, repack: 0, remove: 0 });
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
   });
 
