@@ -15,6 +15,7 @@ import {
   UsageError,
   YoreError,
 } from "../errors.js";
+import { RefusedError } from "./refused-error.js";
 
 /** How the stores behind HTTP are reached. */
 export interface HttpOptions {
@@ -221,6 +222,12 @@ class Exchange {
 
   #failure(error: unknown): unknown {
     if (error instanceof YoreError && error.code === "interrupted") return error;
+    if (isCertificateProblem(error)) {
+      return new RefusedError(`the server's certificate is not trusted: ${messageOf(error)}`, {
+        cause: error,
+        hint: "Name the certificate of who signed it with --cacert",
+      });
+    }
     const code = error instanceof YoreError ? error.code : "backend";
     return new YoreError(code, `no answer: ${messageOf(error)}`, { cause: error });
   }
@@ -241,6 +248,14 @@ function writePart(client: ClientRequest, part: Uint8Array): Promise<void> {
 /** The server has closed a connection that had been idle, just when it was used again. */
 function wasStale(client: ClientRequest, error: unknown): boolean {
   return client.reusedSocket && ["ECONNRESET", "EPIPE"].includes(systemCodeOf(error) ?? "");
+}
+
+/** What OpenSSL and Node.js say about certificates; the next try would meet the same one. */
+function isCertificateProblem(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code ?? "";
+  return /^(?:CERT_|ERR_TLS_CERT|UNABLE_TO_|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE)/.test(
+    code,
+  );
 }
 
 function tooLong(bytes: number, maxBytes: number): Error {

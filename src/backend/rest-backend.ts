@@ -207,9 +207,11 @@ export class RestBackend implements Backend {
       });
     } catch (error) {
       if (!(error instanceof YoreError) || error.code === "interrupted") throw error;
-      throw new YoreError(error.code, `Cannot ${what} at "${this.location}": ${messageOf(error)}`, {
-        cause: error,
-      });
+      const message = `Cannot ${what} at "${this.location}": ${messageOf(error)}`;
+      const more = { cause: error, ...(error.hint !== undefined && { hint: error.hint }) };
+      throw error instanceof RefusedError
+        ? new RefusedError(message, more)
+        : new YoreError(error.code, message, more);
     }
   }
 

@@ -27,6 +27,8 @@ export interface GlobalOptions {
   /** `undefined` with `--no-cache`. */
   readonly cache: CacheOptions | undefined;
   readonly cleanupCache: boolean;
+  /** How any repository is reached that the command names. */
+  readonly access: RepositoryAccess;
   /** Pictures a second of progress, from YORE_PROGRESS_FPS; `undefined` leaves it to the renderer. */
   readonly progressFps: number | undefined;
   /**
@@ -35,6 +37,8 @@ export interface GlobalOptions {
    */
   repository(): RepositoryOptions;
 }
+
+export type RepositoryAccess = Pick<RepositoryOptions, "backendOptions" | "transport" | "cache">;
 
 /** As commander collects them; absent when not given. */
 export interface GlobalFlags extends TransportFlags {
@@ -132,8 +136,12 @@ export function resolveGlobalOptions(flags: GlobalFlags, io: Io): GlobalOptions 
     throw new UsageError("--quiet and --verbose cannot be specified at the same time");
   const compression = flags.compression ?? compressionFromEnvironment(env);
   const packSizeBytes = resolvePackSize(flags, env);
-  const backendOptions = parseExtendedOptions(flags.option ?? []);
   const cache = flags.cache ? resolveCacheOptions(flags, env) : undefined;
+  const access: RepositoryAccess = {
+    backendOptions: parseExtendedOptions(flags.option ?? []),
+    transport: resolveTransportOptions(flags, env),
+    cache,
+  };
   const keyHint = flags.keyHint ?? readEnvironment(env, "KEY_HINT")?.value;
   return {
     json: flags.json === true,
@@ -141,6 +149,7 @@ export function resolveGlobalOptions(flags: GlobalFlags, io: Io): GlobalOptions 
     noLock: !flags.lock,
     retryLockMs: flags.retryLock ?? 0,
     cache,
+    access,
     cleanupCache: flags.cleanupCache === true,
     progressFps: progressFps(env),
     repository: () => ({
@@ -149,9 +158,7 @@ export function resolveGlobalOptions(flags: GlobalFlags, io: Io): GlobalOptions 
       compression,
       packSizeBytes,
       extraVerify: flags.extraVerify,
-      backendOptions,
-      transport: resolveTransportOptions(flags, env),
-      cache,
+      ...access,
     }),
   };
 }

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { RepositoryOptions } from "../commands/session.js";
 import { describeEnvironment, readEnvironment } from "./environment.js";
+import type { RepositoryAccess } from "./global-options.js";
 import type { Io } from "./output.js";
 import { resolveRepositoryOptions } from "./repository-options.js";
 
@@ -30,7 +31,11 @@ export function addSourceOptions(command: Command, description: string): void {
 }
 
 /** @returns `undefined` when no second repository is named. @throws {UsageError} for contradictions */
-export function resolveSourceOptions(flags: SourceFlags, io: Io): RepositoryOptions | undefined {
+export function resolveSourceOptions(
+  flags: SourceFlags,
+  access: RepositoryAccess,
+  io: Io,
+): RepositoryOptions | undefined {
   const named =
     flags.fromRepo ||
     flags.fromRepositoryFile ||
@@ -51,5 +56,5 @@ export function resolveSourceOptions(flags: SourceFlags, io: Io): RepositoryOpti
   );
   const hint =
     flags.fromKeyHint ?? readEnvironment(io.env, "FROM_KEY_HINT")?.value ?? io.env["RESTIC_KEY_HINT2"];
-  return { ...options, keyHint: hint };
+  return { ...options, ...access, keyHint: hint };
 }

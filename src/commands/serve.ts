@@ -1,5 +1,7 @@
 import { createWriteStream, type WriteStream } from "node:fs";
 import { mkdir, stat } from "node:fs/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { messageOf, YoreError } from "../errors.js";
 import { parseListenAddress, systemdSocket } from "../server/listen-address.js";
 import { type RunningServer, type ServeOptions, startServer } from "../server/server.js";
@@ -32,7 +34,12 @@ export async function runServe(options: ServeCommandOptions, watch: ServeWatch):
   const logFile = typeof accessLog === "object" ? new LogFile(accessLog.path, options.onLog) : undefined;
   const write =
     typeof accessLog === "function" ? accessLog : logFile && ((line: string) => logFile.write(line));
-  const server = await startServer({ ...options, listen, accessLog: write });
+  const server = await startServer({
+    ...options,
+    listen,
+    accessLog: write,
+    collectGarbage: youngHeapCollector(),
+  });
   watch.onListening({
     ...server,
     reload: async () => {
@@ -46,6 +53,18 @@ export async function runServe(options: ServeCommandOptions, watch: ServeWatch):
   });
   await server.close();
   logFile?.close();
+}
+
+/**
+ * What Node.js makes for each piece of an upload dies as soon as it is copied, but only a collection of the young heap
+ * gives it back, and that comes by the number of objects, not by their bytes: 200 uploads at once took 100 MiB. So the
+ * young heap stays at 1 MiB instead of growing to 16, and is collected by hand: 40 MiB, for a few percent of a core.
+ */
+function youngHeapCollector(): () => void {
+  for (const flag of ["--semi-space-growth-factor=1", "--max-semi-space-size=1", "--expose-gc"])
+    setFlagsFromString(flag);
+  const collect = runInNewContext("gc") as (options: { type: "minor" }) => void;
+  return () => collect({ type: "minor" });
 }
 
 /** A log that can be moved away by whoever rotates logs. A full disk loses lines, and never stops the server. */

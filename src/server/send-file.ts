@@ -1,11 +1,11 @@
 import type { FileHandle } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
 import type { TokenBucket } from "../async/token-bucket.js";
-import type { TransferMemory } from "./transfer-memory.js";
+import { BLOCK_BYTES, type TransferMemory } from "./transfer-memory.js";
 
 /**
- * Sends a part of a file. The next piece is read while one is on its way; at most about twice `memory.share()` lies in
- * memory, in two buffers that are used again and again.
+ * Sends a part of a file. The next piece is read while one is on its way, in two buffers that are
+ * used again and again, the smaller the more transfers there are.
  *
  * @param from first byte
  * @param bytes how many; all of them must be there
@@ -23,7 +23,7 @@ export async function sendFile(
   if (bytes === 0) return 0;
   memory.begin();
   try {
-    const size = Math.min(bytes, memory.share());
+    const size = Math.min(bytes, memory.blocksATransfer * BLOCK_BYTES);
     let current: Buffer = Buffer.allocUnsafeSlow(size);
     let other: Buffer | undefined;
     let reading = readPiece(file, current, from, bytes);

@@ -22,7 +22,7 @@ import { TransferMemory } from "./transfer-memory.js";
 import { UsageLedger } from "./usage.js";
 
 /** Bytes of bodies on their way, of all connections together. */
-const TRANSFER_MEMORY = 16 * 1024 * 1024;
+const TRANSFER_MEMORY = 4 * 1024 * 1024;
 
 /** How long a client may take for the head of a request, milliseconds. */
 const HEADERS_TIMEOUT_MS = 20_000;
@@ -58,10 +58,14 @@ export interface ServeOptions {
   readonly metrics?: "off" | "with-password" | "open" | undefined;
   /** Gets a line in combined log format for each request. */
   readonly accessLog?: ((line: string) => void) | undefined;
-  /** Upload bodies that bring fewer bytes a second, over half a minute, are cut off; 64 when left out. */
+  /** Uploads that bring fewer bytes a second, on average over the patience, are cut off; 64 when left out. */
   readonly minUploadRate?: number | undefined;
+  /** Milliseconds; 30,000 when left out. */
+  readonly uploadPatienceMs?: number | undefined;
   /** How long requests under way are waited for at the end, milliseconds; 30,000 when left out. */
   readonly shutdownMs?: number | undefined;
+  /** Called now and then when many short-lived buffers were made; nothing when left out. */
+  readonly collectGarbage?: (() => void) | undefined;
   /** What the owner of the server should know, one line each. */
   readonly onLog: (line: string) => void;
 }
@@ -109,16 +113,15 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     authenticator: new Authenticator(authenticationOf(options, passwords)),
     metrics,
     metricsWithoutPassword: options.metrics === "open",
-    memory: new TransferMemory(TRANSFER_MEMORY),
+    memory: new TransferMemory(TRANSFER_MEMORY, options.collectGarbage),
     privateRepositories: options.privateRepositories ?? false,
     verifyUploads: options.verifyUploads ?? true,
-    slowBodies: { minRate: options.minUploadRate ?? 64, patienceMs: 30_000 },
+    slowBodies: { minRate: options.minUploadRate ?? 64, patienceMs: options.uploadPatienceMs ?? 30_000 },
     accessLog: options.accessLog && new AccessLog(options.accessLog),
     onLog,
   });
-  const server = await createHttpServer(options.tls, (request, response) => {
-    void handler.handle(request, response);
-  });
+  const listener: RequestListener = (request, response) => void handler.handle(request, response);
+  const server = await createHttpServer(options.tls, listener, onLog);
   const sweeper = sweepEachDay(dataFolder, onLog);
   const connections = new Connections(server, metrics);
   const address = await listen(server, options.listen, options.tls !== undefined);
@@ -199,6 +202,7 @@ class PolicyWatch {
 async function createHttpServer(
   tls: TlsFiles | undefined,
   listener: RequestListener,
+  onLog: (line: string) => void,
 ): Promise<Server | TlsServer> {
   const http = {
     headersTimeout: HEADERS_TIMEOUT_MS,
@@ -216,8 +220,27 @@ async function createHttpServer(
     response.writeContinue();
     listener(request, response);
   });
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
+    refuseGarbage(error, socket, onLog);
+  });
   return server;
 }
+
+/** What is no HTTP never becomes a request: it is answered here, and the connection ends. */
+function refuseGarbage(error: NodeJS.ErrnoException, socket: Socket, onLog: (line: string) => void): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  onLog(`refused what ${socket.remoteAddress} sent: ${error.message} (${error.code})`);
+  const status = STATUS_OF_GARBAGE.get(error.code ?? "") ?? "400 Bad Request";
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+}
+
+const STATUS_OF_GARBAGE: ReadonlyMap<string, string> = new Map([
+  ["HPE_HEADER_OVERFLOW", "431 Request Header Fields Too Large"],
+  ["ERR_HTTP_REQUEST_TIMEOUT", "408 Request Timeout"],
+]);
 
 async function readTls({ certificate, key, minVersion }: TlsFiles): Promise<TlsOptions> {
   const read = async (path: string) => {

@@ -24,7 +24,7 @@ export function registerCopy(program: Command, io: Io): void {
   command.action(
     action<CopyFlags>(io, async (context, names, flags) => {
       const filter = resolveSnapshotFilter(flags, io.env);
-      const named = resolveSourceOptions(flags, io);
+      const named = resolveSourceOptions(flags, context.global.access, io);
       if (!named)
         throw new UsageError(
           "Please specify a source repository location (--from-repo or --from-repository-file)",

@@ -22,7 +22,7 @@ export function registerInit(program: Command, io: Io): void {
   command.action(
     action<InitFlags>(io, async (context, _args, flags) => {
       const version = parseVersion(flags.repositoryVersion);
-      const source = resolveSourceOptions(flags, io);
+      const source = resolveSourceOptions(flags, context.global.access, io);
       if (source && !flags.copyChunkerParams)
         throw new UsageError(
           "Secondary repository must only be specified when copying the chunker parameters",
@@ -33,7 +33,10 @@ export function registerInit(program: Command, io: Io): void {
         );
       const result = await runInit(
         {
-          repository: resolveNewRepositoryOptions(program.opts<GlobalFlags>(), io),
+          repository: {
+            ...resolveNewRepositoryOptions(program.opts<GlobalFlags>(), io),
+            ...context.global.access,
+          },
           version,
           ...(source ? { copyChunkerFrom: source } : {}),
         },

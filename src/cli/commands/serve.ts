@@ -40,38 +40,7 @@ export function registerServe(program: Command, io: Io): void {
         "A drop-in for rest-server: restic, rclone and yore reach a repository as rest:http://HOST:8000/FOLDER/.\n" +
         "Every flag can come from the environment too: $YORE_SERVE_PATH for --path, $YORE_SERVE_TLS=true, and so on.",
     );
-  const flag = (flags: string, description: string) => {
-    const option = new Option(flags, description);
-    command.addOption(option);
-    return option;
-  };
-  flag("--path <directory>", "data directory, below which the repositories lie (required)");
-  flag("--listen <address>", "[host]:port or unix:path; a socket of systemd wins").default(":8000");
-  flag("--tls", "speak TLS");
-  flag("--tls-cert <file>", "PEM file of the certificate (default: public_key in the data directory)");
-  flag("--tls-key <file>", "PEM file of its key (default: private_key in the data directory)");
-  flag("--tls-min-ver <version>", "oldest version of TLS").choices(["1.2", "1.3"]).default("1.2");
-  flag("--no-auth", "ask nobody for a password");
-  flag(
-    "--htpasswd-file <file>",
-    "users and their bcrypt or {SHA} passwords (default: .htpasswd in the data directory)",
-  );
-  flag("--proxy-auth-username <header>", "believe a proxy's header about who the user is");
-  flag("--append-only", "let nobody remove anything but locks");
-  flag("--private-repos", "let users only into the folder of their own name");
-  flag("--max-size <size>", "refuse what would make the data directory larger, such as 500G").argParser(
-    parseSize,
-  );
-  flag("--no-verify-upload", "do not compare the hash of an upload with its name");
-  flag("--group-accessible-repos", "let the group read and write the files");
-  flag("--prometheus", "show metrics at /metrics");
-  flag("--prometheus-no-auth", "show them to everybody");
-  flag("--log <file>", 'write a line for each request, in combined log format; "-" for stdout');
-  flag("--policy-file <file>", "TOML file with modes, quotas and rates of users and repositories");
-  flag("--shutdown-timeout <duration>", "how long to wait for requests under way at the end (default: 30s)")
-    .argParser(parseDuration)
-    .default(DEFAULT_SHUTDOWN_MS, "30s");
-  flag("--debug", "accepted for rest-server's sake: what goes wrong is always told").hideHelp();
+  for (const option of serveOptions()) command.addOption(option);
   command.action(
     action<ServeFlags>(io, async (context, args, given) => {
       if (args.length > 0)
@@ -88,6 +57,46 @@ export function registerServe(program: Command, io: Io): void {
       return undefined;
     }),
   );
+}
+
+/** Defaults and parsers are set before an option is added: commander takes them over then. */
+function serveOptions(): Option[] {
+  return [
+    new Option("--path <directory>", "data directory, below which the repositories lie (required)"),
+    new Option("--listen <address>", "[host]:port or unix:path; a socket of systemd wins").default(":8000"),
+    new Option("--tls", "speak TLS"),
+    new Option(
+      "--tls-cert <file>",
+      "PEM file of the certificate (default: public_key in the data directory)",
+    ),
+    new Option("--tls-key <file>", "PEM file of its key (default: private_key in the data directory)"),
+    new Option("--tls-min-ver <version>", "oldest version of TLS").choices(["1.2", "1.3"]).default("1.2"),
+    new Option("--no-auth", "ask nobody for a password"),
+    new Option(
+      "--htpasswd-file <file>",
+      "users and their bcrypt or {SHA} passwords (default: .htpasswd in the data directory)",
+    ),
+    new Option("--proxy-auth-username <header>", "believe a proxy's header about who the user is"),
+    new Option("--append-only", "let nobody remove anything but locks"),
+    new Option("--private-repos", "let users only into the folder of their own name"),
+    new Option(
+      "--max-size <size>",
+      "refuse what would make the data directory larger, such as 500G",
+    ).argParser(parseSize),
+    new Option("--no-verify-upload", "do not compare the hash of an upload with its name"),
+    new Option("--group-accessible-repos", "let the group read and write the files"),
+    new Option("--prometheus", "show metrics at /metrics"),
+    new Option("--prometheus-no-auth", "show them to everybody"),
+    new Option("--log <file>", 'write a line for each request, in combined log format; "-" for stdout'),
+    new Option("--policy-file <file>", "TOML file with modes, quotas and rates of users and repositories"),
+    new Option(
+      "--shutdown-timeout <duration>",
+      "how long to wait for requests under way at the end (default: 30s)",
+    )
+      .argParser(parseDuration)
+      .default(DEFAULT_SHUTDOWN_MS, "30s"),
+    new Option("--debug", "accepted for rest-server's sake: what goes wrong is always told").hideHelp(),
+  ];
 }
 
 /** What was given, and what the environment says about the rest: `$YORE_SERVE_NO_AUTH` for `--no-auth`. */

@@ -1,0 +1,254 @@
+import { type ChildProcess, execFileSync } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { Agent, request } from "node:http";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { freePort } from "../support/rest-servers.js";
+import { missingPeer, runRestic, runYore, spawnYore } from "../support/run.js";
+import { temporaryFolder } from "../support/temporary.js";
+import { itWhere } from "../support/where.js";
+import { ask } from "./ask.js";
+
+const isRoot = process.getuid?.() === 0;
+
+/** `yore serve` as people run it. */
+class Served {
+  readonly output: string[] = [];
+  private constructor(
+    readonly url: string,
+    readonly child: ChildProcess,
+  ) {}
+
+  static async start(folder: string, flags: readonly string[] = ["--no-auth"]): Promise<Served> {
+    const port = await freePort();
+    const child = spawnYore(["serve", "--path", folder, "--listen", `127.0.0.1:${port}`, ...flags]);
+    const served = new Served(`http://127.0.0.1:${port}/`, child);
+    await new Promise<void>((resolve, reject) => {
+      child.stdout!.on("data", (piece: Buffer) => {
+        served.output.push(piece.toString());
+        if (served.output.join("").includes("Serving ")) resolve();
+      });
+      child.stderr!.on("data", (piece: Buffer) => served.output.push(piece.toString()));
+      child.on("exit", () => reject(new Error(`the server ended: ${served.output.join("")}`)));
+    });
+    return served;
+  }
+
+  end(signal: NodeJS.Signals): Promise<number | null> {
+    return new Promise((resolve) => {
+      if (this.child.exitCode !== null || this.child.signalCode !== null) return resolve(this.child.exitCode);
+      this.child.on("exit", (code) => resolve(code));
+      this.child.kill(signal);
+    });
+  }
+
+  /** Resident memory in bytes, now and at its highest. */
+  memory(): { readonly now: number; readonly peak: number } {
+    const status = readFileSync(`/proc/${this.child.pid}/status`, "utf8");
+    const read = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)![1]) * 1024;
+    return { now: read("VmRSS"), peak: read("VmHWM") };
+  }
+}
+
+describe("the process of yore serve", () => {
+  let folder: string;
+  let served: Served | undefined;
+
+  beforeEach(async () => {
+    folder = await temporaryFolder();
+  });
+
+  afterEach(async () => {
+    await served?.end("SIGKILL");
+    served = undefined;
+  });
+
+  it("answers what is under way when it is told to end, and ends", async () => {
+    served = await Served.start(folder);
+    await ask(served.url, "POST", "/?create=true");
+    const content = randomBytes(2_000_000);
+    const path = `/data/${nameOf(content)}`;
+    const upload = startUpload(served.url, path, content);
+    upload.write(content.subarray(0, 1_000_000));
+    await upload.connected;
+    const ended = served.end("SIGTERM");
+    upload.write(content.subarray(1_000_000));
+    expect(await upload.status).toBe(200);
+    expect(await ended).toBe(0);
+    expect(
+      readFileSync(join(folder, "data", nameOf(content).slice(0, 2), nameOf(content))).equals(content),
+    ).toBe(true);
+  });
+
+  it("killed in the middle of 50 uploads, keeps what it acknowledged and nothing else", async () => {
+    served = await Served.start(folder);
+    await ask(served.url, "POST", "/?create=true");
+    const url = served.url;
+    const acknowledged = new Map<string, Buffer>();
+    const attempts = Array.from({ length: 50 }, async (_, i) => {
+      const content = randomBytes(200_000 + 40_000 * i);
+      const path = `/data/${nameOf(content)}`;
+      const upload = startUpload(url, path, content);
+      for (let at = 0; at < content.length; at += 50_000) {
+        upload.write(content.subarray(at, at + 50_000));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      const status = await upload.status.catch(() => 0);
+      if (status === 200) acknowledged.set(nameOf(content), content);
+      // In the middle: some are through, some are not.
+      if (acknowledged.size === 10) await served!.end("SIGKILL");
+    });
+    await Promise.all(attempts);
+    expect(acknowledged.size).toBeGreaterThanOrEqual(10);
+    expect(acknowledged.size).toBeLessThan(50);
+
+    served = await Served.start(folder);
+    const names = JSON.parse((await ask(served.url, "GET", "/data/")).text) as string[];
+    for (const name of names) {
+      const { body } = await ask(served.url, "GET", `/data/${name}`);
+      expect(nameOf(body)).toBe(name);
+    }
+    for (const [name, content] of acknowledged) {
+      const { body } = await ask(served.url, "GET", `/data/${name}`);
+      expect(body.equals(content), name).toBe(true);
+    }
+    const onDisk = readdirSync(join(folder, "data"), { recursive: true, withFileTypes: true });
+    expect(new Set(onDisk.filter((entry) => entry.isFile()).map((entry) => entry.name))).toEqual(
+      new Set(names),
+    );
+  });
+
+  it("takes many uploads at once in little memory", async () => {
+    served = await Served.start(folder);
+    await ask(served.url, "POST", "/?create=true");
+    const url = served.url;
+    const before = served.memory().now;
+    const shared = randomBytes(1_000_000);
+    await Promise.all(
+      Array.from({ length: 100 }, async (_, i) => {
+        const content = Buffer.concat([Buffer.from([i]), ...Array(8).fill(shared)]);
+        const upload = startUpload(url, `/data/${nameOf(content)}`, content);
+        upload.write(content);
+        expect(await upload.status).toBe(200);
+      }),
+    );
+    const names = JSON.parse((await ask(url, "GET", "/data/")).text) as string[];
+    expect(names.length).toBe(100);
+    // 800 MB went through.
+    expect(served.memory().peak - before).toBeLessThan(64 * 1024 * 1024);
+  });
+
+  itWhere(isRoot)("says that the disk is full, and goes on when there is space", async () => {
+    const disk = join(folder, "disk");
+    mkdirSync(disk);
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=12m", "tmpfs", disk]);
+    try {
+      served = await Served.start(disk);
+      writeFileSync(join(disk, "ballast"), Buffer.alloc(7_000_000));
+      const source = join(folder, "source");
+      mkdirSync(source);
+      writeFileSync(join(source, "file"), randomBytes(8_000_000));
+      const env = {
+        YORE_PASSWORD: "x",
+        YORE_REPOSITORY: `rest:${served.url}repo/`,
+        XDG_CACHE_HOME: join(folder, "cache"),
+      };
+      expect((await runYore(["init"], { env })).code).toBe(0);
+      const full = await runYore(["backup", "--pack-size", "4", source], { env });
+      expect(full.code).toBe(1);
+      expect(full.stderr).toMatch(/507 \(No space left on the server\)/);
+      expect(full.stderr).toMatch(/Make space on the server/);
+      execFileSync("rm", [join(disk, "ballast")]);
+      expect((await runYore(["backup", "--pack-size", "4", source], { env })).code).toBe(0);
+      expect((await runYore(["check", "--read-data"], { env })).code).toBe(0);
+      await served.end("SIGTERM");
+    } finally {
+      await served?.end("SIGKILL");
+      execFileSync("umount", [disk]);
+    }
+  });
+
+  it("speaks TLS from a version on, and clients verify it", async () => {
+    const [certificate, key] = [join(folder, "public_key"), join(folder, "private_key")];
+    const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"];
+    const make = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", ...subject];
+    execFileSync("openssl", [...make, "-keyout", key, "-out", certificate], { stdio: "ignore" });
+    served = await Served.start(folder, ["--no-auth", "--tls", "--tls-min-ver", "1.3"]);
+    const url = served.url.replace("http:", "https:");
+    const env = { YORE_PASSWORD: "x", YORE_REPOSITORY: `rest:${url}`, XDG_CACHE_HOME: join(folder, "cache") };
+    const trusting = { ...env, YORE_CACERT: certificate };
+    expect(await runYore(["init", "--quiet"], { env: trusting })).toMatchObject({ code: 0, stderr: "" });
+    for (const flags of [["--cacert", certificate], ["--insecure-tls"]])
+      expect(await runYore(["list", "keys", ...flags], { env })).toMatchObject({ code: 0, stderr: "" });
+    const untrusted = await runYore(["list", "keys"], { env });
+    expect(untrusted.code).toBe(1);
+    expect(untrusted.stderr).toMatch(/certificate is not trusted[\s\S]*--cacert/);
+    const old = ["-connect", new URL(url).host, "-tls1_2"];
+    expect(() => execFileSync("openssl", ["s_client", ...old], { input: "", stdio: "pipe" })).toThrow();
+  });
+
+  describe.skipIf(missingPeer("restic"))("with restic", () => {
+    it.each(["restic", "restic-debian"] as const)(
+      "is a repository of %s, which yore reads as well",
+      async (peer) => {
+        const source = join(folder, "source");
+        mkdirSync(source);
+        for (let i = 0; i < 20; i++) writeFileSync(join(source, `file${i}`), randomBytes(50_000 * i));
+        served = await Served.start(folder, ["--no-auth", "--log", "-"]);
+        const location = `rest:${served.url}a/b/`;
+        const env = {
+          RESTIC_PASSWORD: "x",
+          RESTIC_REPOSITORY: location,
+          XDG_CACHE_HOME: join(folder, "cache"),
+        };
+        const restic = (...args: string[]) => runRestic(args, { env, peer });
+        for (const args of [["init"], ["backup", source], ["check", "--read-data"]])
+          expect((await restic(...args)).code, args.join(" ")).toBe(0);
+        for (const args of [
+          ["backup", source],
+          ["check", "--read-data"],
+        ])
+          expect((await runYore(args, { env })).code, args.join(" ")).toBe(0);
+        for (const run of [restic, (...args: string[]) => runYore(args, { env })]) {
+          const target = await temporaryFolder();
+          expect((await run("restore", "latest", "--target", target)).code).toBe(0);
+          execFileSync("diff", ["-r", source, join(target, source)]);
+        }
+        expect((await restic("forget", "--keep-last", "1", "--prune")).code).toBe(0);
+        expect((await restic("check", "--read-data")).code).toBe(0);
+        expect(served.output.join("")).toMatch(/"POST \/a\/b\/snapshots\/[0-9a-f]{64} HTTP\/1\.1" 200 /);
+      },
+    );
+  });
+});
+
+const nameOf = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+
+function startUpload(url: string, path: string, content: Uint8Array) {
+  const post = request(new URL(path, url), {
+    method: "POST",
+    agent: new Agent(),
+    headers: { "content-length": content.length },
+  });
+  let left = content.length;
+  return {
+    /** Sends a piece; behind the last one, the request is over. */
+    write(piece: Uint8Array): void {
+      left -= piece.length;
+      if (left === 0) post.end(piece);
+      else post.write(piece);
+    },
+    connected: new Promise<void>((resolve, reject) => {
+      post.once("socket", (socket) => socket.once("connect", () => resolve()));
+      post.once("error", reject);
+    }).catch(() => {}),
+    status: new Promise<number>((resolve, reject) => {
+      post.on("response", (response) => {
+        response.resume();
+        resolve(response.statusCode!);
+      });
+      post.on("error", reject);
+    }),
+  };
+}
