@@ -5,7 +5,6 @@
 
 import { execFileSync } from "node:child_process";
 import {
-  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -16,14 +15,15 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { bundleCommandLine } from "../scripts/bundle.js";
 
 const CHECKOUT = join(import.meta.dirname, "..");
 // Another folder beside dist/ keeps a run apart from builds that go on meanwhile.
 const DIST = process.env["YORE_TEST_DIST"] ?? "dist";
 const STAMP = join(CHECKOUT, DIST, ".built");
 
-export default function setup(): () => void {
-  if (newestSource() > builtAt()) build();
+export default async function setup(): Promise<() => void> {
+  if (newestSource() > builtAt()) await build();
   // A temporary folder of its own for each run: what is mounted below it was mounted by this run and by nobody else.
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "yore-run-")));
   process.env["TMPDIR"] = folder;
@@ -34,7 +34,7 @@ export default function setup(): () => void {
   };
 }
 
-function build(): void {
+async function build(): Promise<void> {
   const started = Date.now();
   try {
     execFileSync(
@@ -50,7 +50,7 @@ function build(): void {
     const output = String((error as { stdout?: Buffer }).stdout ?? "");
     console.warn(`The build has type errors:\n${output.split("\n").slice(0, 20).join("\n")}`);
   }
-  mkdirSync(join(CHECKOUT, DIST), { recursive: true });
+  await bundleCommandLine(CHECKOUT, join(CHECKOUT, DIST));
   writeFileSync(STAMP, `${started}\n`);
 }
 

@@ -1,0 +1,28 @@
+/**
+ * Bundles the command line: dist/cli/main.js and a few chunks for each command, where tsc has put a hundred modules. To
+ * find, read and link those cost each start 50 ms of processor time, more than a small command needs for its work. The
+ * library, dist/mod.js, stays as tsc writes it.
+ */
+import { chmodSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { rolldown } from "rolldown";
+
+/** Packages that every command loads. The others are for some commands only, or load files that lie beside them. */
+const BUNDLED = ["commander", "lru-cache"];
+
+/** @param dist where tsc has put src/ */
+export async function bundleCommandLine(checkout: string, dist: string): Promise<void> {
+  // All chunks lie here: a module that looks for the package two folders above its own must find it from a chunk, too.
+  const folder = join(dist, "cli");
+  rmSync(folder, { recursive: true, force: true });
+  const bundle = await rolldown({
+    input: { main: join(checkout, "src/cli/main.ts") },
+    cwd: checkout,
+    platform: "node",
+    external: (id) => !/^[./]/.test(id) && !BUNDLED.includes(id),
+    logLevel: "warn",
+  });
+  await bundle.write({ dir: folder, format: "esm", sourcemap: true, chunkFileNames: "[name].js" });
+  await bundle.close();
+  chmodSync(join(folder, "main.js"), 0o755);
+}
