@@ -50,6 +50,7 @@ export class Authenticator {
     const credentials = parseBasicCredentials(request.headers.authorization);
     if (!credentials) throw unauthorized();
     const { user, password } = credentials;
+    await file.refresh();
     if (file.remembers(user, password)) return user;
     const guesser = `${request.socket.remoteAddress} ${user}`;
     const wrong = this.#wrong.get(guesser) ?? new WrongPasswords();

@@ -4,7 +4,7 @@ import { compare, hash as makeHash } from "bcryptjs";
 import { LRUCache } from "lru-cache";
 import { messageOf, YoreError } from "../errors.js";
 
-/** How often a password that must be computed may look whether the file has changed. */
+/** How often it is looked whether the file has changed, at most. */
 const RELOAD_EVERY_MS = 10_000;
 
 /** How long a password that was right need not be computed again: bcrypt takes 50 ms and more. */
@@ -58,9 +58,13 @@ export class PasswordFile {
     return remembered !== undefined && timingSafeEqual(remembered, this.#digest(user, password));
   }
 
+  /** Reads the file again when that is due and it has changed. */
+  async refresh(): Promise<void> {
+    if (performance.now() - this.#checkedAt > RELOAD_EVERY_MS) await this.reload({ ifChanged: true });
+  }
+
   /** True when the user is there and the password is right. */
   async verify(user: string, password: string): Promise<boolean> {
-    if (performance.now() - this.#checkedAt > RELOAD_EVERY_MS) await this.reload({ ifChanged: true });
     const hash = this.#hashes.get(user);
     const right = await matches(password, hash ?? this.#nobody);
     if (!right || hash === undefined) return false;

@@ -1,11 +1,11 @@
-import { type ChildProcess, execFileSync } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { freePort } from "../support/rest-servers.js";
-import { missingPeer, runRestic, runYore, spawnYore } from "../support/run.js";
+import { missingPeer, runRestic, runYore, spawnYore, yoreCommand } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 import { itWhere } from "../support/where.js";
 import { ask } from "./ask.js";
@@ -20,9 +20,20 @@ class Served {
     readonly child: ChildProcess,
   ) {}
 
-  static async start(folder: string, flags: readonly string[] = ["--no-auth"]): Promise<Served> {
+  static async start(
+    folder: string,
+    flags: readonly string[] = ["--no-auth"],
+    address?: string,
+  ): Promise<Served> {
     const port = await freePort();
-    const child = spawnYore(["serve", "--path", folder, "--listen", `127.0.0.1:${port}`, ...flags]);
+    const child = spawnYore([
+      "serve",
+      "--path",
+      folder,
+      "--listen",
+      address ?? `127.0.0.1:${port}`,
+      ...flags,
+    ]);
     const served = new Served(`http://127.0.0.1:${port}/`, child);
     await new Promise<void>((resolve, reject) => {
       child.stdout!.on("data", (piece: Buffer) => {
@@ -167,6 +178,45 @@ describe("the process of yore serve", () => {
       await served?.end("SIGKILL");
       execFileSync("umount", [disk]);
     }
+  });
+
+  it("takes the socket that systemd has opened", async () => {
+    const listen = [
+      "import os, socket, sys",
+      "s = socket.create_server(('127.0.0.1', 0))",
+      "print(s.getsockname()[1], flush=True)",
+      "os.dup2(s.fileno(), 3)",
+      "os.set_inheritable(3, True)",
+      "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))",
+      "os.execvp('sh', ['sh', '-c', 'exec ' + sys.argv[1]])",
+    ];
+    const command = yoreCommand(["serve", "--path", folder, "--no-auth"]);
+    const child = spawn("python3", ["-c", listen.join("\n"), command], { stdio: ["ignore", "pipe", "pipe"] });
+    try {
+      let said = "";
+      await new Promise<void>((resolve, reject) => {
+        child.stdout.on("data", (piece: Buffer) => {
+          said += piece.toString();
+          if (said.includes("Serving ")) resolve();
+        });
+        child.on("exit", () => reject(new Error(`the server ended: ${said}`)));
+      });
+      const port = /^\d+/.exec(said)![0];
+      expect((await ask(`http://127.0.0.1:${port}/`, "GET", "/healthz")).text).toBe("ok\n");
+    } finally {
+      child.kill("SIGKILL");
+    }
+  });
+
+  it("listens on a unix socket, also where a killed server has left one", async () => {
+    const socket = join(folder, "socket");
+    const url = `rest:http+unix://${socket}:/repo/`;
+    const env = { YORE_PASSWORD: "x", YORE_REPOSITORY: url, XDG_CACHE_HOME: join(folder, "cache") };
+    served = await Served.start(folder, ["--no-auth"], `unix:${socket}`);
+    expect((await runYore(["init"], { env })).code).toBe(0);
+    await served.end("SIGKILL");
+    served = await Served.start(folder, ["--no-auth"], `unix:${socket}`);
+    expect((await runYore(["list", "keys"], { env })).code).toBe(0);
   });
 
   it("speaks TLS from a version on, and clients verify it", async () => {
