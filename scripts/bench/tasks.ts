@@ -3,6 +3,7 @@ import { backupAgain, firstBackup, restoreOf } from "./backup-tasks.js";
 import { COMMANDS } from "./command-tasks.js";
 import { indexLoad } from "./index-task.js";
 import { firstListing, READINGS, readingTask } from "./mount-tasks.js";
+import { SERVING } from "./server-tasks.js";
 import type { Task } from "./task.js";
 
 export const TASKS: readonly Task[] = [
@@ -16,6 +17,7 @@ export const TASKS: readonly Task[] = [
   ...READINGS.map(readingTask),
   ...COMMANDS,
   indexLoad,
+  ...SERVING,
 ];
 
 /** @param names separated by commas; all tasks when left out @throws {RangeError} of a name that no task has */
