@@ -149,8 +149,8 @@ export class ArchiveRun {
       const parent = parentRaw(absolute);
       const parentRecord = await scanner.statPath(parent, { follow: true });
       const parentDevice = isUnreadable(parentRecord) ? undefined : parentRecord.stat.dev;
-      const tags = await selection.tagsIn(parent);
-      if (selection.excludesObject(absolute, record.stat, tags, parentDevice)) return undefined;
+      const rules = await selection.rulesIn(parent);
+      if (selection.excludesObject(absolute, record.stat, rules, parentDevice)) return undefined;
     }
     const entry = { place, record, previous };
     return this.#walkObject(
@@ -282,7 +282,7 @@ export class ArchiveRun {
   ): Promise<SelectedEntry[]> {
     const { selection } = this.#options;
     const absolute = this.#absolute(place.path);
-    const tags = await selection.tagsIn(absolute);
+    const rules = await selection.rulesIn(absolute);
     const selected: SelectedEntry[] = [];
     for (const entry of entries) {
       const { name } = entry;
@@ -292,7 +292,7 @@ export class ArchiveRun {
         if (!isGone(entry.error)) this.#report(path, entry.error);
         continue;
       }
-      if (selection.excludesObject(path, entry.stat, tags, device)) continue;
+      if (selection.excludesObject(path, entry.stat, rules, device)) continue;
       selected.push({
         place: placeIn(place, name),
         record: entry,

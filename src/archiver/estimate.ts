@@ -66,9 +66,9 @@ async function countTarget(
   if (isUnreadable(entry)) return options.onError(absolute, entry.error);
   if (!explicit) {
     const parent = await scanner.statPath(parentRaw(absolute), { follow: true });
-    const tags = await selection.tagsIn(parentRaw(absolute));
+    const rules = await selection.rulesIn(parentRaw(absolute));
     const parentDevice = isUnreadable(parent) ? undefined : parent.stat.dev;
-    if (selection.excludesObject(absolute, entry.stat, tags, parentDevice)) return;
+    if (selection.excludesObject(absolute, entry.stat, rules, parentDevice)) return;
   }
   countObject(absolute, entry.stat, directories, options.progress);
 }
@@ -85,11 +85,11 @@ async function countDirectory(
   } catch (error) {
     return options.onError(path, error as Error);
   }
-  const tags = await selection.tagsIn(path);
+  const rules = await selection.rulesIn(path);
   for (const child of children) {
     const childPath = joinRaw(path, child.name);
     if (isUnreadable(child) || selection.excludesPath(childPath)) continue;
-    if (!selection.excludesObject(childPath, child.stat, tags, device))
+    if (!selection.excludesObject(childPath, child.stat, rules, device))
       countObject(childPath, child.stat, directories, progress);
   }
 }

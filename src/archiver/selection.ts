@@ -2,6 +2,7 @@ import { open } from "node:fs/promises";
 import { messageOf, systemCodeOf, UsageError } from "../errors.js";
 import type { PatternList } from "../patterns/mod.js";
 import { type FileStat, isDirectory, isUnreadable } from "./file-record.js";
+import { type DirectoryIgnores, decideIgnore, GitIgnore, type IgnoreDecision } from "./git-ignore.js";
 import {
   baseRaw,
   displayPath,
@@ -22,6 +23,8 @@ export interface SelectionRules {
   readonly maxFileBytes: number | undefined;
   /** What marks a directory whose other entries are left out. */
   readonly tagFiles: readonly TagFile[];
+  /** Leave out what the `.gitignore` files of working trees ignore; false when left out. */
+  readonly gitIgnore?: boolean;
   /** Stay on the file systems of the targets. */
   readonly oneFileSystem: boolean;
 }
@@ -50,11 +53,27 @@ export function parseTagFile(text: string): TagFile {
   };
 }
 
+/** What a directory says about its own entries. */
+export interface DirectoryRules {
+  readonly tags: readonly TagFile[];
+  readonly ignores: DirectoryIgnores;
+}
+
+/** Why something is left out. */
+export type Exclusion =
+  | { readonly by: "cache-folder"; readonly folder: RawPath }
+  | { readonly by: "pattern"; readonly list: number }
+  | { readonly by: "file-system" }
+  | { readonly by: "size"; readonly bytes: number }
+  | { readonly by: "tag-file"; readonly name: string }
+  | { readonly by: "gitignore"; readonly decision: IgnoreDecision };
+
 /** Decides what of a directory belongs to the backup. */
 export class Selection {
   readonly #rules: SelectionRules;
   readonly #scanner: Scanner;
   readonly #warn: (message: string) => void;
+  readonly #gitIgnore: GitIgnore | undefined;
   /** Devices of the targets, by absolute path; empty unless on one file system. */
   readonly #devices = new Map<string, bigint>();
 
@@ -62,6 +81,7 @@ export class Selection {
     this.#rules = rules;
     this.#scanner = scanner;
     this.#warn = warn;
+    this.#gitIgnore = rules.gitIgnore ? new GitIgnore(warn) : undefined;
   }
 
   /** To be called once before anything is asked, with the absolute paths of the targets. */
@@ -76,11 +96,18 @@ export class Selection {
 
   /** What can be told from the absolute path alone, before anything is read. */
   excludesPath(path: RawPath): boolean {
+    return this.whyPath(path) !== undefined;
+  }
+
+  /** The same, with the reason. */
+  whyPath(path: RawPath): Exclusion | undefined {
     const { patterns, excludedFolders } = this.#rules;
-    if (excludedFolders.some((folder) => path === folder || path.startsWith(`${folder}/`))) return true;
-    if (patterns.length === 0) return false;
+    const folder = excludedFolders.find((one) => path === one || path.startsWith(`${one}/`));
+    if (folder !== undefined) return { by: "cache-folder", folder };
+    if (patterns.length === 0) return undefined;
     const text = matchablePath(path);
-    return patterns.some((list) => list.matches(text));
+    const list = patterns.findIndex((one) => one.matches(text));
+    return list < 0 ? undefined : { by: "pattern", list };
   }
 
   /** True when no rule can leave out an entry of this directory, which has an absolute path. */
@@ -88,6 +115,7 @@ export class Selection {
     const { patterns, excludedFolders, maxFileBytes, tagFiles, oneFileSystem } = this.#rules;
     if (patterns.length > 0 || maxFileBytes !== undefined || tagFiles.length > 0 || oneFileSystem)
       return false;
+    if (this.#gitIgnore) return false;
     return excludedFolders.every(
       (folder) => parentRaw(folder) !== directory && !`${directory}/`.startsWith(`${folder}/`),
     );
@@ -96,23 +124,44 @@ export class Selection {
   /**
    * What needs to be known of the object.
    *
-   * @param tags of the directory it lies in, from `tagsIn`
+   * @param directory that it lies in, from `rulesIn`
    * @param parentDevice of that directory
    */
   excludesObject(
     path: RawPath,
     stat: FileStat,
-    tags: readonly TagFile[],
+    directory: DirectoryRules,
     parentDevice: bigint | undefined,
   ): boolean {
-    if (this.#rules.oneFileSystem && !this.#staysOnFileSystem(path, stat, parentDevice)) return true;
+    return this.whyObject(path, stat, directory, parentDevice) !== undefined;
+  }
+
+  /** The same, with the reason. */
+  whyObject(
+    path: RawPath,
+    stat: FileStat,
+    { tags, ignores }: DirectoryRules,
+    parentDevice: bigint | undefined,
+  ): Exclusion | undefined {
+    if (this.#rules.oneFileSystem && !this.#staysOnFileSystem(path, stat, parentDevice))
+      return { by: "file-system" };
     const { maxFileBytes } = this.#rules;
-    if (maxFileBytes !== undefined && !isDirectory(stat) && stat.size > maxFileBytes) return true;
-    return tags.length > 0 && tags.some((tag) => tag.name !== baseRaw(path));
+    if (maxFileBytes !== undefined && !isDirectory(stat) && stat.size > maxFileBytes)
+      return { by: "size", bytes: stat.size };
+    const tag = tags.length > 0 ? tags.find(({ name }) => name !== baseRaw(path)) : undefined;
+    if (tag) return { by: "tag-file", name: tag.name };
+    const decision = ignores && decideIgnore(ignores, path, isDirectory(stat));
+    return decision && !decision.rule.negated ? { by: "gitignore", decision } : undefined;
+  }
+
+  /** What is to be known of a directory before its entries are asked about. */
+  async rulesIn(directory: RawPath): Promise<DirectoryRules> {
+    if (!this.#gitIgnore && this.#rules.tagFiles.length === 0) return NO_RULES;
+    return { tags: await this.#tagsIn(directory), ignores: await this.#gitIgnore?.rulesIn(directory) };
   }
 
   /** The tag files that a directory contains and whose header is right. */
-  async tagsIn(directory: RawPath): Promise<readonly TagFile[]> {
+  async #tagsIn(directory: RawPath): Promise<readonly TagFile[]> {
     if (this.#rules.tagFiles.length === 0) return NO_TAGS;
     const found: TagFile[] = [];
     for (const tag of this.#rules.tagFiles) {
@@ -169,3 +218,4 @@ export class Selection {
 }
 
 const NO_TAGS: readonly TagFile[] = [];
+const NO_RULES: DirectoryRules = { tags: NO_TAGS, ignores: undefined };

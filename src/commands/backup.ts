@@ -32,6 +32,8 @@ export interface ExcludeOptions {
   /** Each `filename[:header]`. */
   readonly excludeIfPresent: readonly string[];
   readonly excludeLargerThanBytes: number | undefined;
+  /** Leave out what the `.gitignore` files of working trees ignore. */
+  readonly excludeGitIgnored: boolean;
   readonly oneFileSystem: boolean;
   /** The program's own cache, which is never backed up. */
   readonly cacheFolder: string | undefined;
@@ -80,6 +82,9 @@ export interface BackupSurroundings {
 /** A backup that is checked and ready; made before the repository is opened, so that a slip costs no password. */
 export interface PreparedBackup {
   readonly options: BackupOptions;
+  readonly rules: SelectionRules;
+  /** Of each pattern of each of the rules' lists, where it was said, as people read it. */
+  readonly patternSources: readonly (readonly string[])[];
   /** Targets that were named and do not exist. */
   readonly missing: number;
   readonly stream: StreamOptions | undefined;
@@ -93,12 +98,14 @@ export async function prepareBackup(
 ): Promise<PreparedBackup> {
   const { stream, exclude } = options;
   if (stream) refuseOtherSources(options);
-  const rules = await collectRules(exclude, surroundings.environment);
+  const { rules, patternSources } = await collectRules(exclude, surroundings.environment);
   const { targets, missing } = stream
     ? { targets: [], missing: 0 }
     : await collectTargets(options.sources, () => readAll(surroundings.stdin), surroundings.warn);
   return {
     missing,
+    rules,
+    patternSources,
     stream,
     surroundings,
     options: {
@@ -159,37 +166,47 @@ function refuseOtherSources({ sources, stream }: BackupCommandOptions): void {
 async function collectRules(
   exclude: ExcludeOptions,
   environment: Readonly<Record<string, string | undefined>>,
-): Promise<SelectionRules> {
+): Promise<Pick<PreparedBackup, "rules" | "patternSources">> {
   const tagFiles = exclude.excludeIfPresent.map(parseTagFile);
   if (exclude.excludeCaches) tagFiles.push(CACHE_TAG);
-  const patterns = [
-    await collectPatterns(exclude.excludes, exclude.excludeFiles, false, environment),
-    await collectPatterns(exclude.ignoreCaseExcludes, exclude.ignoreCaseExcludeFiles, true, environment),
-  ];
-  return {
-    patterns: patterns.filter((list) => list.length > 0),
+  const collected = [
+    await collectPatterns("--exclude", exclude.excludes, exclude.excludeFiles, environment),
+    await collectPatterns(
+      "--iexclude",
+      exclude.ignoreCaseExcludes,
+      exclude.ignoreCaseExcludeFiles,
+      environment,
+    ),
+  ].filter(({ list }) => list.length > 0);
+  const rules = {
+    patterns: collected.map(({ list }) => list),
     excludedFolders: exclude.cacheFolder ? [cleanRaw(rawPath(exclude.cacheFolder))] : [],
     maxFileBytes: exclude.excludeLargerThanBytes,
     tagFiles,
+    gitIgnore: exclude.excludeGitIgnored,
     oneFileSystem: exclude.oneFileSystem,
   };
+  return { rules, patternSources: collected.map(({ sources }) => sources) };
 }
 
 async function collectPatterns(
+  flag: "--exclude" | "--iexclude",
   patterns: readonly string[],
   files: readonly string[],
-  ignoreCase: boolean,
   environment: Readonly<Record<string, string | undefined>>,
-): Promise<PatternList> {
-  const all = [...patterns];
+): Promise<{ readonly list: PatternList; readonly sources: readonly string[] }> {
+  const all = patterns.filter((pattern) => pattern !== "");
+  const sources = all.map((pattern) => `${flag} "${pattern}"`);
   for (const file of files) {
     try {
-      all.push(...parsePatternFile(await readFile(file), environment));
+      const read = parsePatternFile(await readFile(file), environment).filter((pattern) => pattern !== "");
+      all.push(...read);
+      sources.push(...read.map((pattern) => `${flag}-file "${file}": "${pattern}"`));
     } catch (cause) {
       throw new UsageError(`Cannot read the patterns in "${file}": ${messageOf(cause)}`, { cause });
     }
   }
-  return parsePatterns(all, { ignoreCase });
+  return { list: parsePatterns(all, { ignoreCase: flag === "--iexclude" }), sources };
 }
 
 async function readAll(stream: Readable): Promise<Buffer> {

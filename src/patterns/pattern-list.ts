@@ -109,6 +109,18 @@ export class PatternList {
     return { matched, childMayMatch };
   }
 
+  /** Which pattern, counted from 0, decides that the path matches: the last that none behind it takes back. */
+  deciding(path: string | Uint8Array): number | undefined {
+    const text = pathText(path);
+    const components = splitPath(this.#ignoreCase ? foldCase(text) : text);
+    let decided: number | undefined;
+    for (const [i, { components: wanted, negated }] of this.#patterns.entries()) {
+      if (negated === (decided === undefined) || !matchComponents(wanted, components)) continue;
+      decided = negated ? undefined : i;
+    }
+    return decided;
+  }
+
   /** Whether a name on the path matches; a walk asks for all names of one directory after the other. */
   #matchNames(path: string): boolean {
     const slash = path.lastIndexOf("/");

@@ -2,9 +2,11 @@ import { type Command, Option } from "commander";
 import {
   type BackupCommandOptions,
   BackupProgress,
+  type PreparedBackup,
   prepareBackup,
   runBackup,
 } from "../../commands/backup.js";
+import { explainBackup } from "../../commands/explain-backup.js";
 import type { GroupBy } from "../../commands/group-snapshots.js";
 import { UsageError, YoreError } from "../../errors.js";
 import { BackupReport, formatBackupProgress } from "../backup-report.js";
@@ -14,6 +16,7 @@ import { collect, parseCount } from "../global-options.js";
 import { parseGroupBy } from "../group-by.js";
 import type { Io } from "../output.js";
 import { parseTagList } from "../snapshot-filter.js";
+import { terminalText } from "../terminal-text.js";
 import { parseLocalTime } from "../times.js";
 import { parseSize } from "../units.js";
 
@@ -25,7 +28,9 @@ interface BackupFlags {
   readonly iexcludeFile?: string[];
   readonly excludeCaches?: boolean;
   readonly excludeIfPresent?: string[];
+  readonly excludeGitignore?: boolean;
   readonly excludeLargerThan?: string;
+  readonly explain?: string[];
   readonly filesFrom?: string[];
   readonly filesFromVerbatim?: string[];
   readonly filesFromRaw?: string[];
@@ -65,6 +70,7 @@ export function registerBackup(program: Command, io: Io): void {
         childEnvironment: environmentForChildren(io.env),
         warn: (message) => context.warn(message),
       });
+      if (flags.explain) return explainPaths(context, flags.explain, prepared);
       const progress = new BackupProgress();
       const report = new BackupReport(context, progress, prepared.options.targets.map(String));
       context.verbose(2, "open repository");
@@ -88,6 +94,23 @@ export function registerBackup(program: Command, io: Io): void {
   );
 }
 
+/** Needs no repository. */
+async function explainPaths(
+  context: CommandContext,
+  paths: readonly string[],
+  prepared: PreparedBackup,
+): Promise<undefined> {
+  for (const path of paths) {
+    const { path: absolute, included, rule, decided_at } = await explainBackup(path, prepared);
+    if (context.global.json)
+      context.json({ message_type: "explanation", path: absolute, included, rule, decided_at });
+    else {
+      const where = decided_at === absolute ? "" : ` (decided at ${decided_at})`;
+      context.io.stdout.line(terminalText(`${included ? "in " : "out"}  ${absolute}: ${rule}${where}`));
+    }
+  }
+}
+
 function addSourceFlags(command: Command): void {
   const list = (flags: string, description: string) =>
     command.addOption(new Option(flags, description).argParser(collect));
@@ -107,12 +130,14 @@ function addExcludeFlags(command: Command): void {
   list("--iexclude <pattern>", "the same, in upper or lower case (repeatable)");
   list("--exclude-file <file>", "leave out what matches the patterns in a file (repeatable)");
   list("--iexclude-file <file>", "the same, in upper or lower case (repeatable)");
+  list("--explain <path>", "save nothing: say which rule decides whether a path is saved (repeatable)");
   list(
     "--exclude-if-present <filename[:header]>",
     "leave out what lies beside such a file, if it begins so (repeatable)",
   );
   command
     .option("--exclude-caches", "leave out what lies beside a valid CACHEDIR.TAG")
+    .option("--exclude-gitignore", "leave out what .gitignore files ignore, in git's working trees")
     .option("--exclude-larger-than <size>", "leave out files beyond a size (suffixes k, m, g, t)")
     .option("-x, --one-file-system", "stay on the file systems of the paths");
 }
@@ -175,6 +200,7 @@ function readOptions(
       excludeCaches: flags.excludeCaches ?? false,
       excludeIfPresent: flags.excludeIfPresent ?? [],
       excludeLargerThanBytes: flags.excludeLargerThan ? parseSize(flags.excludeLargerThan) : undefined,
+      excludeGitIgnored: flags.excludeGitignore ?? false,
       oneFileSystem: flags.oneFileSystem ?? false,
       cacheFolder: global.cache?.folder,
     },

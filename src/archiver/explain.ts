@@ -1,0 +1,82 @@
+import { createScanner } from "./create-scanner.js";
+import { isSocket, isUnreadable } from "./file-record.js";
+import { absoluteRaw, baseRaw, joinRaw, parentRaw, type RawPath, rawPath } from "./raw-path.js";
+import { type Exclusion, Selection, type SelectionRules } from "./selection.js";
+
+/** Whether a backup would save a path, and what decides. */
+export interface Explanation {
+  readonly path: RawPath;
+  readonly included: boolean;
+  /** What the decision is about: the path, or a directory on the way to it. */
+  readonly decidedAt: RawPath;
+  /** Of those that hold the path, the one that was looked at. */
+  readonly target: RawPath | undefined;
+  /**
+   * `target`: it is named itself, and no rule is asked. `no-rule`: none speaks against it. `no-target`: none holds it.
+   */
+  readonly reason: Exclusion | { readonly by: "target" | "no-rule" | "no-target" | "socket" };
+}
+
+export interface ExplainOptions {
+  readonly targets: readonly (string | Uint8Array)[];
+  readonly rules: SelectionRules;
+  readonly warn: (message: string) => void;
+}
+
+/**
+ * Follows the path from each target that holds it, as the backup would, and asks the same rules.
+ *
+ * @throws the system's error when the path, or a directory on the way, cannot be looked at
+ */
+export async function explain(
+  path: string | Uint8Array,
+  { targets, rules, warn }: ExplainOptions,
+): Promise<Explanation> {
+  const scanner = createScanner();
+  const selection = new Selection(rules, scanner, warn);
+  const here = rawPath(process.cwd());
+  const absolute = absoluteRaw(rawPath(path), here);
+  const roots = targets.map((target) => absoluteRaw(rawPath(target), here));
+  await selection.prepare(roots);
+  let explanation: Explanation = {
+    path: absolute,
+    included: false,
+    decidedAt: absolute,
+    target: undefined,
+    reason: { by: "no-target" },
+  };
+  for (const target of roots.filter((root) => isWithin(absolute, root))) {
+    const { decidedAt, reason } = await follow(absolute, target);
+    const included = reason.by === "target" || reason.by === "no-rule";
+    explanation = { path: absolute, included, decidedAt, target, reason };
+    if (included) break;
+  }
+  return explanation;
+
+  async function follow(to: RawPath, target: RawPath): Promise<Pick<Explanation, "decidedAt" | "reason">> {
+    const steps: RawPath[] = [];
+    for (let at = to; at !== target; at = parentRaw(at)) steps.unshift(joinRaw(parentRaw(at), baseRaw(at)));
+    let stat = await look(target);
+    for (const at of steps) {
+      const parentDevice = stat.dev;
+      const byPath = selection.whyPath(at);
+      if (byPath) return { decidedAt: at, reason: byPath };
+      stat = await look(at);
+      const rulesHere = await selection.rulesIn(parentRaw(at));
+      const byObject = selection.whyObject(at, stat, rulesHere, parentDevice);
+      if (byObject) return { decidedAt: at, reason: byObject };
+    }
+    if (isSocket(stat)) return { decidedAt: to, reason: { by: "socket" } };
+    return { decidedAt: to, reason: { by: to === target ? "target" : "no-rule" } };
+  }
+
+  async function look(at: RawPath) {
+    const entry = await scanner.statPath(at, { attributes: false });
+    if (isUnreadable(entry)) throw entry.error;
+    return entry.stat;
+  }
+}
+
+function isWithin(path: RawPath, folder: RawPath): boolean {
+  return path === folder || folder === "/" || path.startsWith(`${folder}/`);
+}

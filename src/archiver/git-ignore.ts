@@ -1,0 +1,118 @@
+import { constants } from "node:fs";
+import { lstat, open } from "node:fs/promises";
+import { LRUCache } from "lru-cache";
+import { messageOf, systemCodeOf } from "../errors.js";
+import { type IgnoreRule, lastMatch, parseIgnoreFile } from "../patterns/mod.js";
+import { baseRaw, displayPath, joinRaw, parentRaw, pathBuffer, type RawPath } from "./raw-path.js";
+
+/** A rule and where it stands. */
+export interface IgnoreDecision {
+  readonly file: RawPath;
+  readonly rule: IgnoreRule;
+}
+
+/** The rules that count in one directory, nearest first. */
+interface IgnoreScope {
+  readonly folder: RawPath;
+  readonly file: RawPath;
+  readonly rules: readonly IgnoreRule[];
+  readonly above: IgnoreScope | undefined;
+}
+
+/** What the rules of a directory say about its entries. */
+export type DirectoryIgnores = IgnoreScope | undefined;
+
+/** Directories whose rules are remembered; those without rules of their own share their parent's. */
+const REMEMBERED_DIRECTORIES = 4096;
+
+/**
+ * Reads `.gitignore` files as git does: within a working tree (a directory that holds `.git`) and nowhere else, the
+ * file nearest to a path first, `.git/info/exclude` last. `.git` itself is never ignored. What git tracks all the same
+ * is not asked.
+ */
+export class GitIgnore {
+  readonly #warn: (message: string) => void;
+  readonly #scopes = new LRUCache<RawPath, Promise<ScopeEntry>>({ max: REMEMBERED_DIRECTORIES });
+
+  constructor(warn: (message: string) => void) {
+    this.#warn = warn;
+  }
+
+  async rulesIn(directory: RawPath): Promise<DirectoryIgnores> {
+    return (await this.#entryOf(directory)).scope;
+  }
+
+  #entryOf(directory: RawPath): Promise<ScopeEntry> {
+    let entry = this.#scopes.get(directory);
+    if (!entry) {
+      entry = this.#read(directory);
+      this.#scopes.set(directory, entry);
+    }
+    return entry;
+  }
+
+  async #read(directory: RawPath): Promise<ScopeEntry> {
+    const isRoot = await exists(joinRaw(directory, ".git"));
+    const above: ScopeEntry = isRoot
+      ? { inWorkingTree: true, scope: await this.#add(directory, ".git/info/exclude", undefined) }
+      : directory === "/"
+        ? OUTSIDE
+        : await this.#entryOf(parentRaw(directory));
+    if (!above.inWorkingTree) return above;
+    return { inWorkingTree: true, scope: await this.#add(directory, ".gitignore", above.scope) };
+  }
+
+  async #add(folder: RawPath, name: string, above: DirectoryIgnores): Promise<DirectoryIgnores> {
+    const file = joinRaw(folder, name);
+    const rules = parseIgnoreFile(await this.#load(file));
+    return rules.length > 0 ? { folder, file, rules, above } : above;
+  }
+
+  /** Links are not followed, as git does not. */
+  async #load(path: RawPath): Promise<string> {
+    try {
+      const file = await open(
+        pathBuffer(path),
+        constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+      );
+      try {
+        return (await file.stat()).isFile() ? await file.readFile("latin1") : "";
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      if (!["ENOENT", "ENOTDIR", "ELOOP"].includes(systemCodeOf(error) ?? ""))
+        this.#warn(`Cannot read the patterns in "${displayPath(path)}": ${messageOf(error)}`);
+      return "";
+    }
+  }
+}
+
+interface ScopeEntry {
+  readonly inWorkingTree: boolean;
+  readonly scope: DirectoryIgnores;
+}
+
+const OUTSIDE: ScopeEntry = { inWorkingTree: false, scope: undefined };
+
+/** The rule that decides about an entry of the directory, `undefined` when none does. */
+export function decideIgnore(
+  scope: DirectoryIgnores,
+  path: RawPath,
+  isDirectory: boolean,
+): IgnoreDecision | undefined {
+  if (!scope || baseRaw(path) === ".git") return undefined;
+  for (let at: DirectoryIgnores = scope; at; at = at.above) {
+    const below = path.slice(at.folder === "/" ? 1 : at.folder.length + 1);
+    const rule = lastMatch(at.rules, below, isDirectory);
+    if (rule) return { file: at.file, rule };
+  }
+  return undefined;
+}
+
+async function exists(path: RawPath): Promise<boolean> {
+  return lstat(pathBuffer(path)).then(
+    () => true,
+    () => false,
+  );
+}

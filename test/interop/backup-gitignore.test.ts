@@ -1,0 +1,119 @@
+import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { run, runYore } from "../support/run.js";
+import { temporaryFolder } from "../support/temporary.js";
+
+let folder: string;
+let env: Record<string, string>;
+
+const FILES: Readonly<Record<string, string>> = {
+  "work/.gitignore": "*.o\n!keep.o\n/build/\nlogs/\n",
+  "work/a.o": "",
+  "work/keep.o": "",
+  "work/a.c": "",
+  "work/build/out": "",
+  "work/sub/build/stays": "",
+  "work/logs": "a file, and no directory",
+  "work/sub/.gitignore": "keep.o\n!a.o\n",
+  "work/sub/keep.o": "",
+  "work/sub/a.o": "",
+  "work/sub/logs/x": "",
+  "work/private": "named in .git/info/exclude",
+  "work/nested/inner.o": "of a working tree of its own",
+  "plain/.gitignore": "*\n",
+  "plain/x.o": "no working tree: git ignores nothing here",
+};
+
+beforeAll(async () => {
+  folder = await temporaryFolder();
+  env = { RESTIC_PASSWORD: "x", RESTIC_REPOSITORY: join(folder, "repository") };
+  for (const tree of ["work", "work/nested"]) {
+    await mkdir(join(folder, tree), { recursive: true });
+    expect((await run("git", ["init", "-q", join(folder, tree)])).code).toBe(0);
+  }
+  await writeFile(join(folder, "work/.git/info/exclude"), "private\n");
+  for (const [name, content] of Object.entries(FILES)) {
+    await mkdir(dirname(join(folder, name)), { recursive: true });
+    await writeFile(join(folder, name), content);
+  }
+  await writeFile(
+    Buffer.concat([Buffer.from(join(folder, "work/odd")), Buffer.from("\xff.o", "latin1")]),
+    "",
+  );
+  await symlink("build", join(folder, "work/link.o"));
+  expect((await runYore(["init", "-q"], { env })).code).toBe(0);
+});
+
+/** Names below the folder, bytes as Latin-1. */
+async function saved(args: readonly string[]): Promise<string[]> {
+  const backup = await runYore(["backup", "-q", ...args], { env, cwd: folder });
+  expect(backup).toMatchObject({ code: 0, stderr: "" });
+  const { stdoutBytes } = await runYore(["ls", "-q", "latest"], { env });
+  const lines = stdoutBytes.toString("latin1").split("\n");
+  return lines
+    .filter((line) => line.startsWith("/") && !line.includes("/.git/"))
+    .map((line) => line.slice(1))
+    .sort();
+}
+
+describe("backup --exclude-gitignore", () => {
+  it("leaves out exactly what git ignores", async () => {
+    const all = await saved(["work", "plain"]);
+    const kept = await saved(["--exclude-gitignore", "work", "plain"]);
+    const left = all.filter((path) => !kept.includes(path));
+    const input = all.filter((path) => path.startsWith("work/") && !/\/\.git$|nested\//.test(path));
+    const names = Buffer.from(input.map((path) => `${path.slice(5)}\0`).join(""), "latin1");
+    const args = ["-C", join(folder, "work"), "check-ignore", "-z", "--stdin"];
+    const ignored = (await run("git", ["-c", "core.excludesFile=/dev/null", ...args], { input: names }))
+      .stdoutBytes;
+    const expected = ignored
+      .toString("latin1")
+      .split("\0")
+      .filter(Boolean)
+      .map((path) => `work/${path}`);
+    expect(left).toEqual(expected.sort());
+    expect(left).toContain("work/odd\xff.o");
+    expect(left).toContain("work/build/out");
+    expect(kept).toEqual(
+      expect.arrayContaining(["work/nested/inner.o", "plain/x.o", "work/.git", "work/logs"]),
+    );
+  });
+
+  it("respects the files above a target, and saves what is named", async () => {
+    const kept = await saved(["--exclude-gitignore", "work/sub", "work/a.o"]);
+    expect(kept).toContain("work/a.o");
+    expect(kept).toContain("work/sub/a.o");
+    expect(kept).not.toContain("work/sub/logs");
+    expect(kept).not.toContain("work/sub/keep.o");
+  });
+});
+
+describe("backup --explain", () => {
+  it.each([
+    [["--exclude-gitignore"], "work/sub/keep.o", false, '"keep.o" in FOLDER/work/sub/.gitignore, line 1'],
+    [["--exclude-gitignore"], "work/build/out", false, '"/build/" in FOLDER/work/.gitignore, line 3'],
+    [["--exclude-gitignore"], "work/keep.o", true, 'it lies in "FOLDER/work"'],
+    [["--exclude", "*.c", "--exclude", "!a.c"], "work/a.c", true, "no rule"],
+    [["--exclude", "x", "--iexclude", "A.C"], "work/a.c", false, '--iexclude "A.C"'],
+    [["--exclude-larger-than", "3"], "work/logs", false, "24 bytes"],
+    [["--exclude-if-present", "keep.o"], "work/sub/a.o", false, '"keep.o" lies beside'],
+    [["--exclude", "*"], "work", true, "named itself"],
+    [[], "plain/x.o", false, "nothing that is to be saved"],
+  ])("%j: %s", async (flags, path, included, rule) => {
+    // No repository and no password: nothing is opened.
+    const args = ["backup", ...flags, "--explain", path, "work", "--json"];
+    const { stdout, stderr, code } = await runYore(args, { cwd: folder });
+    expect({ stderr, code }).toEqual({ stderr: "", code: 0 });
+    const said = JSON.parse(stdout) as { included: boolean; rule: string };
+    expect(said.rule.replaceAll(folder, "FOLDER")).toContain(rule);
+    expect(said.included).toBe(included);
+  });
+
+  it("says in words where it was decided, and fails for what is not there", async () => {
+    const args = ["backup", "--exclude-gitignore", "work", "--explain"];
+    const { stdout } = await runYore([...args, "work/build/out"], { cwd: folder });
+    expect(stdout).toMatch(/^out {2}\/.*\/work\/build\/out: .* \(decided at \/.*\/work\/build\)\n$/);
+    expect((await runYore([...args, "work/gone"], { cwd: folder })).code).toBe(1);
+  });
+});
