@@ -114,9 +114,11 @@ export function addGlobalOptions(program: Command): void {
   add("--limit-download <rate>", "at most so many KiB/s (default: unlimited)").argParser((value: string) =>
     parseCount("--limit-download", value),
   );
-  add("--cacert <file>", "file of root certificates (repeatable; default: the system's)", "CACERT").argParser(
-    collect,
-  );
+  add(
+    "--cacert <file>",
+    "file of root certificates instead of the system's (repeatable)",
+    "CACERT",
+  ).argParser(collect);
   add("--tls-client-cert <file>", "PEM file of the TLS client's certificate and key", "TLS_CLIENT_CERT");
   add("--insecure-tls", "do not verify TLS certificates (insecure)");
   add("--http-user-agent <text>", "user agent of HTTP requests", "HTTP_USER_AGENT");

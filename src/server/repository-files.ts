@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { type FileHandle, mkdir, open, unlink } from "node:fs/promises";
+import { type FileHandle, lstat, mkdir, open, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Handle } from "../backend/backend.js";
 import { allFolders, pathOf } from "../backend/local-layout.js";
@@ -57,11 +57,11 @@ export class RepositoryFiles {
   /** Size in bytes; `undefined` when there is no such plain file. */
   async sizeOf(repository: RepositoryPath, handle: Handle): Promise<number | undefined> {
     try {
-      const { file, size } = await this.open(repository, handle);
-      await file.close();
-      return size;
+      const stats = await lstat(this.#pathOf(repository, handle));
+      return stats.isFile() ? stats.size : undefined;
     } catch (error) {
-      if (error instanceof Refusal && error.status === 404) return undefined;
+      const code = systemCodeOf(error);
+      if (code !== undefined && ABSENT.has(code)) return undefined;
       throw error;
     }
   }
