@@ -2,6 +2,7 @@ import { equalIds, ID_LENGTH, type Id } from "../bytes/id.js";
 import type { PackedBlob } from "../format/pack-header.js";
 import { plainLengthOf } from "../repository/blob-groups.js";
 import type { BlobLocation } from "../repository/blob-index.js";
+import { IdNumbers } from "../repository/id-numbers.js";
 import { ByteStore, NumberRows } from "./columns.js";
 
 /** A blob of a pack, and where its plaintext belongs. */
@@ -29,18 +30,14 @@ export class BlobPlaces {
   readonly #rows = new NumberRows(6);
   readonly #ids = new ByteStore();
   readonly #packs: { readonly packId: Id; readonly places: number[] }[] = [];
-  /** By identity: the index hands out the same object for the same pack. Two plans for one pack are no harm. */
-  readonly #packNumbers = new Map<Id, number>();
+  /** Positions in `#packs`. */
+  readonly #packNumbers = new IdNumbers();
 
   /** @returns the number of the place */
   add(id: Id, location: BlobLocation, file: number, fileOffset: number): number {
     const { packId, offset, length, uncompressedLength } = location;
-    let pack = this.#packNumbers.get(packId);
-    if (pack === undefined) {
-      pack = this.#packs.length;
-      this.#packs.push({ packId, places: [] });
-      this.#packNumbers.set(packId, pack);
-    }
+    const pack = this.#packNumbers.add(packId);
+    if (pack === this.#packs.length) this.#packs.push({ packId, places: [] });
     const at = this.#ids.add(id);
     const place = this.#rows.add(offset, length, uncompressedLength, at, file, fileOffset);
     this.#packs[pack]!.places.push(place);

@@ -16,7 +16,7 @@ import {
   type RestoreEvent,
   type RestoreOptions,
 } from "../../src/restorer/restore-options.js";
-import { createRepository, node, openRepository } from "../repository/support.js";
+import { createRepository, node, openRepository, wrapBackend } from "../repository/support.js";
 import { run } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 
@@ -124,6 +124,27 @@ describe("restore", () => {
     const target = await temporaryFolder();
     const { summary } = await restoreTo(repository, tree, target, { verify: true });
     expect(summary).toMatchObject({ errors: 0, filesRestored: 1000, filesVerified: 1000 });
+  });
+
+  it("reads the neighbours in a pack with one request", async () => {
+    const backend = new MemoryBackend();
+    const repository = await createRepository({}, backend);
+    const nodes = await Promise.all(
+      Array.from({ length: 300 }, (_, i) => file(repository, `file ${i}`, randomBytes(randomInt(1, 9000)))),
+    );
+    const tree = await saveTree(repository, nodes);
+    await repository.flush();
+    let requests = 0;
+    const counting = wrapBackend(backend, {
+      load: (handle, range) => {
+        if (handle.type === "pack") requests++;
+        return backend.load(handle, range);
+      },
+    });
+    const { summary } = await restoreTo(await openRepository(counting), tree, await temporaryFolder());
+    expect(summary).toMatchObject({ errors: 0, filesRestored: 300 });
+    // The pack of the files, and that of the tree.
+    expect(requests).toBeLessThanOrEqual(2);
   });
 
   it("tells of nodes that cannot be restored, and restores the others", async () => {
