@@ -168,6 +168,39 @@ const LIVES: readonly { name: string; code: string; flags?: string[]; status?: n
     prints: "all right",
   },
   {
+    name: "sealed parts and a program collected while they are unsealed to files",
+    flags: ["--expose-gc"],
+    code: `
+      const fs = require("node:fs");
+      const root = fs.mkdtempSync(require("node:path").join(require("node:os").tmpdir(), "yore-test-"));
+      process.on("exit", () => fs.rmSync(root, { recursive: true }));
+      const { addon, key, noise } = load();
+      const call = (kind, name, data) => {
+        const bytes = Buffer.alloc(48);
+        bytes.writeUInt32LE(kind, 0);
+        bytes.writeUInt32LE(name.length, 4);
+        bytes.writeUInt32LE(data.length, 8);
+        return Buffer.concat([bytes, Buffer.from(name), data]);
+      };
+      (async () => {
+        const pending = [];
+        for (let i = 0; i < 40; i++) {
+          const plaintext = noise(50000);
+          const [sealed] = await addon.sealMany(key, [plaintext], Int32Array.of(-(2 ** 31)), false);
+          const program = Buffer.concat([call(0, "", Buffer.alloc(0)), call(14, "file " + i, Buffer.alloc(8))]);
+          const places = Uint32Array.of(0, sealed.length, 0);
+          pending.push(addon.unsealToFiles(
+            key, Buffer.from(sealed), places, addon.sha256(plaintext), new Uint8Array(1), Buffer.from(root), program));
+          gc();
+        }
+        await Promise.all(pending.slice(0, 20));
+        console.log("written", fs.statSync(root + "/file 0").size);
+        process.exit(6);
+      })();`,
+    status: 6,
+    prints: "written 50000",
+  },
+  {
     name: "every function called with nonsense",
     code: `
       const { addon } = load();

@@ -1,10 +1,24 @@
+import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { lstat, mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from "node:fs/promises";
+import {
+  lstat,
+  mkdir,
+  open as openFile,
+  readdir,
+  readFile,
+  readlink,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import type { Id } from "../../src/bytes/id.js";
+import type { UnsealPart } from "../../src/engine/engine.js";
+import { loadEngine } from "../../src/engine/load-engine.js";
 import { loadAddon } from "../../src/native/addon.js";
 import type { FileCall, FileCallRunner } from "../../src/restorer/file-call.js";
-import { NativeFileCalls } from "../../src/restorer/native-file-calls.js";
+import { decodeFailures, NativeFileCalls, ProgramMemory } from "../../src/restorer/native-file-calls.js";
 import { PortableFileCalls } from "../../src/restorer/portable-file-calls.js";
 import { run as runProgram } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
@@ -282,3 +296,63 @@ describe.skipIf(!addon)("NativeFileCalls", () => {
 function time(seconds: number) {
   return { seconds, nanoseconds: 0, zoneMinutes: 0 };
 }
+
+describe.skipIf(!addon)("unsealToFiles of the native engine", () => {
+  it("writes what it unseals to new files and into open ones, and nothing of a damaged part", async () => {
+    const engine = await loadEngine();
+    const key = { encrypt: randomBytes(32), macK: randomBytes(16), macR: randomBytes(16) };
+    const contents = [randomBytes(1), Buffer.alloc(9000, "text"), randomBytes(70_000), randomBytes(500)];
+    const sealed = await engine.seal(
+      key,
+      contents.map((plaintext, i) => ({ plaintext, compressionLevel: i === 1 ? 3 : undefined })),
+    );
+    const damaged = sealed.map((bytes, i) => {
+      const copy = Buffer.from(bytes.sealed);
+      if (i === 3) copy[20]! ^= 1;
+      return copy;
+    });
+    let offset = 0;
+    const parts: UnsealPart[] = damaged.map(({ length }, i) => {
+      const id = createHash("sha256").update(contents[i]!).digest() as Uint8Array as Id;
+      offset += length;
+      return { id, offset: offset - length, length, uncompressedLength: sealed[i]!.uncompressedLength };
+    });
+    const root = await temporaryFolder();
+    await mkdir(join(root, "folder"));
+    const open = await openFile(join(root, "open"), "w");
+    try {
+      const part = (text: string, number: number) =>
+        ({ kind: "write-part", name: name(text), part: number, isSparse: false }) as const;
+      const program = new ProgramMemory().encode([
+        { kind: "directory", name: name("folder") },
+        part("a", 0),
+        part("b", 1),
+        part("same as b", 1),
+        part("damaged", 3),
+        { kind: "piece", fd: open.fd, offset: 5000, part: 2, isSparse: false },
+        { kind: "directory", name: name("nowhere") },
+        part("c", 2),
+      ]);
+      const result = await engine.unsealToFiles!(
+        key,
+        Buffer.concat(damaged),
+        parts,
+        Buffer.from(root),
+        program,
+      );
+      expect(result.failures).toEqual([undefined, undefined, undefined, "mac"]);
+      const failures = decodeFailures(result.callFailures);
+      // What should have been done in a folder that is not there needs no failure of its own.
+      expect(failures.map(({ position }) => position)).toEqual([6]);
+      expect(failures[0]).toMatchObject({ code: "ENOENT" });
+    } finally {
+      await open.close();
+    }
+    expect((await readdir(join(root, "folder"))).sort()).toEqual(["a", "b", "same as b"]);
+    expect((await readFile(join(root, "folder/a"))).equals(contents[0]!)).toBe(true);
+    expect((await readFile(join(root, "folder/b"))).equals(contents[1]!)).toBe(true);
+    expect((await readFile(join(root, "folder/same as b"))).equals(contents[1]!)).toBe(true);
+    const piece = Buffer.concat([Buffer.alloc(5000), contents[2]!]);
+    expect((await readFile(join(root, "open"))).equals(piece)).toBe(true);
+  });
+});
