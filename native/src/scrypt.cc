@@ -100,12 +100,13 @@ inline __attribute__((always_inline)) void BlockMix(const Row* in, const Row* ot
   }
 }
 
-// `table` has room for N + 2 states of 2 * r blocks; the state is where it ends.
-inline __attribute__((always_inline)) Row* Mix(Row* table, size_t r, uint32_t cost) {
+// `table` has room for N states of 2 * r blocks, of which the first is there, `states` for two. Returns the last state.
+inline __attribute__((always_inline)) Row* Mix(Row* table, Row* states, size_t r, uint32_t cost) {
   const size_t rows = 2 * r * kRowsABlock;
-  for (uint32_t i = 0; i < cost; i++) BlockMix<false>(table + i * rows, nullptr, table + (i + 1) * rows, r);
-  Row* state = table + cost * rows;
-  Row* next = state + rows;
+  for (uint32_t i = 0; i + 1 < cost; i++) BlockMix<false>(table + i * rows, nullptr, table + (i + 1) * rows, r);
+  Row* state = states;
+  Row* next = states + rows;
+  BlockMix<false>(table + (cost - 1) * rows, nullptr, state, r);
   for (uint32_t i = 0; i < cost; i++) {
     // The low word of the last block: N is a power of two of at most 2^31.
     const uint32_t j = state[(2 * r - 1) * kRowsABlock][0] & (cost - 1);
@@ -120,16 +121,16 @@ inline __attribute__((always_inline)) Row* Mix(Row* table, size_t r, uint32_t co
 #if defined(__x86_64__) && defined(__GNUC__)
 // With an instruction that rotates: Salsa20 is one long chain of additions, rotations and xors, and a rotation takes
 // three instructions without it.
-__attribute__((target("avx512vl"))) Row* MixWithRotate(Row* table, size_t r, uint32_t cost) {
-  return Mix(table, r, cost);
+__attribute__((target("avx512vl"))) Row* MixWithRotate(Row* table, Row* states, size_t r, uint32_t cost) {
+  return Mix(table, states, r, cost);
 }
 #endif
 
-Row* MixFastest(Row* table, size_t r, uint32_t cost) {
+Row* MixFastest(Row* table, Row* states, size_t r, uint32_t cost) {
 #if defined(__x86_64__) && defined(__GNUC__)
-  if (__builtin_cpu_supports("avx512vl")) return MixWithRotate(table, r, cost);
+  if (__builtin_cpu_supports("avx512vl")) return MixWithRotate(table, states, r, cost);
 #endif
-  return Mix(table, r, cost);
+  return Mix(table, states, r, cost);
 }
 
 // Word i of a row of diagonals is word 5 * i of the block.
@@ -139,7 +140,9 @@ size_t Diagonal(size_t word) { return word * 5 % kWordsABlock; }
 
 void ScryptMix(uint8_t* block, size_t r, uint32_t cost) {
   const size_t blocks = 2 * r;
-  Rows table((static_cast<size_t>(cost) + 2) * blocks * kRowsABlock);
+  // Apart, because the table of restic's keys is so many huge pages to the byte.
+  Rows table(static_cast<size_t>(cost) * blocks * kRowsABlock);
+  Rows states(2 * blocks * kRowsABlock);
   Row* rows = table.get();
   for (size_t i = 0; i < blocks; i++) {
     for (size_t word = 0; word < kWordsABlock; word++) {
@@ -149,7 +152,7 @@ void ScryptMix(uint8_t* block, size_t r, uint32_t cost) {
                                                    static_cast<uint32_t>(from[3]) << 24;
     }
   }
-  const Row* state = MixFastest(rows, r, cost);
+  const Row* state = MixFastest(rows, states.get(), r, cost);
   for (size_t i = 0; i < blocks; i++) {
     for (size_t word = 0; word < kWordsABlock; word++) {
       const uint32_t value = state[i * kRowsABlock + word / 4][word % 4];

@@ -6,7 +6,6 @@ import type { HttpOptions } from "./http-client.js";
 import { LocalBackend } from "./local-backend.js";
 import { formatLocation, type Location, parseLocation } from "./location.js";
 import { RateLimitBackend } from "./rate-limit-backend.js";
-import { RestBackend } from "./rest-backend.js";
 import { RetryBackend, type RetryEvent } from "./retry-backend.js";
 
 /** How the place is reached, whatever it is. */
@@ -47,6 +46,8 @@ export async function openBackend(
       return upload || download ? new RateLimitBackend(local, { upload, download }) : local;
     }
     case "rest": {
+      // Most repositories are local, and to load HTTP takes Node.js 6 ms.
+      const { RestBackend } = await import("./rest-backend.js");
       const rest = new RestBackend(parsed.url, {
         ...transport,
         connections,

@@ -10,6 +10,8 @@ import { formatDuration } from "./units.js";
 
 export interface SessionNeeds {
   readonly lock: "none" | "shared" | "exclusive";
+  /** See `SessionOptions`. */
+  readonly indexAhead?: boolean;
   /** When the lock is needed although `--no-lock` was given: the command writes. False when left out. */
   readonly lockAlways?: boolean;
   /** Another repository than the one of the global options. */
@@ -43,6 +45,7 @@ export class CommandContext {
       needs.withoutCache ? { ...repository, cache: undefined } : repository,
       {
         lock: unlocked ? "none" : needs.lock,
+        indexAhead: needs.indexAhead ?? false,
         retryLockMs: this.global.retryLockMs,
         signal: this.signal,
         on: (event) => this.#showSessionEvent(event, needs.announce ?? true),

@@ -79,6 +79,11 @@ export type SessionEvent =
 
 export interface SessionOptions {
   readonly lock: LockMode;
+  /**
+   * Whether the index is loaded while the lock settles, which is 200 ms of waiting. What changes until the lock is held
+   * is left to `Repository.loadIndex`, which the work calls as it would without. False when left out.
+   */
+  readonly indexAhead?: boolean;
   /** How long to keep trying for the lock; 0 gives up at once. */
   readonly retryLockMs?: number;
   readonly signal?: AbortSignal;
@@ -229,10 +234,21 @@ async function openWithPassword(
 
 async function takeLock(repository: Repository, how: SessionOptions): Promise<RepositoryLock | undefined> {
   if (how.lock === "none") return undefined;
-  return repository.lock({
-    exclusive: how.lock === "exclusive",
-    retryMs: how.retryLockMs ?? 0,
-    signal: how.signal,
-    onWaiting: (reason) => how.on?.({ type: "waiting-for-lock", reason }),
-  });
+  const stop = new AbortController();
+  const signal = how.signal ? AbortSignal.any([how.signal, stop.signal]) : stop.signal;
+  // A load that fails fails again for whoever needs it. It must have ended before the lock is there: the next load
+  // would join it, and take a listing from before for one of now.
+  const loading = how.indexAhead ? repository.loadIndex({ signal }).catch(() => {}) : undefined;
+  try {
+    const lock = await repository.lock({
+      exclusive: how.lock === "exclusive",
+      retryMs: how.retryLockMs ?? 0,
+      signal: how.signal,
+      onWaiting: (reason) => how.on?.({ type: "waiting-for-lock", reason }),
+    });
+    await loading;
+    return lock;
+  } finally {
+    stop.abort();
+  }
 }

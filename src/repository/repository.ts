@@ -190,10 +190,13 @@ export class Repository implements BlobLoader {
   static async open(backend: Backend, engine: Engine, options: OpenRepositoryOptions): Promise<Repository> {
     checkSettings(options);
     checkPassword("open", backend, options);
-    await requireConfig(backend);
-    const { id: keyId, masterKey } = await openKey(backend, engine, options);
+    // The key is derived meanwhile. Without a repository nobody is told anything about keys.
+    const opening = openKey(backend, engine, options);
+    opening.catch(() => {});
+    const sealedConfig = await loadSealedConfig(backend);
+    const { id: keyId, masterKey } = await opening;
     throwIfAborted(options.signal);
-    const config = await loadConfig(backend, engine, masterKey);
+    const config = await unsealConfig(backend, engine, masterKey, sealedConfig);
     return new Repository({ backend, engine, masterKey, keyId, config }, options);
   }
 
@@ -504,9 +507,19 @@ async function requireEmptyPlace(backend: Backend): Promise<void> {
  * `no-repository`
  */
 export async function requireConfig(backend: Backend): Promise<void> {
-  let size: number;
+  const { size } = await orNoRepository(backend, backend.stat(CONFIG));
+  if (size === 0) throw emptyConfig(backend);
+}
+
+async function loadSealedConfig(backend: Backend): Promise<Uint8Array> {
+  const sealed = await orNoRepository(backend, backend.load(CONFIG));
+  if (sealed.length === 0) throw emptyConfig(backend);
+  return sealed;
+}
+
+async function orNoRepository<T>(backend: Backend, asking: Promise<T>): Promise<T> {
   try {
-    size = (await backend.stat(CONFIG)).size;
+    return await asking;
   } catch (error) {
     if (!(error instanceof NotFoundError)) throw error;
     throw new YoreError(
@@ -521,12 +534,19 @@ export async function requireConfig(backend: Backend): Promise<void> {
       },
     );
   }
-  if (size === 0)
-    throw new DamagedError(`Cannot open repository "${backend.location}": the config file is empty`);
 }
 
-async function loadConfig(backend: Backend, engine: Engine, masterKey: MasterKey): Promise<RepositoryConfig> {
-  const json = await unsealFile(engine, masterKey, CONFIG, await backend.load(CONFIG));
+function emptyConfig(backend: Backend): DamagedError {
+  return new DamagedError(`Cannot open repository "${backend.location}": the config file is empty`);
+}
+
+async function unsealConfig(
+  backend: Backend,
+  engine: Engine,
+  masterKey: MasterKey,
+  sealed: Uint8Array,
+): Promise<RepositoryConfig> {
+  const json = await unsealFile(engine, masterKey, CONFIG, sealed);
   try {
     return decodeConfig(json);
   } catch (cause) {

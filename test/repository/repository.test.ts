@@ -81,6 +81,24 @@ describe("Repository.open", () => {
     });
   });
 
+  it("asks for each file once, and for the config while the key is still looked for", async () => {
+    const inner = new MemoryBackend();
+    await createRepository({}, inner);
+    const asked: string[] = [];
+    const backend = wrapBackend(inner, {
+      stat: (handle) => {
+        asked.push(`stat ${handle.type}`);
+        return inner.stat(handle);
+      },
+      load: (handle, range) => {
+        asked.push(`load ${handle.type}`);
+        return inner.load(handle, range);
+      },
+    });
+    await openRepository(backend);
+    expect(asked).toEqual(["load config", "load key"]);
+  });
+
   it("says that an empty config is damaged", async () => {
     const backend = new MemoryBackend();
     await backend.save({ type: "config", name: "" }, []);

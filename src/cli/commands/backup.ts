@@ -74,7 +74,11 @@ export function registerBackup(program: Command, io: Io): void {
       const progress = new BackupProgress();
       const report = new BackupReport(context, progress, prepared.options.targets.map(String));
       context.verbose(2, "open repository");
-      const needs = { lock: flags.dryRun ? "none" : "shared", lockAlways: !flags.dryRun } as const;
+      const needs = {
+        lock: flags.dryRun ? "none" : "shared",
+        indexAhead: true,
+        lockAlways: !flags.dryRun,
+      } as const;
       const summary = await context.withSession(needs, async (session) => {
         const renderer = context.startProgress(
           (elapsed) => formatBackupProgress(progress, elapsed),

@@ -29,7 +29,7 @@ export function registerDiff(program: Command, io: Io): void {
         const [source, target] = requireTwo(args);
         const { json } = context.global;
         const options = { source, target, metadata: flags.metadata === true };
-        const summary = await context.withSession({ lock: "shared" }, (session) =>
+        const summary = await context.withSession({ lock: "shared", indexAhead: true }, (session) =>
           runDiff(session, options, {
             onStart: (one, other) => {
               context.print(`comparing snapshot ${formatShortId(one.id)} to ${formatShortId(other.id)}:`);

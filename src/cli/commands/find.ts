@@ -54,7 +54,7 @@ export function registerFind(program: Command, io: Io): void {
       const target = resolveTarget(args, flags);
       const filter = resolveSnapshotFilter(flags, io.env);
       let code = EXIT_SUCCESS;
-      await context.withSession({ lock: "shared" }, async (session) => {
+      await context.withSession({ lock: "shared", indexAhead: true }, async (session) => {
         const progress = { trees: 0 };
         const renderer = context.startProgress((seconds) => [
           `[${formatDuration(seconds)}] ${progress.trees} trees searched`,

@@ -46,7 +46,7 @@ export function registerLs(program: Command, io: Io): void {
     action<LsFlags>(io, async (context, [snapshot = "", ...directories], flags) => {
       checkFlags(flags, context.global.json);
       const filter = resolveSnapshotFilter(flags, io.env);
-      await context.withSession({ lock: "shared" }, async (session) => {
+      await context.withSession({ lock: "shared", indexAhead: true }, async (session) => {
         const options = { snapshot, filter, directories, recursive: flags.recursive === true };
         await runLs(session, options, chooseWriter(context, flags, directories));
       });

@@ -76,7 +76,7 @@ export function registerRestore(program: Command, io: Io): void {
     action<RestoreFlags>(io, async (context, args, flags) => {
       const options = await resolveOptions(args, flags, io);
       checkRestoreOptions(options);
-      await context.withSession({ lock: "shared" }, async (session) => {
+      await context.withSession({ lock: "shared", indexAhead: true }, async (session) => {
         const view = new RestoreView(context, String(options.target));
         const progress = newRestoreProgress();
         const renderer = context.startProgress(

@@ -37,7 +37,7 @@ export function registerStats(program: Command, io: Io): void {
     action<StatsFlags>(io, async (context, names, { mode, ...flags }) => {
       const filter = resolveSnapshotFilter(flags, io.env);
       context.print("scanning...");
-      const stats = await context.withSession({ lock: "shared" }, async (session) => {
+      const stats = await context.withSession({ lock: "shared", indexAhead: true }, async (session) => {
         const progress = { trees: 0 };
         const renderer = context.startProgress((seconds) => [
           `[${formatDuration(seconds)}] ${progress.trees} trees counted`,

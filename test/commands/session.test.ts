@@ -1,0 +1,69 @@
+import { mkdir, readdir, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { knownPassword, openSession, withSession } from "../../src/commands/session.js";
+import { backup, createRepository, openRepository } from "../../src/mod.js";
+import { temporaryFolder } from "../support/temporary.js";
+
+const PASSWORD = "geheim";
+
+/** A repository with one snapshot and one index file. @returns where it lies */
+async function makeRepository(): Promise<string> {
+  const folder = await temporaryFolder();
+  const location = join(folder, "repository");
+  await mkdir(join(folder, "files"));
+  await writeFile(join(folder, "files/a"), "content of a");
+  await createRepository(location, { password: PASSWORD });
+  const session = await openRepository(location, { password: PASSWORD });
+  await backup(session.repository, { targets: [join(folder, "files")], host: "h", programVersion: "test" });
+  await session.close();
+  return location;
+}
+
+describe("an index that is loaded ahead", () => {
+  const sharedAndAhead = { lock: "shared", indexAhead: true } as const;
+
+  it("is there as soon as the lock is", async () => {
+    const location = await makeRepository();
+    const options = { location, password: knownPassword(PASSWORD) };
+    const sizes = async (indexAhead: boolean) =>
+      withSession(
+        options,
+        { lock: "shared", indexAhead },
+        async ({ repository }) => repository.index.size > 0,
+      );
+    expect(await sizes(true)).toBe(true);
+    expect(await sizes(false)).toBe(false);
+  });
+
+  it("is brought up to date by whoever needs it", async () => {
+    const location = await makeRepository();
+    const session = await openSession({ location, password: knownPassword(PASSWORD) }, sharedAndAhead);
+    try {
+      const [name] = await readdir(join(location, "index"));
+      await rename(join(location, "index", name!), join(location, "gone"));
+      await session.repository.loadIndex();
+      expect(session.repository.index.size).toBe(0);
+      await rename(join(location, "gone"), join(location, "index", name!));
+      await session.repository.loadIndex();
+      expect(session.repository.index.size).toBeGreaterThan(0);
+    } finally {
+      await session.close();
+    }
+  });
+
+  it("hides neither that somebody else holds the repository nor what is wrong with the index", async () => {
+    const location = await makeRepository();
+    const options = { location, password: knownPassword(PASSWORD) };
+    const [name] = await readdir(join(location, "index"));
+    await rename(join(location, "index", name!), join(location, "index", "0".repeat(64)));
+    await withSession(options, sharedAndAhead, async ({ repository }) => {
+      await repository.loadIndex();
+      expect(repository.indexProblems).toHaveLength(1);
+    });
+    await withSession(options, { lock: "exclusive" }, async () => {
+      await expect(openSession(options, sharedAndAhead)).rejects.toMatchObject({ code: "locked" });
+    });
+    expect(await readdir(join(location, "locks"))).toEqual([]);
+  });
+});
