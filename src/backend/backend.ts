@@ -40,6 +40,11 @@ export interface Backend {
   readonly location: string;
   /** How many operations are worth having under way at a time. */
   readonly connections: number;
+  /**
+   * True when a file that was saved is in each listing that begins later, whoever lists. Locks need not settle then.
+   * False when left out.
+   */
+  readonly listsAtOnce?: boolean;
 
   /** Makes the empty layout. Existing parts are left as they are. */
   create(): Promise<void>;

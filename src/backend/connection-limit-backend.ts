@@ -22,6 +22,10 @@ export class ConnectionLimitBackend implements Backend {
     return this.#inner.connections;
   }
 
+  get listsAtOnce(): boolean {
+    return this.#inner.listsAtOnce ?? false;
+  }
+
   create(): Promise<void> {
     return this.#inner.create();
   }

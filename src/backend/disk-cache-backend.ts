@@ -43,6 +43,10 @@ export class DiskCacheBackend implements Backend {
     return this.#inner.connections;
   }
 
+  get listsAtOnce(): boolean {
+    return this.#inner.listsAtOnce ?? false;
+  }
+
   create(): Promise<void> {
     return this.#inner.create();
   }

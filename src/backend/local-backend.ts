@@ -12,6 +12,7 @@ import {
   YoreError,
 } from "../errors.js";
 import type { Backend, FileInfo, FileType, Handle, LoadRange } from "./backend.js";
+import { isOnLocalDisk } from "./local-disk.js";
 import { allFolders, folderOfType, foldersOf, pathOf } from "./local-layout.js";
 import { type Leftovers, removeLocalLeftovers } from "./local-leftovers.js";
 
@@ -47,11 +48,13 @@ const FOR_GROUP: Modes = { folder: 0o770, file: 0o660 };
 export class LocalBackend implements Backend {
   readonly location: string;
   readonly connections: number;
+  readonly listsAtOnce: boolean;
   #modes: Modes;
 
-  private constructor(path: string, connections: number, modes: Modes) {
+  private constructor(path: string, connections: number, listsAtOnce: boolean, modes: Modes) {
     this.location = path;
     this.connections = connections;
+    this.listsAtOnce = listsAtOnce;
     this.#modes = modes;
   }
 
@@ -60,7 +63,8 @@ export class LocalBackend implements Backend {
     path: string,
     options: { readonly connections?: number | undefined } = {},
   ): Promise<LocalBackend> {
-    return new LocalBackend(path, options.connections ?? 2, await modesOf(path));
+    const [listsAtOnce, modes] = await Promise.all([isOnLocalDisk(path), modesOf(path)]);
+    return new LocalBackend(path, options.connections ?? 2, listsAtOnce, modes);
   }
 
   async create(): Promise<void> {

@@ -15,6 +15,7 @@ import {
 export class MemoryBackend implements Backend {
   readonly location: string;
   readonly connections: number;
+  readonly listsAtOnce = true;
   readonly #files = new Map<FileType, Map<string, Uint8Array>>();
 
   constructor(options: { readonly location?: string; readonly connections?: number } = {}) {

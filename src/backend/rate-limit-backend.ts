@@ -27,6 +27,10 @@ export class RateLimitBackend implements Backend {
     return this.#inner.connections;
   }
 
+  get listsAtOnce(): boolean {
+    return this.#inner.listsAtOnce ?? false;
+  }
+
   create(): Promise<void> {
     return this.#inner.create();
   }

@@ -63,6 +63,10 @@ export class RetryBackend implements Backend {
     return this.#inner.connections;
   }
 
+  get listsAtOnce(): boolean {
+    return this.#inner.listsAtOnce ?? false;
+  }
+
   create(): Promise<void> {
     return this.#retry("create the repository", () => this.#inner.create());
   }

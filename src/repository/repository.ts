@@ -416,7 +416,11 @@ export class Repository implements BlobLoader {
 
   /** Takes a lock. See `RepositoryLock.acquire`. @throws {LockedError} */
   async lock(options: LockOptions): Promise<RepositoryLock> {
-    const lock = await RepositoryLock.acquire(this, options);
+    const settled = this.backend.listsAtOnce ? { settleMs: 0 } : {};
+    const lock = await RepositoryLock.acquire(this, {
+      ...options,
+      timings: { ...settled, ...options.timings },
+    });
     this.#locks.add(lock);
     return lock;
   }

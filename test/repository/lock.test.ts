@@ -1,5 +1,8 @@
-import { hostname } from "node:os";
+import { mkdtemp, rm } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { LocalBackend } from "../../src/backend/local-backend.js";
 import { MemoryBackend } from "../../src/backend/memory-backend.js";
 import { equalIds, type Id } from "../../src/bytes/id.js";
 import { YoreError } from "../../src/errors.js";
@@ -97,6 +100,31 @@ describe("RepositoryLock.acquire", () => {
     ]);
     expect(results.filter(({ status }) => status === "fulfilled").length).toBeLessThanOrEqual(1);
     await other.close();
+  });
+
+  it("needs no time to settle where a listing shows at once what was saved: of three at most one gets it", async () => {
+    const folder = await LocalBackend.open(await mkdtemp(join(tmpdir(), "yore-lock-")));
+    try {
+      expect(folder.listsAtOnce).toBe(true);
+      const programs = [
+        await createRepository({}, folder),
+        await openRepository(folder),
+        await openRepository(folder),
+      ];
+      const winners: number[] = [];
+      for (let round = 0; round < 100; round++) {
+        const results = await Promise.allSettled(
+          programs.map((program) => program.lock({ exclusive: true })),
+        );
+        const locks = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+        winners.push(locks.length);
+        await Promise.all(locks.map((lock) => lock.release()));
+      }
+      expect(Math.max(...winners)).toBeLessThanOrEqual(1);
+      for (const program of programs) await program.close();
+    } finally {
+      await rm(folder.location, { recursive: true });
+    }
   });
 
   it("does not pass over a stale lock, but tells how to remove it", async () => {
