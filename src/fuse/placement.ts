@@ -8,8 +8,7 @@
  */
 
 import type { PlacementFunctions } from "../native/placement-functions.js";
-import { Opcode } from "./kernel-abi.js";
-import type { KernelRequest } from "./kernel-request.js";
+import { isTurn, type NotedRequest, type TurnTaking } from "./turn-taking.js";
 
 export interface PlacementOptions {
   /** Requests of one thread in a row after which its processor is looked up, again and again. */
@@ -20,10 +19,8 @@ export interface PlacementOptions {
 
 const DEFAULT_STREAK = 128;
 const DEFAULT_LINGER_MS = 100;
-/** A program that reads more at once is busy with that while the next is loaded for it. */
-const LARGE_READ_BYTES = 128 * 1024;
 
-export class Placement {
+export class Placement implements TurnTaking {
   readonly #functions: PlacementFunctions;
   readonly #streakLength: number;
   readonly #lingerMs: number;
@@ -37,20 +34,12 @@ export class Placement {
     this.#lingerMs = options.lingerMs ?? DEFAULT_LINGER_MS;
   }
 
-  /**
-   * Notes what one wake-up has brought.
-   *
-   * @param count of requests
-   * @param request the first of them
-   */
-  note(count: number, request: Pick<KernelRequest, "opcode" | "pid" | "u32">): void {
-    const { pid, opcode } = request;
-    // fuse_read_in: fh u64, offset u64, size u32.
-    const isLarge = opcode === Opcode.READ && request.u32(16) > LARGE_READ_BYTES;
-    if (count > 1 || pid === 0 || pid !== this.#pid || isLarge) {
+  note(count: number, request: NotedRequest): void {
+    const { pid } = request;
+    if (!isTurn(count, request) || pid === 0 || pid !== this.#pid) {
       this.#pid = pid;
       this.#streak = 0;
-      this.roam();
+      this.stop();
       return;
     }
     if (++this.#streak < this.#streakLength) return;
@@ -60,7 +49,7 @@ export class Placement {
   }
 
   /** Runs anywhere. */
-  roam(): void {
+  stop(): void {
     if (!this.#leave) return;
     clearTimeout(this.#leave);
     this.#leave = undefined;
@@ -69,6 +58,6 @@ export class Placement {
 
   #linger(): void {
     if (this.#leave) this.#leave.refresh();
-    else this.#leave = setTimeout(() => this.roam(), this.#lingerMs).unref();
+    else this.#leave = setTimeout(() => this.stop(), this.#lingerMs).unref();
   }
 }

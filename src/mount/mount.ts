@@ -27,6 +27,8 @@ export interface MountOptions extends Omit<SnapshotFilesystemOptions, "statistic
   readonly allowOther?: boolean | undefined;
   /** The kernel enforces modes; true with `allowOther` when left out. */
   readonly defaultPermissions?: boolean | undefined;
+  /** As in `MountOptions` of `fuse/mount.ts`: true when left out. */
+  readonly busyWait?: boolean | undefined;
   /** Bytes of plaintext that are kept in memory; 64 MiB when left out. */
   readonly cacheBytes?: number | undefined;
   /** After so many milliseconds without an answer of the backend a reader gets an error; 60,000 when left out. */
@@ -99,6 +101,7 @@ export async function mount(repository: Repository, options: MountOptions): Prom
     allowOther: options.allowOther ?? false,
     defaultPermissions: options.defaultPermissions ?? options.allowOther ?? false,
     readDeadlineMs: readTimeoutMs,
+    busyWait: options.busyWait ?? true,
     ...(options.driver === undefined ? {} : { driver: options.driver }),
     onLog,
   });

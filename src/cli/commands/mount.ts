@@ -26,6 +26,7 @@ interface MountFlags extends SnapshotFilterFlags {
   readonly umask?: number;
   readonly fuseDriver: "auto" | "own" | "fuse-native";
   readonly windowsNames?: boolean;
+  readonly busyWait: boolean;
   readonly readTimeout?: number;
   readonly refreshInterval?: number;
 }
@@ -70,6 +71,10 @@ export function registerMount(program: Command, io: Io): void {
   );
   flag("--refresh-interval <duration>", "between two looks for new snapshots (default: 5s)").argParser(
     parseDuration,
+  );
+  flag(
+    "--no-busy-wait",
+    "let idle processors of a virtual machine sleep between requests: slower, but costs its host less",
   );
   flag("--fuse-driver <driver>", "how to talk to the kernel")
     .choices(["auto", "own", "fuse-native"])
@@ -119,6 +124,7 @@ function resolveMountOptions(
     pathTemplates: flags.pathTemplate,
     timeTemplate: flags.timeTemplate ?? flags.snapshotTemplate,
     windowsSafeNames: flags.windowsNames,
+    busyWait: flags.busyWait,
     cacheBytes: flags.cacheSize,
     readTimeoutMs: flags.readTimeout,
     refreshMs: flags.refreshInterval,

@@ -16,6 +16,8 @@ export interface DriverOptions {
   readonly allowDevices: boolean;
   /** Set-user-ID bits work (root only). */
   readonly allowSuid: boolean;
+  /** Idle processors may be kept from sleeping while programs take turns with the server (see awake-processors.ts). */
+  readonly busyWait: boolean;
   readonly readDeadlineMs: number;
   readonly onLog: ((line: string) => void) | undefined;
 }

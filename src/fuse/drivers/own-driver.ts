@@ -7,6 +7,7 @@ import { withDeadline } from "../../async/deadline.js";
 import { messageOf, YoreError } from "../../errors.js";
 import { type Addon, addonProblem, loadAddon } from "../../native/addon.js";
 import type { FuseChannelHandle } from "../../native/fuse-functions.js";
+import { AwakeProcessors } from "../awake-processors.js";
 import type { Filesystem } from "../filesystem.js";
 import { HELPERS } from "../fusermount.js";
 import { REQUEST_BYTES } from "../kernel-abi.js";
@@ -16,6 +17,7 @@ import { MountPlace } from "../mount-place.js";
 import { Placement } from "../placement.js";
 import { raiseReadAhead } from "../read-ahead.js";
 import { Session } from "../session.js";
+import type { TurnTaking } from "../turn-taking.js";
 import type { Driver, DriverOptions, MountHandle, UnmountOptions } from "./driver.js";
 import { mountError } from "./mount-error.js";
 
@@ -41,12 +43,17 @@ export const ownDriver: Driver = {
     const addon = loadAddon();
     if (!addon) throw new YoreError("native", addonProblem() ?? "Cannot load the native addon");
     const port = new ChannelPort(await openChannel(addon, options));
-    const placement = "followThread" in addon ? new Placement(addon) : undefined;
-    const mount = new OwnMount(filesystem, port, placement, options);
+    const mount = new OwnMount(filesystem, port, turnTaking(addon, options), options);
     await mount.begin();
     return mount;
   },
 };
+
+/** The best that this machine has; `undefined` where nothing can be done. */
+function turnTaking(addon: Addon, { busyWait }: DriverOptions): TurnTaking | undefined {
+  if (busyWait && AwakeProcessors.canBe()) return new AwakeProcessors();
+  return "followThread" in addon ? new Placement(addon) : undefined;
+}
 
 /** As root with mount(2), as anybody else with the helper. */
 async function openChannel(addon: Addon, options: DriverOptions): Promise<FuseChannelHandle> {
@@ -107,7 +114,7 @@ class OwnMount implements MountHandle {
   readonly #port: ChannelPort;
   readonly #session: Session;
   readonly #options: DriverOptions;
-  readonly #placement: Placement | undefined;
+  readonly #turns: TurnTaking | undefined;
   #place: MountPlace | undefined;
   #hasFailed = false;
   #grace: NodeJS.Timeout | undefined;
@@ -115,10 +122,10 @@ class OwnMount implements MountHandle {
   constructor(
     filesystem: Filesystem,
     port: ChannelPort,
-    placement: Placement | undefined,
+    turns: TurnTaking | undefined,
     options: DriverOptions,
   ) {
-    this.#placement = placement;
+    this.#turns = turns;
     this.mountpoint = options.mountpoint;
     this.#filesystem = filesystem;
     this.#port = port;
@@ -137,7 +144,7 @@ class OwnMount implements MountHandle {
         REQUEST_BYTES,
         session.replies.bytes,
         (count) => {
-          this.#placement?.note(count, first);
+          this.#turns?.note(count, first);
           session.onRequests(count);
         },
         (errno) => session.onEnd(errno),
@@ -174,7 +181,7 @@ class OwnMount implements MountHandle {
   /** The connection has ended, by whomever. */
   async #finish(): Promise<void> {
     this.#port.close();
-    this.#placement?.roam();
+    this.#turns?.stop();
     try {
       await this.#place?.leave();
       if (!this.#hasFailed) await this.#filesystem.close();
