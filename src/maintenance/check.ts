@@ -9,6 +9,7 @@
  * Nothing is changed. No input makes it fail: what cannot be read is a finding.
  */
 
+import { availableParallelism } from "node:os";
 import { forEachConcurrently } from "../async/map-concurrently.js";
 import { formatId, type Id, idKey } from "../bytes/id.js";
 import { messageOf, throwIfAborted, YoreError } from "../errors.js";
@@ -34,7 +35,7 @@ import {
   type CheckWatch,
   newCheckProgress,
 } from "./check-options.js";
-import { checkPack } from "./check-pack.js";
+import { PackChecker } from "./check-pack.js";
 import { treeProblems } from "./check-tree.js";
 import { IdSet } from "./id-set.js";
 import { type SizedPack, selectPacks } from "./pack-selection.js";
@@ -234,13 +235,16 @@ class CheckRun {
     this.#watch.on?.({ type: "reading", packs: chosen.length, packsTotal, bytes, bytesTotal, isFiltered });
     const largest = chosen.reduce((most, { size }) => Math.max(most, size), 1);
     const fitting = Math.floor(PACK_MEMORY_BYTES / largest);
-    const limit = Math.max(1, Math.min(this.#repository.backend.connections, fitting));
+    // While one is read, every processor has another to verify.
+    const worthwhile = Math.max(this.#repository.backend.connections, availableParallelism() + 1);
+    const limit = Math.max(1, Math.min(worthwhile, fitting));
+    const checker = new PackChecker(this.#repository);
     const sizes = new Map(chosen.map(({ packId, size }) => [idKey(packId), size]));
     await forEachConcurrently(
       chosenPacks(this.#repository.index.packs(), sizes),
       limit,
       async ({ pack, size }) => {
-        const problem = await checkPack(this.#repository, pack, size, signal);
+        const problem = await checker.check(pack, size, signal);
         this.#progress.packs++;
         this.#progress.bytes += size;
         if (problem) this.#report(problem);
