@@ -448,29 +448,42 @@ napi_value ParseIndex(napi_env env, napi_callback_info info) {
   return Submit(env, std::move(task));
 }
 
-// Mixes one block of scrypt, in place.
+// Mixes blocks of scrypt, in place.
 class ScryptMixTask final : public Task {
  public:
-  Bytes block;
+  Bytes blocks;
+  uint32_t lanes = 0;
   uint32_t cost = 0;
+  uint32_t stride = 0;
 
-  void Execute() override { ScryptMix(block.data, block.size / 128, cost); }
+  void Execute() override { ScryptMix(blocks.data, lanes, blocks.size / lanes / 128, cost, stride); }
   napi_value Complete(napi_env env) override { return Undefined(env); }
 };
 
-napi_value ScryptMixOne(napi_env env, napi_callback_info info) {
-  Arguments<2> arguments(env, info);
+bool IsPowerOfTwo(uint64_t value) { return value != 0 && (value & (value - 1)) == 0; }
+
+napi_value ScryptMixLanes(napi_env env, napi_callback_info info) {
+  Arguments<4> arguments(env, info);
   auto task = std::make_unique<ScryptMixTask>();
-  if (!GetBytes(env, arguments[0], "block", &task->block) || !GetUint32(env, arguments[1], "cost", &task->cost))
+  if (!GetBytes(env, arguments[0], "blocks", &task->blocks) || !GetUint32(env, arguments[1], "lanes", &task->lanes) ||
+      !GetUint32(env, arguments[2], "cost", &task->cost) || !GetUint32(env, arguments[3], "stride", &task->stride))
     return Abandon(env, std::move(task));
   const uint64_t cost = task->cost;
-  if (cost < 2 || (cost & (cost - 1)) != 0) {
+  if (cost < 2 || !IsPowerOfTwo(cost)) {
     ThrowRange(env, "cost", "a power of two from 2 on");
     return Abandon(env, std::move(task));
   }
-  const size_t size = task->block.size;
-  if (size == 0 || size % 128 != 0 || size > kMaxScryptBytes / cost) {
-    ThrowRange(env, "block", "a multiple of 128 bytes, not more than 2 GiB together");
+  if (!IsPowerOfTwo(task->stride) || task->stride > cost) {
+    ThrowRange(env, "stride", "a power of two not above the cost");
+    return Abandon(env, std::move(task));
+  }
+  if (task->lanes < 1 || task->lanes > kMaxScryptLanes) {
+    ThrowRange(env, "lanes", "1 to 3");
+    return Abandon(env, std::move(task));
+  }
+  const size_t size = task->blocks.size;
+  if (size == 0 || size % (size_t{128} * task->lanes) != 0 || size > kMaxScryptBytes / (cost / task->stride)) {
+    ThrowRange(env, "blocks", "a multiple of 128 bytes for each lane, not more than 2 GiB together");
     return Abandon(env, std::move(task));
   }
   if (!task->Hold(env, arguments[0])) return Abandon(env, std::move(task));
@@ -492,7 +505,7 @@ void RegisterEngine(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "decompress", Decompress);
   ExportFunction(env, exports, "createChunker", CreateChunker);
   ExportFunction(env, exports, "cutChunks", Cut);
-  ExportFunction(env, exports, "scryptMix", ScryptMixOne);
+  ExportFunction(env, exports, "scryptMix", ScryptMixLanes);
   ExportFunction(env, exports, "parseIndex", ParseIndex);
 }
 

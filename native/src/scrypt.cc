@@ -3,8 +3,12 @@
 #include <openssl/crypto.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <new>
+#include <stdexcept>
+#include <utility>
 
 namespace yore {
 
@@ -55,65 +59,140 @@ inline __attribute__((always_inline)) Row Rotated(Row row) {
   return (row << kBits) | (row >> (32 - kBits));
 }
 
-// Salsa20/8 of a block whose rows are the diagonals of the matrix, so that a quarter-round is four at once.
-inline __attribute__((always_inline)) void Salsa8(Row block[kRowsABlock]) {
-  Row a = block[0], b = block[1], c = block[2], d = block[3];
-  for (int i = 0; i < 8; i += 2) {
-    b ^= Rotated<7>(a + d);
-    c ^= Rotated<9>(b + a);
-    d ^= Rotated<13>(c + b);
-    a ^= Rotated<18>(d + c);
-    b = YORE_SHUFFLE(b, 3, 0, 1, 2);
-    c = YORE_SHUFFLE(c, 2, 3, 0, 1);
-    d = YORE_SHUFFLE(d, 1, 2, 3, 0);
-    d ^= Rotated<7>(a + b);
-    c ^= Rotated<9>(d + a);
-    b ^= Rotated<13>(c + d);
-    a ^= Rotated<18>(b + c);
-    b = YORE_SHUFFLE(b, 1, 2, 3, 0);
-    c = YORE_SHUFFLE(c, 2, 3, 0, 1);
-    d = YORE_SHUFFLE(d, 3, 0, 1, 2);
+#define YORE_EACH_LANE for (size_t lane = 0; lane < kLanes; lane++)
+
+// Salsa20/8 of a block of each lane, whose rows are the diagonals of the matrix, so that a quarter-round is four at once.
+// Each step waits for the one before it: three lanes side by side take half again as long as one.
+template <size_t kLanes>
+inline __attribute__((always_inline)) void Salsa8(Row block[kLanes][kRowsABlock]) {
+  Row a[kLanes], b[kLanes], c[kLanes], d[kLanes];
+  YORE_EACH_LANE {
+    a[lane] = block[lane][0];
+    b[lane] = block[lane][1];
+    c[lane] = block[lane][2];
+    d[lane] = block[lane][3];
   }
-  block[0] += a;
-  block[1] += b;
-  block[2] += c;
-  block[3] += d;
+  for (int i = 0; i < 8; i += 2) {
+    YORE_EACH_LANE b[lane] ^= Rotated<7>(a[lane] + d[lane]);
+    YORE_EACH_LANE c[lane] ^= Rotated<9>(b[lane] + a[lane]);
+    YORE_EACH_LANE d[lane] ^= Rotated<13>(c[lane] + b[lane]);
+    YORE_EACH_LANE a[lane] ^= Rotated<18>(d[lane] + c[lane]);
+    YORE_EACH_LANE {
+      b[lane] = YORE_SHUFFLE(b[lane], 3, 0, 1, 2);
+      c[lane] = YORE_SHUFFLE(c[lane], 2, 3, 0, 1);
+      d[lane] = YORE_SHUFFLE(d[lane], 1, 2, 3, 0);
+    }
+    YORE_EACH_LANE d[lane] ^= Rotated<7>(a[lane] + b[lane]);
+    YORE_EACH_LANE c[lane] ^= Rotated<9>(d[lane] + a[lane]);
+    YORE_EACH_LANE b[lane] ^= Rotated<13>(c[lane] + d[lane]);
+    YORE_EACH_LANE a[lane] ^= Rotated<18>(b[lane] + c[lane]);
+    YORE_EACH_LANE {
+      b[lane] = YORE_SHUFFLE(b[lane], 1, 2, 3, 0);
+      c[lane] = YORE_SHUFFLE(c[lane], 2, 3, 0, 1);
+      d[lane] = YORE_SHUFFLE(d[lane], 3, 0, 1, 2);
+    }
+  }
+  YORE_EACH_LANE {
+    block[lane][0] += a[lane];
+    block[lane][1] += b[lane];
+    block[lane][2] += c[lane];
+    block[lane][3] += d[lane];
+  }
 }
 
-// scryptBlockMix of `in`, or of `in` xor `other` where there is one. `out` is another piece of memory.
-template <bool kWithOther>
-inline __attribute__((always_inline)) void BlockMix(const Row* in, const Row* other, Row* out, size_t r) {
-  Row x[kRowsABlock] = {};
-  for (size_t row = 0; row < kRowsABlock; row++) {
-    const size_t last = (2 * r - 1) * kRowsABlock + row;
-    x[row] = kWithOther ? in[last] ^ other[last] : in[last];
+// A state of each lane: 2 * r blocks.
+template <size_t kLanes>
+struct States {
+  Row* of[kLanes];
+};
+
+// scryptBlockMix of `in`, or of `in` xor `other` where that is wanted. `out` is another piece of memory.
+template <bool kWithOther, size_t kLanes>
+inline __attribute__((always_inline)) void BlockMix(const States<kLanes>& in, const States<kLanes>& other,
+                                                    const States<kLanes>& out, size_t r) {
+  Row x[kLanes][kRowsABlock];
+  const size_t last = (2 * r - 1) * kRowsABlock;
+  YORE_EACH_LANE {
+    for (size_t row = 0; row < kRowsABlock; row++)
+      x[lane][row] = kWithOther ? in.of[lane][last + row] ^ other.of[lane][last + row] : in.of[lane][last + row];
   }
   for (size_t i = 0; i < 2 * r; i++) {
-    for (size_t row = 0; row < kRowsABlock; row++) {
-      const size_t at = i * kRowsABlock + row;
-      x[row] ^= kWithOther ? in[at] ^ other[at] : in[at];
+    const size_t from = i * kRowsABlock;
+    YORE_EACH_LANE {
+      for (size_t row = 0; row < kRowsABlock; row++)
+        x[lane][row] ^= kWithOther ? in.of[lane][from + row] ^ other.of[lane][from + row] : in.of[lane][from + row];
     }
-    Salsa8(x);
+    Salsa8<kLanes>(x);
     // The even ones come to the front, the odd ones behind them.
-    Row* to = out + (i / 2 + (i % 2) * r) * kRowsABlock;
-    for (size_t row = 0; row < kRowsABlock; row++) to[row] = x[row];
+    const size_t to = (i / 2 + (i % 2) * r) * kRowsABlock;
+    YORE_EACH_LANE {
+      for (size_t row = 0; row < kRowsABlock; row++) out.of[lane][to + row] = x[lane][row];
+    }
   }
 }
 
-// `table` has room for N states of 2 * r blocks, of which the first is there, `states` for two. Returns the last state.
-inline __attribute__((always_inline)) Row* Mix(Row* table, Row* states, size_t r, uint32_t cost) {
-  const size_t rows = 2 * r * kRowsABlock;
-  for (uint32_t i = 0; i + 1 < cost; i++) BlockMix<false>(table + i * rows, nullptr, table + (i + 1) * rows, r);
-  Row* state = states;
-  Row* next = states + rows;
-  BlockMix<false>(table + (cost - 1) * rows, nullptr, state, r);
+// The memory of all lanes: tables of every `stride`-th state, and four states to work with.
+template <size_t kLanes>
+class Memory {
+ public:
+  Memory(size_t r, uint32_t cost, uint32_t stride)
+      : rows_(2 * r * kRowsABlock), states_(cost / stride), tables_(kLanes * states_ * rows_), work_(4 * kLanes * rows_) {}
+
+  size_t rows() const { return rows_; }
+  Row* Kept(size_t lane, uint32_t i) { return tables_.get() + (lane * states_ + i) * rows_; }
+  States<kLanes> Work(size_t which) {
+    States<kLanes> states;
+    YORE_EACH_LANE states.of[lane] = work_.get() + (which * kLanes + lane) * rows_;
+    return states;
+  }
+
+ private:
+  const size_t rows_;
+  const size_t states_;
+  // Apart, because the tables of restic's keys are so many huge pages to the byte.
+  Rows tables_;
+  Rows work_;
+};
+
+// scryptROMix of the first working state of each lane. Returns where the results are.
+template <size_t kLanes>
+inline __attribute__((always_inline)) States<kLanes> Mix(Memory<kLanes>* memory, size_t r, uint32_t cost,
+                                                         uint32_t stride) {
+  const size_t rows = memory->rows();
+  States<kLanes> state = memory->Work(0), next = memory->Work(1);
+  const States<kLanes> even = memory->Work(2), odd = memory->Work(3);
   for (uint32_t i = 0; i < cost; i++) {
-    // The low word of the last block: N is a power of two of at most 2^31.
-    const uint32_t j = state[(2 * r - 1) * kRowsABlock][0] & (cost - 1);
-    BlockMix<true>(state, table + j * rows, next, r);
-    Row* done = state;
-    state = next;
-    next = done;
+    if (i % stride == 0) {
+      YORE_EACH_LANE memcpy(memory->Kept(lane, i / stride), state.of[lane], rows * sizeof(Row));
+    }
+    BlockMix<false, kLanes>(state, state, next, r);
+    std::swap(state, next);
+  }
+  for (uint32_t i = 0; i < cost; i++) {
+    States<kLanes> looked_up;
+    uint32_t missing[kLanes];
+    uint32_t most = 0;
+    YORE_EACH_LANE {
+      // The low word of the last block: N is a power of two of at most 2^31.
+      const uint32_t j = state.of[lane][(2 * r - 1) * kRowsABlock][0] & (cost - 1);
+      looked_up.of[lane] = memory->Kept(lane, j / stride);
+      missing[lane] = j % stride;
+      most = std::max(most, missing[lane]);
+    }
+    // What was not kept is worked out again from what was. A lane that is done goes along for nothing.
+    for (uint32_t step = 0; step < most; step++) {
+      States<kLanes> to;
+      YORE_EACH_LANE {
+        const bool is_done = step >= missing[lane];
+        to.of[lane] = (is_done ? next : step % 2 == 0 ? even : odd).of[lane];
+      }
+      BlockMix<false, kLanes>(looked_up, looked_up, to, r);
+      YORE_EACH_LANE {
+        if (step < missing[lane]) looked_up.of[lane] = to.of[lane];
+      }
+    }
+    BlockMix<true, kLanes>(state, looked_up, next, r);
+    std::swap(state, next);
   }
   return state;
 }
@@ -121,44 +200,63 @@ inline __attribute__((always_inline)) Row* Mix(Row* table, Row* states, size_t r
 #if defined(__x86_64__) && defined(__GNUC__)
 // With an instruction that rotates: Salsa20 is one long chain of additions, rotations and xors, and a rotation takes
 // three instructions without it.
-__attribute__((target("avx512vl"))) Row* MixWithRotate(Row* table, Row* states, size_t r, uint32_t cost) {
-  return Mix(table, states, r, cost);
+template <size_t kLanes>
+__attribute__((target("avx512vl"))) States<kLanes> MixWithRotate(Memory<kLanes>* memory, size_t r, uint32_t cost,
+                                                                 uint32_t stride) {
+  return Mix(memory, r, cost, stride);
 }
 #endif
 
-Row* MixFastest(Row* table, Row* states, size_t r, uint32_t cost) {
+template <size_t kLanes>
+States<kLanes> MixFastest(Memory<kLanes>* memory, size_t r, uint32_t cost, uint32_t stride) {
 #if defined(__x86_64__) && defined(__GNUC__)
-  if (__builtin_cpu_supports("avx512vl")) return MixWithRotate(table, states, r, cost);
+  if (__builtin_cpu_supports("avx512vl")) return MixWithRotate(memory, r, cost, stride);
 #endif
-  return Mix(table, states, r, cost);
+  return Mix(memory, r, cost, stride);
 }
 
 // Word i of a row of diagonals is word 5 * i of the block.
 size_t Diagonal(size_t word) { return word * 5 % kWordsABlock; }
 
-}  // namespace
-
-void ScryptMix(uint8_t* block, size_t r, uint32_t cost) {
-  const size_t blocks = 2 * r;
-  // Apart, because the table of restic's keys is so many huge pages to the byte.
-  Rows table(static_cast<size_t>(cost) * blocks * kRowsABlock);
-  Rows states(2 * blocks * kRowsABlock);
-  Row* rows = table.get();
-  for (size_t i = 0; i < blocks; i++) {
+void LoadState(const uint8_t* from, size_t blocks, Row* rows) {
+  for (size_t i = 0; i < blocks; i++, from += kBlockBytes) {
     for (size_t word = 0; word < kWordsABlock; word++) {
-      const uint8_t* from = block + i * kBlockBytes + Diagonal(word) * 4;
-      rows[i * kRowsABlock + word / 4][word % 4] = static_cast<uint32_t>(from[0]) | static_cast<uint32_t>(from[1]) << 8 |
-                                                   static_cast<uint32_t>(from[2]) << 16 |
-                                                   static_cast<uint32_t>(from[3]) << 24;
+      const uint8_t* bytes = from + Diagonal(word) * 4;
+      rows[i * kRowsABlock + word / 4][word % 4] = static_cast<uint32_t>(bytes[0]) |
+                                                   static_cast<uint32_t>(bytes[1]) << 8 |
+                                                   static_cast<uint32_t>(bytes[2]) << 16 |
+                                                   static_cast<uint32_t>(bytes[3]) << 24;
     }
   }
-  const Row* state = MixFastest(rows, states.get(), r, cost);
-  for (size_t i = 0; i < blocks; i++) {
+}
+
+void StoreState(const Row* rows, size_t blocks, uint8_t* to) {
+  for (size_t i = 0; i < blocks; i++, to += kBlockBytes) {
     for (size_t word = 0; word < kWordsABlock; word++) {
-      const uint32_t value = state[i * kRowsABlock + word / 4][word % 4];
-      uint8_t* to = block + i * kBlockBytes + Diagonal(word) * 4;
-      for (size_t byte = 0; byte < 4; byte++) to[byte] = static_cast<uint8_t>(value >> (8 * byte));
+      const uint32_t value = rows[i * kRowsABlock + word / 4][word % 4];
+      uint8_t* bytes = to + Diagonal(word) * 4;
+      for (size_t byte = 0; byte < 4; byte++) bytes[byte] = static_cast<uint8_t>(value >> (8 * byte));
     }
+  }
+}
+
+template <size_t kLanes>
+void MixLanes(uint8_t* blocks, size_t r, uint32_t cost, uint32_t stride) {
+  Memory<kLanes> memory(r, cost, stride);
+  const States<kLanes> first = memory.Work(0);
+  YORE_EACH_LANE LoadState(blocks + lane * 128 * r, 2 * r, first.of[lane]);
+  const States<kLanes> mixed = MixFastest(&memory, r, cost, stride);
+  YORE_EACH_LANE StoreState(mixed.of[lane], 2 * r, blocks + lane * 128 * r);
+}
+
+}  // namespace
+
+void ScryptMix(uint8_t* blocks, size_t lanes, size_t r, uint32_t cost, uint32_t stride) {
+  switch (lanes) {
+    case 1: return MixLanes<1>(blocks, r, cost, stride);
+    case 2: return MixLanes<2>(blocks, r, cost, stride);
+    case 3: return MixLanes<3>(blocks, r, cost, stride);
+    default: throw std::invalid_argument("1 to 3 lanes");
   }
 }
 

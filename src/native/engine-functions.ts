@@ -83,12 +83,15 @@ export interface EngineFunctions {
     scanned: number,
   ): Promise<{ readonly lengths: Uint32Array; readonly ids: Buffer }>;
   /**
-   * scryptROMix of RFC 7914: mixes one block of 128 * r bytes in place, with 128 * r * (cost + 2) bytes of memory, at most
-   * 2 GiB.
+   * scryptROMix of RFC 7914: mixes blocks of 128 * r bytes in place, side by side on one core, with
+   * lanes * 128 * r * (cost / stride + 4) bytes of memory, at most 2 GiB.
    *
+   * @param blocks one behind the other
+   * @param lanes how many they are, 1 to 3
    * @param cost N, a power of two
+   * @param stride a power of two up to the cost: so much less memory is taken, for more time
    */
-  scryptMix(block: Uint8Array, cost: number): Promise<void>;
+  scryptMix(blocks: Uint8Array, lanes: number, cost: number, stride: number): Promise<void>;
   /**
    * Parses an index file in the form in which restic writes it.
    *

@@ -114,7 +114,7 @@ function cases(engine: EngineFunctions): Case[] {
       right: () => [chunker, bytes(3), true, 0],
       accepts: [[], ["3 bytes"], ["true"], []],
     },
-    { name: "scryptMix", right: () => [bytes(128), 2], accepts: [[], []] },
+    { name: "scryptMix", right: () => [bytes(128), 1, 2, 1], accepts: [[], [], [], []] },
     { name: "parseIndex", right: () => [bytes(3)], accepts: [["3 bytes"]] },
   ];
 }
@@ -177,17 +177,41 @@ describe.skipIf(!addon)(`engine functions of the addon ${addonProblem() ?? ""}`,
   });
 
   it("refuses costs of scrypt that are none, or take more than 2 GiB", () => {
-    for (const [length, cost] of [
-      [0, 2],
-      [127, 2],
-      [128, 0],
-      [128, 1],
-      [128, 3],
-      [128, 2 ** 25],
-      [2 ** 20, 2 ** 12],
-    ] as const)
-      expect(() => addon!.scryptMix(bytes(length), cost), `${length} ${cost}`).toThrow(RangeError);
+    for (const [length, lanes, cost, stride] of [
+      [0, 1, 2, 1],
+      [127, 1, 2, 1],
+      [128, 1, 0, 1],
+      [128, 1, 1, 1],
+      [128, 1, 3, 1],
+      [128, 1, 2 ** 25, 1],
+      [2 ** 20, 1, 2 ** 12, 1],
+      [128, 0, 2, 1],
+      [512, 4, 2, 1],
+      [384, 2, 2, 1],
+      [128, 1, 2, 0],
+      [128, 1, 2, 4],
+      [128, 1, 8, 3],
+    ] as const) {
+      const mix = () => addon!.scryptMix(bytes(length), lanes, cost, stride);
+      expect(mix, `${length} ${lanes} ${cost} ${stride}`).toThrow(RangeError);
+    }
   });
+
+  it.each([1, 2, 3])(
+    "scrypt mixes %i blocks side by side as one by one, however little it keeps",
+    async (lanes) => {
+      const [r, cost] = [3, 64];
+      const blocks = Uint8Array.from({ length: lanes * 128 * r }, (_, i) => (i * 131 + (i >> 8)) & 0xff);
+      const oneByOne = blocks.slice();
+      for (let lane = 0; lane < lanes; lane++)
+        await addon!.scryptMix(oneByOne.subarray(lane * 128 * r, (lane + 1) * 128 * r), 1, cost, 1);
+      for (let stride = 1; stride <= cost; stride *= 2) {
+        const together = blocks.slice();
+        await addon!.scryptMix(together, lanes, cost, stride);
+        expect(Buffer.compare(together, oneByOne), `stride ${stride}`).toBe(0);
+      }
+    },
+  );
 
   it("lists that do not belong together are refused", () => {
     const key = addon!.createMasterKey(bytes(32), bytes(16), bytes(16));
