@@ -15,6 +15,9 @@ NAPI_MODULE_INIT() {
   // glibc gives every thread an arena of its own, and freed blobs of all sizes stay behind in each: a mount that reads
   // 79,000 small files grew by 40 MiB for nothing.
   mallopt(M_ARENA_MAX, 2);
+  // Of what is large each piece is mapped for itself, and goes back to the system when it is freed. Left alone, glibc stops
+  // doing so once such a piece was freed: `ls` of 79,000 files took 130 MiB instead of 115, a restore 111 instead of 92.
+  mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
 #endif
   if (!yore::AttachThreadPool(env)) return nullptr;
   yore::RegisterThreadPool(env, exports);
