@@ -8,6 +8,7 @@
         'src/compact_tree.cc',
         'src/compression.cc',
         'src/crypto.cc',
+        'src/direct_read.cc',
         'src/engine.cc',
         'src/file_calls.cc',
         'src/fuse_channel.cc',

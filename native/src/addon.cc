@@ -22,6 +22,7 @@ NAPI_MODULE_INIT() {
   if (!yore::AttachThreadPool(env)) return nullptr;
   yore::RegisterThreadPool(env, exports);
   yore::RegisterCompactTree(env, exports);
+  yore::RegisterDirectRead(env, exports);
   yore::RegisterEngine(env, exports);
   yore::RegisterFuseChannel(env, exports);
   yore::RegisterScan(env, exports);

@@ -7,6 +7,7 @@
 namespace yore {
 
 void RegisterCompactTree(napi_env env, napi_value exports);
+void RegisterDirectRead(napi_env env, napi_value exports);
 void RegisterEngine(napi_env env, napi_value exports);
 void RegisterFuseChannel(napi_env env, napi_value exports);
 void RegisterScan(napi_env env, napi_value exports);

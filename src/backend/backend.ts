@@ -3,6 +3,8 @@
  * JSON. Wrappers (retry, limits, caches) take a backend and are one.
  */
 
+import { DIRECT_ROOM_BYTES } from "../native/direct-read-functions.js";
+
 /** The six kinds of file a repository consists of; the folder of packs is called `data`. */
 export type FileType = "config" | "key" | "lock" | "snapshot" | "index" | "pack";
 
@@ -32,8 +34,16 @@ export interface LoadRange {
    * a view of it then, or something else. A load that fails may write to it later still.
    */
   readonly into?: Uint8Array;
+  /**
+   * The bytes are wanted once, and as they are kept, not as some cache on the way has them. Pays with an `into` that is
+   * LOAD_ONCE_ROOM_BYTES longer than what is loaded.
+   */
+  readonly once?: boolean;
   readonly signal?: AbortSignal;
 }
+
+/** See `LoadRange.once`. */
+export const LOAD_ONCE_ROOM_BYTES: number = DIRECT_ROOM_BYTES;
 
 export interface Backend {
   /** For people, without any password. */

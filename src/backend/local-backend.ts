@@ -11,7 +11,15 @@ import {
   throwIfAborted,
   YoreError,
 } from "../errors.js";
-import type { Backend, FileInfo, FileType, Handle, LoadRange } from "./backend.js";
+import { loadAddon } from "../native/addon.js";
+import {
+  type Backend,
+  type FileInfo,
+  type FileType,
+  type Handle,
+  LOAD_ONCE_ROOM_BYTES,
+  type LoadRange,
+} from "./backend.js";
 import { isOnLocalDisk } from "./local-disk.js";
 import { allFolders, folderOfType, foldersOf, pathOf } from "./local-layout.js";
 import { type Leftovers, removeLocalLeftovers } from "./local-leftovers.js";
@@ -103,6 +111,8 @@ export class LocalBackend implements Backend {
     const path = join(this.location, pathOf(handle));
     const offset = range.offset ?? 0;
     try {
+      const direct = range.once && range.into ? await loadDirect(path, range, range.into) : undefined;
+      if (direct) return direct;
       const file = await open(path, constants.O_RDONLY);
       try {
         let { length } = range;
@@ -245,6 +255,21 @@ function dropBytes(pieces: Uint8Array[], count: number): Uint8Array[] {
 }
 
 /** Reads until the buffer is full or the file ends. @returns the bytes read */
+/** Past the page cache. `undefined` when that is not worth it, or there is no room for it. */
+async function loadDirect(path: string, range: LoadRange, into: Uint8Array): Promise<Uint8Array | undefined> {
+  const addon = loadAddon();
+  if (!addon) return undefined;
+  const { size } = await stat(path);
+  const offset = range.offset ?? 0;
+  const length = range.length ?? Math.max(0, size - offset);
+  if (length < CHECKED_LENGTH || into.length < length + LOAD_ONCE_ROOM_BYTES) return undefined;
+  if (offset + length > size) throw tooShort(path, offset, length, size);
+  const [start, got] = await addon.readDirect(Buffer.from(path), offset, length, into);
+  throwIfAborted(range.signal);
+  if (got < length) throw tooShort(path, offset, length, offset + got);
+  return into.subarray(start, start + length);
+}
+
 async function readFully(
   file: FileHandle,
   into: Uint8Array,

@@ -1,3 +1,4 @@
+import { LOAD_ONCE_ROOM_BYTES } from "../backend/backend.js";
 import { equalIds, formatId } from "../bytes/id.js";
 import { messageOf, NotFoundError, throwIfAborted, YoreError } from "../errors.js";
 import type { IndexedPack } from "../format/index-file.js";
@@ -57,11 +58,16 @@ export class PackChecker {
     signal: AbortSignal | undefined,
   ): Promise<CheckProblem | undefined> {
     const spare = this.#spare.pop();
-    const into = spare && spare.length >= expectedSize ? spare : Buffer.allocUnsafeSlow(expectedSize);
+    const needed = expectedSize + LOAD_ONCE_ROOM_BYTES;
+    const into = spare && spare.length >= needed ? spare : Buffer.allocUnsafeSlow(needed);
     const handle = { type: "pack", name: formatId(pack.packId) } as const;
     let bytes: Uint8Array;
     try {
-      bytes = await this.#repository.backend.load(handle, { into, ...(signal ? { signal } : {}) });
+      bytes = await this.#repository.backend.load(handle, {
+        into,
+        once: true,
+        ...(signal ? { signal } : {}),
+      });
     } catch (cause) {
       // The memory is left alone: what failed may write to it later still.
       throwIfAborted(signal);
