@@ -14,6 +14,7 @@
         'src/fuse_mount.cc',
         'src/index_file.cc',
         'src/metadata.cc',
+        'src/pack_file.cc',
         'src/placement.cc',
         'src/poly1305.cc',
         'src/scan.cc',
@@ -22,6 +23,7 @@
         'src/sealed_parts.cc',
         'src/thread_pool.cc',
         'src/tree_match.cc',
+        'src/unnamed_file.cc',
         'src/upload.cc',
       ],
       # zstd comes from the sources in the zstd-napi package, as a static library with hidden symbols: Node.js 22.15

@@ -23,6 +23,7 @@ NAPI_MODULE_INIT() {
   yore::RegisterFuseChannel(env, exports);
   yore::RegisterScan(env, exports);
   yore::RegisterMetadata(env, exports);
+  yore::RegisterPackFile(env, exports);
   yore::RegisterSealedParts(env, exports);
   yore::RegisterUpload(env, exports);
   yore::RegisterPlacement(env, exports);

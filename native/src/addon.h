@@ -11,6 +11,7 @@ void RegisterEngine(napi_env env, napi_value exports);
 void RegisterFuseChannel(napi_env env, napi_value exports);
 void RegisterScan(napi_env env, napi_value exports);
 void RegisterMetadata(napi_env env, napi_value exports);
+void RegisterPackFile(napi_env env, napi_value exports);
 void RegisterSealedParts(napi_env env, napi_value exports);
 void RegisterUpload(napi_env env, napi_value exports);
 

@@ -164,6 +164,44 @@ std::string JoinPath(const std::string& directory, const std::string& name) {
   return directory.back() == '/' ? directory + name : directory + "/" + name;
 }
 
+// An open directory and the names in it, but for "." and "..".
+class Listing {
+ public:
+  ~Listing() {
+    if (directory_ != nullptr) closedir(directory_);
+  }
+
+  // Returns 0 or an errno, and the name of the call that failed.
+  int Open(const std::string& path, bool follow, const char** syscall) {
+    *syscall = "opendir";
+    int descriptor = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
+    if (descriptor < 0) return errno;
+    directory_ = fdopendir(descriptor);
+    if (directory_ == nullptr) {
+      const int error = errno;
+      close(descriptor);
+      return error;
+    }
+    for (;;) {
+      errno = 0;
+      const dirent* entry = readdir(directory_);
+      if (entry == nullptr) break;
+      const char* name = entry->d_name;
+      if (name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0))) continue;
+      names.emplace_back(name);
+    }
+    *syscall = "readdir";
+    return errno;
+  }
+
+  int descriptor() const { return dirfd(directory_); }
+
+  std::vector<std::string> names;
+
+ private:
+  DIR* directory_ = nullptr;
+};
+
 class ScanTask : public Task {
  public:
   ScanTask(std::string path, bool follow, bool attributes)
@@ -181,44 +219,59 @@ class ScanTask : public Task {
   const std::vector<uint8_t>& records() const { return out_; }
 
   void Scan() {
-    int descriptor = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | (follow_ ? 0 : O_NOFOLLOW));
-    if (descriptor < 0) return Fail("opendir");
-    DIR* directory = fdopendir(descriptor);
-    if (directory == nullptr) {
-      Fail("opendir");
-      close(descriptor);
-      return;
-    }
-    std::vector<std::string> names;
-    for (;;) {
-      errno = 0;
-      const dirent* entry = readdir(directory);
-      if (entry == nullptr) break;
-      const char* name = entry->d_name;
-      if (name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0))) continue;
-      names.emplace_back(name);
-    }
-    if (errno != 0) Fail("readdir");
-    if (error_ == 0) {
-      // By unsigned bytes, as trees are sorted.
-      std::sort(names.begin(), names.end());
-      out_.reserve(names.size() * (kScanRecordFixedLength + 32));
-      for (const std::string& name : names)
-        AppendEntry(dirfd(directory), name, JoinPath(path_, name), false, attributes_, &out_);
-    }
-    closedir(directory);
+    Listing listing;
+    error_ = listing.Open(path_, follow_, &syscall_);
+    if (error_ != 0) return;
+    // By unsigned bytes, as trees are sorted.
+    std::sort(listing.names.begin(), listing.names.end());
+    out_.reserve(listing.names.size() * (kScanRecordFixedLength + 32));
+    for (const std::string& name : listing.names)
+      AppendEntry(listing.descriptor(), name, JoinPath(path_, name), false, attributes_, &out_);
   }
 
  private:
-  void Fail(const char* syscall) {
-    error_ = errno;
-    syscall_ = syscall;
-  }
-
   std::string path_;
   bool follow_;
   bool attributes_;
   std::vector<uint8_t> out_;
+  int error_ = 0;
+  const char* syscall_ = "";
+};
+
+// What there is in a directory, as numbers: an estimate needs no more.
+class CountTask final : public Task {
+ public:
+  explicit CountTask(std::string path) : path_(std::move(path)) {}
+
+  void Execute() override {
+    Listing listing;
+    error_ = listing.Open(path_, false, &syscall_);
+    if (error_ != 0) return;
+    for (const std::string& name : listing.names) {
+      struct stat st;
+      if (fstatat(listing.descriptor(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
+      if (S_ISDIR(st.st_mode)) directories_.append(name).push_back('\0');
+      if (!S_ISREG(st.st_mode)) continue;
+      files_++;
+      bytes_ += static_cast<double>(st.st_size);
+    }
+  }
+
+  napi_value Complete(napi_env env) override {
+    if (error_ != 0) return ThrowSystemError(env, error_, syscall_, path_);
+    napi_value count = nullptr;
+    napi_create_object(env, &count);
+    napi_set_named_property(env, count, "files", MakeNumber(env, files_));
+    napi_set_named_property(env, count, "bytes", MakeNumber(env, bytes_));
+    napi_set_named_property(env, count, "directories", MakeBufferCopy(env, directories_.data(), directories_.size()));
+    return count;
+  }
+
+ private:
+  const std::string path_;
+  double files_ = 0;
+  double bytes_ = 0;
+  std::string directories_;
   int error_ = 0;
   const char* syscall_ = "";
 };
@@ -350,6 +403,14 @@ napi_value ScanDirectory(napi_env env, napi_callback_info info) {
   return Submit(env, std::make_unique<ScanTask>(std::move(path), follow, attributes), Lane::kBlocking);
 }
 
+// countDirectory(path): Promise of {files, bytes, directories}
+napi_value CountDirectory(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  std::string path;
+  if (!GetPath(env, arguments[0], "path", &path)) return nullptr;
+  return Submit(env, std::make_unique<CountTask>(std::move(path)), Lane::kBlocking);
+}
+
 // scanAgainstTree(path, tree): Promise of the records as scanDirectory gives them, or, where the tree blob says the same,
 // {files, bytes, contents, details} of tree_match.h
 napi_value ScanAgainstTree(napi_env env, napi_callback_info info) {
@@ -373,37 +434,41 @@ napi_value StatEntry(napi_env env, napi_callback_info info) {
   return Submit(env, std::make_unique<StatTask>(std::move(path), follow), Lane::kBlocking);
 }
 
-// readSmallFiles(paths, rooms, into): Promise<Buffer> of a record for each; file i gets the next `rooms[i]` bytes of `into`
+// readSmallFiles(paths, rooms, into): Promise<Buffer> of a record for each; every path ends with a zero byte, and file i
+// gets the next `rooms[i]` bytes of `into`
 napi_value ReadSmallFiles(napi_env env, napi_callback_info info) {
   Arguments<3> arguments(env, info);
-  uint32_t count;
-  uint32_t rooms;
+  Bytes paths;
+  std::vector<uint32_t> rooms;
   Bytes into;
-  if (!GetArrayLength(env, arguments[0], "paths", &count)) return nullptr;
-  if (!GetArrayLength(env, arguments[1], "rooms", &rooms)) return nullptr;
+  if (!GetBytes(env, arguments[0], "paths", &paths)) return nullptr;
+  if (!GetAllNumbers(env, arguments[1], "rooms", napi_uint32_array, "a Uint32Array", &rooms)) return nullptr;
   if (!GetBytes(env, arguments[2], "into", &into)) return nullptr;
-  if (rooms != count) {
-    ThrowRange(env, "rooms", "one for each path");
-    return nullptr;
-  }
-  std::vector<ReadFilesTask::File> files(count);
-  size_t left = into.size;
-  for (uint32_t i = 0; i < count; i++) {
-    napi_value element = nullptr;
-    uint32_t room;
-    if (napi_get_element(env, arguments[0], i, &element) != napi_ok) return nullptr;
-    if (!GetPath(env, element, "path", &files[i].path)) return nullptr;
-    if (napi_get_element(env, arguments[1], i, &element) != napi_ok) return nullptr;
-    if (!GetUint32(env, element, "room", &room)) return nullptr;
-    if (room > left) {
+  std::vector<ReadFilesTask::File> files(rooms.size());
+  const char* at = reinterpret_cast<const char*>(paths.data);
+  size_t left = paths.size;
+  size_t room_left = into.size;
+  for (size_t i = 0; i < files.size(); i++) {
+    const size_t length = strnlen(at, left);
+    if (length == 0 || length == left) {
+      ThrowRange(env, "paths", "a path for each room, with a zero byte behind it");
+      return nullptr;
+    }
+    if (rooms[i] > room_left) {
       ThrowRange(env, "into", "room for all files");
       return nullptr;
     }
-    files[i].room = room;
-    left -= room;
+    files[i] = {std::string(at, length), rooms[i]};
+    at += length + 1;
+    left -= length + 1;
+    room_left -= rooms[i];
+  }
+  if (left > 0) {
+    ThrowRange(env, "rooms", "one for each path");
+    return nullptr;
   }
   auto task = std::make_unique<ReadFilesTask>(std::move(files), into.data);
-  if (!task->Hold(env, arguments[2])) return nullptr;
+  if (!task->Hold(env, arguments[2])) return Abandon(env, std::move(task));
   return Submit(env, std::move(task), Lane::kBlocking);
 }
 
@@ -463,6 +528,7 @@ napi_value GroupName(napi_env env, napi_callback_info info) {
 
 void RegisterScan(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "scanDirectory", ScanDirectory);
+  ExportFunction(env, exports, "countDirectory", CountDirectory);
   ExportFunction(env, exports, "scanAgainstTree", ScanAgainstTree);
   ExportFunction(env, exports, "statEntry", StatEntry);
   ExportFunction(env, exports, "readSmallFiles", ReadSmallFiles);

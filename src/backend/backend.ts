@@ -35,6 +35,16 @@ export interface LoadRange {
   readonly signal?: AbortSignal;
 }
 
+/** Where a file of this machine belongs. */
+export interface FilePlace {
+  /** It is there. */
+  readonly folder: string;
+  readonly path: string;
+  /** Permission bits until it is whole, and from then on. */
+  readonly modeWhileWritten: number;
+  readonly mode: number;
+}
+
 export interface Backend {
   /** For people, without any password. */
   readonly location: string;
@@ -49,6 +59,11 @@ export interface Backend {
    * @throws {YoreError} `no-space`, or `backend` for everything else
    */
   save(handle: Handle, pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<void>;
+  /**
+   * Where a file belongs, for whoever writes it himself. He gives it its name when it is whole and on the disk, by linking
+   * or renaming, and syncs the folder. Absent where files do not lie in folders of this machine, or are to be counted.
+   */
+  place?(handle: Handle): Promise<FilePlace>;
   /**
    * Reads a whole file, or exactly the range asked for.
    * @throws {NotFoundError} if there is no such file

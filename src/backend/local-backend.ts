@@ -1,17 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { constants, type Stats } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from "node:fs/promises";
+import { access, type FileHandle, mkdir, open, readdir, rename, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isHexId } from "../bytes/id.js";
-import {
-  DamagedError,
-  messageOf,
-  NotFoundError,
-  systemCodeOf,
-  throwIfAborted,
-  YoreError,
-} from "../errors.js";
-import type { Backend, FileInfo, FileType, Handle, LoadRange } from "./backend.js";
+import { DamagedError, systemCodeOf, throwIfAborted, YoreError } from "../errors.js";
+import type { Backend, FileInfo, FilePlace, FileType, Handle, LoadRange } from "./backend.js";
+import { localFailure } from "./local-failure.js";
 import { allFolders, folderOfType, foldersOf, pathOf } from "./local-layout.js";
 import { type Leftovers, removeLocalLeftovers } from "./local-leftovers.js";
 
@@ -69,7 +63,7 @@ export class LocalBackend implements Backend {
       await mkdir(this.location, { recursive: true, mode: folder });
       for (const name of allFolders()) await this.#makeFolder(name);
     } catch (error) {
-      throw failure("create repository folder", this.location, error);
+      throw localFailure("create repository folder", this.location, error);
     }
   }
 
@@ -88,10 +82,22 @@ export class LocalBackend implements Backend {
       await rename(temporary, path);
     } catch (error) {
       await unlink(temporary).catch(() => {});
-      throw failure("save", path, error);
+      throw localFailure("save", path, error);
     }
     await syncFolder(dirname(path));
     if (handle.type === "config") this.#modes = await modesOf(this.location);
+  }
+
+  async place(handle: Handle): Promise<FilePlace> {
+    const path = join(this.location, pathOf(handle));
+    const folder = dirname(path);
+    try {
+      await access(folder).catch(() => this.#makeFoldersOf(handle));
+    } catch (error) {
+      throw localFailure("save", path, error);
+    }
+    const { file } = this.#modes;
+    return { folder, path, modeWhileWritten: file, mode: file & ~0o222 };
   }
 
   async load(handle: Handle, range: LoadRange = {}): Promise<Uint8Array> {
@@ -118,7 +124,7 @@ export class LocalBackend implements Backend {
         await file.close();
       }
     } catch (error) {
-      throw failure("load", path, error);
+      throw localFailure("load", path, error);
     }
   }
 
@@ -127,7 +133,7 @@ export class LocalBackend implements Backend {
     try {
       return { name: handle.name, size: (await stat(path)).size };
     } catch (error) {
-      throw failure("stat", path, error);
+      throw localFailure("stat", path, error);
     }
   }
 
@@ -153,7 +159,7 @@ export class LocalBackend implements Backend {
     try {
       await unlink(path);
     } catch (error) {
-      throw failure("remove", path, error);
+      throw localFailure("remove", path, error);
     }
   }
 
@@ -173,11 +179,15 @@ export class LocalBackend implements Backend {
     } catch (error) {
       if (systemCodeOf(error) !== "ENOENT") throw error;
     }
+    await this.#makeFoldersOf(handle);
+    return open(temporary, "wx", this.#modes.file);
+  }
+
+  async #makeFoldersOf(handle: Handle): Promise<void> {
     for (const folder of foldersOf(handle)) {
       await this.#makeFolder(folder);
       await syncFolder(dirname(join(this.location, folder)));
     }
-    return open(temporary, "wx", this.#modes.file);
   }
 
   async #makeFolder(name: string): Promise<void> {
@@ -279,7 +289,7 @@ async function syncFolder(path: string): Promise<void> {
   } catch (error) {
     // A folder that may be written but not read (drop box) cannot be opened.
     if (systemCodeOf(error) === "EACCES") return;
-    throw failure("sync folder", path, error);
+    throw localFailure("sync folder", path, error);
   }
 }
 
@@ -301,7 +311,7 @@ async function namesIn(folder: string): Promise<string[]> {
     return await readdir(folder);
   } catch (error) {
     if (["ENOENT", "ENOTDIR"].includes(systemCodeOf(error) ?? "")) return [];
-    throw failure("list", folder, error);
+    throw localFailure("list", folder, error);
   }
 }
 
@@ -312,7 +322,7 @@ async function sizeOfFile(path: string): Promise<number | undefined> {
     stats = await stat(path);
   } catch (error) {
     if (["ENOENT", "ENOTDIR", "ELOOP"].includes(systemCodeOf(error) ?? "")) return undefined;
-    throw failure("stat", path, error);
+    throw localFailure("stat", path, error);
   }
   return stats.isFile() ? stats.size : undefined;
 }
@@ -321,33 +331,4 @@ function tooShort(path: string, offset: number, length: number, size: number): D
   return new DamagedError(
     `Cannot load "${path}": file is too short, wanted ${length} bytes at offset ${offset}, but it ends at ${size}`,
   );
-}
-
-/** Gives a system error its sentence and its code. Errors of the family pass as they are. */
-function failure(verb: string, path: string, error: unknown): YoreError {
-  if (error instanceof YoreError) return error;
-  const subject = `Cannot ${verb} "${path}"`;
-  switch (systemCodeOf(error)) {
-    case "ENOENT":
-      if (verb === "save")
-        return new YoreError("backend", `${subject}: the folder of the repository is missing`, {
-          cause: error,
-        });
-      return new NotFoundError(`${subject}: file does not exist`, { cause: error });
-    case "ENOSPC":
-      return new YoreError("no-space", `${subject}: no space left on the device`, { cause: error });
-    case "EDQUOT":
-      return new YoreError("no-space", `${subject}: disk quota exceeded`, { cause: error });
-    case "EFBIG":
-      return new YoreError("no-space", `${subject}: the file system allows no file that large`, {
-        cause: error,
-      });
-    case "EACCES":
-    case "EPERM":
-      return new YoreError("backend", `${subject}: permission denied`, { cause: error });
-    case "EROFS":
-      return new YoreError("backend", `${subject}: the file system is read-only`, { cause: error });
-    default:
-      return new YoreError("backend", `${subject}: ${messageOf(error)}`, { cause: error });
-  }
 }

@@ -11,6 +11,7 @@ import { messageOf } from "../errors.js";
 import type { EngineFunctions } from "./engine-functions.js";
 import type { FuseFunctions } from "./fuse-functions.js";
 import type { MetadataFunctions } from "./metadata-functions.js";
+import type { PackFileFunctions } from "./pack-file-functions.js";
 import type { PlacementFunctions } from "./placement-functions.js";
 import type { ProcessFunctions } from "./process-functions.js";
 import type { ScanFunctions } from "./scan-functions.js";
@@ -23,6 +24,7 @@ export type Addon = EngineFunctions &
   ScanFunctions &
   SealedPartsFunctions &
   MetadataFunctions &
+  PackFileFunctions &
   PlacementFunctions &
   ProcessFunctions &
   TreeFunctions &
