@@ -3,6 +3,7 @@ import type { Backend, FilePlace } from "../backend/backend.js";
 import { localFailure } from "../backend/local-failure.js";
 import { formatId, type Id } from "../bytes/id.js";
 import type { Engine, SealedFile } from "../engine/engine.js";
+import { YoreError } from "../errors.js";
 import type { BlobType } from "../format/blob.js";
 import type { PackedBlob } from "../format/pack-header.js";
 import {
@@ -137,7 +138,7 @@ export class FilePack implements OpenPack {
     await this.#putGathered();
     // Hops end in any order.
     const blobs = this.#blobs.sort((a, b) => a.offset - b.offset);
-    if (this.#isSpoilt) throw new Error("a pack that is spoilt cannot be saved");
+    if (this.#isSpoilt) throw new YoreError("backend", "Cannot save pack: an earlier write to it failed");
     await this.#append(await sealPackHeader(this.#parts, blobs, this.#length));
     const { mode } = await this.#place(randomName());
     const id = await this.#do((file) => file.finish(mode));
