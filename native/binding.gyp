@@ -15,6 +15,7 @@
         'src/index_file.cc',
         'src/metadata.cc',
         'src/pack_file.cc',
+        'src/page_cache.cc',
         'src/placement.cc',
         'src/poly1305.cc',
         'src/scan.cc',

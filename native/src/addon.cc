@@ -24,6 +24,7 @@ NAPI_MODULE_INIT() {
   yore::RegisterScan(env, exports);
   yore::RegisterMetadata(env, exports);
   yore::RegisterPackFile(env, exports);
+  yore::RegisterPageCache(env, exports);
   yore::RegisterSealedParts(env, exports);
   yore::RegisterUpload(env, exports);
   yore::RegisterPlacement(env, exports);

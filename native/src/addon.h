@@ -12,6 +12,7 @@ void RegisterFuseChannel(napi_env env, napi_value exports);
 void RegisterScan(napi_env env, napi_value exports);
 void RegisterMetadata(napi_env env, napi_value exports);
 void RegisterPackFile(napi_env env, napi_value exports);
+void RegisterPageCache(napi_env env, napi_value exports);
 void RegisterSealedParts(napi_env env, napi_value exports);
 void RegisterUpload(napi_env env, napi_value exports);
 

@@ -14,6 +14,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #ifdef __linux__
@@ -373,18 +374,34 @@ class ReadFilesTask final : public Task {
 
   // The room has a byte more than the file is expected to have, so that its end is seen.
   static int ReadContent(int descriptor, uint8_t* into, size_t room, size_t* length) {
-    size_t filled = 0;
+    bool is_cold = false;
+    size_t filled = ReadCached(descriptor, into, room, &is_cold);
     while (filled < room) {
       ssize_t got = read(descriptor, into + filled, room - filled);
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) return errno;
       if (got == 0) {
         *length = filled;
+#ifdef POSIX_FADV_DONTNEED
+        if (is_cold) posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED);
+#endif
         return 0;
       }
       filled += static_cast<size_t>(got);
     }
     return EFBIG;
+  }
+
+  // Reads what is in the kernel's cache. A file of which nothing is need not stay there on account of a backup: see
+  // page_cache.cc.
+  static size_t ReadCached(int descriptor, uint8_t* into, size_t room, bool* is_cold) {
+#ifdef RWF_NOWAIT
+    const iovec part = {into, room};
+    const ssize_t got = preadv2(descriptor, &part, 1, -1, RWF_NOWAIT);
+    *is_cold = got < 0 && errno == EAGAIN;
+    if (got > 0) return static_cast<size_t>(got);
+#endif
+    return 0;
   }
 
   std::vector<File> files_;

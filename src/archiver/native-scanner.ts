@@ -3,6 +3,7 @@ import { ID_LENGTH, type Id, IdList, idFromBytes } from "../bytes/id.js";
 import { textKeepingBytes } from "../bytes/utf8.js";
 import { isPlainInTree } from "../format/name-quoting.js";
 import type { ExtendedAttribute } from "../format/node.js";
+import type { PageCacheFunctions } from "../native/page-cache-functions.js";
 import {
   SCAN_RECORD as AT,
   MATCH_DETAIL,
@@ -23,7 +24,7 @@ import type {
 const UNREADABLE = 0xffffffff;
 
 /** The scanner over native/src/scan.cc. */
-export function createNativeScanner(addon: ScanFunctions): Scanner {
+export function createNativeScanner(addon: ScanFunctions & PageCacheFunctions): Scanner {
   const userNames = new Map<number, string>();
   const groupNames = new Map<number, string>();
   const userName = (uid: number) => cached(userNames, uid, addon.userName);
@@ -31,6 +32,7 @@ export function createNativeScanner(addon: ScanFunctions): Scanner {
   return {
     name: "native",
     readsAttributes: true,
+    pageCache: addon,
 
     async scanDirectory(path: RawPath, options: ScanOptions = {}): Promise<ScannedEntry[]> {
       const { follow = false, attributes = true } = options;

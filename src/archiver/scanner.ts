@@ -87,6 +87,11 @@ export interface Scanner {
    * can tell.
    */
   seekData(descriptor: number, offset: number): number | undefined;
+  /** What can be asked of the kernel's cache about a range of an open file; absent where nothing can. */
+  readonly pageCache?: {
+    isCached(descriptor: number, offset: number, length: number): boolean;
+    forgetCached(descriptor: number, offset: number, length: number): void;
+  };
   /** "" when the system knows none. */
   userName(uid: number): string;
   groupName(gid: number): string;

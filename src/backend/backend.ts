@@ -32,6 +32,8 @@ export interface LoadRange {
    * a view of it then, or something else. A load that fails may write to it later still.
    */
   readonly into?: Uint8Array;
+  /** It will not be read again soon: no cache need keep it on account of this. */
+  readonly once?: boolean;
   readonly signal?: AbortSignal;
 }
 

@@ -21,6 +21,19 @@ const STATS_AT_A_TIME = 32;
 /** fsync is refused by some network file systems and FUSE; restic goes on there, and so do we. */
 const FSYNC_UNSUPPORTED = new Set(["ENOTSUP", "EOPNOTSUPP", "EINVAL", "ENOSYS", "ENOTTY"]);
 
+/** What is to be asked of the kernel's cache of files, about a range of an open file. */
+export interface PageCache {
+  isCached(fd: number, offset: number, length: number): boolean;
+  forgetCached(fd: number, offset: number, length: number): void;
+}
+
+export interface LocalBackendOptions {
+  /** 2 unless said otherwise, as with restic. */
+  readonly connections?: number | undefined;
+  /** Where it is there, what is read once and was not in the kernel's cache does not stay in it. */
+  readonly pageCache?: PageCache | undefined;
+}
+
 interface Modes {
   readonly folder: number;
   /** While it is written; the finished file loses its write bits. */
@@ -41,20 +54,19 @@ const FOR_GROUP: Modes = { folder: 0o770, file: 0o660 };
 export class LocalBackend implements Backend {
   readonly location: string;
   readonly connections: number;
+  readonly #pageCache: PageCache | undefined;
   #modes: Modes;
 
-  private constructor(path: string, connections: number, modes: Modes) {
+  private constructor(path: string, { connections = 2, pageCache }: LocalBackendOptions, modes: Modes) {
     this.location = path;
     this.connections = connections;
+    this.#pageCache = pageCache;
     this.#modes = modes;
   }
 
-  /** Takes a folder, there or not yet there. `connections` is 2 unless said otherwise, as with restic. */
-  static async open(
-    path: string,
-    options: { readonly connections?: number | undefined } = {},
-  ): Promise<LocalBackend> {
-    return new LocalBackend(path, options.connections ?? 2, await modesOf(path));
+  /** Takes a folder, there or not yet there. */
+  static async open(path: string, options: LocalBackendOptions = {}): Promise<LocalBackend> {
+    return new LocalBackend(path, options, await modesOf(path));
   }
 
   async create(): Promise<void> {
@@ -117,7 +129,10 @@ export class LocalBackend implements Backend {
           range.into && range.into.length >= length
             ? range.into.subarray(0, length)
             : Buffer.allocUnsafe(length);
+        const pageCache = range.once ? this.#pageCache : undefined;
+        const wasCached = pageCache?.isCached(file.fd, offset, length);
         const got = await readFully(file, bytes, offset, range.signal);
+        if (!wasCached) pageCache?.forgetCached(file.fd, offset, length);
         if (got < length) throw tooShort(path, offset, length, offset + got);
         return bytes;
       } finally {

@@ -12,6 +12,7 @@ import type { EngineFunctions } from "./engine-functions.js";
 import type { FuseFunctions } from "./fuse-functions.js";
 import type { MetadataFunctions } from "./metadata-functions.js";
 import type { PackFileFunctions } from "./pack-file-functions.js";
+import type { PageCacheFunctions } from "./page-cache-functions.js";
 import type { PlacementFunctions } from "./placement-functions.js";
 import type { ProcessFunctions } from "./process-functions.js";
 import type { ScanFunctions } from "./scan-functions.js";
@@ -25,6 +26,7 @@ export type Addon = EngineFunctions &
   SealedPartsFunctions &
   MetadataFunctions &
   PackFileFunctions &
+  PageCacheFunctions &
   PlacementFunctions &
   ProcessFunctions &
   TreeFunctions &
