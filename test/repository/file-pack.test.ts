@@ -26,7 +26,9 @@ describe.skipIf(addonProblem() !== undefined)("packs that grow in files", () => 
 
   /** Nothing but whole packs is there, and each blob comes back. */
   async function expectWhole(blobs: readonly Buffer[]): Promise<void> {
-    const names = (await readdir(join(folder, "data"), { recursive: true })).filter((name) => name.length > 2);
+    const names = (await readdir(join(folder, "data"), { recursive: true })).filter(
+      (name) => name.length > 2,
+    );
     const packs = await collect(local.list("pack"));
     expect(packs.length).toBe(names.length);
     const opened = await openRepository(local);
@@ -52,7 +54,10 @@ describe.skipIf(addonProblem() !== undefined)("packs that grow in files", () => 
 
   it("are saved in the usual way where they cannot be linked", async () => {
     const backend = wrapBackend(local, {
-      place: async (handle) => ({ ...(await local.place(handle)), path: join(folder, "not there", handle.name) }),
+      place: async (handle) => ({
+        ...(await local.place(handle)),
+        path: join(folder, "not there", handle.name),
+      }),
     });
     const repository = await createRepository({}, backend);
     const blobs = Array.from({ length: 20 }, (_, i) => randomBytes(i * 10_000));
