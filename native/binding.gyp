@@ -22,6 +22,7 @@
         'src/scrypt.cc',
         'src/seal.cc',
         'src/sealed_parts.cc',
+        'src/small_files.cc',
         'src/thread_pool.cc',
         'src/tree_match.cc',
         'src/unnamed_file.cc',

@@ -26,6 +26,7 @@ NAPI_MODULE_INIT() {
   yore::RegisterPackFile(env, exports);
   yore::RegisterPageCache(env, exports);
   yore::RegisterSealedParts(env, exports);
+  yore::RegisterSmallFiles(env, exports);
   yore::RegisterUpload(env, exports);
   yore::RegisterPlacement(env, exports);
   return exports;

@@ -1,5 +1,5 @@
 /**
- * Functions of native/src/scan.cc. Paths are bytes. What a record looks like is drawn in scan_record.h;
+ * Functions of native/src/scan.cc and small_files.cc. Paths are bytes. What a record looks like is drawn in scan_record.h;
  * `SCAN_RECORD` has the offsets.
  */
 export interface ScanFunctions {
