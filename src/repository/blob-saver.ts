@@ -22,6 +22,9 @@ const OPEN_PACKS = 2;
 /** Packs from this size on are filled one by one and uploaded one at a time: four open ones of 128 MiB are too much. */
 const LARGE_PACK_BYTES = 64 * 1024 * 1024;
 
+/** Full packs that wait for their turn in files: the disk takes now longer, now less to say that it has them. */
+const MAX_WAITING_PACKS = 4;
+
 /** An index file is saved at this many blobs or at this age, so that an interrupted backup loses little. */
 const INDEX_MAX_BLOBS = 50_000;
 const INDEX_MAX_AGE_MS = 10 * 60 * 1000;
@@ -220,9 +223,12 @@ export class BlobSaver {
     }
   }
 
-  /** A second pack is filled during an upload only when it is not one of the largest. */
+  /** Packs in memory do not wait, and a second one is filled during an upload only when it is not one of the largest. */
   get #isPiledUp(): boolean {
-    return this.#queue.length > 0 || (this.#uploading > 0 && this.#options.packSizeBytes > LARGE_PACK_BYTES);
+    const { packSizeBytes } = this.#options;
+    if (this.#queue.length > MAX_WAITING_PACKS) return true;
+    if (this.#queue.some(({ holdsMemory }) => holdsMemory)) return true;
+    return this.#uploading > 0 && packSizeBytes > LARGE_PACK_BYTES;
   }
 
   async #hash(plaintext: Uint8Array): Promise<Id> {

@@ -31,6 +31,7 @@ interface Gathered {
  * way and never comes to JavaScript. The file has no name before it is whole, and saving it is no more than a link.
  */
 export class FilePack implements OpenPack {
+  readonly holdsMemory = false;
   readonly #parts: PackParts;
   readonly #backend: Backend;
   readonly #place: (name: string) => Promise<FilePlace>;
@@ -161,9 +162,10 @@ export class FilePack implements OpenPack {
   }
 
   async #begin(create: NonNullable<Engine["createSealedFile"]>): Promise<SealedFile> {
-    const { path, folder, modeWhileWritten } = await this.#place(randomName());
+    const name = randomName();
+    const { path, folder, modeWhileWritten } = await this.#place(name);
     // As the backend itself calls what is not whole.
-    const temporary = `${path.slice(folder.length + 1)}-tmp-${randomBytes(8).toString("hex")}`;
+    const temporary = `${name}-tmp-${randomBytes(8).toString("hex")}`;
     try {
       return await create(folder, temporary, modeWhileWritten);
     } catch (error) {

@@ -45,6 +45,7 @@ export class PackMemory {
 
 /** A pack that is held in memory until it is saved, for backends that take a file as a whole. */
 export class MemoryPack implements OpenPack {
+  readonly holdsMemory = true;
   readonly isSpoilt = false;
   readonly #parts: PackParts;
   readonly #backend: Backend;

@@ -41,6 +41,8 @@ export interface OpenPack {
   readonly length: number;
   /** Blobs, without those that are being sealed. */
   readonly count: number;
+  /** It lies in memory as a whole. */
+  readonly holdsMemory: boolean;
   /** Something went wrong that nobody knows the extent of: it can only be released. */
   readonly isSpoilt: boolean;
   /** Seals blobs and puts them in. @returns the bytes that each takes */
