@@ -15,7 +15,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   native: [],
   format: [],
   patterns: [],
-  backend: ["native"],
+  backend: [],
   engine: ["native"],
   repository: ["engine", "format", "backend"],
   cache: ["native", "format", "repository/blob-loader"],

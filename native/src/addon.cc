@@ -22,12 +22,14 @@ NAPI_MODULE_INIT() {
   if (!yore::AttachThreadPool(env)) return nullptr;
   yore::RegisterThreadPool(env, exports);
   yore::RegisterCompactTree(env, exports);
-  yore::RegisterDirectRead(env, exports);
   yore::RegisterEngine(env, exports);
   yore::RegisterFuseChannel(env, exports);
   yore::RegisterScan(env, exports);
   yore::RegisterMetadata(env, exports);
+  yore::RegisterPackFile(env, exports);
+  yore::RegisterPageCache(env, exports);
   yore::RegisterSealedParts(env, exports);
+  yore::RegisterSmallFiles(env, exports);
   yore::RegisterUpload(env, exports);
   yore::RegisterPlacement(env, exports);
   return exports;

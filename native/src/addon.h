@@ -7,12 +7,14 @@
 namespace yore {
 
 void RegisterCompactTree(napi_env env, napi_value exports);
-void RegisterDirectRead(napi_env env, napi_value exports);
 void RegisterEngine(napi_env env, napi_value exports);
 void RegisterFuseChannel(napi_env env, napi_value exports);
 void RegisterScan(napi_env env, napi_value exports);
 void RegisterMetadata(napi_env env, napi_value exports);
+void RegisterPackFile(napi_env env, napi_value exports);
+void RegisterPageCache(napi_env env, napi_value exports);
 void RegisterSealedParts(napi_env env, napi_value exports);
+void RegisterSmallFiles(napi_env env, napi_value exports);
 void RegisterUpload(napi_env env, napi_value exports);
 
 }  // namespace yore

@@ -88,6 +88,27 @@ Decompression DecompressBounded(const uint8_t* frames, size_t frames_size, size_
   return Decompression::kOk;
 }
 
+FrameComparison::FrameComparison(Bytes wanted) : wanted_(wanted) {
+  ZSTD_DCtx_reset(DecompressContext(), ZSTD_reset_session_only);
+}
+
+bool FrameComparison::Feed(const uint8_t* piece, size_t size) {
+  // Small enough to be compared while it is in the cache.
+  thread_local uint8_t plain[64 * 1024];
+  ZSTD_inBuffer in = {piece, size, 0};
+  for (;;) {
+    if (is_ended_) return in.pos == in.size;
+    ZSTD_outBuffer out = {plain, sizeof plain, 0};
+    const size_t left = ZSTD_decompressStream(DecompressContext(), &out, &in);
+    if (ZSTD_isError(left) || out.pos > wanted_.size - compared_) return false;
+    if (out.pos > 0 && memcmp(plain, wanted_.data + compared_, out.pos) != 0) return false;
+    compared_ += out.pos;
+    is_ended_ = left == 0;
+    // With room left in the output, all that the input could give has come.
+    if (!is_ended_ && in.pos == in.size && out.pos < out.size) return true;
+  }
+}
+
 int MinCompressionLevel() { return ZSTD_minCLevel(); }
 int MaxCompressionLevel() { return ZSTD_maxCLevel(); }
 

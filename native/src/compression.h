@@ -23,6 +23,21 @@ Decompression DecompressExactly(const uint8_t* frames, size_t frames_size, uint8
 // One or more whole frames that give at most `max_size` bytes; frames need not say how long they are.
 Decompression DecompressBounded(const uint8_t* frames, size_t frames_size, size_t max_size, OwnedBytes* out);
 
+// Whether one frame, which comes in pieces, gives exactly the bytes that are wanted. Takes little memory, however long they
+// are: the context of the thread, so that there can be one at a time.
+class FrameComparison {
+ public:
+  explicit FrameComparison(Bytes wanted);
+  // False as soon as it is known that it does not.
+  bool Feed(const uint8_t* piece, size_t size);
+  bool IsComplete() const { return is_ended_ && compared_ == wanted_.size; }
+
+ private:
+  const Bytes wanted_;
+  size_t compared_ = 0;
+  bool is_ended_ = false;
+};
+
 // The levels that zstd knows.
 int MinCompressionLevel();
 int MaxCompressionLevel();

@@ -103,8 +103,17 @@ void Sha256Stream::Finish(uint8_t hash[kHashSize]) {
 }
 
 void AesCtr(const uint8_t key[32], const uint8_t iv[kIvSize], const uint8_t* in, size_t size, uint8_t* out) {
+  BeginAesCtr(key, iv);
+  ContinueAesCtr(in, size, out);
+}
+
+void BeginAesCtr(const uint8_t key[32], const uint8_t iv[kIvSize]) {
   EVP_CIPHER_CTX* context = Contexts::Get().ctr.get();
   Check(EVP_EncryptInit_ex2(context, Algorithms::Get().aes_256_ctr, key, iv, nullptr), "AES-256-CTR init");
+}
+
+void ContinueAesCtr(const uint8_t* in, size_t size, uint8_t* out) {
+  EVP_CIPHER_CTX* context = Contexts::Get().ctr.get();
   while (size > 0) {
     const size_t part = std::min(size, kMaxUpdate);
     int written = 0;

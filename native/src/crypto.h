@@ -50,6 +50,10 @@ class Sha256Stream {
 // AES-256-CTR, either way; the IV is the initial value of the 128-bit big-endian counter. In place or not.
 void AesCtr(const uint8_t key[32], const uint8_t iv[kIvSize], const uint8_t* in, size_t size, uint8_t* out);
 
+// The same piece by piece, with the context of the thread: nothing else may use AES-256-CTR in between.
+void BeginAesCtr(const uint8_t key[32], const uint8_t iv[kIvSize]);
+void ContinueAesCtr(const uint8_t* in, size_t size, uint8_t* out);
+
 // Poly1305 under the one-time key r | AES-128(k, nonce).
 void Poly1305Aes(const uint8_t k[16], const uint8_t r[16], const uint8_t nonce[kIvSize], const uint8_t* data,
                  size_t size, uint8_t mac[kMacSize], Poly1305Source source = Poly1305Source::kFastest);

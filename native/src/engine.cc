@@ -14,6 +14,7 @@
 #include "napi_helpers.h"
 #include "scrypt.h"
 #include "seal.h"
+#include "seal_task.h"
 #include "thread_pool.h"
 
 namespace yore {
@@ -116,36 +117,6 @@ napi_value CreateMasterKey(napi_env env, napi_callback_info info) {
   memcpy(key->mac_r, mac_r.data, sizeof(key->mac_r));
   return MakeHandle<const MasterKey>(env, std::move(key), &kKeyTag);
 }
-
-// What both ways of sealing are asked for.
-class AnySealTask : public Task {
- public:
-  std::shared_ptr<const MasterKey> key;
-  std::vector<Bytes> plaintexts;
-  std::vector<int32_t> levels;
-  bool verify = false;
-
-  bool Read(napi_env env, napi_value key_handle, napi_value inputs, napi_value input_levels, napi_value verify_wanted) {
-    key = GetHandle<const MasterKey>(env, key_handle, "key", &kKeyTag);
-    if (key == nullptr || !GetBytesList(env, inputs, "plaintexts", this, &plaintexts) ||
-        !GetNumbers(env, input_levels, "levels", napi_int32_array, "an Int32Array", plaintexts.size(), &levels) ||
-        !GetBool(env, verify_wanted, "verify", &verify))
-      return false;
-    for (const Bytes& plaintext : plaintexts) {
-      if (plaintext.size > UINT32_MAX) {
-        ThrowRange(env, "plaintexts", "less than 4 GiB each");
-        return false;
-      }
-    }
-    for (int32_t level : levels) {
-      if (level != kStored && (level < MinCompressionLevel() || level > MaxCompressionLevel())) {
-        ThrowRange(env, "levels", "levels that zstd knows");
-        return false;
-      }
-    }
-    return true;
-  }
-};
 
 class SealTask final : public AnySealTask {
  public:

@@ -206,21 +206,27 @@ inline bool SameLength(napi_env env, const char* name, size_t got, size_t wanted
 
 // The numbers of an Int32Array or Uint32Array, copied.
 template <typename T>
-bool GetNumbers(napi_env env, napi_value value, const char* name, napi_typedarray_type wanted, const char* expected,
-                size_t length, std::vector<T>* out) {
+bool GetAllNumbers(napi_env env, napi_value value, const char* name, napi_typedarray_type wanted, const char* expected,
+                   std::vector<T>* out) {
   bool is_typed_array = false;
   napi_is_typedarray(env, value, &is_typed_array);
   napi_typedarray_type type = napi_int8_array;
   void* data = nullptr;
-  size_t got = 0;
-  if (is_typed_array) napi_get_typedarray_info(env, value, &type, &got, &data, nullptr, nullptr);
+  size_t length = 0;
+  if (is_typed_array) napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr);
   if (!is_typed_array || type != wanted) {
     ThrowType(env, name, expected);
     return false;
   }
-  if (!SameLength(env, name, got, length)) return false;
-  if (got > 0) out->assign(static_cast<T*>(data), static_cast<T*>(data) + got);
+  if (length > 0) out->assign(static_cast<T*>(data), static_cast<T*>(data) + length);
   return true;
+}
+
+// The same of so many numbers.
+template <typename T>
+bool GetNumbers(napi_env env, napi_value value, const char* name, napi_typedarray_type wanted, const char* expected,
+                size_t length, std::vector<T>* out) {
+  return GetAllNumbers(env, value, name, wanted, expected, out) && SameLength(env, name, out->size(), length);
 }
 
 inline napi_value Undefined(napi_env env) {

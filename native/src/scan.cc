@@ -1,11 +1,10 @@
-// What a backup reads of a file system: a directory's entries with everything that a snapshot keeps of them, and the
-// contents of small files, many to a hop.
+// What a backup reads of a file system: a directory's entries with everything that a snapshot keeps of them.
 
 #include "addon.h"
 
-#include "crypto.h"
 #include "napi_helpers.h"
 #include "scan_record.h"
+#include "scan_record_writer.h"
 #include "thread_pool.h"
 #include "tree_match.h"
 
@@ -25,27 +24,6 @@
 
 namespace yore {
 namespace {
-
-#ifdef __APPLE__
-#define st_atim st_atimespec
-#define st_mtim st_mtimespec
-#define st_ctim st_ctimespec
-#endif
-
-#ifndef O_NOATIME
-#define O_NOATIME 0
-#endif
-
-template <typename T>
-void Put(std::vector<uint8_t>* out, size_t at, T value) {
-  // Every machine that Node.js runs on here is little endian; the reader in TypeScript says so too.
-  memcpy(out->data() + at, &value, sizeof value);
-}
-
-void PutBytes(std::vector<uint8_t>* out, const void* data, size_t size) {
-  const uint8_t* bytes = static_cast<const uint8_t*>(data);
-  out->insert(out->end(), bytes, bytes + size);
-}
 
 void PutUint32(std::vector<uint8_t>* out, uint32_t value) { PutBytes(out, &value, sizeof value); }
 
@@ -95,38 +73,6 @@ int AppendAttributes(const char* path, std::vector<uint8_t>* out) {
 int AppendAttributes(const char*, std::vector<uint8_t>*) { return 0; }
 #endif
 
-// Appends the fixed part of a record and its name; returns where the record begins.
-size_t BeginRecord(std::vector<uint8_t>* out, const std::string& name) {
-  size_t start = out->size();
-  out->resize(start + kScanRecordFixedLength);
-  Put(out, start + 4, static_cast<uint32_t>(name.size()));
-  PutBytes(out, name.data(), name.size());
-  return start;
-}
-
-void PutStat(std::vector<uint8_t>* out, size_t start, const struct stat& st) {
-  Put(out, start + 28, static_cast<uint32_t>(st.st_mode));
-  Put(out, start + 32, static_cast<uint32_t>(st.st_uid));
-  Put(out, start + 36, static_cast<uint32_t>(st.st_gid));
-  Put(out, start + 40, static_cast<uint64_t>(st.st_dev));
-  Put(out, start + 48, static_cast<uint64_t>(st.st_ino));
-  Put(out, start + 56, static_cast<uint64_t>(st.st_nlink));
-  Put(out, start + 64, static_cast<uint64_t>(st.st_rdev));
-  Put(out, start + 72, static_cast<int64_t>(st.st_size));
-  Put(out, start + 80, static_cast<int64_t>(st.st_blocks));
-  Put(out, start + 88, static_cast<int64_t>(st.st_atim.tv_sec));
-  Put(out, start + 96, static_cast<int64_t>(st.st_mtim.tv_sec));
-  Put(out, start + 104, static_cast<int64_t>(st.st_ctim.tv_sec));
-  Put(out, start + 112, static_cast<uint32_t>(st.st_atim.tv_nsec));
-  Put(out, start + 116, static_cast<uint32_t>(st.st_mtim.tv_nsec));
-  Put(out, start + 120, static_cast<uint32_t>(st.st_ctim.tv_nsec));
-}
-
-void EndRecord(std::vector<uint8_t>* out, size_t start) {
-  out->resize((out->size() + 7) & ~static_cast<size_t>(7));
-  Put(out, start, static_cast<uint32_t>(out->size() - start));
-}
-
 // One entry: `name` relative to the open directory, `path` for the calls that have no such form.
 void AppendEntry(int directory, const std::string& name, const std::string& path, bool follow, bool attributes,
                  std::vector<uint8_t>* out) {
@@ -164,6 +110,44 @@ std::string JoinPath(const std::string& directory, const std::string& name) {
   return directory.back() == '/' ? directory + name : directory + "/" + name;
 }
 
+// An open directory and the names in it, but for "." and "..".
+class Listing {
+ public:
+  ~Listing() {
+    if (directory_ != nullptr) closedir(directory_);
+  }
+
+  // Returns 0 or an errno, and the name of the call that failed.
+  int Open(const std::string& path, bool follow, const char** syscall) {
+    *syscall = "opendir";
+    int descriptor = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
+    if (descriptor < 0) return errno;
+    directory_ = fdopendir(descriptor);
+    if (directory_ == nullptr) {
+      const int error = errno;
+      close(descriptor);
+      return error;
+    }
+    for (;;) {
+      errno = 0;
+      const dirent* entry = readdir(directory_);
+      if (entry == nullptr) break;
+      const char* name = entry->d_name;
+      if (name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0))) continue;
+      names.emplace_back(name);
+    }
+    *syscall = "readdir";
+    return errno;
+  }
+
+  int descriptor() const { return dirfd(directory_); }
+
+  std::vector<std::string> names;
+
+ private:
+  DIR* directory_ = nullptr;
+};
+
 class ScanTask : public Task {
  public:
   ScanTask(std::string path, bool follow, bool attributes)
@@ -181,44 +165,59 @@ class ScanTask : public Task {
   const std::vector<uint8_t>& records() const { return out_; }
 
   void Scan() {
-    int descriptor = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | (follow_ ? 0 : O_NOFOLLOW));
-    if (descriptor < 0) return Fail("opendir");
-    DIR* directory = fdopendir(descriptor);
-    if (directory == nullptr) {
-      Fail("opendir");
-      close(descriptor);
-      return;
-    }
-    std::vector<std::string> names;
-    for (;;) {
-      errno = 0;
-      const dirent* entry = readdir(directory);
-      if (entry == nullptr) break;
-      const char* name = entry->d_name;
-      if (name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0))) continue;
-      names.emplace_back(name);
-    }
-    if (errno != 0) Fail("readdir");
-    if (error_ == 0) {
-      // By unsigned bytes, as trees are sorted.
-      std::sort(names.begin(), names.end());
-      out_.reserve(names.size() * (kScanRecordFixedLength + 32));
-      for (const std::string& name : names)
-        AppendEntry(dirfd(directory), name, JoinPath(path_, name), false, attributes_, &out_);
-    }
-    closedir(directory);
+    Listing listing;
+    error_ = listing.Open(path_, follow_, &syscall_);
+    if (error_ != 0) return;
+    // By unsigned bytes, as trees are sorted.
+    std::sort(listing.names.begin(), listing.names.end());
+    out_.reserve(listing.names.size() * (kScanRecordFixedLength + 32));
+    for (const std::string& name : listing.names)
+      AppendEntry(listing.descriptor(), name, JoinPath(path_, name), false, attributes_, &out_);
   }
 
  private:
-  void Fail(const char* syscall) {
-    error_ = errno;
-    syscall_ = syscall;
-  }
-
   std::string path_;
   bool follow_;
   bool attributes_;
   std::vector<uint8_t> out_;
+  int error_ = 0;
+  const char* syscall_ = "";
+};
+
+// What there is in a directory, as numbers: an estimate needs no more.
+class CountTask final : public Task {
+ public:
+  explicit CountTask(std::string path) : path_(std::move(path)) {}
+
+  void Execute() override {
+    Listing listing;
+    error_ = listing.Open(path_, false, &syscall_);
+    if (error_ != 0) return;
+    for (const std::string& name : listing.names) {
+      struct stat st;
+      if (fstatat(listing.descriptor(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
+      if (S_ISDIR(st.st_mode)) directories_.append(name).push_back('\0');
+      if (!S_ISREG(st.st_mode)) continue;
+      files_++;
+      bytes_ += static_cast<double>(st.st_size);
+    }
+  }
+
+  napi_value Complete(napi_env env) override {
+    if (error_ != 0) return ThrowSystemError(env, error_, syscall_, path_);
+    napi_value count = nullptr;
+    napi_create_object(env, &count);
+    napi_set_named_property(env, count, "files", MakeNumber(env, files_));
+    napi_set_named_property(env, count, "bytes", MakeNumber(env, bytes_));
+    napi_set_named_property(env, count, "directories", MakeBufferCopy(env, directories_.data(), directories_.size()));
+    return count;
+  }
+
+ private:
+  const std::string path_;
+  double files_ = 0;
+  double bytes_ = 0;
+  std::string directories_;
   int error_ = 0;
   const char* syscall_ = "";
 };
@@ -264,81 +263,6 @@ class StatTask final : public Task {
   std::vector<uint8_t> out_;
 };
 
-// Without touching the access time where that is allowed (to the owner and root).
-int OpenForReading(const char* path) {
-  constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-  int descriptor = open(path, kFlags | O_NOATIME);
-  return descriptor < 0 && errno == EPERM ? open(path, kFlags) : descriptor;
-}
-
-// Reads small files whole, each into its own stretch of one buffer, and hashes them while they are in the caches. One
-// that does not fit is reported with EFBIG.
-class ReadFilesTask final : public Task {
- public:
-  struct File {
-    std::string path;
-    size_t room;
-  };
-
-  ReadFilesTask(std::vector<File> files, uint8_t* into) : files_(std::move(files)), into_(into) {}
-
-  void Execute() override {
-    uint8_t* at = into_;
-    for (const File& file : files_) {
-      size_t start = BeginRecord(&out_, "");
-      size_t length = 0;
-      Put(&out_, start + 124, static_cast<int32_t>(ReadFile(file, start, at, &length)));
-      Put(&out_, start + 8, static_cast<uint32_t>(length));
-      if (length > 0) {
-        uint8_t hash[kHashSize];
-        Sha256(at, length, hash);
-        Put(&out_, start + 4, static_cast<uint32_t>(kHashSize));
-        PutBytes(&out_, hash, kHashSize);
-      }
-      EndRecord(&out_, start);
-      at += file.room;
-    }
-  }
-
-  napi_value Complete(napi_env env) override { return MakeBufferCopy(env, out_.data(), out_.size()); }
-
- private:
-  int ReadFile(const File& file, size_t record, uint8_t* into, size_t* length) {
-    int descriptor = OpenForReading(file.path.c_str());
-    if (descriptor < 0) return errno;
-    struct stat st;
-    int problem = 0;
-    if (fstat(descriptor, &st) != 0) {
-      problem = errno;
-    } else {
-      PutStat(&out_, record, st);
-      if (S_ISREG(st.st_mode)) problem = ReadContent(descriptor, into, file.room, length);
-    }
-    close(descriptor);
-    return problem;
-  }
-
-  // The room has a byte more than the file is expected to have, so that its end is seen.
-  static int ReadContent(int descriptor, uint8_t* into, size_t room, size_t* length) {
-    size_t filled = 0;
-    while (filled < room) {
-      ssize_t got = read(descriptor, into + filled, room - filled);
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) return errno;
-      if (got == 0) {
-        *length = filled;
-        return 0;
-      }
-      filled += static_cast<size_t>(got);
-    }
-    return EFBIG;
-  }
-
-  std::vector<File> files_;
-  uint8_t* into_;
-  std::vector<uint8_t> out_;
-};
-
 // scanDirectory(path, followTarget, withAttributes): Promise<Buffer> of the records of all entries, sorted by name
 napi_value ScanDirectory(napi_env env, napi_callback_info info) {
   Arguments<3> arguments(env, info);
@@ -348,6 +272,14 @@ napi_value ScanDirectory(napi_env env, napi_callback_info info) {
   if (!GetBool(env, arguments[1], "followTarget", &follow)) return nullptr;
   if (!GetBool(env, arguments[2], "withAttributes", &attributes)) return nullptr;
   return Submit(env, std::make_unique<ScanTask>(std::move(path), follow, attributes), Lane::kBlocking);
+}
+
+// countDirectory(path): Promise of {files, bytes, directories}
+napi_value CountDirectory(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  std::string path;
+  if (!GetPath(env, arguments[0], "path", &path)) return nullptr;
+  return Submit(env, std::make_unique<CountTask>(std::move(path)), Lane::kBlocking);
 }
 
 // scanAgainstTree(path, tree): Promise of the records as scanDirectory gives them, or, where the tree blob says the same,
@@ -371,40 +303,6 @@ napi_value StatEntry(napi_env env, napi_callback_info info) {
   if (!GetPath(env, arguments[0], "path", &path)) return nullptr;
   if (!GetBool(env, arguments[1], "followTarget", &follow)) return nullptr;
   return Submit(env, std::make_unique<StatTask>(std::move(path), follow), Lane::kBlocking);
-}
-
-// readSmallFiles(paths, rooms, into): Promise<Buffer> of a record for each; file i gets the next `rooms[i]` bytes of `into`
-napi_value ReadSmallFiles(napi_env env, napi_callback_info info) {
-  Arguments<3> arguments(env, info);
-  uint32_t count;
-  uint32_t rooms;
-  Bytes into;
-  if (!GetArrayLength(env, arguments[0], "paths", &count)) return nullptr;
-  if (!GetArrayLength(env, arguments[1], "rooms", &rooms)) return nullptr;
-  if (!GetBytes(env, arguments[2], "into", &into)) return nullptr;
-  if (rooms != count) {
-    ThrowRange(env, "rooms", "one for each path");
-    return nullptr;
-  }
-  std::vector<ReadFilesTask::File> files(count);
-  size_t left = into.size;
-  for (uint32_t i = 0; i < count; i++) {
-    napi_value element = nullptr;
-    uint32_t room;
-    if (napi_get_element(env, arguments[0], i, &element) != napi_ok) return nullptr;
-    if (!GetPath(env, element, "path", &files[i].path)) return nullptr;
-    if (napi_get_element(env, arguments[1], i, &element) != napi_ok) return nullptr;
-    if (!GetUint32(env, element, "room", &room)) return nullptr;
-    if (room > left) {
-      ThrowRange(env, "into", "room for all files");
-      return nullptr;
-    }
-    files[i].room = room;
-    left -= room;
-  }
-  auto task = std::make_unique<ReadFilesTask>(std::move(files), into.data);
-  if (!task->Hold(env, arguments[2])) return nullptr;
-  return Submit(env, std::move(task), Lane::kBlocking);
 }
 
 // seekData(descriptor, offset): number, where the next data at or behind the offset begins; -1 when there is only a
@@ -463,9 +361,9 @@ napi_value GroupName(napi_env env, napi_callback_info info) {
 
 void RegisterScan(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "scanDirectory", ScanDirectory);
+  ExportFunction(env, exports, "countDirectory", CountDirectory);
   ExportFunction(env, exports, "scanAgainstTree", ScanAgainstTree);
   ExportFunction(env, exports, "statEntry", StatEntry);
-  ExportFunction(env, exports, "readSmallFiles", ReadSmallFiles);
   ExportFunction(env, exports, "seekData", SeekData);
   ExportFunction(env, exports, "userName", UserName);
   ExportFunction(env, exports, "groupName", GroupName);

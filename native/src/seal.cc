@@ -22,12 +22,14 @@ bool IsZero(const uint8_t* bytes, size_t size) {
 
 namespace {
 
-// What is encrypted: the plaintext as it is, or a frame in the scratch of the thread.
-Bytes ContentOf(Bytes plaintext, int32_t level) {
+// What is encrypted: the plaintext as it is, or a frame, made in the room where there is enough of it, else in the scratch
+// of the thread.
+Bytes ContentOf(Bytes plaintext, int32_t level, Bytes room) {
   thread_local Scratch scratch;
   if (level == kStored || plaintext.size == 0) return plaintext;
+  const size_t bound = CompressBound(plaintext.size);
   Bytes content;
-  content.data = scratch.Reserve(CompressBound(plaintext.size));
+  content.data = room.size >= bound ? room.data : scratch.Reserve(bound);
   content.size = CompressInto(plaintext.data, plaintext.size, level, content.data);
   return content;
 }
@@ -43,7 +45,6 @@ void Encrypt(const MasterKey& key, Bytes content, uint8_t* iv) {
 
 // Writes PlainSize bytes to `plaintext`, which mean nothing unless kNone is returned.
 UnsealFailure Open(const MasterKey& key, Bytes sealed, uint32_t uncompressed_length, uint8_t* plaintext) {
-  // Not that of ContentOf, which may still be in use.
   thread_local Scratch scratch;
   const uint8_t* iv = sealed.data;
   const uint8_t* ciphertext = iv + kIvSize;
@@ -77,15 +78,21 @@ UnsealFailure Authenticate(const MasterKey& key, Bytes sealed) {
   return EqualInConstantTime(mac, ciphertext + size, kMacSize) ? UnsealFailure::kNone : UnsealFailure::kMac;
 }
 
+// Piece by piece, each decrypted, decompressed and compared while it is in the cache: a second plaintext beside the first
+// would be as much memory for every thread, and memory that is touched anew costs more than opening.
 bool OpensAs(const MasterKey& key, Bytes sealed, Bytes plaintext, bool compressed) {
-  // Mapping memory anew for each blob costs more than opening it.
-  thread_local Scratch scratch;
-  const uint32_t length = compressed ? static_cast<uint32_t>(plaintext.size) : 0;
+  thread_local uint8_t piece[64 * 1024];
   if (Authenticate(key, sealed) != UnsealFailure::kNone) return false;
-  if (PlainSize(sealed, length) != plaintext.size) return false;
-  uint8_t* again = scratch.Reserve(plaintext.size);
-  if (Open(key, sealed, length, again) != UnsealFailure::kNone) return false;
-  return plaintext.size == 0 || memcmp(again, plaintext.data, plaintext.size) == 0;
+  const size_t size = sealed.size - kSealOverhead;
+  if (!compressed && size != plaintext.size) return false;
+  FrameComparison comparison(plaintext);
+  BeginAesCtr(key.encrypt, sealed.data);
+  for (size_t at = 0; at < size; at += sizeof piece) {
+    const size_t length = std::min(size - at, sizeof piece);
+    ContinueAesCtr(sealed.data + kIvSize + at, length, piece);
+    if (compressed ? !comparison.Feed(piece, length) : memcmp(piece, plaintext.data + at, length) != 0) return false;
+  }
+  return !compressed || comparison.IsComplete();
 }
 
 // As Open, and compares the hash with `id` unless that is null.
@@ -101,7 +108,7 @@ UnsealFailure OpenAs(const MasterKey& key, Bytes sealed, uint32_t uncompressed_l
 }  // namespace
 
 bool Seal(const MasterKey& key, Bytes plaintext, int32_t level, bool verify, OwnedBytes* sealed) {
-  const Bytes content = ContentOf(plaintext, level);
+  const Bytes content = ContentOf(plaintext, level, {});
   OwnedBytes result(content.size + kSealOverhead);
   Encrypt(key, content, result.data.get());
   if (verify && !OpensAs(key, {result.data.get(), result.size}, plaintext, content.data != plaintext.data))
@@ -111,7 +118,9 @@ bool Seal(const MasterKey& key, Bytes plaintext, int32_t level, bool verify, Own
 }
 
 size_t SealInto(const MasterKey& key, Bytes plaintext, int32_t level, bool verify, Bytes room) {
-  const Bytes content = ContentOf(plaintext, level);
+  if (room.size < kSealOverhead) throw std::length_error("no room for what was sealed");
+  // Where it is encrypted in place.
+  const Bytes content = ContentOf(plaintext, level, {room.data + kIvSize, room.size - kSealOverhead});
   const size_t size = content.size + kSealOverhead;
   if (size > room.size) throw std::length_error("no room for what was sealed");
   Encrypt(key, content, room.data);

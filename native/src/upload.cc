@@ -10,11 +10,7 @@
 // One call at a time for each upload; a second one rejects with EBUSY.
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -25,29 +21,15 @@
 #include "handles.h"
 #include "napi_helpers.h"
 #include "thread_pool.h"
+#include "unnamed_file.h"
 
 namespace yore {
 namespace {
 
 constexpr napi_type_tag kUploadTag = {0x6c2f9d1837ab40e5, 0xb81d50e72c9f4a36};
 
-// What one writev takes on Linux.
-constexpr size_t kMaxPieces = 1024;
-
 struct Upload {
-  ~Upload() { Close(); }
-
-  // Without a commit nothing remains.
-  void Close() {
-    if (fd >= 0) close(fd);
-    fd = -1;
-    if (!temporary.empty()) unlink(temporary.c_str());
-    temporary.clear();
-  }
-
-  int fd = -1;
-  // Its name until the commit, where it needs one.
-  std::string temporary;
+  UnnamedFile file;
   std::string folder;
   Sha256Stream hash;
   std::atomic<bool> busy{false};
@@ -80,13 +62,6 @@ class Turn {
   bool ended_ = false;
 };
 
-// fsync is refused by some network file systems.
-bool Sync(int fd) {
-  return fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP || errno == EOPNOTSUPP || errno == ENOSYS;
-}
-
-bool LacksUnnamedFiles(int error) { return error == EOPNOTSUPP || error == EISDIR || error == EINVAL || error == ENOENT; }
-
 class OpenTask final : public Task {
  public:
   OpenTask(std::string folder, mode_t mode) : folder_(std::move(folder)), mode_(mode) {}
@@ -94,14 +69,8 @@ class OpenTask final : public Task {
   void Execute() override {
     upload_ = std::make_shared<Upload>();
     upload_->folder = folder_;
-#ifdef O_TMPFILE
-    upload_->fd = open(folder_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode_);
-    // Kernels and file systems differ in how they say that they cannot; a folder that is missing says so again below.
-    if (upload_->fd < 0 && !LacksUnnamedFiles(errno)) return Fail();
-#endif
-    if (upload_->fd < 0 && !OpenNamed()) return Fail();
     // The umask is for people; who may read a repository is decided by its server.
-    if (fchmod(upload_->fd, mode_) != 0 && errno != EPERM) Fail();
+    error_ = upload_->file.Open(folder_, TemporaryName(), mode_);
   }
 
   napi_value Complete(napi_env env) override {
@@ -110,19 +79,14 @@ class OpenTask final : public Task {
   }
 
  private:
-  bool OpenNamed() {
+  static std::string TemporaryName() {
     uint8_t random[8];
     RandomBytes(random, sizeof random);
     char name[32];
     snprintf(name, sizeof name, "upload-tmp-%02x%02x%02x%02x%02x%02x%02x%02x", random[0], random[1], random[2],
              random[3], random[4], random[5], random[6], random[7]);
-    const std::string path = folder_ + "/" + name;
-    upload_->fd = open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode_);
-    if (upload_->fd >= 0) upload_->temporary = path;
-    return upload_->fd >= 0;
+    return name;
   }
-
-  void Fail() { error_ = errno; }
 
   const std::string folder_;
   const mode_t mode_;
@@ -135,7 +99,7 @@ class AppendTask final : public Task {
   explicit AppendTask(std::shared_ptr<Upload> upload) : turn_(std::move(upload)) {}
 
   void Execute() override {
-    if (!turn_.taken() || turn_.upload().fd < 0) {
+    if (!turn_.taken() || !turn_.upload().file.is_open()) {
       failure_ = {turn_.taken() ? EBADF : EBUSY, "write"};
       return;
     }
@@ -145,7 +109,7 @@ class AppendTask final : public Task {
       turn_.upload().hash.Update(piece.data, piece.size);
       parts.push_back({piece.data, piece.size});
     }
-    Write(parts);
+    failure_ = {turn_.upload().file.Write(std::move(parts)), "write"};
   }
 
   napi_value Complete(napi_env env) override {
@@ -157,27 +121,6 @@ class AppendTask final : public Task {
   std::vector<Bytes> pieces;
 
  private:
-  void Write(std::vector<iovec>& parts) {
-    size_t at = 0;
-    while (at < parts.size()) {
-      const size_t count = std::min(parts.size() - at, kMaxPieces);
-      ssize_t written = writev(turn_.upload().fd, &parts[at], static_cast<int>(count));
-      if (written < 0) {
-        if (errno == EINTR) continue;
-        failure_ = {errno, "write"};
-        return;
-      }
-      while (at < parts.size() && static_cast<size_t>(written) >= parts[at].iov_len) {
-        written -= static_cast<ssize_t>(parts[at].iov_len);
-        at++;
-      }
-      if (written > 0) {
-        parts[at].iov_base = static_cast<uint8_t*>(parts[at].iov_base) + written;
-        parts[at].iov_len -= static_cast<size_t>(written);
-      }
-    }
-  }
-
   Turn turn_;
   Failure failure_;
 };
@@ -189,12 +132,12 @@ class CommitTask final : public Task {
   CommitTask(std::shared_ptr<Upload> upload, std::string path) : turn_(std::move(upload)), path_(std::move(path)) {}
 
   void Execute() override {
-    if (!turn_.taken() || turn_.upload().fd < 0) {
+    if (!turn_.taken() || !turn_.upload().file.is_open()) {
       failure_ = {turn_.taken() ? EBADF : EBUSY, "link"};
       return;
     }
     Commit(turn_.upload());
-    turn_.upload().Close();
+    turn_.upload().file.Close();
   }
 
   napi_value Complete(napi_env env) override {
@@ -214,28 +157,13 @@ class CommitTask final : public Task {
       outcome_ = kWrongHash;
       return;
     }
-    if (!Sync(upload.fd)) return Fail("fsync");
-    if (!Link(upload)) {
-      if (errno != EEXIST) return Fail("link");
-      outcome_ = kExists;
-      return;
-    }
-    int folder = open(upload.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0) return Fail("open");
-    const bool synced = Sync(folder);
-    if (!synced) Fail("fsync");
-    close(folder);
+    failure_ = {upload.file.Sync(), "fsync"};
+    if (failure_.error != 0) return;
+    const int error = upload.file.GiveName(path_, false);
+    if (error == EEXIST) outcome_ = kExists;
+    else if (error != 0) failure_ = {error, "link"};
+    else failure_ = {SyncFolder(upload.folder), "fsync"};
   }
-
-  // Gives the file its name, unless somebody has it.
-  bool Link(const Upload& upload) {
-    if (!upload.temporary.empty()) return link(upload.temporary.c_str(), path_.c_str()) == 0;
-    char self[40];
-    snprintf(self, sizeof self, "/proc/self/fd/%d", upload.fd);
-    return linkat(AT_FDCWD, self, AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) == 0;
-  }
-
-  void Fail(const char* call) { failure_ = {errno, call}; }
 
   Turn turn_;
   const std::string path_;
@@ -249,7 +177,7 @@ class DiscardTask final : public Task {
 
   void Execute() override {
     // Giving back many megabytes takes the file system its time.
-    if (turn_.taken()) turn_.upload().Close();
+    if (turn_.taken()) turn_.upload().file.Close();
   }
 
   napi_value Complete(napi_env env) override {

@@ -79,6 +79,17 @@ async function countDirectory(
   options: EstimateOptions,
 ): Promise<void> {
   const { scanner, selection, progress } = options;
+  if (scanner.countDirectory && selection.takesAll(path)) {
+    try {
+      const counted = await scanner.countDirectory(path);
+      progress.totalFiles += counted.files;
+      progress.totalBytes += counted.bytes;
+      for (const name of counted.directories) directories.push({ path: joinRaw(path, name), device });
+    } catch (error) {
+      options.onError(path, error as Error);
+    }
+    return;
+  }
   let children: ScannedEntry[];
   try {
     children = await scanner.scanDirectory(path, { attributes: false });

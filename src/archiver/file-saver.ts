@@ -38,6 +38,8 @@ const BATCH_FILES = 64;
 const BATCHES_IN_FLIGHT = 8;
 /** Room for a batch, or for one file that travels alone, each with the byte behind its end. */
 const BATCH_BYTES = 1024 * 1024;
+/** A file from this size on that is not in the kernel's cache does not stay there either. */
+const PASSING_BYTES = 8 * 1024 * 1024;
 /** How many small files are shown as being read: a renderer has room for no more. */
 const SHOWN_SMALL_FILES = 8;
 
@@ -146,7 +148,13 @@ export class FileSaver {
   }
 
   #source(file: FileHandle, stat: FileStat): ByteSource {
-    const fill = (buffer: Buffer, position: number) => fillFrom(file, buffer, position);
+    const { pageCache } = this.#scanner;
+    const isPassing = stat.size >= PASSING_BYTES && pageCache?.isCached(file.fd, 0, stat.size) === false;
+    const fill = async (buffer: Buffer, position: number) => {
+      const filled = await fillFrom(file, buffer, position);
+      if (isPassing) pageCache!.forgetCached(file.fd, position, filled);
+      return filled;
+    };
     // Only a file that takes less room than it is long can have holes.
     if (stat.blocks * 512 >= stat.size) return { fill };
     return { fill, size: stat.size, seekData: (position) => this.#scanner.seekData(file.fd, position) };

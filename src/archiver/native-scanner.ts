@@ -3,6 +3,7 @@ import { ID_LENGTH, type Id, IdList, idFromBytes } from "../bytes/id.js";
 import { textKeepingBytes } from "../bytes/utf8.js";
 import { isPlainInTree } from "../format/name-quoting.js";
 import type { ExtendedAttribute } from "../format/node.js";
+import type { PageCacheFunctions } from "../native/page-cache-functions.js";
 import {
   SCAN_RECORD as AT,
   MATCH_DETAIL,
@@ -11,12 +12,19 @@ import {
 } from "../native/scan-functions.js";
 import { type FileStat, type FileTime, isRegularFile, type ScannedEntry } from "./file-record.js";
 import { displayPath, joinRaw, pathBuffer, type RawPath } from "./raw-path.js";
-import type { MatchedDirectory, Scanner, ScanOptions, SmallFile, SmallFileRequest } from "./scanner.js";
+import type {
+  CountedDirectory,
+  MatchedDirectory,
+  Scanner,
+  ScanOptions,
+  SmallFile,
+  SmallFileRequest,
+} from "./scanner.js";
 
 const UNREADABLE = 0xffffffff;
 
 /** The scanner over native/src/scan.cc. */
-export function createNativeScanner(addon: ScanFunctions): Scanner {
+export function createNativeScanner(addon: ScanFunctions & PageCacheFunctions): Scanner {
   const userNames = new Map<number, string>();
   const groupNames = new Map<number, string>();
   const userName = (uid: number) => cached(userNames, uid, addon.userName);
@@ -24,6 +32,7 @@ export function createNativeScanner(addon: ScanFunctions): Scanner {
   return {
     name: "native",
     readsAttributes: true,
+    pageCache: addon,
 
     async scanDirectory(path: RawPath, options: ScanOptions = {}): Promise<ScannedEntry[]> {
       const { follow = false, attributes = true } = options;
@@ -36,13 +45,18 @@ export function createNativeScanner(addon: ScanFunctions): Scanner {
       return decodeMatch(found, userName, groupName) ?? this.scanDirectory(path);
     },
 
+    async countDirectory(path: RawPath): Promise<CountedDirectory> {
+      const { files, bytes, directories } = await addon.countDirectory(pathBuffer(path));
+      return { files, bytes, directories: directories.toString("latin1").split("\0").slice(0, -1) };
+    },
+
     async statPath(path: RawPath, options: ScanOptions = {}): Promise<ScannedEntry> {
       return decodeRecord(await addon.statEntry(pathBuffer(path), options.follow ?? false), 0, "");
     },
 
     async readSmallFiles(files: readonly SmallFileRequest[], into: Buffer) {
-      const rooms = files.map((file) => file.size + 1);
-      const paths = files.map((file) => pathBuffer(file.path));
+      const rooms = Uint32Array.from(files, (file) => file.size + 1);
+      const paths = Buffer.from(files.map((file) => `${file.path}\0`).join(""), "latin1");
       const records = await addon.readSmallFiles(paths, rooms, into);
       let start = 0;
       let offset = 0;
@@ -117,7 +131,7 @@ function decodeSmallFile(
   const errno = records.readInt32LE(start + AT.contentErrno);
   const tooLarge = errno !== 0 && getSystemErrorName(-errno) === "EFBIG";
   if (errno !== 0 && !tooLarge) return { error: systemError(errno, "open", displayPath(path)) };
-  const stat = decodeStat(records, start);
+  const stat = new RecordStat(records, start);
   if (tooLarge || !isRegularFile(stat)) return { stat, content: undefined, id: undefined };
   const length = records.readUInt32LE(start + AT.targetLength);
   const hash = records.subarray(start + AT.name, start + AT.name + ID_LENGTH);
@@ -142,7 +156,7 @@ function decodeRecord(records: Buffer, start: number, folder: RawPath | ""): Sca
   else if (attributesErrno !== 0) problem = systemError(attributesErrno, "llistxattr", pathOf());
   return {
     name,
-    stat: decodeStat(records, start),
+    stat: new RecordStat(records, start),
     linkTarget: attributesAt > targetAt ? records.subarray(targetAt, attributesAt) : undefined,
     attributes: attributesEnd > attributesAt ? decodeAttributes(records, attributesAt, attributesEnd) : NONE,
     problem,
@@ -167,21 +181,62 @@ function decodeAttributes(records: Buffer, start: number, end: number): Extended
   return attributes;
 }
 
-function decodeStat(records: Buffer, start: number): FileStat {
-  return {
-    mode: records.readUInt32LE(start + AT.mode),
-    uid: records.readUInt32LE(start + AT.uid),
-    gid: records.readUInt32LE(start + AT.gid),
-    dev: records.readBigUInt64LE(start + AT.dev),
-    ino: records.readBigUInt64LE(start + AT.ino),
-    links: readInt64(records, start + AT.links),
-    rdev: records.readBigUInt64LE(start + AT.rdev),
-    size: readInt64(records, start + AT.size),
-    blocks: readInt64(records, start + AT.blocks),
-    atime: decodeTime(records, start + AT.atimeSeconds, start + AT.atimeNanoseconds),
-    mtime: decodeTime(records, start + AT.mtimeSeconds, start + AT.mtimeNanoseconds),
-    ctime: decodeTime(records, start + AT.ctimeSeconds, start + AT.ctimeNanoseconds),
-  };
+/**
+ * What a record says, read when it is asked for: as numbers of its own it would be ten objects for each file, of which few
+ * are ever looked at.
+ */
+class RecordStat implements FileStat {
+  readonly mode: number;
+  readonly size: number;
+  readonly #records: Buffer;
+  readonly #start: number;
+
+  constructor(records: Buffer, start: number) {
+    this.#records = records;
+    this.#start = start;
+    this.mode = records.readUInt32LE(start + AT.mode);
+    this.size = readInt64(records, start + AT.size);
+  }
+
+  get uid(): number {
+    return this.#records.readUInt32LE(this.#start + AT.uid);
+  }
+
+  get gid(): number {
+    return this.#records.readUInt32LE(this.#start + AT.gid);
+  }
+
+  get dev(): bigint {
+    return this.#records.readBigUInt64LE(this.#start + AT.dev);
+  }
+
+  get ino(): bigint {
+    return this.#records.readBigUInt64LE(this.#start + AT.ino);
+  }
+
+  get links(): number {
+    return readInt64(this.#records, this.#start + AT.links);
+  }
+
+  get rdev(): bigint {
+    return this.#records.readBigUInt64LE(this.#start + AT.rdev);
+  }
+
+  get blocks(): number {
+    return readInt64(this.#records, this.#start + AT.blocks);
+  }
+
+  get atime(): FileTime {
+    return decodeTime(this.#records, this.#start + AT.atimeSeconds, this.#start + AT.atimeNanoseconds);
+  }
+
+  get mtime(): FileTime {
+    return decodeTime(this.#records, this.#start + AT.mtimeSeconds, this.#start + AT.mtimeNanoseconds);
+  }
+
+  get ctime(): FileTime {
+    return decodeTime(this.#records, this.#start + AT.ctimeSeconds, this.#start + AT.ctimeNanoseconds);
+  }
 }
 
 function decodeTime(records: Buffer, secondsAt: number, nanosecondsAt: number): FileTime {

@@ -65,7 +65,8 @@ export class NodeBuilder {
 
 /** A moment in the zone of this machine, as restic writes it. */
 export function timestamp(time: FileTime): Timestamp {
-  return { ...time, zoneMinutes: localZoneMinutes(time.seconds) };
+  const { seconds, nanoseconds } = time;
+  return { seconds, nanoseconds, zoneMinutes: localZoneMinutes(seconds) };
 }
 
 /**

@@ -27,6 +27,16 @@ export interface SmallFileRequest {
   readonly size: number;
 }
 
+/** What there is in a directory, not below it. */
+export interface CountedDirectory {
+  /** Regular files. */
+  readonly files: number;
+  /** Of all of them together. */
+  readonly bytes: number;
+  /** Names, raw bytes as Latin-1 strings. */
+  readonly directories: readonly string[];
+}
+
 /**
  * What a tree blob says of a directory that is exactly as the blob has it: encoding its entries gives the same
  * bytes, with the content of files and the trees of subdirectories taken from the blob.
@@ -60,6 +70,11 @@ export interface Scanner {
    * decoding both. It may miss a match, but never claims one. Absent where the scanner cannot do it.
    */
   scanAgainst?(path: RawPath, tree: Uint8Array): Promise<ScannedEntry[] | MatchedDirectory>;
+  /**
+   * Counts what there is in a directory, which costs a tenth of describing it; entries that cannot be looked at are left
+   * out. Absent where the scanner cannot do it. @throws the system's error when the directory cannot be listed
+   */
+  countDirectory?(path: RawPath): Promise<CountedDirectory>;
   /** One object; its name is the path. */
   statPath(path: RawPath, options?: ScanOptions): Promise<ScannedEntry>;
   /**
@@ -72,6 +87,11 @@ export interface Scanner {
    * can tell.
    */
   seekData(descriptor: number, offset: number): number | undefined;
+  /** What can be asked of the kernel's cache about a range of an open file; absent where nothing can. */
+  readonly pageCache?: {
+    isCached(descriptor: number, offset: number, length: number): boolean;
+    forgetCached(descriptor: number, offset: number, length: number): void;
+  };
   /** "" when the system knows none. */
   userName(uid: number): string;
   groupName(gid: number): string;

@@ -3,8 +3,6 @@
  * JSON. Wrappers (retry, limits, caches) take a backend and are one.
  */
 
-import { DIRECT_ROOM_BYTES } from "../native/direct-read-functions.js";
-
 /** The six kinds of file a repository consists of; the folder of packs is called `data`. */
 export type FileType = "config" | "key" | "lock" | "snapshot" | "index" | "pack";
 
@@ -34,16 +32,20 @@ export interface LoadRange {
    * a view of it then, or something else. A load that fails may write to it later still.
    */
   readonly into?: Uint8Array;
-  /**
-   * The bytes are wanted once, and as they are kept, not as some cache on the way has them. Pays with an `into` that is
-   * LOAD_ONCE_ROOM_BYTES longer than what is loaded.
-   */
+  /** It will not be read again soon: no cache need keep it on account of this. */
   readonly once?: boolean;
   readonly signal?: AbortSignal;
 }
 
-/** See `LoadRange.once`. */
-export const LOAD_ONCE_ROOM_BYTES: number = DIRECT_ROOM_BYTES;
+/** Where a file of this machine belongs. */
+export interface FilePlace {
+  /** It is there. */
+  readonly folder: string;
+  readonly path: string;
+  /** Permission bits until it is whole, and from then on. */
+  readonly modeWhileWritten: number;
+  readonly mode: number;
+}
 
 export interface Backend {
   /** For people, without any password. */
@@ -64,6 +66,11 @@ export interface Backend {
    * @throws {YoreError} `no-space`, or `backend` for everything else
    */
   save(handle: Handle, pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<void>;
+  /**
+   * Where a file belongs, for whoever writes it himself. He gives it its name when it is whole and on the disk, by linking
+   * or renaming, and syncs the folder. Absent where files do not lie in folders of this machine, or are to be counted.
+   */
+  place?(handle: Handle): Promise<FilePlace>;
   /**
    * Reads a whole file, or exactly the range asked for.
    * @throws {NotFoundError} if there is no such file

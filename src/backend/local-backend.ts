@@ -1,26 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { constants, type Stats } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from "node:fs/promises";
+import { access, type FileHandle, mkdir, open, readdir, rename, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isHexId } from "../bytes/id.js";
-import {
-  DamagedError,
-  messageOf,
-  NotFoundError,
-  systemCodeOf,
-  throwIfAborted,
-  YoreError,
-} from "../errors.js";
-import { loadAddon } from "../native/addon.js";
-import {
-  type Backend,
-  type FileInfo,
-  type FileType,
-  type Handle,
-  LOAD_ONCE_ROOM_BYTES,
-  type LoadRange,
-} from "./backend.js";
+import { DamagedError, systemCodeOf, throwIfAborted, YoreError } from "../errors.js";
+import type { Backend, FileInfo, FilePlace, FileType, Handle, LoadRange } from "./backend.js";
 import { isOnLocalDisk } from "./local-disk.js";
+import { localFailure } from "./local-failure.js";
 import { allFolders, folderOfType, foldersOf, pathOf } from "./local-layout.js";
 import { type Leftovers, removeLocalLeftovers } from "./local-leftovers.js";
 
@@ -35,6 +21,19 @@ const STATS_AT_A_TIME = 32;
 
 /** fsync is refused by some network file systems and FUSE; restic goes on there, and so do we. */
 const FSYNC_UNSUPPORTED = new Set(["ENOTSUP", "EOPNOTSUPP", "EINVAL", "ENOSYS", "ENOTTY"]);
+
+/** What is to be asked of the kernel's cache of files, about a range of an open file. */
+export interface PageCache {
+  isCached(fd: number, offset: number, length: number): boolean;
+  forgetCached(fd: number, offset: number, length: number): void;
+}
+
+export interface LocalBackendOptions {
+  /** 2 unless said otherwise, as with restic. */
+  readonly connections?: number | undefined;
+  /** Where it is there, what is read once and was not in the kernel's cache does not stay in it. */
+  readonly pageCache?: PageCache | undefined;
+}
 
 interface Modes {
   readonly folder: number;
@@ -57,22 +56,25 @@ export class LocalBackend implements Backend {
   readonly location: string;
   readonly connections: number;
   readonly listsAtOnce: boolean;
+  readonly #pageCache: PageCache | undefined;
   #modes: Modes;
 
-  private constructor(path: string, connections: number, listsAtOnce: boolean, modes: Modes) {
+  private constructor(
+    path: string,
+    { connections = 2, pageCache }: LocalBackendOptions,
+    found: { readonly listsAtOnce: boolean; readonly modes: Modes },
+  ) {
     this.location = path;
     this.connections = connections;
-    this.listsAtOnce = listsAtOnce;
-    this.#modes = modes;
+    this.listsAtOnce = found.listsAtOnce;
+    this.#pageCache = pageCache;
+    this.#modes = found.modes;
   }
 
-  /** Takes a folder, there or not yet there. `connections` is 2 unless said otherwise, as with restic. */
-  static async open(
-    path: string,
-    options: { readonly connections?: number | undefined } = {},
-  ): Promise<LocalBackend> {
+  /** Takes a folder, there or not yet there. */
+  static async open(path: string, options: LocalBackendOptions = {}): Promise<LocalBackend> {
     const [listsAtOnce, modes] = await Promise.all([isOnLocalDisk(path), modesOf(path)]);
-    return new LocalBackend(path, options.connections ?? 2, listsAtOnce, modes);
+    return new LocalBackend(path, options, { listsAtOnce, modes });
   }
 
   async create(): Promise<void> {
@@ -81,7 +83,7 @@ export class LocalBackend implements Backend {
       await mkdir(this.location, { recursive: true, mode: folder });
       for (const name of allFolders()) await this.#makeFolder(name);
     } catch (error) {
-      throw failure("create repository folder", this.location, error);
+      throw localFailure("create repository folder", this.location, error);
     }
   }
 
@@ -100,10 +102,22 @@ export class LocalBackend implements Backend {
       await rename(temporary, path);
     } catch (error) {
       await unlink(temporary).catch(() => {});
-      throw failure("save", path, error);
+      throw localFailure("save", path, error);
     }
     await syncFolder(dirname(path));
     if (handle.type === "config") this.#modes = await modesOf(this.location);
+  }
+
+  async place(handle: Handle): Promise<FilePlace> {
+    const path = join(this.location, pathOf(handle));
+    const folder = dirname(path);
+    try {
+      await access(folder).catch(() => this.#makeFoldersOf(handle));
+    } catch (error) {
+      throw localFailure("save", path, error);
+    }
+    const { file } = this.#modes;
+    return { folder, path, modeWhileWritten: file, mode: file & ~0o222 };
   }
 
   async load(handle: Handle, range: LoadRange = {}): Promise<Uint8Array> {
@@ -111,7 +125,10 @@ export class LocalBackend implements Backend {
     const path = join(this.location, pathOf(handle));
     const offset = range.offset ?? 0;
     try {
-      const direct = range.once && range.into ? await loadDirect(path, range, range.into) : undefined;
+      const direct =
+        !process.env["NODIRECT"] && range.once && range.into
+          ? await loadDirect(path, range, range.into)
+          : undefined;
       if (direct) return direct;
       const file = await open(path, constants.O_RDONLY);
       try {
@@ -125,14 +142,17 @@ export class LocalBackend implements Backend {
           range.into && range.into.length >= length
             ? range.into.subarray(0, length)
             : Buffer.allocUnsafe(length);
+        const pageCache = range.once ? this.#pageCache : undefined;
+        const wasCached = pageCache?.isCached(file.fd, offset, length);
         const got = await readFully(file, bytes, offset, range.signal);
+        if (!wasCached) pageCache?.forgetCached(file.fd, offset, length);
         if (got < length) throw tooShort(path, offset, length, offset + got);
         return bytes;
       } finally {
         await file.close();
       }
     } catch (error) {
-      throw failure("load", path, error);
+      throw localFailure("load", path, error);
     }
   }
 
@@ -141,7 +161,7 @@ export class LocalBackend implements Backend {
     try {
       return { name: handle.name, size: (await stat(path)).size };
     } catch (error) {
-      throw failure("stat", path, error);
+      throw localFailure("stat", path, error);
     }
   }
 
@@ -167,7 +187,7 @@ export class LocalBackend implements Backend {
     try {
       await unlink(path);
     } catch (error) {
-      throw failure("remove", path, error);
+      throw localFailure("remove", path, error);
     }
   }
 
@@ -187,11 +207,15 @@ export class LocalBackend implements Backend {
     } catch (error) {
       if (systemCodeOf(error) !== "ENOENT") throw error;
     }
+    await this.#makeFoldersOf(handle);
+    return open(temporary, "wx", this.#modes.file);
+  }
+
+  async #makeFoldersOf(handle: Handle): Promise<void> {
     for (const folder of foldersOf(handle)) {
       await this.#makeFolder(folder);
       await syncFolder(dirname(join(this.location, folder)));
     }
-    return open(temporary, "wx", this.#modes.file);
   }
 
   async #makeFolder(name: string): Promise<void> {
@@ -255,21 +279,6 @@ function dropBytes(pieces: Uint8Array[], count: number): Uint8Array[] {
 }
 
 /** Reads until the buffer is full or the file ends. @returns the bytes read */
-/** Past the page cache. `undefined` when that is not worth it, or there is no room for it. */
-async function loadDirect(path: string, range: LoadRange, into: Uint8Array): Promise<Uint8Array | undefined> {
-  const addon = loadAddon();
-  if (!addon) return undefined;
-  const { size } = await stat(path);
-  const offset = range.offset ?? 0;
-  const length = range.length ?? Math.max(0, size - offset);
-  if (length < CHECKED_LENGTH || into.length < length + LOAD_ONCE_ROOM_BYTES) return undefined;
-  if (offset + length > size) throw tooShort(path, offset, length, size);
-  const [start, got] = await addon.readDirect(Buffer.from(path), offset, length, into);
-  throwIfAborted(range.signal);
-  if (got < length) throw tooShort(path, offset, length, offset + got);
-  return into.subarray(start, start + length);
-}
-
 async function readFully(
   file: FileHandle,
   into: Uint8Array,
@@ -308,7 +317,7 @@ async function syncFolder(path: string): Promise<void> {
   } catch (error) {
     // A folder that may be written but not read (drop box) cannot be opened.
     if (systemCodeOf(error) === "EACCES") return;
-    throw failure("sync folder", path, error);
+    throw localFailure("sync folder", path, error);
   }
 }
 
@@ -330,7 +339,7 @@ async function namesIn(folder: string): Promise<string[]> {
     return await readdir(folder);
   } catch (error) {
     if (["ENOENT", "ENOTDIR"].includes(systemCodeOf(error) ?? "")) return [];
-    throw failure("list", folder, error);
+    throw localFailure("list", folder, error);
   }
 }
 
@@ -341,7 +350,7 @@ async function sizeOfFile(path: string): Promise<number | undefined> {
     stats = await stat(path);
   } catch (error) {
     if (["ENOENT", "ENOTDIR", "ELOOP"].includes(systemCodeOf(error) ?? "")) return undefined;
-    throw failure("stat", path, error);
+    throw localFailure("stat", path, error);
   }
   return stats.isFile() ? stats.size : undefined;
 }
@@ -350,33 +359,4 @@ function tooShort(path: string, offset: number, length: number, size: number): D
   return new DamagedError(
     `Cannot load "${path}": file is too short, wanted ${length} bytes at offset ${offset}, but it ends at ${size}`,
   );
-}
-
-/** Gives a system error its sentence and its code. Errors of the family pass as they are. */
-function failure(verb: string, path: string, error: unknown): YoreError {
-  if (error instanceof YoreError) return error;
-  const subject = `Cannot ${verb} "${path}"`;
-  switch (systemCodeOf(error)) {
-    case "ENOENT":
-      if (verb === "save")
-        return new YoreError("backend", `${subject}: the folder of the repository is missing`, {
-          cause: error,
-        });
-      return new NotFoundError(`${subject}: file does not exist`, { cause: error });
-    case "ENOSPC":
-      return new YoreError("no-space", `${subject}: no space left on the device`, { cause: error });
-    case "EDQUOT":
-      return new YoreError("no-space", `${subject}: disk quota exceeded`, { cause: error });
-    case "EFBIG":
-      return new YoreError("no-space", `${subject}: the file system allows no file that large`, {
-        cause: error,
-      });
-    case "EACCES":
-    case "EPERM":
-      return new YoreError("backend", `${subject}: permission denied`, { cause: error });
-    case "EROFS":
-      return new YoreError("backend", `${subject}: the file system is read-only`, { cause: error });
-    default:
-      return new YoreError("backend", `${subject}: ${messageOf(error)}`, { cause: error });
-  }
 }

@@ -14,6 +14,7 @@ import type { RetryEvent } from "../backend/retry-backend.js";
 import type { Engine } from "../engine/engine.js";
 import { engineProblem, loadEngine } from "../engine/load-engine.js";
 import { UsageError, YoreError } from "../errors.js";
+import { loadAddon } from "../native/addon.js";
 import type { CompressionMode } from "../repository/compression.js";
 import type { RepositoryLock } from "../repository/lock.js";
 import { Repository, requireConfig } from "../repository/repository.js";
@@ -200,6 +201,7 @@ export function openRepositoryBackend(
   if (connections !== undefined && !/^[1-9]\d{0,3}$/.test(connections))
     throw new UsageError(`invalid value "${connections}" for option ${location.scheme}.connections`);
   return openBackend(location, {
+    pageCache: loadAddon(),
     connections: connections === undefined ? undefined : Number(connections),
     transport: options.transport,
     onRetry,

@@ -41,6 +41,31 @@ export interface SealedPart {
   readonly uncompressedLength: number;
 }
 
+/** Something sealed that lies in a file. */
+export interface PlacedPart extends SealedPart {
+  /** Bytes from the start of the file. */
+  readonly offset: number;
+}
+
+/**
+ * A file that grows by what is sealed into it. It is hashed on the way, and has no name before it is whole: whatever dies
+ * before, nothing is left. Several calls may be under way. Once one has failed, the file is good for nothing any more.
+ */
+export interface SealedFile {
+  /** Seals as `Engine.seal` does, in one hop, and puts the results at the end. */
+  seal(key: MasterKey, inputs: readonly SealInput[], options?: { verify?: boolean }): Promise<PlacedPart[]>;
+  /** Puts bytes at the end, which must not be changed before it resolves. @returns their offset */
+  append(pieces: readonly Uint8Array[]): Promise<number>;
+  /** Brings it to the disk; nothing is put in any more. @param mode permission bits @returns SHA-256 of it all */
+  finish(mode: number): Promise<Id>;
+  /** The whole content. */
+  load(): Promise<Uint8Array>;
+  /** Gives the finished file its name, replacing nothing but its equal. */
+  commit(path: string): Promise<void>;
+  /** Gives it up. Harmless when it has its name. */
+  discard(): Promise<void>;
+}
+
 /** The most that so many bytes of plaintext can come to, sealed: what zstd cannot compress gets a little longer. */
 export function maxSealedLength(plainLength: number): number {
   return plainLength + Math.ceil(plainLength / 256) + 64 + SEAL_OVERHEAD;
@@ -150,6 +175,14 @@ export interface Engine {
     room: Uint8Array,
     options?: { verify?: boolean },
   ): Promise<SealedPart[]>;
+  /**
+   * Begins a file to seal into, in a folder; only the native engine can. Failures are those of node:fs, there and in all of
+   * its functions, and `DamagedError` of a verification.
+   *
+   * @param temporaryName what it is called meanwhile where the file system wants a name
+   * @param mode permission bits meanwhile
+   */
+  createSealedFile?(folder: string, temporaryName: string, mode: number): Promise<SealedFile>;
   /** Unseals each input, in one hop; one failure does not touch the others. */
   unseal(key: MasterKey, inputs: readonly UnsealInput[]): Promise<Unsealed[]>;
   /**

@@ -1,4 +1,3 @@
-import { LOAD_ONCE_ROOM_BYTES } from "../backend/backend.js";
 import { equalIds, formatId } from "../bytes/id.js";
 import { messageOf, NotFoundError, throwIfAborted, YoreError } from "../errors.js";
 import type { IndexedPack } from "../format/index-file.js";
@@ -58,8 +57,7 @@ export class PackChecker {
     signal: AbortSignal | undefined,
   ): Promise<CheckProblem | undefined> {
     const spare = this.#spare.pop();
-    const needed = expectedSize + LOAD_ONCE_ROOM_BYTES;
-    const into = spare && spare.length >= needed ? spare : Buffer.allocUnsafeSlow(needed);
+    const into = spare && spare.length >= expectedSize ? spare : Buffer.allocUnsafeSlow(expectedSize);
     const handle = { type: "pack", name: formatId(pack.packId) } as const;
     let bytes: Uint8Array;
     try {

@@ -8,10 +8,11 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { messageOf } from "../errors.js";
-import type { DirectReadFunctions } from "./direct-read-functions.js";
 import type { EngineFunctions } from "./engine-functions.js";
 import type { FuseFunctions } from "./fuse-functions.js";
 import type { MetadataFunctions } from "./metadata-functions.js";
+import type { PackFileFunctions } from "./pack-file-functions.js";
+import type { PageCacheFunctions } from "./page-cache-functions.js";
 import type { PlacementFunctions } from "./placement-functions.js";
 import type { ProcessFunctions } from "./process-functions.js";
 import type { ScanFunctions } from "./scan-functions.js";
@@ -19,12 +20,13 @@ import type { SealedPartsFunctions } from "./sealed-parts-functions.js";
 import type { TreeFunctions } from "./tree-functions.js";
 import type { UploadFunctions } from "./upload-functions.js";
 
-export type Addon = DirectReadFunctions &
-  EngineFunctions &
+export type Addon = EngineFunctions &
   FuseFunctions &
   ScanFunctions &
   SealedPartsFunctions &
   MetadataFunctions &
+  PackFileFunctions &
+  PageCacheFunctions &
   PlacementFunctions &
   ProcessFunctions &
   TreeFunctions &

@@ -1,5 +1,5 @@
 /**
- * Functions of native/src/scan.cc. Paths are bytes. What a record looks like is drawn in scan_record.h;
+ * Functions of native/src/scan.cc and small_files.cc. Paths are bytes. What a record looks like is drawn in scan_record.h;
  * `SCAN_RECORD` has the offsets.
  */
 export interface ScanFunctions {
@@ -13,14 +13,16 @@ export interface ScanFunctions {
    * in the blob.
    */
   scanAgainstTree(path: Uint8Array, tree: Uint8Array): Promise<Buffer | TreeMatch>;
+  /** Counts a directory's entries; rejects when it cannot be listed. What is wrong with one entry leaves that one out. */
+  countDirectory(path: Uint8Array): Promise<DirectoryCount>;
   /** The record of one path, attributes included; its name is the path. */
   statEntry(path: Uint8Array, followTarget: boolean): Promise<Buffer>;
   /**
    * Reads small files whole, in one hop, each into the next `rooms[i]` bytes of `into`: a byte more than it
-   * should be long. The records are `fstat` of the opened files, how long the content is (`targetLength`) and
+   * should be long. Each path has a zero byte behind it. The records are `fstat` of the opened files, how long the content is (`targetLength`) and
    * its SHA-256 (the name), and what went wrong: EFBIG when it does not fit.
    */
-  readSmallFiles(paths: readonly Uint8Array[], rooms: readonly number[], into: Uint8Array): Promise<Buffer>;
+  readSmallFiles(paths: Uint8Array, rooms: Uint32Array, into: Uint8Array): Promise<Buffer>;
   /**
    * Where the next data at or behind the offset begins; -1 when none does; the offset when the file system
    * cannot tell.
@@ -29,6 +31,16 @@ export interface ScanFunctions {
   /** "" when the system knows none; blocks for as long as the system's user database takes. */
   userName(uid: number): string;
   groupName(gid: number): string;
+}
+
+/** What there is in a directory, not below it. */
+export interface DirectoryCount {
+  /** Regular files. */
+  readonly files: number;
+  /** Of all of them together. */
+  readonly bytes: number;
+  /** Names of the subdirectories, with a zero byte behind each. */
+  readonly directories: Buffer;
 }
 
 /** What a tree blob that matches its directory contains. */

@@ -266,7 +266,7 @@ export class BlobReader implements BlobLoader {
       if (!range) return undefined;
       const isLarge = range.length > MAX_RANGE_BYTES || range.length < MAX_RANGE_BYTES / 8;
       const into = isLarge ? undefined : (this.#spareRanges.pop() ?? Buffer.allocUnsafeSlow(MAX_RANGE_BYTES));
-      const bytes = settle(this.#loadRange(packId, range.offset, range.length, signal, into));
+      const bytes = settle(this.#loadRange(packId, range.offset, range.length, signal, into, true));
       return { into, bytes };
     };
     let next = read(0);
@@ -408,6 +408,7 @@ export class BlobReader implements BlobLoader {
     length: number,
     signal: AbortSignal | undefined,
     into?: Uint8Array,
+    once = false,
   ): Promise<Uint8Array> {
     const handle = { type: "pack", name: formatId(packId) } as const;
     return this.#options.backend.load(handle, {
@@ -415,6 +416,7 @@ export class BlobReader implements BlobLoader {
       length,
       ...(signal ? { signal } : {}),
       ...(into ? { into } : {}),
+      ...(once ? { once } : {}),
     });
   }
 

@@ -2,36 +2,28 @@ import { randomInt } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { BatchQueue } from "../async/batch-queue.js";
 import type { Backend } from "../backend/backend.js";
-import { formatId, type Id, idKey } from "../bytes/id.js";
-import {
-  CHUNK_MAX_BYTES,
-  type Engine,
-  type MasterKey,
-  maxSealedLength,
-  type SealInput,
-} from "../engine/engine.js";
+import { type Id, idKey } from "../bytes/id.js";
+import type { Engine, MasterKey } from "../engine/engine.js";
 import type { BlobType } from "../format/blob.js";
 import type { IndexedPack } from "../format/index-file.js";
 import { SMALL_BLOB_BYTES, SMALL_BLOBS_A_HOP } from "./blob-reader.js";
 import { blobCompressionLevel, type CompressionMode } from "./compression.js";
+import { FilePack } from "./file-pack.js";
 import type { IndexFiles } from "./index-files.js";
-import { BlockPool } from "./memory-blocks.js";
-import { Packer } from "./packer.js";
+import { MemoryPack, PackMemory } from "./memory-pack.js";
+import { canTake, isFull, type NewBlob, type OpenPack } from "./open-pack.js";
 
 /**
- * Two packs of a type are filled side by side, picked at random for each blob: sizes then tell nothing of the
- * order of chunks.
+ * Two packs of a type are filled side by side, picked at random for each hop, and a chunk of a large file has one of its
+ * own: sizes then tell nothing of the order of chunks.
  */
 const OPEN_PACKS = 2;
 
 /** Packs from this size on are filled one by one and uploaded one at a time: four open ones of 128 MiB are too much. */
 const LARGE_PACK_BYTES = 64 * 1024 * 1024;
 
-/**
- * What is sealed in one hop lies here until it is copied into its pack. Room for the longest chunk; a tree may be
- * longer. Memory that is not written to costs nothing.
- */
-const SEALED_ROOM_BYTES = maxSealedLength(CHUNK_MAX_BYTES);
+/** Full packs that wait for their turn in files: the disk takes now longer, now less to say that it has them. */
+const MAX_WAITING_PACKS = 4;
 
 /** An index file is saved at this many blobs or at this age, so that an interrupted backup loses little. */
 const INDEX_MAX_BLOBS = 50_000;
@@ -68,20 +60,14 @@ export interface BlobSaverOptions {
   readonly extraVerify: boolean;
 }
 
-/** A blob on its way into a pack. */
-interface NewBlob extends SealInput {
-  readonly type: BlobType;
-  readonly id: Id;
-}
-
 /**
  * Puts blobs into packs, packs into the backend and their entries into the index.
  *
- * Memory: two open packs of each type, those being uploaded (`connections`) and those that wait. `save` lets
- * nobody in while a pack waits, so what waits is no more than the blobs handed in at that moment. With packs
- * of 16 MiB and two connections that is 96 MiB when all are full, 64 MiB as a rule. Packs of 64 MiB and more
- * are filled one by one, and one is uploaded at a time; larger ones are not even filled meanwhile, so that
- * 128 MiB stay 128 MiB.
+ * Memory: next to none where packs grow in files. Where the backend takes a file as a whole: two open packs of each
+ * type, those being uploaded (`connections`) and those that wait. `save` lets nobody in while a pack waits, so what
+ * waits is no more than the blobs handed in at that moment. With packs of 16 MiB and two connections that is 96 MiB
+ * when all are full, 64 MiB as a rule. Packs of 64 MiB and more are filled one by one, and one is uploaded at a time;
+ * larger ones are not even filled meanwhile, so that 128 MiB stay 128 MiB.
  *
  * The first failure of an upload fails every later `save`; `flush` still saves the index of the packs that
  * were finished, so that they are not lost, throws the failure and starts afresh.
@@ -89,15 +75,14 @@ interface NewBlob extends SealInput {
 export class BlobSaver {
   readonly #options: BlobSaverOptions;
   /** Resolves to the length of what was packed. */
-  readonly #sealing: BatchQueue<NewBlob, number>;
-  readonly #memory = new BlockPool();
-  #rooms: Buffer[] = [];
+  readonly #sealing: Readonly<Record<BlobType, BatchQueue<NewBlob, number>>>;
+  readonly #memory = new PackMemory();
   readonly #openPacks: number;
   readonly #maxUploads: number;
-  readonly #open: Record<BlobType, (Packer | undefined)[]> = { data: [], tree: [] };
+  readonly #open: Record<BlobType, (OpenPack | undefined)[]> = { data: [], tree: [] };
   /** Blobs on the way into the index: under the engine, in an open pack, or in one that is not saved yet. */
   readonly #pending = new Map<string, Promise<unknown>>();
-  readonly #queue: Packer[] = [];
+  readonly #queue: OpenPack[] = [];
   #uploading = 0;
   /** Woken whenever an upload ends. */
   #waiting: (() => void)[] = [];
@@ -112,13 +97,15 @@ export class BlobSaver {
     const isLarge = options.packSizeBytes >= LARGE_PACK_BYTES;
     this.#openPacks = isLarge ? 1 : OPEN_PACKS;
     this.#maxUploads = isLarge ? 1 : options.backend.connections;
-    this.#sealing = new BatchQueue({
-      work: (blobs) => this.#sealAndPack(blobs),
-      weigh: (input) => input.plaintext.length,
-      aloneFrom: SMALL_BLOB_BYTES,
-      maxItems: SMALL_BLOBS_A_HOP,
-      maxInFlight: 2 * availableParallelism(),
-    });
+    const queue = (type: BlobType) =>
+      new BatchQueue<NewBlob, number>({
+        work: (blobs) => this.#sealAndPack(type, blobs),
+        weigh: (input) => input.plaintext.length,
+        aloneFrom: SMALL_BLOB_BYTES,
+        maxItems: SMALL_BLOBS_A_HOP,
+        maxInFlight: 2 * availableParallelism(),
+      });
+    this.#sealing = { data: queue("data"), tree: queue("tree") };
   }
 
   /**
@@ -144,11 +131,12 @@ export class BlobSaver {
 
   /**
    * Saves a blob although it is known: one that is to move to another pack. The sealed bytes, verified by the caller,
-   * are copied as they are before the call returns, so that moving costs no compression and no encryption.
+   * are copied as they are, so that moving costs no compression and no encryption; they must not be changed before the
+   * promise resolves.
    */
   async saveSealed(type: BlobType, id: Id, sealed: Uint8Array, uncompressedLength: number): Promise<void> {
     this.#throwFailure();
-    this.#pack(type, id, sealed, uncompressedLength);
+    await this.#fill(type, (pack) => pack.add(type, id, sealed, uncompressedLength));
     await this.#letIn();
   }
 
@@ -179,7 +167,7 @@ export class BlobSaver {
       fresh.push({ type: "data", id, plaintext, compressionLevel });
       return fresh.length - 1;
     });
-    const packed = fresh.length > 0 ? this.#sealAndPack(fresh) : NOTHING;
+    const packed = fresh.length > 0 ? this.#sealAndPack("data", fresh) : NOTHING;
     for (const key of keys.keys()) this.#pending.set(key, packed);
     let lengths: readonly number[];
     try {
@@ -204,12 +192,11 @@ export class BlobSaver {
    */
   async flush(): Promise<void> {
     await Promise.allSettled(this.#pending.values());
-    for (const type of ["data", "tree"] as const) this.#closePacks(type);
+    for (const type of ["data", "tree"] as const) await this.#closePacks(type);
     this.#startUploads();
     while (this.#uploading > 0) await this.#uploadEnded();
     await this.#saveIndex();
     this.#memory.clear();
-    this.#rooms = [];
     const failure = this.#failure;
     this.#failure = undefined;
     if (failure) throw failure.error;
@@ -225,7 +212,7 @@ export class BlobSaver {
   async #seal(type: BlobType, id: Id, plaintext: Uint8Array): Promise<number> {
     const { version, compression } = this.#options;
     const compressionLevel = blobCompressionLevel(version, compression, type, plaintext.length);
-    const packed = this.#sealing.run({ type, id, plaintext, compressionLevel });
+    const packed = this.#sealing[type].run({ type, id, plaintext, compressionLevel });
     const key = pendingKey(type, id);
     this.#pending.set(key, packed);
     try {
@@ -236,9 +223,12 @@ export class BlobSaver {
     }
   }
 
-  /** A second pack is filled during an upload only when it is not one of the largest. */
+  /** Packs in memory do not wait, and a second one is filled during an upload only when it is not one of the largest. */
   get #isPiledUp(): boolean {
-    return this.#queue.length > 0 || (this.#uploading > 0 && this.#options.packSizeBytes > LARGE_PACK_BYTES);
+    const { packSizeBytes } = this.#options;
+    if (this.#queue.length > MAX_WAITING_PACKS) return true;
+    if (this.#queue.some(({ holdsMemory }) => holdsMemory)) return true;
+    return this.#uploading > 0 && packSizeBytes > LARGE_PACK_BYTES;
   }
 
   async #hash(plaintext: Uint8Array): Promise<Id> {
@@ -247,70 +237,84 @@ export class BlobSaver {
     return (await engine.hashAll([plaintext])).at(0);
   }
 
-  async #sealAndPack(blobs: readonly NewBlob[]): Promise<number[]> {
-    const { engine, masterKey, extraVerify } = this.#options;
-    const needed = blobs.reduce((sum, { plaintext }) => sum + maxSealedLength(plaintext.length), 0);
-    const isUsual = needed <= SEALED_ROOM_BYTES;
-    const room =
-      (isUsual ? this.#rooms.pop() : undefined) ??
-      Buffer.allocUnsafeSlow(Math.max(needed, SEALED_ROOM_BYTES));
-    try {
-      const parts = await engine.sealInto(masterKey, blobs, room, { verify: extraVerify });
-      let at = 0;
-      return parts.map(({ length, uncompressedLength }, i) => {
-        const { type, id } = blobs[i]!;
-        this.#pack(type, id, room.subarray(at, at + length), uncompressedLength);
-        at += length;
-        return length;
-      });
-    } finally {
-      if (isUsual) this.#rooms.push(room);
-    }
+  #sealAndPack(type: BlobType, blobs: readonly NewBlob[]): Promise<number[]> {
+    return this.#fill(type, (pack) => pack.seal(blobs));
   }
 
-  #pack(type: BlobType, id: Id, sealed: Uint8Array, uncompressedLength: number): void {
+  /** Does something to an open pack that puts blobs into it; one that is full is uploaded. */
+  async #fill<T>(type: BlobType, put: (pack: OpenPack) => Promise<T>): Promise<T> {
     this.#throwFailure();
-    const { packSizeBytes } = this.#options;
-    const isAlone = sealed.length >= packSizeBytes;
     const open = this.#open[type];
     const place = randomInt(this.#openPacks);
-    const packer = (isAlone ? undefined : open[place]) ?? new Packer(this.#memory);
-    packer.add(type, id, sealed, uncompressedLength);
-    if (packer.isFull(packSizeBytes)) {
-      if (!isAlone) open[place] = undefined;
-      this.#queue.push(packer);
-      this.#startUploads();
-    } else {
-      open[place] = packer;
+    open[place] ??= this.#newPack();
+    const pack = open[place];
+    const putting = put(pack);
+    // With what is on its way it may be full already.
+    this.#uploadIfFull(type, pack);
+    let done: T;
+    try {
+      done = await putting;
+    } catch (error) {
+      if (pack.isSpoilt) {
+        this.#failure ??= { error };
+        this.#uploadSoon(type, pack);
+      }
+      throw error;
     }
+    this.#uploadIfFull(type, pack);
+    return done;
+  }
+
+  #uploadIfFull(type: BlobType, pack: OpenPack): void {
+    if (isFull(pack, this.#options.packSizeBytes)) this.#uploadSoon(type, pack);
+  }
+
+  #newPack(): OpenPack {
+    const { backend } = this.#options;
+    return FilePack.create(this.#options, backend) ?? new MemoryPack(this.#options, backend, this.#memory);
+  }
+
+  /** Queues a pack unless it is queued already. */
+  #uploadSoon(type: BlobType, pack: OpenPack): void {
+    const open = this.#open[type];
+    const place = open.indexOf(pack);
+    if (place < 0) return;
+    open[place] = undefined;
+    this.#queue.push(pack);
+    this.#startUploads();
   }
 
   /** Queues what is open of a type, in one pack where that is no larger than a pack should be. */
-  #closePacks(type: BlobType): void {
-    const [first, ...others] = this.#open[type].filter((packer) => packer !== undefined);
+  async #closePacks(type: BlobType): Promise<void> {
+    const [first, ...others] = this.#open[type].filter((pack) => pack !== undefined);
     this.#open[type] = [];
     if (!first) return;
-    this.#queue.push(first);
-    for (const packer of others) {
-      if (first.canTake(packer, this.#options.packSizeBytes)) first.merge(packer);
-      else this.#queue.push(packer);
+    for (const pack of others) {
+      await Promise.all([first.settled(), pack.settled()]);
+      try {
+        if (canTake(first, pack, this.#options.packSizeBytes)) await first.merge(pack);
+        else this.#queue.push(pack);
+      } catch (error) {
+        this.#failure ??= { error };
+        this.#queue.push(pack);
+      }
     }
+    this.#queue.push(first);
   }
 
   #startUploads(): void {
-    if (this.#failure) for (const packer of this.#queue.splice(0)) this.#forget(packer);
+    if (this.#failure) for (const pack of this.#queue.splice(0)) this.#forget(pack);
     while (this.#queue.length > 0 && this.#uploading < this.#maxUploads) {
       this.#uploading++;
       void this.#upload(this.#queue.shift()!);
     }
   }
 
-  async #upload(packer: Packer): Promise<void> {
-    const { backend, engine, masterKey, version, indexFiles } = this.#options;
+  async #upload(pack: OpenPack): Promise<void> {
+    const { indexFiles } = this.#options;
     try {
-      const { id, pieces, blobs } = await packer.finish(engine, masterKey, version);
-      const holdsTrees = blobs.some(({ type }) => type === "tree");
-      await backend.save({ type: "pack", name: formatId(id), holdsTrees }, pieces);
+      await pack.settled();
+      const { id, blobs } = await pack.save();
       const number = indexFiles.index.add(id, blobs);
       if (this.#unindexed.length === 0) this.#unindexedSince = Date.now();
       this.#unindexed.push({ pack: { packId: id, blobs }, number });
@@ -319,7 +323,7 @@ export class BlobSaver {
     } catch (error) {
       this.#failure ??= { error };
     } finally {
-      this.#forget(packer);
+      this.#forget(pack);
       this.#uploading--;
       this.#startUploads();
       for (const wake of this.#waiting.splice(0)) wake();
@@ -350,9 +354,9 @@ export class BlobSaver {
   }
 
   /** The blobs of a pack are in the index now, or lost: either way they are not on the way any more. */
-  #forget(packer: Packer): void {
-    packer.release();
-    for (const { type, id } of packer.blobs) this.#pending.delete(pendingKey(type, id));
+  #forget(pack: OpenPack): void {
+    pack.release();
+    for (const { type, id } of pack.blobs) this.#pending.delete(pendingKey(type, id));
   }
 
   #uploadEnded(): Promise<void> {

@@ -8,7 +8,7 @@ import { createHash, pbkdf2Sync, randomFillSync } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { ID_LENGTH, type Id, IdList, idFromBytes } from "../../bytes/id.js";
 import type { Addon } from "../../native/addon.js";
-import { type ChunkerHandle, type MasterKeyHandle, STORED } from "../../native/engine-functions.js";
+import type { ChunkerHandle, MasterKeyHandle } from "../../native/engine-functions.js";
 import {
   CHUNK_AVERAGE_BITS,
   checkLevel,
@@ -32,6 +32,7 @@ import {
   type ScryptParameters,
   SEAL_OVERHEAD,
   type Sealed,
+  type SealedFile,
   type SealedPart,
   type SealInput,
   type Unsealed,
@@ -41,6 +42,8 @@ import {
   type UnsealPart,
 } from "../engine.js";
 import { UNSEAL_FAILURES } from "../unseal-failures.js";
+import { NativeSealedFile } from "./native-sealed-file.js";
+import { checkedInputs } from "./seal-inputs.js";
 
 /** Memory that several blocks of scrypt may take together: eight of restic's keys. A larger one is mixed alone. */
 const SCRYPT_BYTES = 64 * 1024 * 1024;
@@ -122,6 +125,11 @@ export class NativeEngine implements Engine {
       if (length === 0) throw verifyError(plaintext.length);
       return { length, uncompressedLength: compressionLevel === undefined ? 0 : plaintext.length };
     });
+  }
+
+  async createSealedFile(folder: string, temporaryName: string, mode: number): Promise<SealedFile> {
+    const file = await this.#addon.packFileOpen(Buffer.from(folder), temporaryName, mode);
+    return new NativeSealedFile(this.#addon, file, (key) => this.#handleOf(key));
   }
 
   async unseal(key: MasterKey, inputs: readonly UnsealInput[]): Promise<Unsealed[]> {
@@ -307,14 +315,6 @@ function layOut(
 function failureAt(failures: Uint8Array, i: number): UnsealFailure | undefined {
   const failure = failures[i]!;
   return failure === UNSEAL_FAILURES.length ? undefined : (UNSEAL_FAILURES[failure] ?? "mac");
-}
-
-function checkedInputs(inputs: readonly SealInput[]): { plaintexts: Uint8Array[]; levels: Int32Array } {
-  for (const { compressionLevel } of inputs) checkLevel(compressionLevel);
-  return {
-    plaintexts: inputs.map((input) => input.plaintext),
-    levels: Int32Array.from(inputs, (input) => input.compressionLevel ?? STORED),
-  };
 }
 
 class NativeChunker implements Chunker {

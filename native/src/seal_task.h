@@ -1,0 +1,74 @@
+// Arguments of the functions that seal many things in one hop.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "bytes_list.h"
+#include "compression.h"
+#include "handles.h"
+#include "napi_helpers.h"
+#include "seal.h"
+#include "thread_pool.h"
+
+namespace yore {
+
+// What every way of sealing is asked for.
+class AnySealTask : public Task {
+ public:
+  std::shared_ptr<const MasterKey> key;
+  std::vector<Bytes> plaintexts;
+  std::vector<int32_t> levels;
+  bool verify = false;
+
+  bool Read(napi_env env, napi_value key_handle, napi_value inputs, napi_value input_levels, napi_value verify_wanted) {
+    return GetBytesList(env, inputs, "plaintexts", this, &plaintexts) &&
+           ReadRest(env, key_handle, input_levels, verify_wanted);
+  }
+
+  // Plaintexts that are parts of one piece of memory, `places` being offset and length of each.
+  bool ReadParts(napi_env env, napi_value key_handle, napi_value memory_bytes, napi_value part_places,
+                 napi_value input_levels, napi_value verify_wanted) {
+    Bytes memory;
+    std::vector<uint32_t> places;
+    if (!GetBytes(env, memory_bytes, "memory", &memory) ||
+        !GetAllNumbers(env, part_places, "places", napi_uint32_array, "a Uint32Array", &places))
+      return false;
+    if (places.size() % 2 != 0) {
+      ThrowRange(env, "places", "an offset and a length for each");
+      return false;
+    }
+    for (size_t i = 0; i < places.size(); i += 2) {
+      if (places[i] > memory.size || places[i + 1] > memory.size - places[i]) {
+        ThrowRange(env, "places", "places within the memory");
+        return false;
+      }
+      plaintexts.push_back({memory.data + places[i], places[i + 1]});
+    }
+    return Hold(env, memory_bytes) && ReadRest(env, key_handle, input_levels, verify_wanted);
+  }
+
+ private:
+  bool ReadRest(napi_env env, napi_value key_handle, napi_value input_levels, napi_value verify_wanted) {
+    key = GetHandle<const MasterKey>(env, key_handle, "key", &kKeyTag);
+    if (key == nullptr ||
+        !GetNumbers(env, input_levels, "levels", napi_int32_array, "an Int32Array", plaintexts.size(), &levels) ||
+        !GetBool(env, verify_wanted, "verify", &verify))
+      return false;
+    for (const Bytes& plaintext : plaintexts) {
+      if (plaintext.size > UINT32_MAX) {
+        ThrowRange(env, "plaintexts", "less than 4 GiB each");
+        return false;
+      }
+    }
+    for (int32_t level : levels) {
+      if (level != kStored && (level < MinCompressionLevel() || level > MaxCompressionLevel())) {
+        ThrowRange(env, "levels", "levels that zstd knows");
+        return false;
+      }
+    }
+    return true;
+  }
+};
+
+}  // namespace yore

@@ -1,0 +1,112 @@
+#include "unnamed_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace yore {
+
+namespace {
+
+// What one writev takes on Linux.
+constexpr size_t kMaxParts = 1024;
+
+int ErrorOf(int result) { return result == 0 ? 0 : errno; }
+
+// fsync is refused by some network file systems and FUSE.
+int SyncDescriptor(int fd) {
+  const int error = ErrorOf(fsync(fd));
+  const bool is_unsupported =
+      error == EINVAL || error == ENOTSUP || error == EOPNOTSUPP || error == ENOSYS || error == ENOTTY;
+  return is_unsupported ? 0 : error;
+}
+
+// Kernels and file systems differ in how they say that they cannot; a folder that is missing says so again.
+bool LacksUnnamedFiles(int error) { return error == EOPNOTSUPP || error == EISDIR || error == EINVAL || error == ENOENT; }
+
+}  // namespace
+
+int UnnamedFile::Open(const std::string& folder, const std::string& temporary_name, mode_t mode) {
+#ifdef O_TMPFILE
+  fd_ = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+  if (fd_ < 0 && !LacksUnnamedFiles(errno)) return errno;
+#endif
+  if (fd_ < 0) {
+    const std::string path = folder + "/" + temporary_name;
+    fd_ = open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
+    if (fd_ < 0) return errno;
+    temporary_ = path;
+  }
+  const int error = ChangeMode(mode);
+  return error == EPERM ? 0 : error;
+}
+
+int UnnamedFile::Write(std::vector<iovec> parts) {
+  for (size_t at = 0; at < parts.size();) {
+    const size_t count = std::min(parts.size() - at, kMaxParts);
+    ssize_t written = writev(fd_, &parts[at], static_cast<int>(count));
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return errno;
+    }
+    while (at < parts.size() && static_cast<size_t>(written) >= parts[at].iov_len) {
+      written -= static_cast<ssize_t>(parts[at].iov_len);
+      at++;
+    }
+    if (written > 0) {
+      parts[at].iov_base = static_cast<uint8_t*>(parts[at].iov_base) + written;
+      parts[at].iov_len -= static_cast<size_t>(written);
+    }
+  }
+  return 0;
+}
+
+int UnnamedFile::Read(uint8_t* into, size_t size, uint64_t offset) const {
+  while (size > 0) {
+    const ssize_t got = pread(fd_, into, size, static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return got < 0 ? errno : EIO;
+    into += got;
+    offset += static_cast<uint64_t>(got);
+    size -= static_cast<size_t>(got);
+  }
+  return 0;
+}
+
+int UnnamedFile::Sync() const { return SyncDescriptor(fd_); }
+
+int UnnamedFile::ChangeMode(mode_t mode) const { return ErrorOf(fchmod(fd_, mode)); }
+
+int UnnamedFile::GiveName(const std::string& path, bool replace) {
+  if (!temporary_.empty()) {
+    // Renaming replaces, and works where there are no hard links; linking never replaces.
+    const int error = ErrorOf(replace ? rename(temporary_.c_str(), path.c_str())
+                                      : link(temporary_.c_str(), path.c_str()));
+    if (error == 0 && replace) temporary_.clear();
+    return error;
+  }
+  char self[40];
+  snprintf(self, sizeof self, "/proc/self/fd/%d", fd_);
+  return ErrorOf(linkat(AT_FDCWD, self, AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW));
+}
+
+void UnnamedFile::Close() {
+  if (fd_ >= 0) close(fd_);
+  fd_ = -1;
+  if (!temporary_.empty()) unlink(temporary_.c_str());
+  temporary_.clear();
+}
+
+int SyncFolder(const std::string& folder) {
+  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return errno;
+  const int error = SyncDescriptor(fd);
+  close(fd);
+  return error;
+}
+
+}  // namespace yore

@@ -1,0 +1,48 @@
+// A file that nobody sees before it is whole: written without a name (O_TMPFILE), and given one in the end. Whatever dies
+// before, nothing is left. Where the file system knows no such files, it has a temporary name until then.
+#pragma once
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace yore {
+
+// Every function that can fail returns 0 or an errno. One thread at a time.
+class UnnamedFile {
+ public:
+  UnnamedFile() = default;
+  UnnamedFile(const UnnamedFile&) = delete;
+  UnnamedFile& operator=(const UnnamedFile&) = delete;
+  ~UnnamedFile() { Close(); }
+
+  // `temporary_name` in the folder is used where a file must have one. The mode is exact, whatever the umask.
+  int Open(const std::string& folder, const std::string& temporary_name, mode_t mode);
+  // At the end of the file.
+  int Write(std::vector<iovec> parts);
+  // From `offset` on, exactly `size` bytes; EIO when there are fewer.
+  int Read(uint8_t* into, size_t size, uint64_t offset) const;
+  // To the disk. File systems that know no such thing are taken at their word.
+  int Sync() const;
+  int ChangeMode(mode_t mode) const;
+  // EEXIST when somebody has the name; with `replace` only where the file has no temporary name.
+  int GiveName(const std::string& path, bool replace);
+  // Without a name nothing remains.
+  void Close();
+
+  int fd() const { return fd_; }
+  bool is_open() const { return fd_ >= 0; }
+
+ private:
+  int fd_ = -1;
+  // Its path until it has its name, where it needs one.
+  std::string temporary_;
+};
+
+// Makes what happened to names in a folder durable.
+int SyncFolder(const std::string& folder);
+
+}  // namespace yore
