@@ -71,7 +71,6 @@ export class PruneReport {
 
   #showPhase(phase: PruneProgress["phase"], total: number): void {
     const print = (text: string) => this.#context.print(text);
-    if (phase === "index") print("loading indexes...");
     if (phase === "snapshots") {
       print("loading all snapshots...");
       print(`finding data that is still in use for ${total} snapshots`);

@@ -42,6 +42,8 @@ export type CopyEvent =
   /** The target has it already, as the other one. */
   | { readonly type: "skipped"; readonly snapshot: LoadedSnapshot; readonly copy: Id }
   | { readonly type: "copying"; readonly snapshot: LoadedSnapshot }
+  /** What the snapshots since the last `saved` need and the target lacks; `bytes` as they lie in `packs` of the source. */
+  | { readonly type: "blobs"; readonly blobs: number; readonly bytes: number; readonly packs: number }
   | { readonly type: "saved"; readonly snapshot: LoadedSnapshot; readonly copy: Id };
 
 export interface CopyWatch {
@@ -188,13 +190,17 @@ class CopyRun {
     const { signal } = this.#watch;
     const isWantedPack = new Uint8Array(index.packEnd);
     let packs = 0;
+    let blobs = 0;
     for (const [entry, isWanted] of this.#wanted.entries()) {
       const pack = isWanted === 1 ? index.packOf(entry) : -1;
-      if (pack < 0 || isWantedPack[pack] === 1) continue;
+      if (pack < 0) continue;
+      blobs++;
+      if (isWantedPack[pack] === 1) continue;
       isWantedPack[pack] = 1;
       packs++;
     }
     Object.assign(this.#progress, { packs: 0, packsTotal: packs, bytes: 0, bytesTotal: this.#wantedBytes });
+    this.#watch.on?.({ type: "blobs", blobs, bytes: this.#wantedBytes, packs });
     const chosen = {
       pack: (pack: number) => isWantedPack[pack] === 1,
       entry: (entry: number) => this.#wanted[entry] === 1,

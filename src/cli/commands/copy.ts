@@ -75,6 +75,11 @@ class CopyView {
 
   show(event: CopyEvent): void {
     const context = this.#context;
+    if (event.type === "blobs") {
+      const { blobs, bytes, packs } = event;
+      context.verbose(2, `  copy ${blobs} blobs with disk size ${formatBytes(bytes)} in ${packs} packfiles`);
+      return;
+    }
     const { snapshot } = event;
     const old = formatShortId(snapshot.id);
     const ids = { source_snapshot_id: formatId(snapshot.id) };

@@ -55,7 +55,7 @@ async function dumpToFile(path: string, dump: (sink: FileSink) => Promise<void>)
         cause,
       },
     );
-  const file = await open(path, "w", 0o600).catch((error: unknown) => {
+  const file = await open(path, "w").catch((error: unknown) => {
     throw failed(error);
   });
   try {
