@@ -5,12 +5,12 @@ import { UsageError } from "../../errors.js";
 import { type CopyEvent, type CopyProgress, type CopyResult, newCopyProgress } from "../../mod.js";
 import { action, type CommandContext } from "../command-context.js";
 import type { Io } from "../output.js";
-import { formatProgress } from "../progress-renderer.js";
+import { type PhaseState, PhaseView } from "../phase-progress.js";
 import { addSnapshotFilter, resolveSnapshotFilter, type SnapshotFilterFlags } from "../snapshot-filter.js";
 import { snapshotTitle } from "../snapshot-title.js";
 import { addSourceOptions, resolveSourceOptions, type SourceFlags } from "../source-options.js";
 import { terminalText } from "../terminal-text.js";
-import { formatBytes, formatDuration } from "../units.js";
+import { formatBytes } from "../units.js";
 
 interface CopyFlags extends SourceFlags, SnapshotFilterFlags {}
 
@@ -64,7 +64,7 @@ export function registerCopy(program: Command, io: Io): void {
 class CopyView {
   readonly #context: CommandContext;
   readonly #progress: CopyProgress;
-  #copyingSince: number | undefined;
+  readonly #phases = new PhaseView(() => this.#state());
   /** Snapshots that were saved together stand together. */
   #isFirstOfBatch = true;
 
@@ -120,21 +120,16 @@ class CopyView {
   }
 
   lines(seconds: number): readonly string[] {
-    const { snapshots, snapshotsTotal, trees, packs, packsTotal, bytes, bytesTotal } = this.#progress;
-    if (packsTotal === 0)
-      return [formatProgress(seconds, snapshots, snapshotsTotal, `snapshots, ${trees} trees`)];
-    const remaining = this.#remainingSeconds(seconds);
-    const eta = remaining > 0 ? ` ETA ${formatDuration(remaining)}` : "";
-    const size = `${formatBytes(bytes)} of ${formatBytes(bytesTotal)}`;
-    return [formatProgress(seconds, packs, packsTotal, `packs copied, ${size}${eta}`)];
+    return this.#phases.lines(seconds);
   }
 
   status(seconds: number): unknown {
     const { snapshots, snapshotsTotal, trees, packs, packsTotal, bytes, bytesTotal } = this.#progress;
+    const status = this.#phases.status(seconds);
     return {
       message_type: "status",
       seconds_elapsed: Math.floor(seconds),
-      seconds_remaining: this.#remainingSeconds(seconds) || undefined,
+      seconds_remaining: status?.seconds_remaining,
       snapshots_done: snapshots,
       total_snapshots: snapshotsTotal,
       trees,
@@ -145,12 +140,23 @@ class CopyView {
     };
   }
 
-  /** Of what is copied now, at its pace; 0 while nothing can be said. */
-  #remainingSeconds(seconds: number): number {
-    const { bytes, bytesTotal } = this.#progress;
-    if (bytesTotal === 0) this.#copyingSince = undefined;
-    if (bytes === 0 || bytes >= bytesTotal) return 0;
-    this.#copyingSince ??= seconds;
-    return Math.ceil(((seconds - this.#copyingSince) / bytes) * (bytesTotal - bytes));
+  #state(): PhaseState {
+    const { snapshots, snapshotsTotal, trees, treesTotal, packs, packsTotal, bytes, bytesTotal } =
+      this.#progress;
+    if (packsTotal > 0)
+      return {
+        phase: "packs",
+        done: packs,
+        total: packsTotal,
+        what: `packs copied, ${formatBytes(bytes)} of ${formatBytes(bytesTotal)}`,
+        work: { done: bytes, total: bytesTotal },
+      };
+    return {
+      phase: "snapshots",
+      done: snapshots,
+      total: snapshotsTotal,
+      what: `snapshots, ${trees} trees`,
+      work: { done: trees, total: treesTotal },
+    };
   }
 }

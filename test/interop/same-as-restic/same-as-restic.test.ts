@@ -26,8 +26,8 @@ describe.skipIf(missingPeer("restic"))("with the same arguments, yore and restic
     const [ours, theirs] = [yore.result, restic.result];
     expect(ours.code, `${ours.stderr}${theirs.stderr}`).toBe(theirs.code);
     expect(said(use, ours, yore.name)).toEqual(said(use, theirs, restic.name));
-    // Times in archives are finer than restic's, and a file that is dumped is of now.
-    const flags = use.line.startsWith("dump") ? "-rlpgoDHXOnc" : "-aHAXOnc";
+    // A file that is dumped is of now and for nobody else, and times in archives are finer than restic's.
+    const flags = use.line.startsWith("dump") ? `-rlgoDHXOnc${use.unpack ? "p" : ""}` : "-aHAXOnc";
     expect(await differingFiles(yore.target, restic.target, flags)).toEqual([]);
     const untouched = await Promise.all([yore, restic].map((one) => playground.isUntouched(one, use)));
     if (!untouched.every(Boolean))
