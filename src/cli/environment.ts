@@ -1,3 +1,5 @@
+import { UsageError } from "../errors.js";
+
 /**
  * The environment as the command line reads it. Every `RESTIC_<NAME>` has a twin `YORE_<NAME>`, and the twin wins, so
  * that both programs can live in one shell. A variable that is empty counts as not set, as with restic.
@@ -18,6 +20,20 @@ export function readEnvironment(env: Environment, suffix: string): EnvironmentVa
     if (value) return { name, value };
   }
   return undefined;
+}
+
+/** The words that Go takes for true and false. */
+export function parseBoolean(text: string): boolean | undefined {
+  if (/^(1|t|T|true|TRUE|True)$/.test(text)) return true;
+  return /^(0|f|F|false|FALSE|False)$/.test(text) ? false : undefined;
+}
+
+/** A variable that switches something on. @throws {UsageError} when it says neither yes nor no */
+export function readSwitch(env: Environment, suffix: string): boolean {
+  const found = readEnvironment(env, suffix);
+  const on = found ? parseBoolean(found.value) : false;
+  if (on === undefined) throw new UsageError(`invalid value "${found?.value}" for $${found?.name}`);
+  return on;
 }
 
 /** How the help names the variables of a flag. */

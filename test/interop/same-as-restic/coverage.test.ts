@@ -1,4 +1,4 @@
-import { mkdir, readdir } from "node:fs/promises";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { splitShellWords } from "../../../src/cli/shell-words.js";
@@ -60,19 +60,26 @@ function isUsed({ long, short }: Flag, uses: readonly (readonly string[])[]): bo
   );
 }
 
+/** The words of each command, from the man pages: there is one for each. The program itself has none. */
+async function commandsOfRestic(): Promise<string[][]> {
+  const pages = join(await temporaryFolder(), "man");
+  await mkdir(pages);
+  expect((await runRestic(["generate", "--man", pages])).code).toBe(0);
+  const names = (await readdir(pages)).map((page) => page.replace(/^restic-?/, "").replace(/\.1$/, ""));
+  expect(names.length).toBeGreaterThan(30);
+  return names.map((name) =>
+    name
+      .replace(/^(key|repair)-/, "$1 ")
+      .split(" ")
+      .filter(Boolean),
+  );
+}
+
 describe.skipIf(missingPeer("restic"))("the uses that are compared with restic", () => {
   it("have every command and every flag that restic says it has", async () => {
-    const pages = join(await temporaryFolder(), "man");
-    await mkdir(pages);
-    expect((await runRestic(["generate", "--man", pages])).code).toBe(0);
-    const names = (await readdir(pages)).map((page) => page.replace(/^restic-?/, "").replace(/\.1$/, ""));
-    expect(names.length).toBeGreaterThan(30);
     const missing: string[] = [];
-    for (const name of names) {
-      const path = name
-        .replace(/^(key|repair)-/, "$1 ")
-        .split(" ")
-        .filter(Boolean);
+    for (const path of await commandsOfRestic()) {
+      const name = path.join(" ");
       const help = (await runRestic([...path, "--help"])).stdout;
       const uses = ALL.filter((words) => path.every((word) => words.includes(word)));
       const excused = NOT_COMPARABLE[name]?.flags ?? [];
@@ -84,6 +91,31 @@ describe.skipIf(missingPeer("restic"))("the uses that are compared with restic",
           : flagsOf(help, "Flags");
       for (const flag of own)
         if (!isUsed(flag, uses) && !excused.includes(flag.long)) missing.push(`${name} ${flag.long}`);
+    }
+    expect(missing).toEqual([]);
+  });
+
+  it("are all in the table of docs/commands.md", async () => {
+    const table = await readFile(join(import.meta.dirname, "../../../docs/commands.md"), "utf8");
+    const rows = table.split("\n").filter((line) => line.startsWith("| `"));
+    const words = new Map<string, Set<string>>();
+    for (const row of rows) {
+      const [, names = "", , flags = ""] = row.split("|");
+      // "`key add`, `list`": what stands behind the first is of the same group.
+      const [first = "", ...others] = [...names.matchAll(/`([^`]+)`/g)].map(([, name]) => name!);
+      const group = first.includes(" ") ? `${first.split(" ")[0]} ` : "";
+      const said = new Set([...flags.matchAll(/--?[a-zA-Z][a-z-]*/g)].map(([flag]) => flag));
+      for (const name of [first, ...others.map((other) => group + other)]) words.set(name, said);
+    }
+    const missing: string[] = [];
+    for (const path of await commandsOfRestic()) {
+      const name = path.join(" ");
+      const { stdout: help } = await runRestic([...path, "--help"]);
+      if (name === "" || help.includes("Available Commands")) continue;
+      const said = words.get(name);
+      if (!said) missing.push(name);
+      for (const { long, short } of flagsOf(help, "Flags"))
+        if (said && !said.has(long) && !(short && said.has(short))) missing.push(`${name} ${long}`);
     }
     expect(missing).toEqual([]);
   });

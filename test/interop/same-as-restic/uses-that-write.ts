@@ -69,6 +69,19 @@ export const USES_THAT_WRITE: readonly Use[] = [
   use("copy --from-key-hint OTHERKEY", {
     env: { RESTIC_FROM_REPOSITORY: "OTHER", RESTIC_FROM_PASSWORD: "anders" },
   }),
+  use("copy", {
+    env: { RESTIC_REPOSITORY2: "OTHER", RESTIC_PASSWORD2: "anders", RESTIC_KEY_HINT2: "OTHERKEY" },
+  }),
+  use("copy", {
+    env: {
+      RESTIC_FROM_REPOSITORY_FILE: "LISTS/other-place",
+      RESTIC_FROM_PASSWORD_FILE: "LISTS/other-password",
+      RESTIC_FROM_KEY_HINT: "OTHERKEY",
+    },
+  }),
+  use("copy", {
+    env: { RESTIC_FROM_REPOSITORY: "OTHER", RESTIC_FROM_PASSWORD_COMMAND: "cat LISTS/other-password" },
+  }),
   use("copy --from-repo OPEN --from-insecure-no-password"),
 
   use("tag --add new OLD"),
