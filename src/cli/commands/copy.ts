@@ -30,11 +30,13 @@ export function registerCopy(program: Command, io: Io): void {
           "Please specify a source repository location (--from-repo or --from-repository-file)",
         );
       // How it is reached, and where it is cached, is the same for both.
-      const from = { ...context.global.repository(), keyHint: undefined, ...named };
+      const first = context.global.repository();
+      const second = { ...first, keyHint: undefined, ...named.options };
+      const [from, to] = named.isTarget ? [first, second] : [second, first];
       const progress = newCopyProgress();
       const view = new CopyView(context, progress);
       const result = await context.withSession({ lock: "shared", repository: from }, (source) =>
-        context.withSession({ lock: "shared", lockAlways: true }, async (target) => {
+        context.withSession({ lock: "shared", lockAlways: true, repository: to }, async (target) => {
           const renderer = context.startProgress(
             (seconds) => view.lines(seconds),
             (seconds) => view.status(seconds),

@@ -39,7 +39,7 @@ export type State =
 /**
  * A command line, in the words of a shell, with names for what is different in each run: `FILES` is the folder that was
  * backed up, `TARGET` a folder for output, `CACHE` one for a cache and `REPO` the repository; `LISTS` has files to be named by flags, `OTHER` is a
- * second repository. `OLD` and `NEW` are the IDs of two snapshots, `KEY`, `BLOB`, `TREE` and `PACK` of what is called so.
+ * second repository, and `SECOND` a copy of it that may be changed. `OLD` and `NEW` are the IDs of two snapshots, `KEY`, `BLOB`, `TREE` and `PACK` of what is called so.
  */
 export interface Use {
   readonly line: string;
@@ -243,9 +243,11 @@ export class Playground {
       ...this.#words,
       TARGET: target,
       CACHE: `${target}.cache`,
+      SECOND: `${target}.second`,
       REPOFILE: `${target}.place`,
       REPO: repository,
     };
+    await cp(join(this.#top, "other"), `${target}.second`, { recursive: true });
     if (wanted.target) await this.#fill(target, wanted.target);
     const fill = (text: string) => text.replace(/\b[A-Z]{3,}\b/g, (word) => words[word] ?? word);
     const extra = Object.entries(wanted.env ?? {}).map(([key, value]) => [key, value && fill(value)]);
@@ -284,6 +286,19 @@ export class Playground {
   /** Whether a run has left the repository as it was; locks and all. */
   async isUntouched({ repository }: Outcome, { state = "base" }: Use): Promise<boolean> {
     return (await filesOf(repository)) === (await filesOf(join(this.#top, state)));
+  }
+
+  /** Removes what a run has left. */
+  async clear({ repository, target }: Outcome): Promise<void> {
+    const left = [repository, `${repository}.cache`, target, `${target}.second`, `${target}.cache`];
+    await Promise.all(left.map((path) => rm(path, { recursive: true, force: true })));
+  }
+
+  /** The snapshots of the run's own copy of the second repository, without their IDs. */
+  async second({ target }: Outcome): Promise<unknown> {
+    const env = { RESTIC_PASSWORD: OTHER_PASSWORD, RESTIC_REPOSITORY: `${target}.second` };
+    const snapshots = JSON.parse(await resticSays(env, ["snapshots", "--json"])) as Known[];
+    return snapshots.map(({ id: _, short_id: __, ...rest }) => rest);
   }
 
   /** What others find in a repository: snapshots with what is in them, blobs, keys, locks, the config. */

@@ -29,9 +29,12 @@ describe.skipIf(missingPeer("restic"))("with the same arguments, yore and restic
     // A file that is dumped is of now and for nobody else, and times in archives are finer than restic's.
     const flags = use.line.startsWith("dump") ? `-rlgoDHXOnc${use.unpack ? "p" : ""}` : "-aHAXOnc";
     expect(await differingFiles(yore.target, restic.target, flags)).toEqual([]);
+    if (/SECOND/.test(JSON.stringify(use)))
+      expect(await playground.second(yore)).toEqual(await playground.second(restic));
     const untouched = await Promise.all([yore, restic].map((one) => playground.isUntouched(one, use)));
     if (!untouched.every(Boolean))
       expect(await playground.seen(yore, use)).toEqual(await playground.seen(restic, use));
+    await Promise.all([yore, restic].map((one) => playground.clear(one)));
   }
 
   const rows = (uses: readonly Use[], first: number) =>

@@ -72,6 +72,7 @@ export const USES_THAT_FAIL: readonly Use[] = [
   use("copy"),
   use("copy --from-repo OTHER", { env: { RESTIC_FROM_PASSWORD: "wrong" } }),
   use("copy --from-repo /nowhere", { env: { RESTIC_FROM_PASSWORD: "anders" } }),
+  use("copy --from-repo OTHER", { env: { RESTIC_REPOSITORY2: "SECOND", RESTIC_FROM_PASSWORD: "anders" } }),
   use("mount"),
   use("mount /nowhere/at/all"),
   use("nonsense"),

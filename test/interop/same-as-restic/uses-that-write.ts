@@ -70,7 +70,7 @@ export const USES_THAT_WRITE: readonly Use[] = [
     env: { RESTIC_FROM_REPOSITORY: "OTHER", RESTIC_FROM_PASSWORD: "anders" },
   }),
   use("copy", {
-    env: { RESTIC_REPOSITORY2: "OTHER", RESTIC_PASSWORD2: "anders", RESTIC_KEY_HINT2: "OTHERKEY" },
+    env: { RESTIC_REPOSITORY2: "SECOND", RESTIC_PASSWORD2: "anders", RESTIC_KEY_HINT2: "OTHERKEY" },
   }),
   use("copy", {
     env: {
@@ -81,6 +81,12 @@ export const USES_THAT_WRITE: readonly Use[] = [
   }),
   use("copy", {
     env: { RESTIC_FROM_REPOSITORY: "OTHER", RESTIC_FROM_PASSWORD_COMMAND: "cat LISTS/other-password" },
+  }),
+  // The older names: from the first repository to the second.
+  use("copy --repo2 SECOND --password-file2 LISTS/other-password --host one"),
+  use("init --copy-chunker-params --repo2 OTHER --password-command2 'cat LISTS/other-password'", {
+    state: "absent",
+    output: "nothing",
   }),
   use("copy --from-repo OPEN --from-insecure-no-password"),
 
