@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import {
   type ClientRequest,
@@ -6,6 +7,7 @@ import {
   type IncomingMessage,
 } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { createSecureContext } from "node:tls";
 import type { TokenBucket } from "../async/token-bucket.js";
 import {
   interruptedError,
@@ -269,17 +271,25 @@ function tlsOptions(options: HttpOptions): {
   rejectUnauthorized?: boolean;
 } {
   const { rootCertificates, clientCertificate, insecureTls } = options;
-  const own = clientCertificate === undefined ? undefined : readPem(clientCertificate);
+  const own =
+    clientCertificate === undefined
+      ? undefined
+      : readPem(clientCertificate, (pem) => createSecureContext({ cert: pem, key: pem }));
+  // Left to itself, TLS takes a file without a certificate for one that trusts nobody.
+  const asRoot = (path: string) => readPem(path, (pem) => new X509Certificate(pem));
   return {
-    ...(rootCertificates && rootCertificates.length > 0 && { ca: rootCertificates.map(readPem) }),
+    ...(rootCertificates && rootCertificates.length > 0 && { ca: rootCertificates.map(asRoot) }),
     ...(own && { cert: own, key: own }),
     ...(insecureTls && { rejectUnauthorized: false }),
   };
 }
 
-function readPem(path: string): Buffer {
+/** @param check throws when the file is not what it should be */
+function readPem(path: string, check: (pem: Buffer) => unknown): Buffer {
   try {
-    return readFileSync(path);
+    const pem = readFileSync(path);
+    check(pem);
+    return pem;
   } catch (error) {
     throw new UsageError(`Cannot read certificate file "${path}": ${messageOf(error)}`, { cause: error });
   }

@@ -175,5 +175,5 @@ function remainingSeconds(
   elapsedSeconds: number,
 ): number {
   if (!totalsKnown || bytesDone === 0 || bytesDone >= totalBytes || elapsedSeconds < 1) return 0;
-  return Math.floor((elapsedSeconds * (totalBytes - bytesDone)) / bytesDone);
+  return Math.ceil((elapsedSeconds * (totalBytes - bytesDone)) / bytesDone);
 }

@@ -84,7 +84,7 @@ export class CommandContext {
    * Shows progress until it is stopped; see `ProgressRenderer` for when and where.
    *
    * @param lines what a terminal shows, first line first, given the seconds since the start
-   * @param status what `--json` prints; `undefined` prints nothing there
+   * @param status what `--json` prints; nothing when it is left out, or returns `undefined`
    */
   startProgress(
     lines: (elapsedSeconds: number) => readonly string[],

@@ -1,3 +1,5 @@
+import { UsageError } from "../errors.js";
+
 /**
  * The environment as the command line reads it. Every `RESTIC_<NAME>` has a twin `YORE_<NAME>`, and the twin wins, so
  * that both programs can live in one shell. A variable that is empty counts as not set, as with restic.
@@ -20,6 +22,20 @@ export function readEnvironment(env: Environment, suffix: string): EnvironmentVa
   return undefined;
 }
 
+/** The words that Go takes for true and false. */
+export function parseBoolean(text: string): boolean | undefined {
+  if (/^(1|t|T|true|TRUE|True)$/.test(text)) return true;
+  return /^(0|f|F|false|FALSE|False)$/.test(text) ? false : undefined;
+}
+
+/** A variable that switches something on. @throws {UsageError} when it says neither yes nor no */
+export function readSwitch(env: Environment, suffix: string): boolean {
+  const found = readEnvironment(env, suffix);
+  const on = found ? parseBoolean(found.value) : false;
+  if (on === undefined) throw new UsageError(`invalid value "${found?.value}" for $${found?.name}`);
+  return on;
+}
+
 /** How the help names the variables of a flag. */
 export function describeEnvironment(suffix: string): string {
   return `$YORE_${suffix}, $RESTIC_${suffix}`;
@@ -30,8 +46,16 @@ export function environmentForChildren(env: Environment): Record<string, string 
   return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(RESTIC|YORE)_/.test(name)));
 }
 
-/** `FROM_` for the variables of the second repository of `copy` and `init`. */
-export type VariablePrefix = "" | "FROM_";
+/**
+ * What stands in the names of a repository's variables: nothing for the one that a command is about, `FROM_` in front for
+ * the second one of `copy` and `init`, and `2` behind where that is named as it once was.
+ */
+export type VariablePrefix = "" | "FROM_" | "2";
+
+/** The name of a variable without the program in front. */
+export function variableOf(prefix: VariablePrefix, suffix: string): string {
+  return prefix === "2" ? `${suffix}2` : `${prefix}${suffix}`;
+}
 
 /**
  * What the three origins say about one thing, in the order in which they count: the flags, `YORE_*`, `RESTIC_*`. Taken
@@ -43,10 +67,7 @@ export function origins<T>(
   read: (get: (suffix: string) => string | undefined) => T,
   prefix: VariablePrefix,
 ): T[] {
-  const reader = (program: string) => (suffix: string) => {
-    // restic's older names for the second repository: RESTIC_REPOSITORY2 and the like.
-    const legacy = prefix === "FROM_" && program === "RESTIC_" ? env[`RESTIC_${suffix}2`] : undefined;
-    return env[`${program}${prefix}${suffix}`] || legacy || undefined;
-  };
+  const reader = (program: string) => (suffix: string) =>
+    env[`${program}${variableOf(prefix, suffix)}`] || undefined;
   return [fromFlags, read(reader("YORE_")), read(reader("RESTIC_"))];
 }

@@ -1,5 +1,5 @@
 import { UsageError, YoreError } from "../errors.js";
-import { type Environment, readEnvironment } from "./environment.js";
+import { type Environment, parseBoolean, readEnvironment } from "./environment.js";
 
 /** What restic can be told to do in another way, and which of both yore does. */
 export interface FeatureFlag {
@@ -67,10 +67,4 @@ export function checkFeatureFlags(env: Environment): string[] {
       throw new YoreError("not-supported", `Cannot enable the feature "${name}": it is not supported yet`);
   }
   return warnings;
-}
-
-/** The words that Go takes for true and false. */
-function parseBoolean(text: string): boolean | undefined {
-  if (/^(1|t|T|true|TRUE|True)$/.test(text)) return true;
-  return /^(0|f|F|false|FALSE|False)$/.test(text) ? false : undefined;
 }

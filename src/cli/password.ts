@@ -123,7 +123,9 @@ function runPasswordCommand(command: string, io: Io): string {
 }
 
 function prompting(prefix: VariablePrefix, io: Io, isNew: boolean): PasswordSource {
-  const what = isNew ? "new repository" : prefix === "FROM_" ? "source repository" : "repository";
+  const what = isNew
+    ? "new repository"
+    : { "": "repository", FROM_: "source repository", "2": "secondary repository" }[prefix];
   return {
     attempts: isNew ? 1 : PROMPT_ATTEMPTS,
     async ask(attempt) {

@@ -62,7 +62,7 @@ export class ProgressRenderer {
 
   #tick(): void {
     if (this.#json) {
-      if (this.#status) this.#io.stdout.json(this.#status(this.#elapsedSeconds));
+      this.#printStatus();
     } else if (this.#io.status.usable) {
       this.#io.status.show(this.#lines(this.#elapsedSeconds));
     } else {
@@ -71,9 +71,14 @@ export class ProgressRenderer {
   }
 
   readonly #onSignal = (): void => {
-    if (this.#json && this.#status) this.#io.stdout.json(this.#status(this.#elapsedSeconds));
+    if (this.#json && this.#status) this.#printStatus();
     else this.#printOnce();
   };
+
+  #printStatus(): void {
+    const status = this.#status?.(this.#elapsedSeconds);
+    if (status !== undefined) this.#io.stdout.json(status);
+  }
 
   #printOnce(): void {
     const [first] = this.#lines(this.#elapsedSeconds);

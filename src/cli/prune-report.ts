@@ -2,8 +2,8 @@ import { formatId, formatShortId, type Id } from "../bytes/id.js";
 import { MissingBlobsError, MissingPacksError, PackSizeError } from "../commands/prune.js";
 import type { PruneEvent, PrunePlan, PruneProgress, PruneResult, PruneStatistics } from "../mod.js";
 import type { CommandContext } from "./command-context.js";
-import { formatProgress } from "./progress-renderer.js";
-import { formatBytes, formatDuration, formatPercent } from "./units.js";
+import { type PhaseState, PhaseView } from "./phase-progress.js";
+import { formatBytes, formatPercent } from "./units.js";
 
 /** More than these are counted, not listed. */
 const SHOWN_MISSING = 100;
@@ -71,7 +71,6 @@ export class PruneReport {
 
   #showPhase(phase: PruneProgress["phase"], total: number): void {
     const print = (text: string) => this.#context.print(text);
-    if (phase === "index") print("loading indexes...");
     if (phase === "snapshots") {
       print("loading all snapshots...");
       print(`finding data that is still in use for ${total} snapshots`);
@@ -226,70 +225,46 @@ export function summaryJson({ statistics, notRemoved }: PruneResult, dryRun: boo
 /** What a terminal shows while a prune runs. */
 export class PruneProgressView {
   readonly #progress: PruneProgress;
-  #phase: PruneProgress["phase"] | undefined;
-  #phaseSince = 0;
+  readonly #view = new PhaseView(() => this.#state());
 
   constructor(progress: PruneProgress) {
     this.#progress = progress;
   }
 
   lines(elapsedSeconds: number): readonly string[] {
-    const { phase, done, total, trees, index } = this.#progress;
-    const show = (what: string, eta = "") => [formatProgress(elapsedSeconds, done, total, what) + eta];
-    switch (phase) {
-      case "index":
-        return [formatProgress(elapsedSeconds, index.loadedFiles, index.totalFiles, "index files loaded")];
-      case "snapshots":
-        return show(`snapshots, ${trees} trees`);
-      case "packs":
-        return show("packs found");
-      case "repack": {
-        const { bytes, bytesTotal } = this.#progress;
-        const size = `${formatBytes(bytes)} of ${formatBytes(bytesTotal)}`;
-        return show(`packs repacked, ${size}`, this.#eta(elapsedSeconds));
-      }
-      case "rewrite-index":
-        return show("index files saved");
-      case "remove-index":
-        return show("old index files removed");
-      case "remove-unreferenced":
-      case "remove-packs":
-        return show("packs removed", this.#eta(elapsedSeconds));
-      case "done":
-        return [];
-    }
+    return this.#view.lines(elapsedSeconds);
   }
 
   /** What `--json` prints now and then. */
   status(elapsedSeconds: number): unknown {
-    const { phase, done, total, bytes, bytesTotal, index } = this.#progress;
-    const remaining = this.#remainingSeconds(elapsedSeconds);
-    const isIndex = phase === "index";
-    return {
-      message_type: "status",
-      phase,
-      seconds_elapsed: Math.floor(elapsedSeconds),
-      seconds_remaining: remaining > 0 ? remaining : undefined,
-      done: isIndex ? index.loadedFiles : done,
-      total: isIndex ? index.totalFiles : total,
-      ...(phase === "repack" ? { bytes_done: bytes, total_bytes: bytesTotal } : {}),
-    };
+    const status = this.#view.status(elapsedSeconds);
+    const { bytes, bytesTotal } = this.#progress;
+    return status?.phase === "repack" ? { ...status, bytes_done: bytes, total_bytes: bytesTotal } : status;
   }
 
-  #eta(elapsedSeconds: number): string {
-    const remaining = this.#remainingSeconds(elapsedSeconds);
-    return remaining > 0 ? ` ETA ${formatDuration(remaining)}` : "";
-  }
-
-  /** At the pace of the present phase; 0 while nothing can be said. */
-  #remainingSeconds(elapsedSeconds: number): number {
-    const { phase, done, total, bytes, bytesTotal } = this.#progress;
-    if (phase !== this.#phase) {
-      this.#phase = phase;
-      this.#phaseSince = elapsedSeconds;
+  #state(): PhaseState | undefined {
+    const { phase, done, total, trees, treesTotal, bytes, bytesTotal, index } = this.#progress;
+    const state = { phase, done, total };
+    switch (phase) {
+      case "index":
+        return { phase, done: index.loadedFiles, total: index.totalFiles, what: "index files loaded" };
+      case "snapshots":
+        return { ...state, what: `snapshots, ${trees} trees`, work: { done: trees, total: treesTotal } };
+      case "packs":
+        return { ...state, what: "packs found" };
+      case "repack": {
+        const size = `${formatBytes(bytes)} of ${formatBytes(bytesTotal)}`;
+        return { ...state, what: `packs repacked, ${size}`, work: { done: bytes, total: bytesTotal } };
+      }
+      case "rewrite-index":
+        return { ...state, what: "index files saved" };
+      case "remove-index":
+        return { ...state, what: "old index files removed" };
+      case "remove-unreferenced":
+      case "remove-packs":
+        return { ...state, what: "packs removed" };
+      case "done":
+        return undefined;
     }
-    const [part, whole] = phase === "repack" ? [bytes, bytesTotal] : [done, total];
-    if (part <= 0 || whole <= part) return 0;
-    return Math.ceil(((elapsedSeconds - this.#phaseSince) / part) * (whole - part));
   }
 }

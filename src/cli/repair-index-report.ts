@@ -1,7 +1,7 @@
 import { formatId } from "../bytes/id.js";
 import type { RepairIndexEvent, RepairIndexProgress, RepairIndexResult } from "../mod.js";
 import type { CommandContext } from "./command-context.js";
-import { formatProgress } from "./progress-renderer.js";
+import type { PhaseState } from "./phase-progress.js";
 
 /** What a repair of the index says, in restic's words; also when `recover` repairs it first. */
 export function showRepairIndexEvent(context: CommandContext, event: RepairIndexEvent): void {
@@ -34,19 +34,19 @@ export function showRepairIndexEvent(context: CommandContext, event: RepairIndex
   }
 }
 
-export function repairIndexLines(progress: RepairIndexProgress, seconds: number): readonly string[] {
+export function repairIndexState(progress: RepairIndexProgress): PhaseState | undefined {
   const { phase, index, done, total } = progress;
   switch (phase) {
     case "index":
-      return [formatProgress(seconds, index.loadedFiles, index.totalFiles, "index files loaded")];
+      return { phase, done: index.loadedFiles, total: index.totalFiles, what: "index files loaded" };
     case "packs":
-      return [formatProgress(seconds, done, 0, "packs found")];
+      return { phase, done, total: 0, what: "packs found" };
     case "read":
-      return [formatProgress(seconds, done, total, "packs")];
+      return { phase, done, total, what: "packs" };
     case "remove":
-      return [formatProgress(seconds, done, total, "old index files removed")];
+      return { phase, done, total, what: "old index files removed" };
     default:
-      return [];
+      return undefined;
   }
 }
 

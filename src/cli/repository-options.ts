@@ -1,6 +1,6 @@
 /**
  * Which repository is meant, and by which password it opens. There may be two (`--from-...` of `copy` and `init`), so
- * everything here takes the prefix of the variables: "" or "FROM_".
+ * everything here takes what stands in the names of its variables.
  */
 
 import { existsSync, readFileSync } from "node:fs";
@@ -46,9 +46,9 @@ function namedLocation(flags: RepositoryFlags, prefix: VariablePrefix, env: Envi
   );
   const { repo, file } = all.find((one) => one.repo || one.file) ?? {};
   if (repo && file) {
-    const flag = prefix === "" ? "" : "from-";
+    const [from, two] = [prefix === "FROM_" ? "from-" : "", prefix === "2" ? "2" : ""];
     throw new UsageError(
-      `Options --${flag}repo and --${flag}repository-file are mutually exclusive, please specify only one`,
+      `Options --${from}repo${two} and --${from}repository-file${two} are mutually exclusive, please specify only one`,
     );
   }
   return file ? readLocationFile(file) : repo || undefined;
@@ -71,7 +71,7 @@ function existingDefault(env: Environment): string | undefined {
 }
 
 function noRepositoryNamed(prefix: VariablePrefix): YoreError {
-  if (prefix === "FROM_")
+  if (prefix !== "")
     return new UsageError(
       "Please specify a source repository location (--from-repo or --from-repository-file)",
     );

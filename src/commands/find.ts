@@ -6,6 +6,7 @@ import type { LoadedSnapshot } from "../format/snapshot.js";
 import { compareTimestamps, type Timestamp } from "../format/timestamp.js";
 import { type PatternMatch, parsePatterns } from "../patterns/mod.js";
 import type { BlobLocation } from "../repository/blob-index.js";
+import { countTrees } from "../repository/count-trees.js";
 import type { SnapshotFilter } from "../repository/snapshots.js";
 import { type IgnoredSnapshot, selectSnapshots } from "./select-snapshots.js";
 import type { Session } from "./session.js";
@@ -86,6 +87,7 @@ export async function* runFind<T>(
     hits: (path, node, tree) => query.hits(path, node, tree).map(keep),
     descends: (path) => query.descends(path),
   };
+  if (watch.progress) watch.progress.treesTotal = countTrees(repository, snapshots);
   const search = new TreeSearch(repository, kept, { ...watch, signal });
   for (const snapshot of snapshots) {
     const root = query.root(snapshot.tree).map(keep);

@@ -13,6 +13,7 @@ export {
   type RewriteEvent,
   type RewriteOptions,
 } from "../maintenance/rewrite-snapshots.js";
+export { newRewriteProgress, type RewriteProgress } from "../maintenance/tree-rewriter.js";
 
 export interface RewriteCommandOptions extends RewriteOptions {
   /** Snapshot arguments; all snapshots that pass the filter when empty. */
@@ -24,7 +25,7 @@ export interface RewriteCommandOptions extends RewriteOptions {
 export async function runRewrite(
   session: Session,
   options: RewriteCommandOptions,
-  watch: Pick<RewriteWatch, "on"> & { readonly onIgnored?: (ignored: IgnoredSnapshot) => void },
+  watch: Pick<RewriteWatch, "on" | "progress"> & { readonly onIgnored?: (ignored: IgnoredSnapshot) => void },
 ): Promise<number> {
   checkRewriteOptions(options);
   const { repository, signal } = session;

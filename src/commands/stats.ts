@@ -5,6 +5,7 @@ import type { BlobType } from "../format/blob.js";
 import type { TreeNode } from "../format/node.js";
 import type { LoadedSnapshot } from "../format/snapshot.js";
 import { IdSet } from "../maintenance/id-set.js";
+import { countTrees } from "../repository/count-trees.js";
 import type { Repository } from "../repository/repository.js";
 import type { SnapshotFilter } from "../repository/snapshots.js";
 import { TreeCursor } from "../repository/tree-cursor.js";
@@ -40,6 +41,8 @@ export interface Stats {
 /** Counters that are kept up to date. */
 export interface StatsProgress {
   trees: number;
+  /** No more than this; 0 before it is known. */
+  treesTotal: number;
 }
 
 export interface StatsWatch {
@@ -65,7 +68,9 @@ export async function runStats(
     compressedBlobsSize: 0,
     compressedBlobsUncompressedSize: 0,
   };
-  const run: StatsRun = { session, snapshots, stats, progress: watch.progress ?? { trees: 0 } };
+  const progress = watch.progress ?? { trees: 0, treesTotal: 0 };
+  progress.treesTotal = countTrees(repository, snapshots);
+  const run: StatsRun = { session, snapshots, stats, progress };
   await COUNTERS[options.mode](run);
   return stats;
 }

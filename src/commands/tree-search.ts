@@ -23,6 +23,8 @@ export interface TreeQuery<T> {
 export interface SearchProgress {
   /** Trees loaded. */
   trees: number;
+  /** No more than this; 0 before it is known. */
+  treesTotal: number;
 }
 
 export interface TreeSearchOptions {

@@ -30,8 +30,9 @@ export interface CheckProgress {
   indexFilesTotal: number;
   snapshots: number;
   snapshotsTotal: number;
-  /** Trees seen so far; how many there are is known at the end only. */
+  /** Trees seen so far, and the most that there can be. */
   trees: number;
+  treesTotal: number;
   packs: number;
   packsTotal: number;
   bytes: number;
@@ -46,6 +47,7 @@ export function newCheckProgress(): CheckProgress {
     snapshots: 0,
     snapshotsTotal: 0,
     trees: 0,
+    treesTotal: 0,
     packs: 0,
     packsTotal: 0,
     bytes: 0,

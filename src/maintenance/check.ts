@@ -16,6 +16,7 @@ import { messageOf, throwIfAborted, YoreError } from "../errors.js";
 import type { IndexedPack } from "../format/index-file.js";
 import { HEADER_LENGTH_LENGTH, sealedHeaderLength } from "../format/pack-header.js";
 import type { LoadedSnapshot } from "../format/snapshot.js";
+import { countTrees } from "../repository/count-trees.js";
 import type { Repository } from "../repository/repository.js";
 import {
   ANY_SNAPSHOT,
@@ -178,7 +179,9 @@ class CheckRun {
     this.#enter("structure");
     const { signal } = this.#watch;
     const seen = new Set<string>();
-    this.#progress.snapshotsTotal = snapshots.filter((snapshot) => "tree" in snapshot).length;
+    const readable = snapshots.filter((snapshot) => "tree" in snapshot);
+    this.#progress.snapshotsTotal = readable.length;
+    this.#progress.treesTotal = countTrees(this.#repository, readable);
     for (const snapshot of snapshots) {
       if ("kind" in snapshot) {
         this.#report(snapshot);

@@ -10,6 +10,7 @@ import { NotFoundError, throwIfAborted, YoreError } from "../errors.js";
 import type { BlobType } from "../format/blob.js";
 import type { LoadedSnapshot, Snapshot } from "../format/snapshot.js";
 import { compareTimestamps } from "../format/timestamp.js";
+import { countTrees } from "../repository/count-trees.js";
 import type { Repository } from "../repository/repository.js";
 import { saveSnapshot } from "../repository/snapshots.js";
 import { visitTrees } from "../repository/walk-tree.js";
@@ -26,7 +27,9 @@ const MAX_BLOBS_UNDER_WAY = 64;
 export interface CopyProgress {
   snapshots: number;
   snapshotsTotal: number;
+  /** Read in the source, and the most that there can be. */
   trees: number;
+  treesTotal: number;
   /** Of what is copied now; 0 of 0 while it is found out what that is. */
   packs: number;
   packsTotal: number;
@@ -35,13 +38,24 @@ export interface CopyProgress {
 }
 
 export function newCopyProgress(): CopyProgress {
-  return { snapshots: 0, snapshotsTotal: 0, trees: 0, packs: 0, packsTotal: 0, bytes: 0, bytesTotal: 0 };
+  return {
+    snapshots: 0,
+    snapshotsTotal: 0,
+    trees: 0,
+    treesTotal: 0,
+    packs: 0,
+    packsTotal: 0,
+    bytes: 0,
+    bytesTotal: 0,
+  };
 }
 
 export type CopyEvent =
   /** The target has it already, as the other one. */
   | { readonly type: "skipped"; readonly snapshot: LoadedSnapshot; readonly copy: Id }
   | { readonly type: "copying"; readonly snapshot: LoadedSnapshot }
+  /** What the snapshots since the last `saved` need and the target lacks; `bytes` as they lie in `packs` of the source. */
+  | { readonly type: "blobs"; readonly blobs: number; readonly bytes: number; readonly packs: number }
   | { readonly type: "saved"; readonly snapshot: LoadedSnapshot; readonly copy: Id };
 
 export interface CopyWatch {
@@ -105,6 +119,8 @@ class CopyRun {
 
   async run(snapshots: readonly LoadedSnapshot[]): Promise<CopyResult> {
     this.#progress.snapshotsTotal = snapshots.length;
+    const toCopy = snapshots.filter((snapshot) => !this.#findCopy(snapshot));
+    this.#progress.treesTotal = countTrees(this.#source, toCopy);
     const batchBytes = BATCH_PACKS * this.#target.packSizeBytes;
     for (const snapshot of snapshots) {
       throwIfAborted(this.#watch.signal);
@@ -188,13 +204,17 @@ class CopyRun {
     const { signal } = this.#watch;
     const isWantedPack = new Uint8Array(index.packEnd);
     let packs = 0;
+    let blobs = 0;
     for (const [entry, isWanted] of this.#wanted.entries()) {
       const pack = isWanted === 1 ? index.packOf(entry) : -1;
-      if (pack < 0 || isWantedPack[pack] === 1) continue;
+      if (pack < 0) continue;
+      blobs++;
+      if (isWantedPack[pack] === 1) continue;
       isWantedPack[pack] = 1;
       packs++;
     }
     Object.assign(this.#progress, { packs: 0, packsTotal: packs, bytes: 0, bytesTotal: this.#wantedBytes });
+    this.#watch.on?.({ type: "blobs", blobs, bytes: this.#wantedBytes, packs });
     const chosen = {
       pack: (pack: number) => isWantedPack[pack] === 1,
       entry: (entry: number) => this.#wanted[entry] === 1,

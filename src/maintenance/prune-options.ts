@@ -98,8 +98,9 @@ export interface PruneProgress {
   /** Of packs, while they are repacked. */
   bytes: number;
   bytesTotal: number;
-  /** Trees read, while snapshots are walked. */
+  /** Trees read, while snapshots are walked, and the most that there can be. */
   trees: number;
+  treesTotal: number;
 }
 
 export function newPruneProgress(): PruneProgress {
@@ -111,6 +112,7 @@ export function newPruneProgress(): PruneProgress {
     bytes: 0,
     bytesTotal: 0,
     trees: 0,
+    treesTotal: 0,
   };
 }
 

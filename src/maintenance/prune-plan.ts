@@ -10,6 +10,7 @@
 
 import { type Id, idKey } from "../bytes/id.js";
 import { DamagedError, throwIfAborted, UsageError, YoreError } from "../errors.js";
+import { countTrees } from "../repository/count-trees.js";
 import type { Repository } from "../repository/repository.js";
 import { listSnapshots } from "../repository/snapshots.js";
 import { DATA, MIXED, NOTHING, PackUsage, TREES } from "./pack-usage.js";
@@ -111,7 +112,9 @@ async function markUsed(
   const ignored = new Set((options.ignoreSnapshots ?? []).map(idKey));
   // One that cannot be read fails the prune: whatever it needs would be lost.
   const all = await listSnapshots(repository, undefined, { signal });
-  const trees = all.filter(({ id }) => !ignored.has(idKey(id))).map(({ tree }) => tree);
+  const snapshots = all.filter(({ id }) => !ignored.has(idKey(id)));
+  const trees = snapshots.map(({ tree }) => tree);
+  progress.treesTotal = countTrees(repository, snapshots);
   watch.enter("snapshots", trees.length);
   const { marks, missing } = await findUsedBlobs(repository, trees, {
     signal,

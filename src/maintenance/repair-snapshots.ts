@@ -1,10 +1,11 @@
 import { type Id, IdList } from "../bytes/id.js";
 import type { TreeNode } from "../format/node.js";
 import type { LoadedSnapshot } from "../format/snapshot.js";
+import { countTrees } from "../repository/count-trees.js";
 import type { Repository } from "../repository/repository.js";
 import { listSnapshots } from "../repository/snapshots.js";
 import { type Replaced, replaceSnapshot } from "./replace-snapshot.js";
-import { TreeRewriter } from "./tree-rewriter.js";
+import { type RewriteProgress, TreeRewriter } from "./tree-rewriter.js";
 
 export interface RepairSnapshotsOptions {
   readonly dryRun: boolean;
@@ -28,14 +29,9 @@ export type RepairSnapshotsEvent =
   | { readonly type: "repair"; readonly repair: Repair }
   | { readonly type: "done"; readonly snapshot: LoadedSnapshot; readonly outcome: Replaced };
 
-export interface RepairSnapshotsProgress {
-  snapshots: number;
-  snapshotsTotal: number;
-}
-
 export interface RepairSnapshotsWatch {
   readonly signal?: AbortSignal | undefined;
-  readonly progress?: RepairSnapshotsProgress | undefined;
+  readonly progress?: RewriteProgress | undefined;
   readonly on?: ((event: RepairSnapshotsEvent) => void) | undefined;
 }
 
@@ -62,9 +58,10 @@ export async function repairSnapshots(
         return isRoot ? undefined : [];
       },
     },
-    { dryRun: options.dryRun, signal: watch.signal },
+    { dryRun: options.dryRun, signal: watch.signal, progress: watch.progress },
   );
-  if (watch.progress) watch.progress.snapshotsTotal = snapshots.length;
+  const treesTotal = countTrees(repository, snapshots);
+  if (watch.progress) Object.assign(watch.progress, { snapshotsTotal: snapshots.length, treesTotal });
   const existing = await listSnapshots(repository, undefined, { signal: watch.signal, onError: () => {} });
   let changed = 0;
   try {

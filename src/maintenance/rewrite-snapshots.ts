@@ -2,10 +2,16 @@ import { throwIfAborted, UsageError } from "../errors.js";
 import type { LoadedSnapshot, Snapshot, SnapshotSummary } from "../format/snapshot.js";
 import { type Timestamp, ZERO_TIME } from "../format/timestamp.js";
 import type { PatternList } from "../patterns/mod.js";
+import { countTrees } from "../repository/count-trees.js";
 import type { Repository } from "../repository/repository.js";
 import { listSnapshots } from "../repository/snapshots.js";
 import { type Replaced, replaceSnapshot } from "./replace-snapshot.js";
-import { type RewriteRules, type RewrittenTree, TreeRewriter } from "./tree-rewriter.js";
+import {
+  type RewriteProgress,
+  type RewriteRules,
+  type RewrittenTree,
+  TreeRewriter,
+} from "./tree-rewriter.js";
 
 export interface RewriteOptions {
   /** Leave out what any of these matches. Not together with `includes`. */
@@ -29,6 +35,7 @@ export type RewriteEvent =
 
 export interface RewriteWatch {
   readonly signal?: AbortSignal | undefined;
+  readonly progress?: RewriteProgress | undefined;
   readonly on?: ((event: RewriteEvent) => void) | undefined;
 }
 
@@ -56,10 +63,13 @@ export async function rewriteSnapshots(
 ): Promise<number> {
   checkRewriteOptions(options);
   const { dryRun, forget } = options;
-  const { signal, on } = watch;
+  const { signal, progress, on } = watch;
+  const treesTotal = countTrees(repository, snapshots);
+  if (progress) Object.assign(progress, { snapshotsTotal: snapshots.length, treesTotal });
   const rewriter = new TreeRewriter(repository, makeRules(options, on), {
     dryRun,
     signal,
+    progress,
     byPath: true,
     refuseLoss: true,
   });
@@ -83,6 +93,7 @@ export async function rewriteSnapshots(
               changes: changesOf(snapshot, rewritten, options),
             });
       if (outcome.kind !== "unchanged") changed++;
+      if (progress) progress.snapshots++;
       on?.({ type: "done", snapshot, outcome });
     }
   } finally {

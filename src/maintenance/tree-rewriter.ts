@@ -24,10 +24,25 @@ export interface RewrittenTree {
   readonly bytes: number;
 }
 
+/** Counters of a command that rewrites snapshots. */
+export interface RewriteProgress {
+  snapshots: number;
+  snapshotsTotal: number;
+  /** Loaded, and about the most that there can be. */
+  trees: number;
+  treesTotal: number;
+}
+
+export function newRewriteProgress(): RewriteProgress {
+  return { snapshots: 0, snapshotsTotal: 0, trees: 0, treesTotal: 0 };
+}
+
 export interface TreeRewriterOptions {
   /** Only find out what would come of it; nothing is saved. */
   readonly dryRun: boolean;
   readonly signal?: AbortSignal | undefined;
+  /** Of which it adds to the trees. */
+  readonly progress?: RewriteProgress | undefined;
   /** The rules look at paths: a tree that stands at several is rewritten for each. False when left out. */
   readonly byPath?: boolean | undefined;
   /** Refuse to change a tree whose JSON has what would be lost when it is encoded again. False when left out. */
@@ -64,8 +79,9 @@ export class TreeRewriter {
   }
 
   async #load(id: Id): Promise<Loaded | { readonly error: YoreError }> {
-    const { signal } = this.#options;
+    const { signal, progress } = this.#options;
     throwIfAborted(signal);
+    if (progress) progress.trees++;
     try {
       const json = await this.#repository.loadBlobAhead("tree", id, signal);
       return { json, nodes: decodeLoadedTree(id, json) };

@@ -12,7 +12,7 @@ describe("TreeSearch", () => {
     const second = await saveTree(repository, [dir("a", middle), node("new")]);
     const nothing = await saveTree(repository, [node("new")]);
     await repository.flush();
-    const progress = { trees: 0 };
+    const progress = { trees: 0, treesTotal: 0 };
     const asked: string[] = [];
     const search = new TreeSearch<string>(
       repository,

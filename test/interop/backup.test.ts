@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { makeZoo } from "../support/make-zoo.js";
@@ -57,6 +57,22 @@ describe.skipIf(missingPeer("restic"))("backup beside the real restic", () => {
     for (const part of ["names", "times"])
       expect(await differences(join(folder, "zoo", part), join(target, "zoo", part)), part).toBe("");
     expect(await differences(join(folder, "zoo/contents"), join(target, "zoo/contents"), "-aHAn")).toBe("");
+  });
+
+  it("does not look at times of change and inode numbers when the environment says so", async () => {
+    const repository = await SharedRepository.create();
+    const source = await temporaryFolder();
+    writeFileSync(join(source, "kept"), "kept");
+    await repository.backup("restic", ["."], { cwd: source });
+    chmodSync(join(source, "kept"), 0o600);
+    const again = (env: Record<string, string>) =>
+      repository.backup("yore", ["--dry-run", "."], { cwd: source, env });
+    expect(await again({ RESTIC_IGNORE_CTIME: "false" })).toMatchObject({ files_changed: 1 });
+    expect(await again({ RESTIC_IGNORE_CTIME: "true" })).toMatchObject({ files_unmodified: 1 });
+    expect(await again({ YORE_IGNORE_INODE: "1" })).toMatchObject({ files_unmodified: 1 });
+    const wrong = await repository.run("yore", ["backup", source], { env: { YORE_IGNORE_INODE: "maybe" } });
+    expect(wrong.code).toBe(1);
+    expect(wrong.stderr).toContain("YORE_IGNORE_INODE");
   });
 
   it("finds the parent that the other program made, and takes what is unchanged from it", async () => {

@@ -88,7 +88,7 @@ describe("yore init", () => {
     };
     await copy("copy-1", ["--from-repo", source], { RESTIC_FROM_PASSWORD: "other" });
     await copy("copy-2", [], { YORE_FROM_REPOSITORY: source, YORE_FROM_PASSWORD: "other" });
-    await copy("copy-3", ["--from-password-command", "echo other"], { RESTIC_REPOSITORY2: source });
+    await copy("copy-3", [], { RESTIC_REPOSITORY2: source, RESTIC_PASSWORD_COMMAND2: "echo other" });
 
     const alone = await runYore(["init", "-r", join(folder, "alone"), "--from-repo", source], {
       env: { ...env, RESTIC_FROM_PASSWORD: "other" },

@@ -94,11 +94,6 @@ describe.skipIf(missingPeer("restic"))("copy", () => {
       { YORE_FROM_REPOSITORY: "SOURCE", YORE_FROM_PASSWORD: PASSWORD, RESTIC_FROM_PASSWORD: "wrong" },
     ],
     ["RESTIC_FROM_*", [], { RESTIC_FROM_REPOSITORY: "SOURCE" }],
-    [
-      "restic's older names",
-      [],
-      { RESTIC_REPOSITORY2: "SOURCE", RESTIC_PASSWORD2: PASSWORD, RESTIC_FROM_PASSWORD: undefined },
-    ],
   ] as [string, string[], Record<string, string | undefined>][])(
     "finds the source by %s, and copies what is chosen",
     async (_, args, changes) => {

@@ -113,6 +113,7 @@ describe.skipIf(missingPeer("restic"))("prune", () => {
       bytes: 0,
       bytesTotal: 0,
       trees: 0,
+      treesTotal: 0,
       packs: 0,
       get done() {
         return this.packs;

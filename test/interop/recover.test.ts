@@ -4,11 +4,14 @@ import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { LocalBackend } from "../../src/backend/local-backend.js";
+import { runRecover } from "../../src/commands/recover.js";
+import type { Session } from "../../src/commands/session.js";
+import type { Repository } from "../../src/repository/repository.js";
 import { openRepository, PASSWORD } from "../repository/support.js";
 import { makeKeyCheap } from "../support/cheap-key.js";
 import { dieEverywhere } from "../support/dying-backend.js";
 import { noise } from "../support/make-zoo.js";
-import { missingPeer, runRestic, runYore } from "../support/run.js";
+import { missingPeer, run, runRestic, runYore } from "../support/run.js";
 import { differences } from "../support/same-backup.js";
 import { temporaryFolder } from "../support/temporary.js";
 
@@ -71,6 +74,32 @@ describe.skipIf(missingPeer("restic"))("recover", () => {
     }
     const again = await runYore(["-r", location, "recover"], { env });
     expect(again.stdout).toContain("found 0 unreferenced roots\nno snapshot to write.");
+  });
+
+  it("killed at any moment, brings back all of it when it runs again", { timeout: 120_000 }, async () => {
+    const { location, folders } = await makeRepository(2);
+    for (const place of ["snapshots", "index"])
+      for (const name of await readdir(join(location, place))) await rm(join(location, place, name));
+    const work = (opened: Repository) =>
+      runRecover({
+        repository: opened,
+        engine: opened.engine,
+        signal: new AbortController().signal,
+      } as Session);
+    const changes = await dieEverywhere(location, work, async (copy) => {
+      await work(await openRepository(await LocalBackend.open(copy)));
+      await restic(copy, "check", "--read-data");
+      const target = await temporaryFolder();
+      await restic(copy, "restore", "latest", "--tag", "recovered", "--target", target);
+      // A tree that was saved for the snapshot of the first run is itself a root of the second, with the others below it.
+      for (const folder of folders) {
+        const { stdout } = await run("find", [target, "-type", "d", "-path", `*${folder}`]);
+        const places = stdout.trim().split("\n");
+        const changes = await Promise.all(places.map((place) => differences(folder, place)));
+        expect(changes).toContain("");
+      }
+    });
+    expect(changes).toBeGreaterThan(2);
   });
 });
 

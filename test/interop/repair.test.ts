@@ -15,7 +15,7 @@ import { makeKeyCheap } from "../support/cheap-key.js";
 import { dieEverywhere } from "../support/dying-backend.js";
 import { noise } from "../support/make-zoo.js";
 import { missingPeer, type RunResult, runRestic, runYore } from "../support/run.js";
-import { temporaryFolder } from "../support/temporary.js";
+import { temporaryFolder, unpackFixture } from "../support/temporary.js";
 
 const env = { RESTIC_PASSWORD: PASSWORD };
 
@@ -139,6 +139,18 @@ describe.skipIf(missingPeer("restic"))("repair", () => {
     await restic(mended, "check", "--read-data");
     await runBoth(mended, "repair", "snapshots", "--forget");
   });
+
+  it.each(["repo-data-missing", "repo-index-missing", "repo-mixed", "small-repo"])(
+    "mends %s of restic's own tests as restic does",
+    { timeout: 120_000 },
+    async (name) => {
+      const damaged = join(await unpackFixture(name, await temporaryFolder()), "repo");
+      const { ours } = await runBoth(damaged, "repair", "index");
+      await runBoth(ours, "repair", "snapshots");
+      const mended = (await runBoth(ours, "repair", "snapshots", "--forget")).ours;
+      await restic(mended, "check", "--read-data");
+    },
+  );
 
   it.each([
     ["a flipped bit in a blob", (path: string) => flip(path, 1_000_000)],

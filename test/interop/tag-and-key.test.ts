@@ -1,8 +1,8 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { runForget } from "../../src/commands/forget.js";
-import { runKeyPasswd } from "../../src/commands/key.js";
+import { runKeyAdd, runKeyPasswd, runKeyRemove } from "../../src/commands/key.js";
 import type { Session } from "../../src/commands/session.js";
 import { runTag } from "../../src/commands/tag.js";
 import { KEEP_NOTHING } from "../../src/maintenance/forget-policy.js";
@@ -130,6 +130,13 @@ describe.skipIf(missingPeer("restic"))("tag, key and forget", () => {
     const session = (opened: Repository) =>
       ({ repository: opened, engine: opened.engine, signal: new AbortController().signal }) as Session;
     const change = { set: [], add: ["x"], remove: [] };
+    const firstKeys = await readdir(join(repository, "keys"));
+    // One more key than the one that is opened.
+    const second = join(await temporaryFolder(), "repository");
+    await cp(repository, second, { recursive: true });
+    const adding = ["key", "add", "--new-password-file", join(folder, "password")];
+    await resticSays({ ...env, RESTIC_REPOSITORY: second }, adding);
+    const secondKey = (await readdir(join(second, "keys"))).find((name) => !firstKeys.includes(name))!;
     const works: ((opened: Repository) => Promise<unknown>)[] = [
       (opened) => runTag(session(opened), { names: [], filter: ANY_SNAPSHOT, change }),
       (opened) => runKeyPasswd(session(opened), "neu", {}),
@@ -142,6 +149,8 @@ describe.skipIf(missingPeer("restic"))("tag, key and forget", () => {
           allowRemoveAll: false,
           dryRun: false,
         }),
+      (opened) => runKeyAdd(session(opened), "neu", {}),
+      (opened) => runKeyRemove(session(opened), secondKey),
     ];
     const trees = async (location: string, password: string) => {
       const at = { ...env, RESTIC_REPOSITORY: location, RESTIC_PASSWORD: password };
@@ -151,12 +160,12 @@ describe.skipIf(missingPeer("restic"))("tag, key and forget", () => {
       return new Set(snapshots.map(({ tree }) => tree)).size;
     };
     for (const [number, work] of works.entries()) {
-      const changes = await dieEverywhere(repository, work, async (location) => {
+      const changes = await dieEverywhere(number === 4 ? second : repository, work, async (location) => {
         const found = (await trees(location, "geheim")) ?? (await trees(location, "neu"));
         if (number === 2) expect(found).toBeGreaterThan(0);
         else expect(found).toBe(3);
       });
-      expect(changes).toBeGreaterThan(1);
+      expect(changes).toBeGreaterThan(number < 3 ? 1 : 0);
     }
   }, 120_000);
 });

@@ -11,7 +11,7 @@ import type { GroupBy } from "../../commands/group-snapshots.js";
 import { UsageError, YoreError } from "../../errors.js";
 import { BackupReport, formatBackupProgress } from "../backup-report.js";
 import { action, type CommandContext } from "../command-context.js";
-import { describeEnvironment, environmentForChildren, readEnvironment } from "../environment.js";
+import { describeEnvironment, environmentForChildren, readEnvironment, readSwitch } from "../environment.js";
 import { collect, parseCount } from "../global-options.js";
 import { parseGroupBy } from "../group-by.js";
 import type { Io } from "../output.js";
@@ -156,8 +156,14 @@ function addSnapshotFlags(command: Command): void {
       parseGroupBy,
     )
     .option("-H, --host <hostname>", `host name of the snapshot (default: ${describeEnvironment("HOST")})`)
-    .option("--ignore-ctime", "do not take a file for changed because of its change time")
-    .option("--ignore-inode", "nor because of its inode number or change time")
+    .option(
+      "--ignore-ctime",
+      `do not take a file for changed because of its change time (default: ${describeEnvironment("IGNORE_CTIME")})`,
+    )
+    .option(
+      "--ignore-inode",
+      `nor because of its inode number or change time (default: ${describeEnvironment("IGNORE_INODE")})`,
+    )
     .option("--no-scan", "do not find out beforehand how much there is")
     .option("--parent <snapshot>", "the parent snapshot (default: the newest of the group)")
     .option(
@@ -218,8 +224,8 @@ function readOptions(
     tags: (flags.tag ?? []).flatMap(parseTagList).filter((tag) => tag !== ""),
     time: flags.time ? readTime(flags.time) : undefined,
     withAtime: flags.withAtime ?? false,
-    ignoreCtime: flags.ignoreCtime ?? false,
-    ignoreInode: flags.ignoreInode ?? false,
+    ignoreCtime: flags.ignoreCtime ?? readSwitch(io.env, "IGNORE_CTIME"),
+    ignoreInode: flags.ignoreInode ?? readSwitch(io.env, "IGNORE_INODE"),
     dryRun: flags.dryRun ?? false,
     skipIfUnchanged: flags.skipIfUnchanged ?? false,
     readConcurrency: readConcurrency(flags, io),

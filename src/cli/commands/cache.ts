@@ -80,12 +80,15 @@ async function show(
     repositoryId.slice(0, 10),
     `${ageDays} days ago`,
     isOld ? "yes" : "",
-    ...(withSize ? [formatBytes(sizes[i]!)] : []),
+    ...(withSize ? [formatBytes(sizes[i]!).padStart(SIZE_WIDTH)] : []),
   ]);
-  const sizeColumn = { header: "Size", align: "right" } as const;
+  const sizeColumn = { header: "Size" };
   for (const line of renderTable(withSize ? [...columns, sizeColumn] : columns, rows)) io.stdout.line(line);
   context.print(`${caches.length} cache dirs in ${folder}`);
 }
+
+/** Of the column, also where all sizes are short. */
+const SIZE_WIDTH = 11;
 
 function describe(type: "cache" | "removed", cache: CacheFolder, bytes: number | undefined): object {
   return {

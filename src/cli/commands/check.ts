@@ -13,7 +13,7 @@ import {
 } from "../../mod.js";
 import { action, type CommandContext } from "../command-context.js";
 import type { Io } from "../output.js";
-import { formatProgress } from "../progress-renderer.js";
+import { type PhaseState, PhaseView } from "../phase-progress.js";
 import { addSnapshotFilter, resolveSnapshotFilter, type SnapshotFilterFlags } from "../snapshot-filter.js";
 import { terminalText } from "../terminal-text.js";
 import { formatBytes, parseSize } from "../units.js";
@@ -51,7 +51,7 @@ export function registerCheck(program: Command, io: Io): void {
         { lock: "exclusive", withoutCache: flags.withCache !== true },
         async (session) => {
           const progress = newCheckProgress();
-          const renderer = context.startProgress((seconds) => checkProgressLines(progress, seconds));
+          const renderer = context.startProgress(new PhaseView(() => checkState(progress)).lines);
           try {
             const findUnused = flags.checkUnused === true;
             return await runCheck(
@@ -70,26 +70,35 @@ export function registerCheck(program: Command, io: Io): void {
   );
 }
 
-/** What a terminal shows while a check runs. */
-export function checkProgressLines(progress: CheckProgress, seconds: number): readonly string[] {
-  switch (progress.phase) {
+/** What is shown while a check runs. */
+export function checkState(progress: CheckProgress): PhaseState | undefined {
+  const { phase, trees, treesTotal, bytes, bytesTotal } = progress;
+  switch (phase) {
     case "index":
-      return [formatProgress(seconds, progress.indexFiles, progress.indexFilesTotal, "index files loaded")];
+      return {
+        phase,
+        done: progress.indexFiles,
+        total: progress.indexFilesTotal,
+        what: "index files loaded",
+      };
     case "structure":
-      return [
-        formatProgress(
-          seconds,
-          progress.snapshots,
-          progress.snapshotsTotal,
-          `snapshots, ${progress.trees} trees`,
-        ),
-      ];
-    case "data": {
-      const bytes = `${formatBytes(progress.bytes)} of ${formatBytes(progress.bytesTotal)}`;
-      return [formatProgress(seconds, progress.packs, progress.packsTotal, `packs, ${bytes}`)];
-    }
+      return {
+        phase,
+        done: progress.snapshots,
+        total: progress.snapshotsTotal,
+        what: `snapshots, ${trees} trees`,
+        work: { done: trees, total: treesTotal },
+      };
+    case "data":
+      return {
+        phase,
+        done: progress.packs,
+        total: progress.packsTotal,
+        what: `packs, ${formatBytes(bytes)} of ${formatBytes(bytesTotal)}`,
+        work: { done: bytes, total: bytesTotal },
+      };
     default:
-      return [];
+      return undefined;
   }
 }
 

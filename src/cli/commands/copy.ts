@@ -5,12 +5,12 @@ import { UsageError } from "../../errors.js";
 import { type CopyEvent, type CopyProgress, type CopyResult, newCopyProgress } from "../../mod.js";
 import { action, type CommandContext } from "../command-context.js";
 import type { Io } from "../output.js";
-import { formatProgress } from "../progress-renderer.js";
+import { type PhaseState, PhaseView } from "../phase-progress.js";
 import { addSnapshotFilter, resolveSnapshotFilter, type SnapshotFilterFlags } from "../snapshot-filter.js";
 import { snapshotTitle } from "../snapshot-title.js";
 import { addSourceOptions, resolveSourceOptions, type SourceFlags } from "../source-options.js";
 import { terminalText } from "../terminal-text.js";
-import { formatBytes, formatDuration } from "../units.js";
+import { formatBytes } from "../units.js";
 
 interface CopyFlags extends SourceFlags, SnapshotFilterFlags {}
 
@@ -30,11 +30,13 @@ export function registerCopy(program: Command, io: Io): void {
           "Please specify a source repository location (--from-repo or --from-repository-file)",
         );
       // How it is reached, and where it is cached, is the same for both.
-      const from = { ...context.global.repository(), keyHint: undefined, ...named };
+      const first = context.global.repository();
+      const second = { ...first, keyHint: undefined, ...named.options };
+      const [from, to] = named.isTarget ? [first, second] : [second, first];
       const progress = newCopyProgress();
       const view = new CopyView(context, progress);
       const result = await context.withSession({ lock: "shared", repository: from }, (source) =>
-        context.withSession({ lock: "shared", lockAlways: true }, async (target) => {
+        context.withSession({ lock: "shared", lockAlways: true, repository: to }, async (target) => {
           const renderer = context.startProgress(
             (seconds) => view.lines(seconds),
             (seconds) => view.status(seconds),
@@ -64,7 +66,7 @@ export function registerCopy(program: Command, io: Io): void {
 class CopyView {
   readonly #context: CommandContext;
   readonly #progress: CopyProgress;
-  #copyingSince: number | undefined;
+  readonly #phases = new PhaseView(() => this.#state());
   /** Snapshots that were saved together stand together. */
   #isFirstOfBatch = true;
 
@@ -75,6 +77,11 @@ class CopyView {
 
   show(event: CopyEvent): void {
     const context = this.#context;
+    if (event.type === "blobs") {
+      const { blobs, bytes, packs } = event;
+      context.verbose(2, `  copy ${blobs} blobs with disk size ${formatBytes(bytes)} in ${packs} packfiles`);
+      return;
+    }
     const { snapshot } = event;
     const old = formatShortId(snapshot.id);
     const ids = { source_snapshot_id: formatId(snapshot.id) };
@@ -115,21 +122,16 @@ class CopyView {
   }
 
   lines(seconds: number): readonly string[] {
-    const { snapshots, snapshotsTotal, trees, packs, packsTotal, bytes, bytesTotal } = this.#progress;
-    if (packsTotal === 0)
-      return [formatProgress(seconds, snapshots, snapshotsTotal, `snapshots, ${trees} trees`)];
-    const remaining = this.#remainingSeconds(seconds);
-    const eta = remaining > 0 ? ` ETA ${formatDuration(remaining)}` : "";
-    const size = `${formatBytes(bytes)} of ${formatBytes(bytesTotal)}`;
-    return [formatProgress(seconds, packs, packsTotal, `packs copied, ${size}${eta}`)];
+    return this.#phases.lines(seconds);
   }
 
   status(seconds: number): unknown {
     const { snapshots, snapshotsTotal, trees, packs, packsTotal, bytes, bytesTotal } = this.#progress;
+    const status = this.#phases.status(seconds);
     return {
       message_type: "status",
       seconds_elapsed: Math.floor(seconds),
-      seconds_remaining: this.#remainingSeconds(seconds) || undefined,
+      seconds_remaining: status?.seconds_remaining,
       snapshots_done: snapshots,
       total_snapshots: snapshotsTotal,
       trees,
@@ -140,12 +142,23 @@ class CopyView {
     };
   }
 
-  /** Of what is copied now, at its pace; 0 while nothing can be said. */
-  #remainingSeconds(seconds: number): number {
-    const { bytes, bytesTotal } = this.#progress;
-    if (bytesTotal === 0) this.#copyingSince = undefined;
-    if (bytes === 0 || bytes >= bytesTotal) return 0;
-    this.#copyingSince ??= seconds;
-    return Math.ceil(((seconds - this.#copyingSince) / bytes) * (bytesTotal - bytes));
+  #state(): PhaseState {
+    const { snapshots, snapshotsTotal, trees, treesTotal, packs, packsTotal, bytes, bytesTotal } =
+      this.#progress;
+    if (packsTotal > 0)
+      return {
+        phase: "packs",
+        done: packs,
+        total: packsTotal,
+        what: `packs copied, ${formatBytes(bytes)} of ${formatBytes(bytesTotal)}`,
+        work: { done: bytes, total: bytesTotal },
+      };
+    return {
+      phase: "snapshots",
+      done: snapshots,
+      total: snapshotsTotal,
+      what: `snapshots, ${trees} trees`,
+      work: { done: trees, total: treesTotal },
+    };
   }
 }

@@ -31,9 +31,14 @@ export function registerDump(program: Command, io: Io): void {
       if (!format) throw new UsageError(`unknown archive format "${flags.archive}"`);
       const options = { snapshot, path, format, filter: resolveSnapshotFilter(flags, io.env) };
       await context.withSession({ lock: "shared", announce: flags.target !== undefined }, async (session) => {
-        if (flags.target !== undefined)
-          return dumpToFile(flags.target, (sink) => runDump(session, options, () => sink));
-        return runDump(session, options, (kind) => {
+        if (flags.target !== undefined) {
+          const bytes = await dumpToFile(flags.target, (sink) => runDump(session, options, () => sink));
+          // Without a target the standard output is the file, with --json as well.
+          if (context.global.json)
+            context.json({ message_type: "summary", target: flags.target, bytes_written: bytes });
+          return;
+        }
+        await runDump(session, options, (kind) => {
           if (kind === "archive" && io.stdout.isTTY)
             throw new UsageError("stdout is the terminal, please redirect output");
           return (bytes) => io.stdout.write(bytes);
@@ -46,7 +51,8 @@ export function registerDump(program: Command, io: Io): void {
 
 type FileSink = (bytes: Uint8Array) => Promise<void>;
 
-async function dumpToFile(path: string, dump: (sink: FileSink) => Promise<void>): Promise<void> {
+/** @returns bytes written */
+async function dumpToFile(path: string, dump: (sink: FileSink) => Promise<void>): Promise<number> {
   const failed = (cause: unknown) =>
     new YoreError(
       systemCodeOf(cause) === "ENOSPC" ? "no-space" : "backend",
@@ -58,8 +64,10 @@ async function dumpToFile(path: string, dump: (sink: FileSink) => Promise<void>)
   const file = await open(path, "w", 0o600).catch((error: unknown) => {
     throw failed(error);
   });
+  let total = 0;
   try {
     await dump(async (bytes) => {
+      total += bytes.length;
       for (let at = 0; at < bytes.length; ) {
         const { bytesWritten } = await file.write(bytes, at).catch((error: unknown) => {
           throw failed(error);
@@ -70,4 +78,5 @@ async function dumpToFile(path: string, dump: (sink: FileSink) => Promise<void>)
   } finally {
     await file.close();
   }
+  return total;
 }

@@ -13,10 +13,10 @@ import { parseFindTime } from "../find-time.js";
 import { collect } from "../global-options.js";
 import { foundNodeJson, longLine } from "../node-text.js";
 import type { Io } from "../output.js";
+import { PhaseView } from "../phase-progress.js";
 import { addSnapshotFilter, resolveSnapshotFilter, type SnapshotFilterFlags } from "../snapshot-filter.js";
 import { terminalName, terminalText } from "../terminal-text.js";
 import { formatLocalTime } from "../times.js";
-import { formatDuration } from "../units.js";
 
 interface FindFlags extends SnapshotFilterFlags {
   readonly ignoreCase?: boolean;
@@ -55,10 +55,14 @@ export function registerFind(program: Command, io: Io): void {
       const filter = resolveSnapshotFilter(flags, io.env);
       let code = EXIT_SUCCESS;
       await context.withSession({ lock: "shared", indexAhead: true }, async (session) => {
-        const progress = { trees: 0 };
-        const renderer = context.startProgress((seconds) => [
-          `[${formatDuration(seconds)}] ${progress.trees} trees searched`,
-        ]);
+        const progress = { trees: 0, treesTotal: 0 };
+        const { lines } = new PhaseView(() => ({
+          phase: "trees",
+          done: progress.trees,
+          total: progress.treesTotal,
+          what: "trees searched",
+        }));
+        const renderer = context.startProgress(lines);
         const writer = makeWriter(context, target, flags, session);
         const options = {
           target,

@@ -20,6 +20,7 @@ import { describePolicy, forgetCalendar } from "../forget-report.js";
 import { collect } from "../global-options.js";
 import { parseGroupBy } from "../group-by.js";
 import type { Io } from "../output.js";
+import { PhaseView } from "../phase-progress.js";
 import { formatProgress } from "../progress-renderer.js";
 import { addPruneOptions, type PruneFlags, resolvePruneOptions } from "../prune-options.js";
 import { runShownPrune } from "../run-shown-prune.js";
@@ -86,9 +87,13 @@ export function registerForget(program: Command, io: Io): void {
         if (names.length === 0) context.print(`Applying Policy: ${describePolicy(options.policy)}`);
         const view = new ForgetView(context, options, flags.compact === true);
         const progress = { files: 0, filesTotal: 0 };
-        const renderer = context.startProgress((seconds) => [
-          formatProgress(seconds, progress.files, progress.filesTotal, "files deleted"),
-        ]);
+        const { lines } = new PhaseView(() => ({
+          phase: "remove",
+          done: progress.files,
+          total: progress.filesTotal,
+          what: "files deleted",
+        }));
+        const renderer = context.startProgress(lines);
         const started = performance.now();
         const result = await runForget(session, options, {
           progress,

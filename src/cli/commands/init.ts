@@ -38,7 +38,7 @@ export function registerInit(program: Command, io: Io): void {
             ...context.global.access,
           },
           version,
-          ...(source ? { copyChunkerFrom: source } : {}),
+          ...(source ? { copyChunkerFrom: source.options } : {}),
         },
         { signal: context.signal },
       );

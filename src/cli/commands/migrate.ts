@@ -4,7 +4,8 @@ import { messageOf, YoreError } from "../../errors.js";
 import { newCheckProgress } from "../../mod.js";
 import { action, type CommandContext } from "../command-context.js";
 import type { Io } from "../output.js";
-import { CheckView, checkProgressLines } from "./check.js";
+import { PhaseView } from "../phase-progress.js";
+import { CheckView, checkState } from "./check.js";
 
 interface MigrateFlags {
   readonly force?: boolean;
@@ -25,7 +26,7 @@ export function registerMigrate(program: Command, io: Io): void {
             return;
           }
           const progress = newCheckProgress();
-          const renderer = context.startProgress((seconds) => checkProgressLines(progress, seconds));
+          const renderer = context.startProgress(new PhaseView(() => checkState(progress)).lines);
           const view = new CheckView(context, undefined);
           try {
             await runMigrate(

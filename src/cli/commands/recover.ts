@@ -4,8 +4,8 @@ import { runRecover } from "../../commands/recover.js";
 import { newRepairIndexProgress, type RecoverEvent, type RecoverResult } from "../../mod.js";
 import { action, type CommandContext } from "../command-context.js";
 import type { Io } from "../output.js";
-import { formatProgress } from "../progress-renderer.js";
-import { repairIndexLines, showRepairIndexEvent } from "../repair-index-report.js";
+import { PhaseView } from "../phase-progress.js";
+import { repairIndexState, showRepairIndexEvent } from "../repair-index-report.js";
 
 export function registerRecover(program: Command, io: Io): void {
   program
@@ -17,11 +17,12 @@ export function registerRecover(program: Command, io: Io): void {
         const result = await context.withSession(needs, async (session) => {
           const indexProgress = newRepairIndexProgress();
           const progress = { trees: 0, treesTotal: 0 };
-          const renderer = context.startProgress((seconds) =>
-            progress.treesTotal > 0
-              ? [formatProgress(seconds, progress.trees, progress.treesTotal, "trees loaded")]
-              : repairIndexLines(indexProgress, seconds),
-          );
+          const view = new PhaseView(() => {
+            const { trees, treesTotal } = progress;
+            if (treesTotal === 0) return repairIndexState(indexProgress);
+            return { phase: "trees", done: trees, total: treesTotal, what: "trees loaded" };
+          });
+          const renderer = context.startProgress(view.lines, view.status);
           try {
             context.print("ensuring index is complete");
             return await runRecover(session, {

@@ -3,7 +3,8 @@ import { runRepairIndex } from "../../commands/repair-index.js";
 import { newRepairIndexProgress } from "../../mod.js";
 import { action } from "../command-context.js";
 import type { Io } from "../output.js";
-import { repairIndexJson, repairIndexLines, showRepairIndexEvent } from "../repair-index-report.js";
+import { PhaseView } from "../phase-progress.js";
+import { repairIndexJson, repairIndexState, showRepairIndexEvent } from "../repair-index-report.js";
 
 interface RepairIndexFlags {
   readonly readAllPacks?: boolean;
@@ -19,7 +20,8 @@ export function registerRepairIndex(repair: Command, io: Io): void {
         const needs = { lock: "exclusive", lockAlways: true } as const;
         const result = await context.withSession(needs, async (session) => {
           const progress = newRepairIndexProgress();
-          const renderer = context.startProgress((seconds) => repairIndexLines(progress, seconds));
+          const view = new PhaseView(() => repairIndexState(progress));
+          const renderer = context.startProgress(view.lines, view.status);
           try {
             return await runRepairIndex(
               session,

@@ -5,7 +5,7 @@ import { UsageError } from "../../errors.js";
 import type { RepairPacksEvent } from "../../mod.js";
 import { action, type CommandContext } from "../command-context.js";
 import type { Io } from "../output.js";
-import { formatProgress } from "../progress-renderer.js";
+import { PhaseView } from "../phase-progress.js";
 
 export function registerRepairPacks(repair: Command, io: Io): void {
   repair
@@ -20,9 +20,13 @@ export function registerRepairPacks(repair: Command, io: Io): void {
         const progress = { packs: 0, packsTotal: 0 };
         const needs = { lock: "exclusive", lockAlways: true } as const;
         const result = await context.withSession(needs, async (session) => {
-          const renderer = context.startProgress((seconds) => [
-            formatProgress(seconds, progress.packs, progress.packsTotal, "packs"),
-          ]);
+          const view = new PhaseView(() => ({
+            phase: "salvage",
+            done: progress.packs,
+            total: progress.packsTotal,
+            what: "packs",
+          }));
+          const renderer = context.startProgress(view.lines, view.status);
           try {
             context.print("saving backup copies of pack files to current folder");
             return await runRepairPacks(

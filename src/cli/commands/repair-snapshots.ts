@@ -1,12 +1,13 @@
 import type { Command } from "commander";
 import { formatId, formatShortId } from "../../bytes/id.js";
 import { runRepairSnapshots } from "../../commands/repair-snapshots.js";
+import { newRewriteProgress } from "../../commands/rewrite.js";
 import { quoteName } from "../../format/name-quoting.js";
 import type { LoadedSnapshot } from "../../format/snapshot.js";
 import type { Repair, RepairSnapshotsEvent } from "../../mod.js";
 import { action, type CommandContext } from "../command-context.js";
 import type { Io } from "../output.js";
-import { formatProgress } from "../progress-renderer.js";
+import { rewriteView } from "../rewrite-view.js";
 import { addSnapshotFilter, resolveSnapshotFilter, type SnapshotFilterFlags } from "../snapshot-filter.js";
 import { snapshotTitle } from "../snapshot-title.js";
 import { terminalText } from "../terminal-text.js";
@@ -29,13 +30,12 @@ export function registerRepairSnapshots(repair: Command, io: Io): void {
       const dryRun = flags.dryRun === true;
       const forget = flags.forget === true;
       const filter = resolveSnapshotFilter(flags, io.env);
-      const progress = { snapshots: 0, snapshotsTotal: 0 };
+      const progress = newRewriteProgress();
       const changed = await context.withSession(
         { lock: dryRun ? "none" : "exclusive", lockAlways: true },
         async (session) => {
-          const renderer = context.startProgress((seconds) => [
-            formatProgress(seconds, progress.snapshots, progress.snapshotsTotal, "snapshots"),
-          ]);
+          const { lines, status } = rewriteView(progress);
+          const renderer = context.startProgress(lines, status);
           try {
             return await runRepairSnapshots(
               session,

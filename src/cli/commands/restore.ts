@@ -16,6 +16,7 @@ import { action, type CommandContext } from "../command-context.js";
 import { collect } from "../global-options.js";
 import type { Io } from "../output.js";
 import { addPatternFlags, resolvePatternFlags } from "../pattern-options.js";
+import { Pace } from "../phase-progress.js";
 import { addSnapshotFilter, resolveSnapshotFilter, type SnapshotFilterFlags } from "../snapshot-filter.js";
 import { snapshotTitle } from "../snapshot-title.js";
 import { terminalName, terminalText } from "../terminal-text.js";
@@ -79,8 +80,9 @@ export function registerRestore(program: Command, io: Io): void {
       await context.withSession({ lock: "shared", indexAhead: true }, async (session) => {
         const view = new RestoreView(context, String(options.target));
         const progress = newRestoreProgress();
+        const pace = new Pace();
         const renderer = context.startProgress(
-          (seconds) => [statusLine(progress, seconds)],
+          (seconds) => [statusLine(progress, seconds) + eta(progress, pace, seconds)],
           (seconds) => statusJson(progress, seconds),
         );
         try {
@@ -248,6 +250,15 @@ class RestoreView {
 }
 
 type Counters = Omit<RestoreProgress, "phase">;
+
+function eta(progress: RestoreProgress, pace: Pace, seconds: number): string {
+  const { phase, filesVerified, filesToVerify, bytesRestored, bytesTotal } = progress;
+  const remaining =
+    phase === "verify"
+      ? pace.remainingSeconds(seconds, phase, filesVerified, filesToVerify)
+      : pace.remainingSeconds(seconds, phase, bytesRestored, bytesTotal);
+  return remaining > 0 ? `, ETA ${formatDuration(remaining)}` : "";
+}
 
 function statusLine(progress: RestoreProgress, seconds: number): string {
   const time = `[${formatDuration(seconds)}]`;

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { formatId, formatShortId } from "../../bytes/id.js";
 import {
   checkRewriteOptions,
+  newRewriteProgress,
   type RewriteEvent,
   type RewriteOptions,
   runRewrite,
@@ -10,6 +11,7 @@ import { UsageError } from "../../errors.js";
 import { action, type CommandContext } from "../command-context.js";
 import type { Io } from "../output.js";
 import { addPatternFlags, resolvePatternFlags } from "../pattern-options.js";
+import { rewriteView } from "../rewrite-view.js";
 import { addSnapshotFilter, resolveSnapshotFilter, type SnapshotFilterFlags } from "../snapshot-filter.js";
 import { terminalName, terminalText } from "../terminal-text.js";
 import { formatZonedTime, parseLocalTime } from "../times.js";
@@ -50,16 +52,20 @@ export function registerRewrite(program: Command, io: Io): void {
       const { dryRun, forget } = options;
       if (forget) context.print("create exclusive lock for repository");
       const lock = dryRun ? "none" : forget ? "exclusive" : "shared";
-      const changed = await context.withSession({ lock, lockAlways: true }, (session) =>
-        runRewrite(
+      const changed = await context.withSession({ lock, lockAlways: true }, (session) => {
+        const progress = newRewriteProgress();
+        const { lines, status } = rewriteView(progress);
+        const renderer = context.startProgress(lines, status);
+        return runRewrite(
           session,
           { ...options, names, filter: resolveSnapshotFilter(flags, io.env) },
           {
+            progress,
             on: (event) => show(context, options, event),
             onIgnored: ({ name, reason }) => context.warn(`Ignoring "${name}": ${reason}`),
           },
-        ),
-      );
+        ).finally(() => renderer.stop());
+      });
       if (context.global.json)
         context.json({ message_type: "summary", changed_snapshots: changed, dry_run: dryRun || undefined });
       context.print();

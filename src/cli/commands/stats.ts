@@ -3,8 +3,9 @@ import { runStats, STATS_MODES, type Stats, type StatsMode } from "../../command
 import { UsageError } from "../../errors.js";
 import { action } from "../command-context.js";
 import type { Io } from "../output.js";
+import { PhaseView } from "../phase-progress.js";
 import { addSnapshotFilter, resolveSnapshotFilter, type SnapshotFilterFlags } from "../snapshot-filter.js";
-import { formatBytes, formatDuration } from "../units.js";
+import { formatBytes } from "../units.js";
 
 interface StatsFlags extends SnapshotFilterFlags {
   readonly mode: StatsMode;
@@ -38,10 +39,14 @@ export function registerStats(program: Command, io: Io): void {
       const filter = resolveSnapshotFilter(flags, io.env);
       context.print("scanning...");
       const stats = await context.withSession({ lock: "shared", indexAhead: true }, async (session) => {
-        const progress = { trees: 0 };
-        const renderer = context.startProgress((seconds) => [
-          `[${formatDuration(seconds)}] ${progress.trees} trees counted`,
-        ]);
+        const progress = { trees: 0, treesTotal: 0 };
+        const { lines } = new PhaseView(() => ({
+          phase: "trees",
+          done: progress.trees,
+          total: progress.treesTotal,
+          what: "trees counted",
+        }));
+        const renderer = context.startProgress(lines);
         return runStats(
           session,
           { names, filter, mode },
