@@ -5,6 +5,7 @@
 //   uploadAppend(upload, pieces)                    SHA-256 and write(2) of all of them
 //   uploadCommit(upload, path, id)  -> outcome      compares the hash, fsync, link, fsync of the folder
 //   uploadDiscard(upload)
+//   uploadWhole(path, mode, content, id) -> outcome all of it in one hop, for a small file
 //
 // Where the file system knows no O_TMPFILE the file is called upload-tmp-<16 hex> beside its place until then.
 // One call at a time for each upload; a second one rejects with EBUSY.
@@ -87,47 +88,118 @@ bool Sync(int fd) {
 
 bool LacksUnnamedFiles(int error) { return error == EOPNOTSUPP || error == EISDIR || error == EINVAL || error == ENOENT; }
 
+bool OpenNamed(Upload& upload, mode_t mode) {
+  uint8_t random[8];
+  RandomBytes(random, sizeof random);
+  char name[32];
+  snprintf(name, sizeof name, "upload-tmp-%02x%02x%02x%02x%02x%02x%02x%02x", random[0], random[1], random[2],
+           random[3], random[4], random[5], random[6], random[7]);
+  const std::string path = upload.folder + "/" + name;
+  upload.fd = open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
+  if (upload.fd >= 0) upload.temporary = path;
+  return upload.fd >= 0;
+}
+
+Failure OpenUpload(Upload& upload, const std::string& folder, mode_t mode) {
+  upload.folder = folder;
+#ifdef O_TMPFILE
+  upload.fd = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+  // Kernels and file systems differ in how they say that they cannot; a folder that is missing says so again below.
+  if (upload.fd < 0 && !LacksUnnamedFiles(errno)) return {errno, "open"};
+#endif
+  if (upload.fd < 0 && !OpenNamed(upload, mode)) return {errno, "open"};
+  // The umask is for people; who may read a repository is decided by its server.
+  if (fchmod(upload.fd, mode) != 0 && errno != EPERM) return {errno, "open"};
+  return {};
+}
+
+Failure WriteAll(int fd, std::vector<iovec>& parts) {
+  size_t at = 0;
+  while (at < parts.size()) {
+    const size_t count = std::min(parts.size() - at, kMaxPieces);
+    ssize_t written = writev(fd, &parts[at], static_cast<int>(count));
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return {errno, "write"};
+    }
+    while (at < parts.size() && static_cast<size_t>(written) >= parts[at].iov_len) {
+      written -= static_cast<ssize_t>(parts[at].iov_len);
+      at++;
+    }
+    if (written > 0) {
+      parts[at].iov_base = static_cast<uint8_t*>(parts[at].iov_base) + written;
+      parts[at].iov_len -= static_cast<size_t>(written);
+    }
+  }
+  return {};
+}
+
+Failure AppendPieces(Upload& upload, const std::vector<Bytes>& pieces) {
+  std::vector<iovec> parts;
+  for (const Bytes& piece : pieces) {
+    if (piece.size == 0) continue;
+    upload.hash.Update(piece.data, piece.size);
+    parts.push_back({piece.data, piece.size});
+  }
+  return WriteAll(upload.fd, parts);
+}
+
+enum Outcome : uint32_t { kSaved = 0, kExists = 1, kWrongHash = 2 };
+
+// 32 bytes, or none when no hash is wanted.
+using WantedHash = std::vector<uint8_t>;
+
+// Gives the file its name, unless somebody has it.
+bool Link(const Upload& upload, const std::string& path) {
+  if (!upload.temporary.empty()) return link(upload.temporary.c_str(), path.c_str()) == 0;
+  char self[40];
+  snprintf(self, sizeof self, "/proc/self/fd/%d", upload.fd);
+  return linkat(AT_FDCWD, self, AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) == 0;
+}
+
+Failure SyncFolder(const std::string& path) {
+  const int folder = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return {errno, "open"};
+  const Failure failure = Sync(folder) ? Failure{} : Failure{errno, "fsync"};
+  close(folder);
+  return failure;
+}
+
+Failure CommitUpload(Upload& upload, const std::string& path, const WantedHash& wanted, Outcome* outcome) {
+  uint8_t hash[kHashSize];
+  upload.hash.Finish(hash);
+  if (!wanted.empty() && !std::equal(wanted.begin(), wanted.end(), hash)) {
+    *outcome = kWrongHash;
+    return {};
+  }
+  if (!Sync(upload.fd)) return {errno, "fsync"};
+  if (!Link(upload, path)) {
+    if (errno != EEXIST) return {errno, "link"};
+    *outcome = kExists;
+    return {};
+  }
+  return SyncFolder(upload.folder);
+}
+
 class OpenTask final : public Task {
  public:
   OpenTask(std::string folder, mode_t mode) : folder_(std::move(folder)), mode_(mode) {}
 
   void Execute() override {
     upload_ = std::make_shared<Upload>();
-    upload_->folder = folder_;
-#ifdef O_TMPFILE
-    upload_->fd = open(folder_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode_);
-    // Kernels and file systems differ in how they say that they cannot; a folder that is missing says so again below.
-    if (upload_->fd < 0 && !LacksUnnamedFiles(errno)) return Fail();
-#endif
-    if (upload_->fd < 0 && !OpenNamed()) return Fail();
-    // The umask is for people; who may read a repository is decided by its server.
-    if (fchmod(upload_->fd, mode_) != 0 && errno != EPERM) Fail();
+    failure_ = OpenUpload(*upload_, folder_, mode_);
   }
 
   napi_value Complete(napi_env env) override {
-    if (error_ != 0) return ThrowSystemError(env, error_, "open", folder_);
+    if (failure_.error != 0) return ThrowSystemError(env, failure_.error, failure_.call, folder_);
     return MakeHandle<Upload>(env, std::move(upload_), &kUploadTag);
   }
 
  private:
-  bool OpenNamed() {
-    uint8_t random[8];
-    RandomBytes(random, sizeof random);
-    char name[32];
-    snprintf(name, sizeof name, "upload-tmp-%02x%02x%02x%02x%02x%02x%02x%02x", random[0], random[1], random[2],
-             random[3], random[4], random[5], random[6], random[7]);
-    const std::string path = folder_ + "/" + name;
-    upload_->fd = open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode_);
-    if (upload_->fd >= 0) upload_->temporary = path;
-    return upload_->fd >= 0;
-  }
-
-  void Fail() { error_ = errno; }
-
   const std::string folder_;
   const mode_t mode_;
   std::shared_ptr<Upload> upload_;
-  int error_ = 0;
+  Failure failure_;
 };
 
 class AppendTask final : public Task {
@@ -139,13 +211,7 @@ class AppendTask final : public Task {
       failure_ = {turn_.taken() ? EBADF : EBUSY, "write"};
       return;
     }
-    std::vector<iovec> parts;
-    for (const Bytes& piece : pieces) {
-      if (piece.size == 0) continue;
-      turn_.upload().hash.Update(piece.data, piece.size);
-      parts.push_back({piece.data, piece.size});
-    }
-    Write(parts);
+    failure_ = AppendPieces(turn_.upload(), pieces);
   }
 
   napi_value Complete(napi_env env) override {
@@ -157,32 +223,9 @@ class AppendTask final : public Task {
   std::vector<Bytes> pieces;
 
  private:
-  void Write(std::vector<iovec>& parts) {
-    size_t at = 0;
-    while (at < parts.size()) {
-      const size_t count = std::min(parts.size() - at, kMaxPieces);
-      ssize_t written = writev(turn_.upload().fd, &parts[at], static_cast<int>(count));
-      if (written < 0) {
-        if (errno == EINTR) continue;
-        failure_ = {errno, "write"};
-        return;
-      }
-      while (at < parts.size() && static_cast<size_t>(written) >= parts[at].iov_len) {
-        written -= static_cast<ssize_t>(parts[at].iov_len);
-        at++;
-      }
-      if (written > 0) {
-        parts[at].iov_base = static_cast<uint8_t*>(parts[at].iov_base) + written;
-        parts[at].iov_len -= static_cast<size_t>(written);
-      }
-    }
-  }
-
   Turn turn_;
   Failure failure_;
 };
-
-enum Outcome : uint32_t { kSaved = 0, kExists = 1, kWrongHash = 2 };
 
 class CommitTask final : public Task {
  public:
@@ -193,7 +236,7 @@ class CommitTask final : public Task {
       failure_ = {turn_.taken() ? EBADF : EBUSY, "link"};
       return;
     }
-    Commit(turn_.upload());
+    failure_ = CommitUpload(turn_.upload(), path_, wanted, &outcome_);
     turn_.upload().Close();
   }
 
@@ -203,42 +246,44 @@ class CommitTask final : public Task {
     return MakeUint32(env, outcome_);
   }
 
-  // 32 bytes, or none when no hash is wanted.
-  std::vector<uint8_t> wanted;
+  WantedHash wanted;
 
  private:
-  void Commit(Upload& upload) {
-    uint8_t hash[kHashSize];
-    upload.hash.Finish(hash);
-    if (!wanted.empty() && !std::equal(wanted.begin(), wanted.end(), hash)) {
-      outcome_ = kWrongHash;
-      return;
-    }
-    if (!Sync(upload.fd)) return Fail("fsync");
-    if (!Link(upload)) {
-      if (errno != EEXIST) return Fail("link");
+  Turn turn_;
+  const std::string path_;
+  Outcome outcome_ = kSaved;
+  Failure failure_;
+};
+
+class WholeTask final : public Task {
+ public:
+  WholeTask(std::string path, mode_t mode) : path_(std::move(path)), mode_(mode) {}
+
+  void Execute() override {
+    struct stat status;
+    // Before anything is written: what is there stays, whatever arrived.
+    if (lstat(path_.c_str(), &status) == 0) {
       outcome_ = kExists;
       return;
     }
-    int folder = open(upload.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0) return Fail("open");
-    const bool synced = Sync(folder);
-    if (!synced) Fail("fsync");
-    close(folder);
+    const size_t slash = path_.rfind('/');
+    Upload upload;
+    failure_ = OpenUpload(upload, slash == std::string::npos ? "." : path_.substr(0, slash), mode_);
+    if (failure_.error == 0) failure_ = AppendPieces(upload, {content});
+    if (failure_.error == 0) failure_ = CommitUpload(upload, path_, wanted, &outcome_);
   }
 
-  // Gives the file its name, unless somebody has it.
-  bool Link(const Upload& upload) {
-    if (!upload.temporary.empty()) return link(upload.temporary.c_str(), path_.c_str()) == 0;
-    char self[40];
-    snprintf(self, sizeof self, "/proc/self/fd/%d", upload.fd);
-    return linkat(AT_FDCWD, self, AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) == 0;
+  napi_value Complete(napi_env env) override {
+    if (failure_.error != 0) return ThrowSystemError(env, failure_.error, failure_.call, path_);
+    return MakeUint32(env, outcome_);
   }
 
-  void Fail(const char* call) { failure_ = {errno, call}; }
+  Bytes content;
+  WantedHash wanted;
 
-  Turn turn_;
+ private:
   const std::string path_;
+  const mode_t mode_;
   Outcome outcome_ = kSaved;
   Failure failure_;
 };
@@ -262,13 +307,26 @@ class DiscardTask final : public Task {
   Turn turn_;
 };
 
+bool GetMode(napi_env env, napi_value value, mode_t* out) {
+  int64_t mode;
+  if (!GetInteger(env, value, "mode", 0, 0777, &mode)) return false;
+  *out = static_cast<mode_t>(mode);
+  return true;
+}
+
+bool GetWantedHash(napi_env env, napi_value value, WantedHash* out) {
+  Bytes wanted;
+  if (!IsNullish(env, value) && !GetBytesOfSize(env, value, "id", kHashSize, &wanted)) return false;
+  if (wanted.size > 0) out->assign(wanted.data, wanted.data + wanted.size);
+  return true;
+}
+
 napi_value Open(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
   std::string folder;
-  int64_t mode;
-  if (!GetPath(env, arguments[0], "folder", &folder)) return nullptr;
-  if (!GetInteger(env, arguments[1], "mode", 0, 0777, &mode)) return nullptr;
-  return Submit(env, std::make_unique<OpenTask>(std::move(folder), static_cast<mode_t>(mode)), Lane::kBlocking);
+  mode_t mode;
+  if (!GetPath(env, arguments[0], "folder", &folder) || !GetMode(env, arguments[1], &mode)) return nullptr;
+  return Submit(env, std::make_unique<OpenTask>(std::move(folder), mode), Lane::kBlocking);
 }
 
 napi_value Append(napi_env env, napi_callback_info info) {
@@ -285,10 +343,20 @@ napi_value Commit(napi_env env, napi_callback_info info) {
   auto upload = GetHandle<Upload>(env, arguments[0], "upload", &kUploadTag);
   std::string path;
   if (upload == nullptr || !GetPath(env, arguments[1], "path", &path)) return nullptr;
-  Bytes wanted;
-  if (!IsNullish(env, arguments[2]) && !GetBytesOfSize(env, arguments[2], "id", kHashSize, &wanted)) return nullptr;
   auto task = std::make_unique<CommitTask>(std::move(upload), std::move(path));
-  if (wanted.size > 0) task->wanted.assign(wanted.data, wanted.data + wanted.size);
+  if (!GetWantedHash(env, arguments[2], &task->wanted)) return nullptr;
+  return Submit(env, std::move(task), Lane::kBlocking);
+}
+
+napi_value Whole(napi_env env, napi_callback_info info) {
+  Arguments<4> arguments(env, info);
+  std::string path;
+  mode_t mode;
+  if (!GetPath(env, arguments[0], "path", &path) || !GetMode(env, arguments[1], &mode)) return nullptr;
+  auto task = std::make_unique<WholeTask>(std::move(path), mode);
+  if (!GetWantedHash(env, arguments[3], &task->wanted)) return nullptr;
+  if (!GetBytes(env, arguments[2], "content", &task->content)) return nullptr;
+  if (!task->Hold(env, arguments[2])) return Abandon(env, std::move(task));
   return Submit(env, std::move(task), Lane::kBlocking);
 }
 
@@ -306,6 +374,7 @@ void RegisterUpload(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "uploadAppend", Append);
   ExportFunction(env, exports, "uploadCommit", Commit);
   ExportFunction(env, exports, "uploadDiscard", Discard);
+  ExportFunction(env, exports, "uploadWhole", Whole);
 }
 
 }  // namespace yore
