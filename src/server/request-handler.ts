@@ -225,6 +225,7 @@ export class RequestHandler {
         if (outcome === "wrong-hash") throw new Refusal(400, "The content does not have this hash");
         reservation.keep();
         if (handle.type === "snapshot") usage.addSnapshot(repository, Date.now());
+        if (handle.type === "config") usage.setConfig(repository, Date.now());
         metrics?.count("write", exchange.user, repository, handle.type, bytes);
       } finally {
         await upload.discard();
@@ -243,6 +244,7 @@ export class RequestHandler {
     if (size !== undefined && (await files.remove(repository, handle))) {
       usage.add(repository, -size);
       if (handle.type === "snapshot") usage.removeSnapshot(repository);
+      if (handle.type === "config") usage.setConfig(repository, 0);
       metrics?.count("delete", exchange.user, repository, handle.type, size);
     }
     end(exchange, 200);
