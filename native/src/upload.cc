@@ -5,6 +5,7 @@
 //   uploadAppend(upload, pieces)                    SHA-256 and write(2) of all of them
 //   uploadCommit(upload, path, id)  -> outcome      compares the hash, fsync, link, fsync of the folder
 //   uploadDiscard(upload)
+//   uploadWhole(path, mode, content, id) -> outcome all of it in one hop, for a small file
 //
 // Where the file system knows no O_TMPFILE the file is called upload-tmp-<16 hex> beside its place until then.
 // One call at a time for each upload; a second one rejects with EBUSY.
@@ -62,36 +63,72 @@ class Turn {
   bool ended_ = false;
 };
 
+std::string TemporaryName() {
+  uint8_t random[8];
+  RandomBytes(random, sizeof random);
+  char name[32];
+  snprintf(name, sizeof name, "upload-tmp-%02x%02x%02x%02x%02x%02x%02x%02x", random[0], random[1], random[2],
+           random[3], random[4], random[5], random[6], random[7]);
+  return name;
+}
+
+Failure OpenUpload(Upload& upload, const std::string& folder, mode_t mode) {
+  upload.folder = folder;
+  // The umask is for people; who may read a repository is decided by its server.
+  return {upload.file.Open(folder, TemporaryName(), mode), "open"};
+}
+
+Failure AppendPieces(Upload& upload, const std::vector<Bytes>& pieces) {
+  std::vector<iovec> parts;
+  for (const Bytes& piece : pieces) {
+    if (piece.size == 0) continue;
+    upload.hash.Update(piece.data, piece.size);
+    parts.push_back({piece.data, piece.size});
+  }
+  return {upload.file.Write(std::move(parts)), "write"};
+}
+
+enum Outcome : uint32_t { kSaved = 0, kExists = 1, kWrongHash = 2 };
+
+// 32 bytes, or none when no hash is wanted.
+using WantedHash = std::vector<uint8_t>;
+
+Failure CommitUpload(Upload& upload, const std::string& path, const WantedHash& wanted, Outcome* outcome) {
+  uint8_t hash[kHashSize];
+  upload.hash.Finish(hash);
+  if (!wanted.empty() && !std::equal(wanted.begin(), wanted.end(), hash)) {
+    *outcome = kWrongHash;
+    return {};
+  }
+  if (const int error = upload.file.Sync()) return {error, "fsync"};
+  const int error = upload.file.GiveName(path, false);
+  if (error == EEXIST) {
+    *outcome = kExists;
+    return {};
+  }
+  if (error != 0) return {error, "link"};
+  return {SyncFolder(upload.folder), "fsync"};
+}
+
 class OpenTask final : public Task {
  public:
   OpenTask(std::string folder, mode_t mode) : folder_(std::move(folder)), mode_(mode) {}
 
   void Execute() override {
     upload_ = std::make_shared<Upload>();
-    upload_->folder = folder_;
-    // The umask is for people; who may read a repository is decided by its server.
-    error_ = upload_->file.Open(folder_, TemporaryName(), mode_);
+    failure_ = OpenUpload(*upload_, folder_, mode_);
   }
 
   napi_value Complete(napi_env env) override {
-    if (error_ != 0) return ThrowSystemError(env, error_, "open", folder_);
+    if (failure_.error != 0) return ThrowSystemError(env, failure_.error, failure_.call, folder_);
     return MakeHandle<Upload>(env, std::move(upload_), &kUploadTag);
   }
 
  private:
-  static std::string TemporaryName() {
-    uint8_t random[8];
-    RandomBytes(random, sizeof random);
-    char name[32];
-    snprintf(name, sizeof name, "upload-tmp-%02x%02x%02x%02x%02x%02x%02x%02x", random[0], random[1], random[2],
-             random[3], random[4], random[5], random[6], random[7]);
-    return name;
-  }
-
   const std::string folder_;
   const mode_t mode_;
   std::shared_ptr<Upload> upload_;
-  int error_ = 0;
+  Failure failure_;
 };
 
 class AppendTask final : public Task {
@@ -103,13 +140,7 @@ class AppendTask final : public Task {
       failure_ = {turn_.taken() ? EBADF : EBUSY, "write"};
       return;
     }
-    std::vector<iovec> parts;
-    for (const Bytes& piece : pieces) {
-      if (piece.size == 0) continue;
-      turn_.upload().hash.Update(piece.data, piece.size);
-      parts.push_back({piece.data, piece.size});
-    }
-    failure_ = {turn_.upload().file.Write(std::move(parts)), "write"};
+    failure_ = AppendPieces(turn_.upload(), pieces);
   }
 
   napi_value Complete(napi_env env) override {
@@ -125,8 +156,6 @@ class AppendTask final : public Task {
   Failure failure_;
 };
 
-enum Outcome : uint32_t { kSaved = 0, kExists = 1, kWrongHash = 2 };
-
 class CommitTask final : public Task {
  public:
   CommitTask(std::shared_ptr<Upload> upload, std::string path) : turn_(std::move(upload)), path_(std::move(path)) {}
@@ -136,7 +165,7 @@ class CommitTask final : public Task {
       failure_ = {turn_.taken() ? EBADF : EBUSY, "link"};
       return;
     }
-    Commit(turn_.upload());
+    failure_ = CommitUpload(turn_.upload(), path_, wanted, &outcome_);
     turn_.upload().file.Close();
   }
 
@@ -146,27 +175,44 @@ class CommitTask final : public Task {
     return MakeUint32(env, outcome_);
   }
 
-  // 32 bytes, or none when no hash is wanted.
-  std::vector<uint8_t> wanted;
+  WantedHash wanted;
 
  private:
-  void Commit(Upload& upload) {
-    uint8_t hash[kHashSize];
-    upload.hash.Finish(hash);
-    if (!wanted.empty() && !std::equal(wanted.begin(), wanted.end(), hash)) {
-      outcome_ = kWrongHash;
-      return;
-    }
-    failure_ = {upload.file.Sync(), "fsync"};
-    if (failure_.error != 0) return;
-    const int error = upload.file.GiveName(path_, false);
-    if (error == EEXIST) outcome_ = kExists;
-    else if (error != 0) failure_ = {error, "link"};
-    else failure_ = {SyncFolder(upload.folder), "fsync"};
-  }
-
   Turn turn_;
   const std::string path_;
+  Outcome outcome_ = kSaved;
+  Failure failure_;
+};
+
+class WholeTask final : public Task {
+ public:
+  WholeTask(std::string path, mode_t mode) : path_(std::move(path)), mode_(mode) {}
+
+  void Execute() override {
+    struct stat status;
+    // Before anything is written: what is there stays, whatever arrived.
+    if (lstat(path_.c_str(), &status) == 0) {
+      outcome_ = kExists;
+      return;
+    }
+    const size_t slash = path_.rfind('/');
+    Upload upload;
+    failure_ = OpenUpload(upload, slash == std::string::npos ? "." : path_.substr(0, slash), mode_);
+    if (failure_.error == 0) failure_ = AppendPieces(upload, {content});
+    if (failure_.error == 0) failure_ = CommitUpload(upload, path_, wanted, &outcome_);
+  }
+
+  napi_value Complete(napi_env env) override {
+    if (failure_.error != 0) return ThrowSystemError(env, failure_.error, failure_.call, path_);
+    return MakeUint32(env, outcome_);
+  }
+
+  Bytes content;
+  WantedHash wanted;
+
+ private:
+  const std::string path_;
+  const mode_t mode_;
   Outcome outcome_ = kSaved;
   Failure failure_;
 };
@@ -190,13 +236,26 @@ class DiscardTask final : public Task {
   Turn turn_;
 };
 
+bool GetMode(napi_env env, napi_value value, mode_t* out) {
+  int64_t mode;
+  if (!GetInteger(env, value, "mode", 0, 0777, &mode)) return false;
+  *out = static_cast<mode_t>(mode);
+  return true;
+}
+
+bool GetWantedHash(napi_env env, napi_value value, WantedHash* out) {
+  Bytes wanted;
+  if (!IsNullish(env, value) && !GetBytesOfSize(env, value, "id", kHashSize, &wanted)) return false;
+  if (wanted.size > 0) out->assign(wanted.data, wanted.data + wanted.size);
+  return true;
+}
+
 napi_value Open(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
   std::string folder;
-  int64_t mode;
-  if (!GetPath(env, arguments[0], "folder", &folder)) return nullptr;
-  if (!GetInteger(env, arguments[1], "mode", 0, 0777, &mode)) return nullptr;
-  return Submit(env, std::make_unique<OpenTask>(std::move(folder), static_cast<mode_t>(mode)), Lane::kBlocking);
+  mode_t mode;
+  if (!GetPath(env, arguments[0], "folder", &folder) || !GetMode(env, arguments[1], &mode)) return nullptr;
+  return Submit(env, std::make_unique<OpenTask>(std::move(folder), mode), Lane::kBlocking);
 }
 
 napi_value Append(napi_env env, napi_callback_info info) {
@@ -213,10 +272,20 @@ napi_value Commit(napi_env env, napi_callback_info info) {
   auto upload = GetHandle<Upload>(env, arguments[0], "upload", &kUploadTag);
   std::string path;
   if (upload == nullptr || !GetPath(env, arguments[1], "path", &path)) return nullptr;
-  Bytes wanted;
-  if (!IsNullish(env, arguments[2]) && !GetBytesOfSize(env, arguments[2], "id", kHashSize, &wanted)) return nullptr;
   auto task = std::make_unique<CommitTask>(std::move(upload), std::move(path));
-  if (wanted.size > 0) task->wanted.assign(wanted.data, wanted.data + wanted.size);
+  if (!GetWantedHash(env, arguments[2], &task->wanted)) return nullptr;
+  return Submit(env, std::move(task), Lane::kBlocking);
+}
+
+napi_value Whole(napi_env env, napi_callback_info info) {
+  Arguments<4> arguments(env, info);
+  std::string path;
+  mode_t mode;
+  if (!GetPath(env, arguments[0], "path", &path) || !GetMode(env, arguments[1], &mode)) return nullptr;
+  auto task = std::make_unique<WholeTask>(std::move(path), mode);
+  if (!GetWantedHash(env, arguments[3], &task->wanted)) return nullptr;
+  if (!GetBytes(env, arguments[2], "content", &task->content)) return nullptr;
+  if (!task->Hold(env, arguments[2])) return Abandon(env, std::move(task));
   return Submit(env, std::move(task), Lane::kBlocking);
 }
 
@@ -234,6 +303,7 @@ void RegisterUpload(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "uploadAppend", Append);
   ExportFunction(env, exports, "uploadCommit", Commit);
   ExportFunction(env, exports, "uploadDiscard", Discard);
+  ExportFunction(env, exports, "uploadWhole", Whole);
 }
 
 }  // namespace yore

@@ -6,7 +6,8 @@ import { basename, join } from "node:path";
 import { type DataName, makeData } from "./data.js";
 import { dropPageCache, measure, type Sample } from "./measure.js";
 import { Mounted } from "./mounted.js";
-import { environmentOf, makeRepository } from "./repositories.js";
+import type { Program } from "./programs.js";
+import { environmentOf, makeRepository, type RepositoryEnv } from "./repositories.js";
 import { serveDelayed } from "./rest-server.js";
 import type { Outcome, Place, Task } from "./task.js";
 
@@ -27,6 +28,11 @@ export interface Reading {
   readonly flags?: readonly string[];
   /** The repository lies behind the real rest-server, and each request takes so much longer. */
   readonly delayMs?: number;
+  /**
+   * The program's cache on the disk, where it is not what a backup from this machine leaves: `empty`, as on a machine that has
+   * never seen the repository, or `used`, as an earlier mount leaves it in which the same was read.
+   */
+  readonly cache?: "empty" | "used";
   readonly tolerance?: number;
 }
 
@@ -42,17 +48,15 @@ export function readingTask(reading: Reading): Task {
       const served =
         reading.delayMs === undefined ? undefined : await serveDelayed(place.data, reading.delayMs);
       try {
-        const env = environmentOf(repository, served?.locationOf(basename(repository)));
-        dropPageCache();
-        const mounted = await Mounted.start(program, env, reading.flags);
-        try {
-          const folder = join(mounted.latest, place.data, reading.data);
-          const outcome = await read(reading, folder, place, mounted, proofs.get(program.name));
-          proofs.set(program.name, outcome.proof);
-          return outcome;
-        } finally {
-          await mounted.stop();
-        }
+        const env = {
+          ...environmentOf(repository, served?.locationOf(basename(repository))),
+          ...(reading.cache && { RESTIC_CACHE_DIR: join(place.scratch, "cache") }),
+        };
+        const readOnce = () => inMount(program, env, reading, place, proofs.get(program.name));
+        if (reading.cache === "used") await readOnce();
+        const outcome = await readOnce();
+        proofs.set(program.name, outcome.proof);
+        return outcome;
       } finally {
         await served?.close();
       }
@@ -63,6 +67,22 @@ export function readingTask(reading: Reading): Task {
       return read(reading, folder, place, { measure: (argv) => measure({ argv }) });
     },
   };
+}
+
+async function inMount(
+  program: Program,
+  env: RepositoryEnv,
+  reading: Reading,
+  place: Place,
+  known: string | undefined,
+): Promise<Outcome> {
+  dropPageCache();
+  const mounted = await Mounted.start(program, env, reading.flags);
+  try {
+    return await read(reading, join(mounted.latest, place.data, reading.data), place, mounted, known);
+  } finally {
+    await mounted.stop();
+  }
 }
 
 /** Something that runs and measures a command: a mount, which adds what its server used, or nothing but the machine. */
@@ -110,7 +130,9 @@ export const firstListing: Task = {
 /** Entries, and bytes of the regular ones: the size of a folder is the file system's own affair. */
 const COUNT = `awk '{ n++ } $3 ~ /^-/ { bytes += $7 } END { printf "%d %.0f\\n", n, bytes }'`;
 
-const find = (folder: string) => `find '${folder}' -ls | ${COUNT}`;
+const findAll = (folder: string) => find(`'${folder}'`);
+
+const find = (...folders: string[]) => `find ${folders.join(" ")} -ls | ${COUNT}`;
 
 /** In the order of names, so that the checksum is of all bytes, names, modes, owners and times. */
 const tar = (folder: string) => `tar --sort=name -C ${folder} -cf - . | cksum`;
@@ -127,8 +149,8 @@ const RANDOM_READS = join(import.meta.dirname, "random-reads.js");
 const linux = { data: "linux" } as const;
 
 export const READINGS: readonly Reading[] = [
-  { ...linux, name: "find", what: "`find -ls` of `linux` in the mount, first time", shell: find },
-  { ...linux, name: "find-again", what: "the same again", shell: find, again: true },
+  { ...linux, name: "find", what: "`find -ls` of `linux` in the mount, first time", shell: findAll },
+  { ...linux, name: "find-again", what: "the same again", shell: findAll, again: true },
   {
     ...linux,
     name: "du",
@@ -172,6 +194,30 @@ export const READINGS: readonly Reading[] = [
     what: "`ls -lU` of `flat` in the mount",
     data: "flat",
     shell: (folder) => `ls -lU '${folder}' | awk '{ n++; bytes += $5 } END { print n, bytes }'`,
+  },
+  {
+    ...linux,
+    name: "find-delay",
+    what: "`find -ls` of `linux` over REST, 50 ms a request, nothing in the cache",
+    shell: findAll,
+    delayMs: 50,
+    cache: "empty",
+  },
+  {
+    ...linux,
+    name: "find-delay-again",
+    what: "the same in another mount, from the cache",
+    shell: findAll,
+    delayMs: 50,
+    cache: "used",
+  },
+  {
+    ...linux,
+    name: "find-delay-no-cache",
+    what: "`find -ls` of `linux/*/mm` and `linux/*/fs` over REST, 50 ms a request, with `--no-cache`",
+    shell: (folder) => find(`'${folder}'/*/mm`, `'${folder}'/*/fs`),
+    delayMs: 50,
+    flags: ["--no-cache"],
   },
   {
     ...linux,

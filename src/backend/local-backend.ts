@@ -125,11 +125,6 @@ export class LocalBackend implements Backend {
     const path = join(this.location, pathOf(handle));
     const offset = range.offset ?? 0;
     try {
-      const direct =
-        !process.env["NODIRECT"] && range.once && range.into
-          ? await loadDirect(path, range, range.into)
-          : undefined;
-      if (direct) return direct;
       const file = await open(path, constants.O_RDONLY);
       try {
         let { length } = range;

@@ -8,6 +8,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { messageOf } from "../errors.js";
+import type { CachedReadFunctions } from "./cached-read-functions.js";
 import type { EngineFunctions } from "./engine-functions.js";
 import type { FuseFunctions } from "./fuse-functions.js";
 import type { MetadataFunctions } from "./metadata-functions.js";
@@ -20,7 +21,8 @@ import type { SealedPartsFunctions } from "./sealed-parts-functions.js";
 import type { TreeFunctions } from "./tree-functions.js";
 import type { UploadFunctions } from "./upload-functions.js";
 
-export type Addon = EngineFunctions &
+export type Addon = CachedReadFunctions &
+  EngineFunctions &
   FuseFunctions &
   ScanFunctions &
   SealedPartsFunctions &

@@ -25,4 +25,18 @@ export interface UploadFunctions {
   uploadCommit(upload: UploadHandle, path: Uint8Array, id: Uint8Array | undefined): Promise<number>;
   /** Closes it; nothing remains. */
   uploadDiscard(upload: UploadHandle): Promise<void>;
+  /**
+   * All of it in one hop, for a file that is small. A file that is there already stays, whatever the content.
+   *
+   * @param mode permission bits, whatever the umask
+   * @param content must be left alone until it is settled
+   * @param id SHA-256 that the content must have; `undefined` for any
+   * @returns one of `UPLOAD_OUTCOME`
+   */
+  uploadWhole(
+    path: Uint8Array,
+    mode: number,
+    content: Uint8Array,
+    id: Uint8Array | undefined,
+  ): Promise<number>;
 }

@@ -1,7 +1,9 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { FileType } from "../backend/backend.js";
 import { FOLDERS } from "../backend/local-layout.js";
+import type { PolicyKeeper } from "./policy.js";
 import type { RepositoryPath } from "./request-target.js";
+import { isStale } from "./stale-alarms.js";
 import { keyOf, type UsageLedger } from "./usage.js";
 
 /** Seconds; a lock is a few milliseconds, a pack over a slow line minutes. */
@@ -20,7 +22,7 @@ export class Metrics {
   readonly #failures: Counter<"status">;
   readonly #connections: Gauge;
 
-  constructor(usage: UsageLedger) {
+  constructor(usage: UsageLedger, policy: PolicyKeeper) {
     collectDefaultMetrics({ register: this.#registry });
     this.#transfers = {
       read: this.#transfer("read", "read from"),
@@ -42,6 +44,7 @@ export class Metrics {
     });
     this.#connections = this.#gauge("yore_server_open_connections", "Connections that are open", []);
     this.#watchUsage(usage);
+    this.#watchAge(usage, policy);
   }
 
   get contentType(): string {
@@ -103,6 +106,22 @@ export class Metrics {
       "yore_server_repository_last_snapshot_timestamp_seconds",
       "When the newest snapshot of a repository arrived here, 0 when there is none",
       (of) => of.lastSnapshotMs / 1000,
+    );
+  }
+
+  /** Only of the repositories that have a limit. */
+  #watchAge(usage: UsageLedger, policy: PolicyKeeper): void {
+    const gauge: Gauge<"repo"> = this.#gauge(
+      "yore_server_repository_stale",
+      "1 when the newest snapshot of a repository is older than stale-after allows",
+      ["repo"],
+      () => {
+        gauge.reset();
+        for (const [repo, of] of usage.entries()) {
+          const staleAfterMs = policy.staleAfterMs(repo);
+          if (staleAfterMs !== undefined) gauge.set({ repo }, isStale(of, staleAfterMs, Date.now()) ? 1 : 0);
+        }
+      },
     );
   }
 }

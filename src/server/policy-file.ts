@@ -10,6 +10,8 @@ import { ACCESS_MODES, type AccessMode, type Policy, type Rules } from "./policy
  *     quota = "2T"                    # the whole data folder; b, k, m, g, t, base 1024
  *     upload-rate = "20M"             # bytes a second
  *     download-rate = "50M"
+ *     stale-after = "26h"             # alarm when the newest snapshot of a repository is older; s, m, h, d
+ *     webhook = "https://..."         # gets the alarms, see `StaleAlarm`; only here
  *
  *     [users.ada]                     # the same keys, for a user
  *     quota = "500G"                  # below the folder "ada"
@@ -17,7 +19,7 @@ import { ACCESS_MODES, type AccessMode, type Policy, type Rules } from "./policy
  *     [repositories."ada/laptop"]     # and for a repository
  *     mode = "full"
  *
- * What several of them say holds together: a request must be allowed by all.
+ * What several of them say holds together: a request must be allowed by all. Of `stale-after`, the most particular counts.
  */
 export function parsePolicy(text: string): Policy {
   let table: Record<string, unknown>;
@@ -28,11 +30,12 @@ export function parsePolicy(text: string): Policy {
       cause: error,
     });
   }
-  const { users, repositories, ...everybody } = table;
+  const { users, repositories, webhook, ...everybody } = table;
   return {
     everybody: [readRules(everybody, "")],
     users: readNamed(users, "users"),
     repositories: readNamed(repositories, "repositories"),
+    webhook: readWebhook(webhook),
   };
 }
 
@@ -57,7 +60,7 @@ export async function policyVersion(path: string): Promise<string> {
   return `${mtimeNs} ${size} ${ino}`;
 }
 
-const KEYS: ReadonlySet<string> = new Set(["mode", "quota", "upload-rate", "download-rate"]);
+const KEYS: ReadonlySet<string> = new Set(["mode", "quota", "upload-rate", "download-rate", "stale-after"]);
 
 function readNamed(value: unknown, where: string): Map<string, Rules> {
   if (value === undefined) return new Map();
@@ -79,6 +82,7 @@ function readRules(table: Record<string, unknown>, where: string): Rules {
     quota: readBytes(table["quota"], `${where}quota`, 0),
     uploadRate: readBytes(table["upload-rate"], `${where}upload-rate`, 1),
     downloadRate: readBytes(table["download-rate"], `${where}download-rate`, 1),
+    staleAfterMs: readDuration(table["stale-after"], `${where}stale-after`),
   };
 }
 
@@ -98,6 +102,26 @@ function readBytes(value: unknown, where: string, least: number): number | undef
   if (!(bytes >= least && Number.isSafeInteger(bytes)))
     throw wrong(where, 'expected bytes, such as 1000 or "20G"');
   return bytes;
+}
+
+function readDuration(value: unknown, where: string): number | undefined {
+  if (value === undefined) return undefined;
+  const match = /^([1-9]\d{0,8})([smhd])$/.exec(String(value));
+  if (!match) throw wrong(where, 'expected a time, such as "26h" or "8d"');
+  return Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS];
+}
+
+const UNIT_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** What is wrong with it is told without it: it may hold a password. */
+function readWebhook(value: unknown): string | undefined {
+  if (value === undefined) return undefined;
+  const url = typeof value === "string" && URL.canParse(value) ? new URL(value) : undefined;
+  if (!url || !/^https?:$/.test(url.protocol)) throw wrong("webhook", "expected an address of http or https");
+  // `fetch` would refuse it at each alarm.
+  if (url.username !== "" || url.password !== "")
+    throw wrong("webhook", "expected no user and no password in it");
+  return url.href;
 }
 
 function isTable(value: unknown): value is Record<string, unknown> {

@@ -26,6 +26,8 @@ export interface Rules {
   /** Bytes a second, of all requests together. */
   readonly uploadRate?: number | undefined;
   readonly downloadRate?: number | undefined;
+  /** Milliseconds: a repository whose newest snapshot is older is stale. The most particular rule counts. */
+  readonly staleAfterMs?: number | undefined;
 }
 
 /** The rules of a server: what several of them say about a request all holds. */
@@ -34,6 +36,8 @@ export interface Policy {
   readonly users: ReadonlyMap<string, Rules>;
   /** By path, such as "ada/laptop"; "" is the data folder itself. */
   readonly repositories: ReadonlyMap<string, Rules>;
+  /** Where stale repositories are told of: http or https. */
+  readonly webhook?: string | undefined;
 }
 
 export const NO_POLICY: Policy = { everybody: [], users: new Map(), repositories: new Map() };
@@ -74,6 +78,17 @@ export class PolicyKeeper {
   replace(policy: Policy): void {
     this.#policy = policy;
     this.#buckets.clear();
+  }
+
+  get webhook(): string | undefined {
+    return this.#policy.webhook;
+  }
+
+  /** What holds for a repository: its own rule, else that of the user whose folder it lies in, else everybody's. */
+  staleAfterMs(path: string): number | undefined {
+    const { everybody, users, repositories } = this.#policy;
+    const rules = [repositories.get(path), users.get(path.split("/", 1)[0]!), ...everybody.toReversed()];
+    return rules.find((one) => one?.staleAfterMs !== undefined)?.staleAfterMs;
   }
 
   /** @param user "" where nobody is asked for a name */

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { TokenBucket } from "../async/token-bucket.js";
 import { Refusal } from "./refusal.js";
-import { BLOCK_BYTES, type TransferMemory } from "./transfer-memory.js";
+import { BLOCK_BYTES, type Lender, type TransferMemory } from "./transfer-memory.js";
 
 export interface ReceiveOptions {
   readonly memory: TransferMemory;
@@ -25,7 +25,6 @@ export async function receiveBody(
   options: ReceiveOptions,
 ): Promise<number> {
   const { memory, rates } = options;
-  memory.begin();
   const inbox = new Inbox(request, memory, options);
   try {
     let received = 0;
@@ -42,7 +41,6 @@ export async function receiveBody(
     }
   } finally {
     inbox.close();
-    memory.end();
   }
 }
 
@@ -55,10 +53,12 @@ interface Batch {
 }
 
 /** What has arrived and was not taken yet. */
-class Inbox {
+class Inbox implements Lender {
   readonly #request: IncomingMessage;
   readonly #memory: TransferMemory;
   readonly #timer: NodeJS.Timeout;
+  /** While the consumer is at work. Where a rate holds it up, what is read ahead would keep blocks from the others. */
+  readonly #readsAhead: boolean;
   #blocks: Buffer[] = [];
   /** Empty. */
   #spare: Buffer[] = [];
@@ -69,25 +69,29 @@ class Inbox {
   #ended = false;
   #closed = false;
   #waitsForMemory = false;
+  /** Nothing has come since the last call of `lend`. */
+  #quiet = false;
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
 
   constructor(request: IncomingMessage, memory: TransferMemory, options: ReceiveOptions) {
     this.#request = request;
     this.#memory = memory;
+    this.#readsAhead = options.rates.length === 0;
     this.#timer = setInterval(() => this.#checkPace(options), options.patienceMs);
     this.#timer.unref();
+    memory.begin(this);
     request.pause();
     request.on("data", this.#onData);
     request.on("end", this.#onEnd);
     request.on("error", this.#onError);
     request.on("close", this.#onClose);
-    this.#goOn();
   }
 
   /** Everything that has arrived, at least one piece; no bytes at the end of the body. */
   async next(): Promise<Batch> {
     while (this.#bytes === 0 && !this.#ended && !this.#failure) {
+      this.#goOn();
       this.#waitedSinceCheck = true;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
@@ -99,13 +103,15 @@ class Inbox {
     const batch = { blocks, pieces, bytes: this.#bytes };
     this.#blocks = [];
     this.#bytes = 0;
-    this.#goOn();
+    if (this.#readsAhead) this.#goOn();
+    else this.#rest();
     return batch;
   }
 
   close(): void {
     clearInterval(this.#timer);
     this.#closed = true;
+    this.#memory.end(this);
     this.#memory.give([...this.#blocks, ...this.#spare]);
     this.#blocks = [];
     this.#spare = [];
@@ -118,6 +124,7 @@ class Inbox {
 
   readonly #onData = (piece: Buffer) => {
     this.#bytesSinceCheck += piece.length;
+    this.#quiet = false;
     // Copied, so that what Node.js made for it dies young: kept until it is written, a hundred uploads' pieces grow old
     // together and 100 MiB of them wait for a full garbage collection.
     for (let at = 0; at < piece.length; ) {
@@ -134,6 +141,13 @@ class Inbox {
     this.#notify();
   };
 
+  lend(): Buffer[] {
+    const lent = this.#quiet ? this.#spare : [];
+    if (this.#quiet) this.#spare = [];
+    this.#quiet = true;
+    return lent;
+  }
+
   /** Reads on when there is a block to put it in, in turn with the others. */
   #goOn(): void {
     if (this.#ended || this.#waitsForMemory || !this.#request.isPaused()) return;
@@ -142,8 +156,16 @@ class Inbox {
       this.#waitsForMemory = false;
       if (this.#closed) return this.#memory.give([block]);
       this.#spare.push(block);
+      this.#quiet = false;
       this.#request.resume();
     });
+  }
+
+  /** Reads nothing until the consumer asks. */
+  #rest(): void {
+    this.#request.pause();
+    this.#memory.give(this.#spare);
+    this.#spare = [];
   }
 
   readonly #onEnd = () => {

@@ -4,9 +4,10 @@ import { dirname, join } from "node:path";
 import type { Handle } from "../backend/backend.js";
 import { allFolders, pathOf } from "../backend/local-layout.js";
 import { systemCodeOf } from "../errors.js";
+import { loadAddon } from "../native/addon.js";
 import { Refusal } from "./refusal.js";
 import type { RepositoryPath } from "./request-target.js";
-import { beginUpload, type Upload } from "./upload.js";
+import { beginUpload, SMALL_FILE_BYTES, SmallUpload, type Upload } from "./upload.js";
 
 export interface FileModes {
   readonly folder: number;
@@ -54,6 +55,15 @@ export class RepositoryFiles {
     }
   }
 
+  /**
+   * A small file that the kernel has in memory, at once: most of what clients load again and again is such. `undefined`
+   * says nothing about the file: `open` tells.
+   */
+  loadCached(repository: RepositoryPath, handle: Handle): Buffer | undefined {
+    const path = Buffer.from(this.#pathOf(repository, handle));
+    return loadAddon()?.readCached(path, CACHED_FILE_BYTES);
+  }
+
   /** Size in bytes; `undefined` when there is no such plain file. */
   async sizeOf(repository: RepositoryPath, handle: Handle): Promise<number | undefined> {
     try {
@@ -64,6 +74,11 @@ export class RepositoryFiles {
       if (code !== undefined && ABSENT.has(code)) return undefined;
       throw error;
     }
+  }
+
+  /** For a file that `isSmallFile`: nothing touches the disk before the commit, which tells also what is wrong with it. */
+  beginSmallUpload(repository: RepositoryPath, handle: Handle): Upload {
+    return new SmallUpload(this.#pathOf(repository, handle), this.#modes.file);
   }
 
   /** A missing folder of the layout is made; a missing repository is not: its disk may be unmounted. */
@@ -101,6 +116,14 @@ export class RepositoryFiles {
       if (systemCodeOf(error) !== "EEXIST") throw error;
     }
   }
+}
+
+/** More takes so long to copy that others notice. */
+const CACHED_FILE_BYTES = 64 * 1024;
+
+/** True for a file of so many bytes that is saved in one piece. Packs are large, and their folder may have to be made. */
+export function isSmallFile(handle: Handle, bytes: number): boolean {
+  return handle.type !== "pack" && bytes <= SMALL_FILE_BYTES;
 }
 
 /** How the system says that there is no such file, a symbolic link in its place included. */

@@ -12,7 +12,7 @@ import { allows, type Grant, type Operation, type PolicyKeeper } from "./policy.
 import { QuotaReservation } from "./quota-reservation.js";
 import { receiveBody } from "./receive-body.js";
 import { Refusal } from "./refusal.js";
-import type { RepositoryFiles } from "./repository-files.js";
+import { isSmallFile, type RepositoryFiles } from "./repository-files.js";
 import {
   type ListedType,
   parseRequestTarget,
@@ -154,6 +154,14 @@ export class RequestHandler {
 
   async #send(exchange: Exchange, { repository, handle }: FileTarget, grant: Grant): Promise<void> {
     const { request, response } = exchange;
+    const content = this.#loadCached(request, { repository, handle }, grant);
+    if (content) {
+      exchange.sent += content.length;
+      response.writeHead(200, { ...BINARY, "content-length": content.length });
+      response.end(content);
+      this.#parts.metrics?.count("read", exchange.user, repository, handle.type, content.length);
+      return;
+    }
     const { file, size } = await this.#parts.files.open(repository, handle);
     try {
       if (request.method === "HEAD") {
@@ -178,18 +186,31 @@ export class RequestHandler {
     }
   }
 
+  /** What can be answered at once, as a whole. */
+  #loadCached(request: IncomingMessage, target: Omit<FileTarget, "kind">, grant: Grant): Buffer | undefined {
+    const isWhole = request.method === "GET" && request.headers.range === undefined;
+    if (!isWhole || grant.downloads.length > 0) return undefined;
+    requirePermission(grant, "read", target.handle);
+    return this.#parts.files.loadCached(target.repository, target.handle);
+  }
+
   async #receive(exchange: Exchange, { repository, handle }: FileTarget, grant: Grant): Promise<void> {
     const { files, usage, counted, metrics, memory, slowBodies, verifyUploads } = this.#parts;
     const { request } = exchange;
     requirePermission(grant, "add", handle);
-    if ((await files.sizeOf(repository, handle)) !== undefined) throw new Refusal(403, "File exists");
+    const length = Number(request.headers["content-length"] ?? Number.NaN);
+    const isSmall = isSmallFile(handle, length);
+    if (!isSmall && (await files.sizeOf(repository, handle)) !== undefined)
+      throw new Refusal(403, "File exists");
     // Locks are small, short-lived, and what lets a repository that is full be pruned.
     const quotas = handle.type === "lock" ? [] : grant.quotas;
     if (quotas.length > 0) await counted;
     const reservation = new QuotaReservation(usage, repository, quotas);
-    reservation.reserve(Number(request.headers["content-length"] ?? 0));
+    reservation.reserve(length || 0);
     try {
-      const upload = await files.beginUpload(repository, handle);
+      const upload = isSmall
+        ? files.beginSmallUpload(repository, handle)
+        : await files.beginUpload(repository, handle);
       try {
         const consume = async (pieces: readonly Buffer[], bytes: number) => {
           reservation.use(bytes);
@@ -204,6 +225,7 @@ export class RequestHandler {
         if (outcome === "wrong-hash") throw new Refusal(400, "The content does not have this hash");
         reservation.keep();
         if (handle.type === "snapshot") usage.addSnapshot(repository, Date.now());
+        if (handle.type === "config") usage.setConfig(repository, Date.now());
         metrics?.count("write", exchange.user, repository, handle.type, bytes);
       } finally {
         await upload.discard();
@@ -222,6 +244,7 @@ export class RequestHandler {
     if (size !== undefined && (await files.remove(repository, handle))) {
       usage.add(repository, -size);
       if (handle.type === "snapshot") usage.removeSnapshot(repository);
+      if (handle.type === "config") usage.setConfig(repository, 0);
       metrics?.count("delete", exchange.user, repository, handle.type, size);
     }
     end(exchange, 200);

@@ -17,6 +17,7 @@ import { type AccessMode, NO_POLICY, type Policy, PolicyKeeper } from "./policy.
 import { loadPolicy, policyVersion } from "./policy-file.js";
 import { GROUP_MODES, PRIVATE_MODES, RepositoryFiles } from "./repository-files.js";
 import { RequestHandler } from "./request-handler.js";
+import { StaleAlarms } from "./stale-alarms.js";
 import { sweepTemporaries } from "./sweep-temporaries.js";
 import { TransferMemory } from "./transfer-memory.js";
 import { UsageLedger } from "./usage.js";
@@ -64,6 +65,10 @@ export interface ServeOptions {
   readonly uploadPatienceMs?: number | undefined;
   /** How long requests under way are waited for at the end, milliseconds; 30,000 when left out. */
   readonly shutdownMs?: number | undefined;
+  /** How often it is looked whether a repository is stale, milliseconds; a minute when left out. */
+  readonly staleCheckMs?: number | undefined;
+  /** How long the webhook for stale repositories may take, milliseconds; 10,000 when left out. */
+  readonly staleDeadlineMs?: number | undefined;
   /** Called now and then when many short-lived buffers were made; nothing when left out. */
   readonly collectGarbage?: (() => void) | undefined;
   /** What the owner of the server should know, one line each. */
@@ -104,7 +109,8 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const policy = new PolicyWatch(options);
   await policy.load();
   const usage = new UsageLedger(dataFolder);
-  const metrics = options.metrics && options.metrics !== "off" ? new Metrics(usage) : undefined;
+  const metrics =
+    options.metrics && options.metrics !== "off" ? new Metrics(usage, policy.keeper) : undefined;
   const handler = new RequestHandler({
     files: new RepositoryFiles(dataFolder, options.groupAccessible ? GROUP_MODES : PRIVATE_MODES),
     usage,
@@ -126,6 +132,13 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const connections = new Connections(server, metrics);
   const address = await listen(server, options.listen, options.tls !== undefined);
   const stopWatching = policy.watch();
+  const alarms = new StaleAlarms({
+    usage,
+    policy: policy.keeper,
+    onLog,
+    checkEachMs: options.staleCheckMs,
+    deadlineMs: options.staleDeadlineMs,
+  });
   return {
     address,
     reload: async () => {
@@ -135,6 +148,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     },
     close: async () => {
       stopWatching();
+      alarms.stop();
       clearInterval(sweeper);
       await connections.close(options.shutdownMs ?? 30_000);
     },

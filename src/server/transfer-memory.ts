@@ -7,11 +7,15 @@ const GARBAGE_BYTES = 12 * 1024 * 1024;
 /** More in one piece makes no disk faster. */
 const MAX_BLOCKS_A_TRANSFER = 8;
 
+/** How long a transfer may hold blocks that stay empty, while others wait for them. */
+const LEASE_MS = 50;
+
 /**
  * The memory for bytes of bodies on their way, in blocks that all transfers share and that are used again and again. A
  * transfer that finds none free stops reading from its socket until others have written theirs, in the order in which
  * they came: what waits lies in the kernel's buffers and with the clients. So two hundred uploads at once hold the
- * total, and one piece each in the queues of their sockets.
+ * total, and one piece each in the queues of their sockets. A client that sends nothing for a while lends its blocks to
+ * those who do: slow ones cannot hold up the others.
  */
 export class TransferMemory {
   readonly #maxBlocks: number;
@@ -19,6 +23,8 @@ export class TransferMemory {
   #taken = 0;
   #transfers = 0;
   readonly #waiting: ((block: Buffer) => void)[] = [];
+  readonly #lenders = new Set<Lender>();
+  #leases: NodeJS.Timeout | undefined;
 
   readonly #collectGarbage: (() => void) | undefined;
   #garbage = 0;
@@ -40,12 +46,15 @@ export class TransferMemory {
     this.#collectGarbage?.();
   }
 
-  begin(): void {
+  /** @param lender that takes blocks before it knows what comes */
+  begin(lender?: Lender): void {
     this.#transfers++;
+    if (lender) this.#lenders.add(lender);
   }
 
-  end(): void {
+  end(lender?: Lender): void {
     this.#transfers--;
+    if (lender) this.#lenders.delete(lender);
   }
 
   get isFull(): boolean {
@@ -72,7 +81,28 @@ export class TransferMemory {
 
   /** Calls back with a block when there is room: at once, or when others have given theirs back. */
   takeWhenFree(go: (block: Buffer) => void): void {
-    if (this.isFull) this.#waiting.push(go);
-    else go(this.take());
+    if (!this.isFull) {
+      go(this.take());
+      return;
+    }
+    this.#waiting.push(go);
+    this.#leases ??= setInterval(() => this.#endLeases(), LEASE_MS).unref();
   }
+
+  #endLeases(): void {
+    if (this.#waiting.length === 0) {
+      clearInterval(this.#leases);
+      this.#leases = undefined;
+      return;
+    }
+    const lent: Buffer[] = [];
+    for (const lender of this.#lenders) lent.push(...lender.lend());
+    this.give(lent);
+  }
+}
+
+/** A transfer that may hold empty blocks. */
+export interface Lender {
+  /** Gives away the blocks that have stayed empty since the last call. It may still `take` one when something comes. */
+  lend(): Buffer[];
 }

@@ -1,8 +1,8 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { FILE_TYPES } from "../backend/backend.js";
+import { FILE_TYPES, type FileType } from "../backend/backend.js";
 import { messageOf, systemCodeOf } from "../errors.js";
-import { listFiles } from "./file-listing.js";
+import { type ListedFile, listFiles } from "./file-listing.js";
 import { isRepositoryPart, MAX_FOLDER_DEPTH, type RepositoryPath } from "./request-target.js";
 
 /** What is known of a repository without any password: names, sizes and times of its files. */
@@ -12,6 +12,8 @@ export interface RepositoryUsage {
   snapshots: number;
   /** When the newest snapshot arrived here, in milliseconds since 1970; 0 when there is none. */
   lastSnapshotMs: number;
+  /** When its config arrived here, in milliseconds since 1970; 0 when there is none. */
+  createdMs: number;
 }
 
 /** A repository that changes all the time is taken as it was counted last. */
@@ -67,6 +69,11 @@ export class UsageLedger {
     usage.lastSnapshotMs = Math.max(usage.lastSnapshotMs, arrivedMs);
   }
 
+  /** @param createdMs when, in milliseconds since 1970; 0 when there is none any more */
+  setConfig(repository: RepositoryPath, createdMs: number): void {
+    this.#change(repository).createdMs = createdMs;
+  }
+
   removeSnapshot(repository: RepositoryPath): void {
     const usage = this.#change(repository);
     usage.snapshots = Math.max(0, usage.snapshots - 1);
@@ -82,7 +89,7 @@ export class UsageLedger {
     if (this.#counting) this.#changes.set(key, (this.#changes.get(key) ?? 0) + 1);
     let usage = this.#repositories.get(key);
     if (!usage) {
-      usage = { bytes: 0, snapshots: 0, lastSnapshotMs: 0 };
+      usage = { bytes: 0, snapshots: 0, lastSnapshotMs: 0, createdMs: 0 };
       this.#repositories.set(key, usage);
     }
     return usage;
@@ -115,18 +122,24 @@ export class UsageLedger {
 }
 
 async function measure(folder: string): Promise<RepositoryUsage> {
-  const usage: RepositoryUsage = { bytes: 0, snapshots: 0, lastSnapshotMs: 0 };
+  const usage: RepositoryUsage = { bytes: 0, snapshots: 0, lastSnapshotMs: 0, createdMs: 0 };
   for (const type of FILE_TYPES) {
-    for await (const files of listFiles(folder, type)) {
-      for (const file of files) {
-        usage.bytes += file.size;
-        if (type !== "snapshot") continue;
-        usage.snapshots++;
-        usage.lastSnapshotMs = Math.max(usage.lastSnapshotMs, file.modifiedMs);
-      }
+    try {
+      for await (const files of listFiles(folder, type)) for (const file of files) addFile(usage, type, file);
+    } catch (error) {
+      // Whoever copies a repository may leave out folders that are empty.
+      if (systemCodeOf(error) !== "ENOENT") throw error;
     }
   }
   return usage;
+}
+
+function addFile(usage: RepositoryUsage, type: FileType, { size, modifiedMs }: ListedFile): void {
+  usage.bytes += size;
+  if (type === "config") usage.createdMs = modifiedMs;
+  if (type !== "snapshot") return;
+  usage.snapshots++;
+  usage.lastSnapshotMs = Math.max(usage.lastSnapshotMs, modifiedMs);
 }
 
 export function keyOf(repository: RepositoryPath): string {

@@ -83,4 +83,24 @@ describe.skipIf(addonProblem() !== undefined)("upload functions of the addon", (
     expect(() => commit(upload, "path", undefined)).toThrow();
     expect(() => addon.uploadOpen(Buffer.from(folder), 0o10000)).toThrow(/mode/);
   });
+
+  it("save a small file in one hop, unless it is there or has another hash", async () => {
+    const content = randomBytes(1000);
+    const save = (name: string, bytes: Uint8Array, id?: Uint8Array) =>
+      addon.uploadWhole(pathOf(name), 0o600, bytes, id);
+    expect(await save("small", content, sha256(content))).toBe(UPLOAD_OUTCOME.saved);
+    expect(readFileSync(join(folder, "small")).equals(content)).toBe(true);
+    expect(statSync(join(folder, "small")).mode & 0o7777).toBe(0o600);
+    expect(await save("small", Buffer.from("other"))).toBe(UPLOAD_OUTCOME.exists);
+    expect(await save("wrong", content, sha256(Buffer.from("other")))).toBe(UPLOAD_OUTCOME.wrongHash);
+    expect(await save("empty", Buffer.alloc(0))).toBe(UPLOAD_OUTCOME.saved);
+    await expect(save("missing/file", content)).rejects.toMatchObject({ code: "ENOENT", syscall: "open" });
+    expect(readdirSync(folder).sort()).toEqual(["empty", "small"]);
+    const many = await Promise.all(Array.from({ length: 20 }, () => save("one", content)));
+    expect(many.filter((outcome) => outcome === UPLOAD_OUTCOME.saved).length).toBe(1);
+    const whole = addon.uploadWhole as (...args: unknown[]) => Promise<number>;
+    expect(() => whole(pathOf("x"), 0o600, "text", undefined)).toThrow(/Uint8Array/);
+    expect(() => whole(pathOf("x"), 0o600, content, Buffer.alloc(31))).toThrow(/32 bytes/);
+    expect(() => whole("x", 0o600, content, undefined)).toThrow();
+  });
 });

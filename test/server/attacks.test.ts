@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
@@ -145,6 +145,26 @@ describe("yore serve under attack", () => {
     clearInterval(drip);
     expect(Buffer.concat(said).toString()).toMatch(/^HTTP\/1\.1 408 /);
     expect((await ask(server.url, "GET", "/repo/data/")).text).toBe("[]");
+  });
+
+  it("serves who is quick while more slow ones than it has memory for keep it waiting", async () => {
+    const slow = await Promise.all(Array.from({ length: 150 }, () => opened(server.url)));
+    const began = slow.map((socket, i) => {
+      socket.on("error", () => {});
+      const id = i.toString(16).padStart(64, "0");
+      const head = `POST /repo/data/${id} HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1000000\r\n\r\n`;
+      // The answer says that the server has begun to wait for the body.
+      return new Promise((resolve) => {
+        socket.once("data", resolve);
+        socket.write(head);
+      });
+    });
+    await Promise.all(began);
+    for (const socket of slow) socket.write("a first byte, and then nothing");
+    const content = randomBytes(1_000_000);
+    const path = `/repo/data/${createHash("sha256").update(content).digest("hex")}`;
+    expect((await ask(server.url, "POST", path, { body: content })).status).toBe(200);
+    for (const socket of slow) socket.destroy();
   });
 });
 

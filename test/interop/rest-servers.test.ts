@@ -1,0 +1,107 @@
+import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import {
+  type RestServer,
+  startRcloneServer,
+  startRestServer,
+  startYoreServer,
+} from "../support/rest-servers.js";
+import { missingPeer, type RunResult, runRestic, runYore } from "../support/run.js";
+import { temporaryFolder } from "../support/temporary.js";
+
+type Run = (...args: string[]) => Promise<RunResult>;
+
+/** Clients and servers of restic's REST protocol, each with each. */
+describe.skipIf(missingPeer("restic"))("repositories behind HTTP", () => {
+  let folder: string;
+  let server: RestServer;
+  let env: Record<string, string>;
+
+  beforeEach(async () => {
+    folder = await temporaryFolder();
+    mkdirSync(join(folder, "served"));
+  });
+
+  afterEach(() => server.stop());
+
+  function use(started: RestServer, path: string): void {
+    server = started;
+    env = {
+      RESTIC_PASSWORD: "x",
+      RESTIC_REPOSITORY: `rest:${server.url}${path}`,
+      RESTIC_CACHE_DIR: join(folder, "cache"),
+    };
+  }
+
+  const yore: Run = (...args) => runYore(args, { env });
+  const restic: Run = (...args) => runRestic(args, { env });
+  const debian: Run = (...args) => runRestic(args, { env, peer: "restic-debian" });
+
+  /** Files of which a part is new in each round, so that a prune has something to repack. */
+  function writeSource(round: number): string {
+    const source = join(folder, "source");
+    mkdirSync(source, { recursive: true });
+    for (let i = 0; i < 12; i++)
+      if (round === 0 || i % 3 === round % 3)
+        writeFileSync(join(source, `file${i}`), randomBytes(30_000 * i));
+    return source;
+  }
+
+  async function succeeds(run: Run, ...args: string[]): Promise<void> {
+    const { code, stderr } = await run(...args);
+    expect({ code, stderr: code === 0 ? "" : stderr }, args.join(" ")).toEqual({ code: 0, stderr: "" });
+  }
+
+  /** Backs up, restores, checks, prunes, and lets the judge look at the outcome. */
+  async function useAsPeopleDo(run: Run, round: number, judge: Run): Promise<void> {
+    const source = writeSource(round);
+    await succeeds(run, "backup", source);
+    const target = await temporaryFolder();
+    await succeeds(run, "restore", "latest", "--target", target);
+    execFileSync("diff", ["-r", source, join(target, source)]);
+    await succeeds(run, "check", "--read-data");
+    await succeeds(run, "forget", "--keep-last", "1", "--prune", "--max-unused", "0");
+    await succeeds(judge, "check", "--read-data");
+  }
+
+  it.each([
+    ["rest-server", startRestServer, "a/b/"],
+    ["rclone", startRcloneServer, ""],
+  ] as const)("yore uses what %s serves", async (name, start, path) => {
+    if (missingPeer(name)) return;
+    use(await start(join(folder, "served")), path);
+    await succeeds(yore, "init");
+    for (const round of [0, 1]) await useAsPeopleDo(yore, round, restic);
+    await succeeds(yore, "unlock");
+  });
+
+  it("restic, Debian's restic and yore take turns at yore serve", async () => {
+    use(await startYoreServer(join(folder, "served")), "a/b/");
+    const programs = missingPeer("restic-debian") ? [yore, restic] : [yore, restic, debian];
+    await succeeds(restic, "init", "--repository-version", "2");
+    for (let round = 0; round < programs.length; round++)
+      await useAsPeopleDo(programs[round]!, round, programs[(round + 1) % programs.length]!);
+  });
+
+  it.each(["restic", "yore"] as const)("%s leaves a cache that the other one uses", async (first) => {
+    const lines: string[] = [];
+    use(await startYoreServer(join(folder, "served"), { accessLog: (line) => lines.push(line) }), "repo/");
+    await succeeds(restic, "init");
+    await succeeds(restic, "backup", writeSource(0));
+    env["RESTIC_CACHE_DIR"] = join(folder, "empty-cache");
+    const loaded = () =>
+      lines.splice(0).filter((line) => /"GET \/repo\/(data|index|snapshots)\/[0-9a-f]{64} /.test(line));
+    loaded();
+    const [one, other] = first === "restic" ? [restic, yore] : [yore, restic];
+    const listing = await one("ls", "--long", "latest");
+    expect(loaded().length).toBeGreaterThan(0);
+    const again = await other("ls", "--long", "latest");
+    expect(loaded()).toEqual([]);
+    const paths = (result: RunResult) => result.stdout.split("\n").filter((line) => line.includes("/file"));
+    expect(paths(again)).toEqual(paths(listing));
+    expect(paths(again).length).toBe(12);
+  });
+});
