@@ -3,7 +3,7 @@
  * environment of their own (nothing of RESTIC_* or YORE_* leaks in from outside).
  */
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 
@@ -29,17 +29,35 @@ export interface RunResult {
   readonly stdoutBytes: Buffer;
 }
 
+/** What counts as the newest restic: 0.18 and later. */
+const OLDEST_NEW_MINOR = 18;
+const newRestics = new Map<string, boolean>();
+
 export type PeerName = "restic" | "restic-debian" | "rest-server" | "rclone";
 
 /** Where a peer lies, `undefined` when this machine has none. */
 export function peer(name: PeerName): string | undefined {
   if (name === "restic-debian") return firstExecutable(["/usr/bin/restic"]);
   const variable = process.env[`YORE_TEST_${name.toUpperCase().replaceAll("-", "_")}`];
-  return firstExecutable([
-    ...(variable ? [variable] : []),
-    join(CHECKOUT, ".yore/peers/bin", name),
-    ...(process.env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, name)),
-  ]);
+  return firstExecutable(
+    [
+      ...(variable ? [variable] : []),
+      join(CHECKOUT, ".yore/peers/bin", name),
+      ...(process.env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, name)),
+    ],
+    name === "restic" ? isNewRestic : undefined,
+  );
+}
+
+/** Whether it is no older than what ours is compared with: a distribution's own, found on the path, is another peer. */
+function isNewRestic(program: string): boolean {
+  let isNew = newRestics.get(program);
+  if (isNew === undefined) {
+    const version = execFileSync(program, ["version"], { encoding: "utf8" });
+    isNew = Number(/^restic 0\.(\d+)/.exec(version)?.[1] ?? 0) >= OLDEST_NEW_MINOR;
+    newRestics.set(program, isNew);
+  }
+  return isNew;
 }
 
 /**
@@ -154,11 +172,14 @@ function environment(
   return { ...Object.fromEntries(clean), RESTIC_CACHE_DIR: undefined, ...changes };
 }
 
-function firstExecutable(candidates: readonly string[]): string | undefined {
+function firstExecutable(
+  candidates: readonly string[],
+  isRight: (path: string) => boolean = () => true,
+): string | undefined {
   return candidates.find((path) => {
     try {
       accessSync(path, constants.X_OK);
-      return true;
+      return isRight(path);
     } catch {
       return false;
     }
