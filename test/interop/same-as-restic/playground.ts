@@ -88,6 +88,8 @@ export class Playground {
 
   private constructor(top: string) {
     this.#top = top;
+    // To see whether the holder of a lock still lives, restic sends it this signal; the lock here is of this process.
+    process.on("SIGHUP", () => {});
   }
 
   static async create(): Promise<Playground> {
@@ -281,6 +283,9 @@ export class Playground {
     await appendFile(join(files, "sub/A big one"), "longer");
     await writeFile(join(files, "sub/deep/c.txt"), "DEEP");
     await utimes(join(files, "sub/deep/c.txt"), 4_000_000_000, 4_000_000_000);
+    // Both programs find the same, whenever they begin.
+    for (const name of ["more", "sub/A big one"])
+      await utimes(join(files, name), 1_700_000_000, 1_700_000_000);
   }
 
   /** Whether a run has left the repository as it was; locks and all. */
@@ -375,7 +380,8 @@ async function filesOf(folder: string): Promise<string> {
 
 async function unpack(target: string, kind: "tar" | "zip"): Promise<void> {
   for (const name of await readdir(target)) {
-    const archive = join(target, `../${name}.archive`);
+    // Beside the folder, under a name of its own: both programs run at the same time.
+    const archive = `${target}.${name}.archive`;
     await rename(join(target, name), archive);
     if (kind === "tar") await run("tar", ["-C", target, "-xf", archive]);
     else await run("unzip", ["-q", archive, "-d", target]);

@@ -2,48 +2,43 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { missingPeer, type RunResult } from "../../support/run.js";
 import { differences } from "../../support/same-backup.js";
 import { Playground, type Use } from "./playground.js";
-import { USES_THAT_FAIL } from "./uses-that-fail.js";
-import { USES_THAT_READ } from "./uses-that-read.js";
-import { USES_THAT_WRITE } from "./uses-that-write.js";
 
 /**
  * One line a use of the command line: both programs do it to copies of the same repository. Exit code, what is said, what
  * is written beside it and what has become of the repository, as restic sees it, must be the same. What differs on purpose
  * is in docs/restic.md and is not asked here.
  */
-describe.skipIf(missingPeer("restic"))("with the same arguments, yore and restic do the same:", () => {
-  let playground: Playground;
+export function compareUses(title: string, uses: readonly Use[]): void {
+  describe.skipIf(missingPeer("restic"))(title, () => {
+    let playground: Playground;
 
-  beforeAll(async () => {
-    playground = await Playground.create();
-  }, 120_000);
+    beforeAll(async () => {
+      playground = await Playground.create();
+    }, 120_000);
 
-  async function same(use: Use, number: number): Promise<void> {
-    const [yore, restic] = await Promise.all([
-      playground.once("yore", use, number),
-      playground.once("restic", use, number),
-    ]);
-    const [ours, theirs] = [yore.result, restic.result];
-    expect(ours.code, `${ours.stderr}${theirs.stderr}`).toBe(theirs.code);
-    expect(said(use, ours, yore.name)).toEqual(said(use, theirs, restic.name));
-    // A file that is dumped is of now and for nobody else, and times in archives are finer than restic's.
-    const flags = use.line.startsWith("dump") ? `-rlgoDHXOnc${use.unpack ? "p" : ""}` : "-aHAXOnc";
-    expect(await differingFiles(yore.target, restic.target, flags)).toEqual([]);
-    if (/SECOND/.test(JSON.stringify(use)))
-      expect(await playground.second(yore)).toEqual(await playground.second(restic));
-    const untouched = await Promise.all([yore, restic].map((one) => playground.isUntouched(one, use)));
-    if (!untouched.every(Boolean))
-      expect(await playground.seen(yore, use)).toEqual(await playground.seen(restic, use));
-    await Promise.all([yore, restic].map((one) => playground.clear(one)));
-  }
+    async function same(use: Use, number: number): Promise<void> {
+      const [yore, restic] = await Promise.all([
+        playground.once("yore", use, number),
+        playground.once("restic", use, number),
+      ]);
+      const [ours, theirs] = [yore.result, restic.result];
+      expect(ours.code, `${ours.stderr}${theirs.stderr}`).toBe(theirs.code);
+      expect(said(use, ours, yore.name)).toEqual(said(use, theirs, restic.name));
+      // A file that is dumped is of now and for nobody else, and times in archives are finer than restic's.
+      const flags = use.line.startsWith("dump") ? `-rlgoDHXOnc${use.unpack ? "p" : ""}` : "-aHAXOnc";
+      expect(await differingFiles(yore.target, restic.target, flags)).toEqual([]);
+      if (/SECOND/.test(JSON.stringify(use)))
+        expect(await playground.second(yore)).toEqual(await playground.second(restic));
+      const untouched = await Promise.all([yore, restic].map((one) => playground.isUntouched(one, use)));
+      if (!untouched.every(Boolean))
+        expect(await playground.seen(yore, use)).toEqual(await playground.seen(restic, use));
+      await Promise.all([yore, restic].map((one) => playground.clear(one)));
+    }
 
-  const rows = (uses: readonly Use[], first: number) =>
-    uses.map((use, i) => [titleOf(use), use, first + i] as const);
-
-  it.each(rows(USES_THAT_READ, 0))("%s", (_, use, i) => same(use, i), 60_000);
-  it.each(rows(USES_THAT_WRITE, 1000))("%s", (_, use, i) => same(use, i), 60_000);
-  it.each(rows(USES_THAT_FAIL, 2000))("fail at %s", async (_, use, i) => same(use, i), 60_000);
-});
+    const rows = uses.map((use, i) => [titleOf(use), use, i] as const);
+    it.each(rows)("%s", (_, use, i) => same(use, i), 60_000);
+  });
+}
 
 function titleOf({ line, state, env }: Use): string {
   const variables = Object.entries(env ?? {}).map(([name, value]) => `${name}=${value ?? ""} `);
