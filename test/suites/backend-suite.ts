@@ -9,6 +9,8 @@ export interface BackendFixture {
   remove(): Promise<void>;
   /** Whether it can tell that what is to be removed is not there; true when left out. */
   readonly missesRemoved?: boolean;
+  /** Whether no listing shows a file that is still being saved; true when left out. */
+  readonly listsWhole?: boolean;
 }
 
 /** What every backend must do, whatever it keeps its files in. */
@@ -145,6 +147,7 @@ export function backendSuite(name: string, makeFixture: () => Promise<BackendFix
     it("list goes on while files are saved and removed, and shows none of them half", async () => {
       const before = new Set<string>();
       for (let i = 0; i < 50; i++) before.add((await saveRandom(backend, "pack", 64)).name);
+      const isWhole = (size: number) => size === 64 || (size < 64 && fixture.listsWhole === false);
       let listing = true;
       const saving = (async () => {
         while (listing) {
@@ -154,9 +157,9 @@ export function backendSuite(name: string, makeFixture: () => Promise<BackendFix
       })();
       for (let round = 0; round < 5; round++) {
         const seen = await list(backend, "pack");
-        expect(seen.every(({ size }) => size === 64)).toBe(true);
+        expect(seen.filter(({ size }) => !isWhole(size))).toEqual([]);
         const names = new Set(seen.map(({ name }) => name));
-        expect([...before].every((name) => names.has(name))).toBe(true);
+        expect([...before].filter((name) => !names.has(name))).toEqual([]);
       }
       listing = false;
       await saving;
