@@ -12,6 +12,8 @@ import type { Repository } from "../repository/repository.js";
 import { formatUnsealFailure } from "../repository/unseal-failure.js";
 import type { CheckProblem, DamagedBlob } from "./check-options.js";
 
+/** Memory that is kept for the next pack: the largest that restic and yore make, and what the last blobs add. */
+const MAX_KEPT_BYTES = 144 * 1024 * 1024;
 /** Plaintext that is verified with one hop; between two of them the signal is looked at. */
 const GROUP_BYTES = 8 * 1024 * 1024;
 
@@ -32,7 +34,7 @@ export class PackChecker {
    * that header and index agree. A pack that fails is read once more, and what the second reading says counts: a bad
    * connection is not damage. It is told all the same.
    *
-   * @param expectedSize of the pack file, bytes; as much memory is taken
+   * @param expectedSize of the pack file as the index has it, bytes; as much memory is taken, up to 144 MiB
    * @throws {YoreError} with code `interrupted`
    */
   async check(
@@ -56,14 +58,13 @@ export class PackChecker {
     expectedSize: number,
     signal: AbortSignal | undefined,
   ): Promise<CheckProblem | undefined> {
-    const spare = this.#spare.pop();
-    const into = spare && spare.length >= expectedSize ? spare : Buffer.allocUnsafeSlow(expectedSize);
+    const into = this.#memoryFor(expectedSize);
     const handle = { type: "pack", name: formatId(pack.packId) } as const;
     let bytes: Uint8Array;
     try {
       bytes = await this.#repository.backend.load(handle, {
-        into,
         once: true,
+        ...(into ? { into } : {}),
         ...(signal ? { signal } : {}),
       });
     } catch (cause) {
@@ -74,8 +75,15 @@ export class PackChecker {
       return { kind: "pack-unreadable", packId: pack.packId, error };
     }
     const problem = await checkBytes(this.#repository, pack, expectedSize, bytes, signal);
-    this.#spare.push(into);
+    if (into) this.#spare.push(into);
     return problem;
+  }
+
+  /** What an index claims may be gigabytes: beyond what packs are, only the backend knows how much there is. */
+  #memoryFor(expectedSize: number): Uint8Array | undefined {
+    if (expectedSize > MAX_KEPT_BYTES) return undefined;
+    const spare = this.#spare.pop();
+    return spare && spare.length >= expectedSize ? spare : Buffer.allocUnsafeSlow(expectedSize);
   }
 }
 
