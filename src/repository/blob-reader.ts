@@ -169,7 +169,7 @@ export class BlobReader implements BlobLoader {
     await forEachConcurrently(
       packs.values(),
       Math.max(2, this.#options.backend.connections),
-      ({ packId, blobs }) => this.loadPackBlobs(packId, blobs, copy, signal),
+      ({ packId, blobs }) => this.#loadPackBlobs(packId, blobs, copy, signal, false),
       signal,
     );
   }
@@ -228,7 +228,18 @@ export class BlobReader implements BlobLoader {
     on: OnPackBlob<Blob>,
     signal?: AbortSignal,
   ): Promise<void> {
-    await this.#readRanges(packId, blobs, signal, (range, bytes) =>
+    await this.#loadPackBlobs(packId, blobs, on, signal, true);
+  }
+
+  /** @param once nobody will want them again soon; trees are wanted by the next command */
+  async #loadPackBlobs<Blob extends PackedBlob>(
+    packId: Id,
+    blobs: readonly Blob[],
+    on: OnPackBlob<Blob>,
+    signal: AbortSignal | undefined,
+    once: boolean,
+  ): Promise<void> {
+    await this.#readRanges(packId, blobs, { signal, once }, (range, bytes) =>
       this.#openRange(packId, range, bytes, on, signal),
     );
   }
@@ -246,7 +257,7 @@ export class BlobReader implements BlobLoader {
     on: OnPackBlob<Blob>,
     signal?: AbortSignal,
   ): Promise<void> {
-    await this.#readRanges(packId, blobs, signal, (range, bytes) =>
+    await this.#readRanges(packId, blobs, { signal, once: true }, (range, bytes) =>
       "value" in bytes
         ? this.#takeRange(packId, range, bytes, take, on, signal)
         : this.#openRange(packId, range, bytes, on, signal),
@@ -257,7 +268,7 @@ export class BlobReader implements BlobLoader {
   async #readRanges<Blob extends PackedBlob>(
     packId: Id,
     blobs: readonly Blob[],
-    signal: AbortSignal | undefined,
+    { signal, once }: { readonly signal: AbortSignal | undefined; readonly once: boolean },
     work: (range: PackRange<Blob>, bytes: Settled<Uint8Array>) => Promise<void>,
   ): Promise<void> {
     const ranges = planRanges(blobs);
@@ -266,7 +277,7 @@ export class BlobReader implements BlobLoader {
       if (!range) return undefined;
       const isLarge = range.length > MAX_RANGE_BYTES || range.length < MAX_RANGE_BYTES / 8;
       const into = isLarge ? undefined : (this.#spareRanges.pop() ?? Buffer.allocUnsafeSlow(MAX_RANGE_BYTES));
-      const bytes = settle(this.#loadRange(packId, range.offset, range.length, signal, into, true));
+      const bytes = settle(this.#loadRange(packId, range.offset, range.length, signal, into, once));
       return { into, bytes };
     };
     let next = read(0);
