@@ -3,8 +3,8 @@ import { formatId, formatShortId, type Id } from "../bytes/id.js";
 import { YoreError } from "../errors.js";
 import type { IndexedPack } from "../format/index-file.js";
 import type { PackedBlob } from "../format/pack-header.js";
-import type { PackBlobResult } from "../repository/blob-reader.js";
 import { blobCompressionLevel } from "../repository/compression.js";
+import type { PackBlobResult } from "../repository/pack-blobs.js";
 import type { Repository } from "../repository/repository.js";
 
 /** Packs that are read at a time: each takes about 24 MiB of memory. */

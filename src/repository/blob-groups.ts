@@ -1,6 +1,10 @@
 import { SEAL_OVERHEAD } from "../engine/engine.js";
 import type { PackedBlob } from "../format/pack-header.js";
 
+/** Blobs below this share hops to the thread pool: a hop costs as much as 16 KiB of cryptography. */
+export const SMALL_BLOB_BYTES = 64 * 1024;
+export const SMALL_BLOBS_A_HOP = 16;
+
 /** Neighbours that are unsealed together. */
 export interface BlobGroup<Blob extends PackedBlob = PackedBlob> {
   readonly blobs: readonly Blob[];

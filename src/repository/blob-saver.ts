@@ -6,7 +6,7 @@ import { type Id, idKey } from "../bytes/id.js";
 import type { Engine, MasterKey } from "../engine/engine.js";
 import type { BlobType } from "../format/blob.js";
 import type { IndexedPack } from "../format/index-file.js";
-import { SMALL_BLOB_BYTES, SMALL_BLOBS_A_HOP } from "./blob-reader.js";
+import { SMALL_BLOB_BYTES, SMALL_BLOBS_A_HOP } from "./blob-groups.js";
 import { blobCompressionLevel, type CompressionMode } from "./compression.js";
 import { FilePack } from "./file-pack.js";
 import type { IndexFiles } from "./index-files.js";

@@ -3,7 +3,8 @@ import type { Engine, MasterKey } from "../engine/engine.js";
 import type { PackedBlob } from "../format/pack-header.js";
 import { type BlobGroup, groupBlobs } from "./blob-groups.js";
 import type { BlobResult, PlaintextSink } from "./blob-loader.js";
-import { type PackRange, planRanges } from "./pack-ranges.js";
+import { partsOf } from "./pack-blobs.js";
+import { type LoadPackRange, type PackRange, planRanges, type ReadRange } from "./pack-ranges.js";
 import { RangeBuffers } from "./range-buffers.js";
 import { type Settled, settle } from "./settle.js";
 
@@ -17,22 +18,10 @@ const MAX_BUFFER_BYTES = 16 * 1024 * 1024;
 /** For plaintexts above it memory is made only after they were authenticated. */
 const MAX_ROOM_BYTES = 16 * 1024 * 1024;
 
-/** Bytes of a pack that were asked for, and what became of it. */
-export interface ReadRange {
-  readonly offset: number;
-  readonly bytes: Settled<Uint8Array>;
-}
-
 export interface GroupLoaderOptions {
   readonly engine: Engine;
   readonly masterKey: MasterKey;
-  readonly loadRange: (
-    packId: Id,
-    offset: number,
-    length: number,
-    signal: AbortSignal | undefined,
-    into: Uint8Array | undefined,
-  ) => Promise<Uint8Array>;
+  readonly loadRange: LoadPackRange;
   /** Loads a blob that could not be had from the range, or from anywhere else. Never rejects. */
   readonly loadAlone: (
     packId: Id,
@@ -82,7 +71,10 @@ export class GroupLoader {
     if (!range) return { bytes: { error: undefined }, buffer: undefined };
     const { offset, length } = range;
     const buffer = length <= MAX_BUFFER_BYTES ? this.#buffers.take(length) : undefined;
-    return { bytes: await settle(this.#options.loadRange(packId, offset, length, signal, buffer)), buffer };
+    return {
+      bytes: await settle(this.#options.loadRange(packId, offset, length, { signal, into: buffer })),
+      buffer,
+    };
   }
 
   async #open(
@@ -99,11 +91,10 @@ export class GroupLoader {
       sink.arrived(ids, results, undefined);
       return;
     }
-    const parts = blobs.map(({ id, offset, length, uncompressedLength }) => {
-      return { id, offset: offset - range.offset, length, uncompressedLength };
-    });
     const room = sink.room(plainLength, blobs.length);
-    const unsealed = await settle(engine.unsealParts(masterKey, range.bytes.value, parts, room.memory));
+    const unsealed = await settle(
+      engine.unsealParts(masterKey, range.bytes.value, partsOf(blobs, range.offset), room.memory),
+    );
     const results: BlobResult[] = [];
     for (const [i, blob] of blobs.entries()) {
       const result = "value" in unsealed ? unsealed.value[i]! : undefined;

@@ -1,4 +1,7 @@
+import type { Backend } from "../backend/backend.js";
+import { formatId, type Id } from "../bytes/id.js";
 import type { PackedBlob } from "../format/pack-header.js";
+import type { Settled } from "./settle.js";
 
 /** Reading so many bytes for nothing is cheaper than another request. */
 const MAX_GAP_BYTES = 1024 * 1024;
@@ -41,4 +44,33 @@ export function planRanges<Blob extends PackedBlob>(blobs: readonly Blob[]): Pac
   }
   close();
   return ranges;
+}
+
+/** Bytes of a pack that were asked for, and what became of it. */
+export interface ReadRange {
+  readonly offset: number;
+  readonly bytes: Settled<Uint8Array>;
+}
+
+/** As those of `LoadRange`. */
+export interface LoadPackRangeOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly into?: Uint8Array | undefined;
+  readonly once?: boolean;
+}
+
+/** Reads so many bytes of a pack. Throws what `Backend.load` does. */
+export type LoadPackRange = (
+  packId: Id,
+  offset: number,
+  length: number,
+  options?: LoadPackRangeOptions,
+) => Promise<Uint8Array>;
+
+export function packRangeLoader(backend: Backend): LoadPackRange {
+  return (packId, offset, length, { signal, into, once = false } = {}) =>
+    backend.load(
+      { type: "pack", name: formatId(packId) },
+      { offset, length, ...(signal ? { signal } : {}), ...(into ? { into } : {}), ...(once ? { once } : {}) },
+    );
 }

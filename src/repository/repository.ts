@@ -17,7 +17,7 @@ import type { PackedBlob } from "../format/pack-header.js";
 import { randomPolynomial } from "../format/polynomial.js";
 import { BlobIndex } from "./blob-index.js";
 import type { BlobLoader, BlobResult, PackStretch, PlaintextSink } from "./blob-loader.js";
-import { BlobReader, type OnPackBlob, type TakeSealed } from "./blob-reader.js";
+import { BlobReader } from "./blob-reader.js";
 import { BlobSaver, type SavedBlob, type SmallBlob } from "./blob-saver.js";
 import type { CompressionMode } from "./compression.js";
 import { IndexFiles, type IndexProblem, type IndexProgress } from "./index-files.js";
@@ -32,6 +32,7 @@ import {
 } from "./keys.js";
 import { type LockOptions, RepositoryLock } from "./lock.js";
 import { type ListedLock, listLocks, unlock } from "./lock-conflicts.js";
+import type { OnPackBlob, TakeSealed } from "./pack-blobs.js";
 import { PackReadAhead } from "./pack-read-ahead.js";
 import {
   loadRawFile,

@@ -12,7 +12,7 @@ import type { TreeNode } from "../format/node.js";
 import type { PackedBlob } from "../format/pack-header.js";
 import { textBytes } from "../patterns/mod.js";
 import { plainLengthOf } from "../repository/blob-groups.js";
-import type { PackBlobResult, TakeSealed } from "../repository/blob-reader.js";
+import type { PackBlobResult, TakeSealed } from "../repository/pack-blobs.js";
 import type { Repository } from "../repository/repository.js";
 import { BlobPlaces, type PackPlan, type PlannedBlob } from "./blob-places.js";
 import { type ExistingFile, needsRestore, type WantedContent } from "./existing-file.js";

@@ -1,5 +1,5 @@
 import { messageOf, systemCodeOf } from "../errors.js";
-import type { TakeSealed } from "../repository/blob-reader.js";
+import type { TakeSealed } from "../repository/pack-blobs.js";
 import type { Repository } from "../repository/repository.js";
 import type { BlobPlaces, PlannedBlob } from "./blob-places.js";
 import type { FileCall, FileCallFailure, PartCall } from "./file-call.js";
