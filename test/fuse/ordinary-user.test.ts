@@ -92,9 +92,9 @@ while grep -q " $M " /proc/self/mountinfo; do sleep 0.02; done; cat deep/a/b/c; 
 
     it("mounts again after its server was killed", async () => {
       const { stdout } = await asNobody(
-        `${SERVE} kill -KILL $server; wait $server 2>/dev/null
+        `${SERVE} kill -KILL $server; wait $server 2>/dev/null; rm "$M.out"
 "$@" > "$M.out" & server=$!
-until grep -q mounted "$M.out"; do sleep 0.02; done; cat "$M/hello"; kill -TERM $server; wait $server; echo "code $?"`,
+until grep -qs mounted "$M.out"; do sleep 0.02; done; cat "$M/hello"; kill -TERM $server; wait $server; echo "code $?"`,
         "",
       );
       expect(stdout).toBe("hello, world\nhello, world\ncode 0\n");
