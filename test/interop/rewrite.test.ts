@@ -86,12 +86,9 @@ describe.skipIf(missingPeer("restic"))("rewrite", () => {
       .trim()
       .split("\n")
       .map((line) => JSON.parse(line) as { message_type: string });
-    expect(messages.map(({ message_type }) => message_type)).toEqual([
-      "changed",
-      "changed",
-      "changed",
-      "summary",
-    ]);
+    const types = messages.map(({ message_type }) => message_type);
+    // How often the progress is told depends on how long it takes.
+    expect(types.filter((type) => type !== "status")).toEqual(["changed", "changed", "changed", "summary"]);
   });
 
   it("leaves a repository that restic checks, wherever it is killed, and every snapshot once in some form", async () => {
