@@ -4,6 +4,7 @@
       'target_name': 'yore',
       'sources': [
         'src/addon.cc',
+        'src/body_socket.cc',
         'src/cached_read.cc',
         'src/chunker.cc',
         'src/compact_tree.cc',

@@ -21,6 +21,7 @@ NAPI_MODULE_INIT() {
 #endif
   if (!yore::AttachThreadPool(env)) return nullptr;
   yore::RegisterThreadPool(env, exports);
+  yore::RegisterBodySocket(env, exports);
   yore::RegisterCachedRead(env, exports);
   yore::RegisterCompactTree(env, exports);
   yore::RegisterEngine(env, exports);

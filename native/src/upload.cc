@@ -3,6 +3,7 @@
 //
 //   uploadOpen(folder, mode)        -> upload       a file without a name (O_TMPFILE): whatever dies, nothing is left
 //   uploadAppend(upload, pieces)                    SHA-256 and write(2) of all of them
+//   uploadReceive(upload, socket, limit) -> bytes   the same of what has arrived on a connection, see body_socket.h
 //   uploadCommit(upload, path, id)  -> outcome      compares the hash, fsync, link, fsync of the folder
 //   uploadDiscard(upload)
 //   uploadWhole(path, mode, content, id) -> outcome all of it in one hop, for a small file
@@ -12,15 +13,18 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <atomic>
 
 #include "addon.h"
+#include "body_socket.h"
 #include "bytes_list.h"
 #include "crypto.h"
 #include "handles.h"
 #include "napi_helpers.h"
+#include "scratch.h"
 #include "thread_pool.h"
 #include "unnamed_file.h"
 
@@ -88,6 +92,27 @@ Failure AppendPieces(Upload& upload, const std::vector<Bytes>& pieces) {
   return {upload.file.Write(std::move(parts)), "write"};
 }
 
+// Stays in the second-level cache between the kernel's copy, the hash and the write.
+constexpr size_t kReceiveBytes = 256 * 1024;
+
+// What is there, until the limit. `*received` becomes -1 when there is nothing and there will be no more.
+Failure ReceivePieces(Upload& upload, int fd, uint64_t limit, int64_t* received) {
+  static thread_local Scratch scratch;
+  uint8_t* const memory = scratch.Reserve(kReceiveBytes);
+  while (static_cast<uint64_t>(*received) < limit) {
+    const size_t wanted = std::min<uint64_t>(kReceiveBytes, limit - static_cast<uint64_t>(*received));
+    const ssize_t got = recv(fd, memory, wanted, MSG_DONTWAIT);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return {errno, "recv"};
+    if (got == 0 && *received == 0) *received = -1;
+    if (got <= 0) return {};
+    const Failure failure = AppendPieces(upload, {{memory, static_cast<size_t>(got)}});
+    if (failure.error != 0) return failure;
+    *received += got;
+  }
+  return {};
+}
+
 enum Outcome : uint32_t { kSaved = 0, kExists = 1, kWrongHash = 2 };
 
 // 32 bytes, or none when no hash is wanted.
@@ -153,6 +178,43 @@ class AppendTask final : public Task {
 
  private:
   Turn turn_;
+  Failure failure_;
+};
+
+class ReceiveTask final : public Task {
+ public:
+  ReceiveTask(std::shared_ptr<Upload> upload, std::shared_ptr<BodySocket> socket, uint64_t limit)
+      : turn_(std::move(upload)), socket_(std::move(socket)), limit_(limit), has_socket_(!socket_->busy.exchange(true)) {}
+  ~ReceiveTask() override { LeaveSocket(); }
+
+  void Execute() override {
+    if (!turn_.taken() || !has_socket_) {
+      failure_ = {EBUSY, "recv"};
+    } else if (!turn_.upload().file.is_open() || socket_->fd < 0) {
+      failure_ = {EBADF, "recv"};
+    } else {
+      failure_ = ReceivePieces(turn_.upload(), socket_->fd, limit_, &received_);
+    }
+  }
+
+  napi_value Complete(napi_env env) override {
+    turn_.End();
+    LeaveSocket();
+    if (failure_.error != 0) return ThrowSystemError(env, failure_.error, failure_.call);
+    return MakeNumber(env, static_cast<double>(received_));
+  }
+
+ private:
+  void LeaveSocket() {
+    if (has_socket_) socket_->busy = false;
+    has_socket_ = false;
+  }
+
+  Turn turn_;
+  const std::shared_ptr<BodySocket> socket_;
+  const uint64_t limit_;
+  bool has_socket_;
+  int64_t received_ = 0;
   Failure failure_;
 };
 
@@ -267,6 +329,16 @@ napi_value Append(napi_env env, napi_callback_info info) {
   return Submit(env, std::move(task), Lane::kBlocking);
 }
 
+napi_value Receive(napi_env env, napi_callback_info info) {
+  Arguments<3> arguments(env, info);
+  auto upload = GetHandle<Upload>(env, arguments[0], "upload", &kUploadTag);
+  auto socket = upload != nullptr ? GetBodySocket(env, arguments[1]) : nullptr;
+  int64_t limit;
+  if (socket == nullptr || !GetInteger(env, arguments[2], "limit", 1, INT64_C(1) << 53, &limit)) return nullptr;
+  auto task = std::make_unique<ReceiveTask>(std::move(upload), std::move(socket), static_cast<uint64_t>(limit));
+  return Submit(env, std::move(task), Lane::kBlocking);
+}
+
 napi_value Commit(napi_env env, napi_callback_info info) {
   Arguments<3> arguments(env, info);
   auto upload = GetHandle<Upload>(env, arguments[0], "upload", &kUploadTag);
@@ -301,6 +373,7 @@ napi_value Discard(napi_env env, napi_callback_info info) {
 void RegisterUpload(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "uploadOpen", Open);
   ExportFunction(env, exports, "uploadAppend", Append);
+  ExportFunction(env, exports, "uploadReceive", Receive);
   ExportFunction(env, exports, "uploadCommit", Commit);
   ExportFunction(env, exports, "uploadDiscard", Discard);
   ExportFunction(env, exports, "uploadWhole", Whole);

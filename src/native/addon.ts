@@ -8,6 +8,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { messageOf } from "../errors.js";
+import type { BodySocketFunctions } from "./body-socket-functions.js";
 import type { CachedReadFunctions } from "./cached-read-functions.js";
 import type { EngineFunctions } from "./engine-functions.js";
 import type { FuseFunctions } from "./fuse-functions.js";
@@ -21,7 +22,8 @@ import type { SealedPartsFunctions } from "./sealed-parts-functions.js";
 import type { TreeFunctions } from "./tree-functions.js";
 import type { UploadFunctions } from "./upload-functions.js";
 
-export type Addon = CachedReadFunctions &
+export type Addon = BodySocketFunctions &
+  CachedReadFunctions &
   EngineFunctions &
   FuseFunctions &
   ScanFunctions &

@@ -1,3 +1,5 @@
+import type { SocketHandle } from "./body-socket-functions.js";
+
 declare const uploadBrand: unique symbol;
 
 /** A file that is being written and has no name yet. Closed, and gone, when the handle is collected. Opaque. */
@@ -15,6 +17,13 @@ export interface UploadFunctions {
   uploadOpen(folder: Uint8Array, mode: number): Promise<UploadHandle>;
   /** Writes and hashes; the pieces must be left alone until it is settled. */
   uploadAppend(upload: UploadHandle, pieces: readonly Uint8Array[]): Promise<void>;
+  /**
+   * Appends what has arrived on a connection, without waiting for more: in 256 KiB of memory, whatever the limit.
+   *
+   * @param limit bytes, at least 1
+   * @returns how many; 0 when there is nothing now, -1 when there will be no more
+   */
+  uploadReceive(upload: UploadHandle, socket: SocketHandle, limit: number): Promise<number>;
   /**
    * Makes the file durable and gives it its name, in the folder it was opened in. The upload is closed afterwards,
    * whatever the outcome.

@@ -1,6 +1,18 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage } from "node:http";
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/** A request and what became of it. */
+export interface Answered {
+  readonly request: IncomingMessage;
+  /** The client's; "-" when it is not known. */
+  readonly address: string;
+  /** "" when there is none. */
+  readonly user: string;
+  readonly statusCode: number;
+  /** Bytes of the answer's body. */
+  readonly sent: number;
+}
 
 /** One line in Apache's combined log format for each request, when it has been answered. */
 export class AccessLog {
@@ -10,17 +22,16 @@ export class AccessLog {
     this.#writeLine = writeLine;
   }
 
-  /** @param user "" when there is none */
-  write(request: IncomingMessage, response: ServerResponse, user: string, sentBytes: number): void {
-    const { method, url, httpVersion, headers, socket } = request;
+  write({ request, address, user, statusCode, sent }: Answered): void {
+    const { method, url, httpVersion, headers } = request;
     const line = [
-      socket.remoteAddress ?? "-",
+      address,
       "-",
       user === "" ? "-" : printable(user),
       `[${formatTime(new Date())}]`,
       `"${printable(`${method} ${url} HTTP/${httpVersion}`)}"`,
-      response.statusCode,
-      sentBytes,
+      statusCode,
+      sent,
       `"${printable(headers.referer ?? "-")}"`,
       `"${printable(headers["user-agent"] ?? "-")}"`,
     ].join(" ");

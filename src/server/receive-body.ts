@@ -1,14 +1,12 @@
 import type { IncomingMessage } from "node:http";
 import type { TokenBucket } from "../async/token-bucket.js";
+import { BodyPace, type LeastPace } from "./body-pace.js";
 import { Refusal } from "./refusal.js";
 import { BLOCK_BYTES, type Lender, type TransferMemory } from "./transfer-memory.js";
 
-export interface ReceiveOptions {
+export interface ReceiveOptions extends LeastPace {
   readonly memory: TransferMemory;
   readonly rates: readonly TokenBucket[];
-  /** A body that brings fewer bytes in a second, on average over `patienceMs`, is cut off. */
-  readonly minRate: number;
-  readonly patienceMs: number;
 }
 
 /**
@@ -56,7 +54,7 @@ interface Batch {
 class Inbox implements Lender {
   readonly #request: IncomingMessage;
   readonly #memory: TransferMemory;
-  readonly #timer: NodeJS.Timeout;
+  readonly #pace: BodyPace;
   /** While the consumer is at work. Where a rate holds it up, what is read ahead would keep blocks from the others. */
   readonly #readsAhead: boolean;
   #blocks: Buffer[] = [];
@@ -64,8 +62,7 @@ class Inbox implements Lender {
   #spare: Buffer[] = [];
   /** Bytes in the blocks: all but the last are full. */
   #bytes = 0;
-  #bytesSinceCheck = 0;
-  #waitedSinceCheck = false;
+  #arrived = 0;
   #ended = false;
   #closed = false;
   #waitsForMemory = false;
@@ -78,8 +75,12 @@ class Inbox implements Lender {
     this.#request = request;
     this.#memory = memory;
     this.#readsAhead = options.rates.length === 0;
-    this.#timer = setInterval(() => this.#checkPace(options), options.patienceMs);
-    this.#timer.unref();
+    this.#pace = new BodyPace(options, {
+      arrived: () => this.#arrived,
+      onTooSlow: (refusal) => {
+        if (!this.#ended) this.#fail(refusal);
+      },
+    });
     memory.begin(this);
     request.pause();
     request.on("data", this.#onData);
@@ -92,10 +93,11 @@ class Inbox implements Lender {
   async next(): Promise<Batch> {
     while (this.#bytes === 0 && !this.#ended && !this.#failure) {
       this.#goOn();
-      this.#waitedSinceCheck = true;
+      this.#pace.waits();
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
+      this.#pace.goesOn();
     }
     if (this.#failure) throw this.#failure;
     const blocks = this.#blocks;
@@ -109,7 +111,7 @@ class Inbox implements Lender {
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    this.#pace.end();
     this.#closed = true;
     this.#memory.end(this);
     this.#memory.give([...this.#blocks, ...this.#spare]);
@@ -123,7 +125,7 @@ class Inbox implements Lender {
   }
 
   readonly #onData = (piece: Buffer) => {
-    this.#bytesSinceCheck += piece.length;
+    this.#arrived += piece.length;
     this.#quiet = false;
     // Copied, so that what Node.js made for it dies young: kept until it is written, a hundred uploads' pieces grow old
     // together and 100 MiB of them wait for a full garbage collection.
@@ -178,15 +180,6 @@ class Inbox implements Lender {
   readonly #onClose = () => {
     if (!this.#ended) this.#onError();
   };
-
-  /** Only a client that we wait for can be too slow. */
-  #checkPace({ minRate, patienceMs }: ReceiveOptions): void {
-    const wanted = (minRate * patienceMs) / 1000;
-    if (this.#waitedSinceCheck && this.#bytesSinceCheck < wanted && !this.#ended)
-      this.#fail(new Refusal(408, "The upload is too slow", { connection: "close" }));
-    this.#bytesSinceCheck = 0;
-    this.#waitedSinceCheck = false;
-  }
 
   #fail(failure: Error): void {
     this.#failure ??= failure;

@@ -1,11 +1,13 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { TokenBucket } from "../async/token-bucket.js";
 import type { Handle } from "../backend/backend.js";
 import { idFromBytes } from "../bytes/id.js";
 import { messageOf, systemCodeOf } from "../errors.js";
 import type { AccessLog } from "./access-log.js";
 import type { Authenticator } from "./authenticator.js";
 import { type ByteRange, parseByteRanges } from "./byte-range.js";
+import type { Connections } from "./connections.js";
 import { listFiles } from "./file-listing.js";
 import type { Metrics } from "./metrics.js";
 import { allows, type Grant, type Operation, type PolicyKeeper } from "./policy.js";
@@ -21,6 +23,7 @@ import {
 } from "./request-target.js";
 import { sendFile } from "./send-file.js";
 import type { TransferMemory } from "./transfer-memory.js";
+import { isDirect, type Upload } from "./upload.js";
 import type { UsageLedger } from "./usage.js";
 
 const V1 = "application/vnd.x.restic.rest.v1";
@@ -28,6 +31,7 @@ const V2 = "application/vnd.x.restic.rest.v2";
 
 /** What the handler works with; one set for the life of a server. */
 export interface ServerParts {
+  readonly connections: Connections;
   readonly files: RepositoryFiles;
   readonly usage: UsageLedger;
   /** Resolves when the usage is counted: quotas wait for it. */
@@ -48,10 +52,15 @@ export interface ServerParts {
 /** One request, and what is known about it by now. */
 interface Exchange {
   readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  /** Another one after the connection was lent. */
+  response: ServerResponse;
+  /** The client's; "-" when it is not known. */
+  readonly address: string;
   user: string;
   /** Bytes of bodies sent, for the log. */
   sent: number;
+  /** Called when the answer is out, or nobody wants it any more. */
+  readonly onEnd: () => void;
 }
 
 /** Answers the requests of restic's REST protocol, versions 1 and 2. */
@@ -64,13 +73,24 @@ export class RequestHandler {
 
   /** Never throws: whatever happens becomes an answer, or the end of the connection. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const exchange: Exchange = { request, response, user: "", sent: 0 };
     const started = performance.now();
-    response.once("close", () => {
-      const seconds = (performance.now() - started) / 1000;
-      this.#parts.metrics?.observe(knownMethod(request.method), response.statusCode, seconds);
-      this.#parts.accessLog?.write(request, response, exchange.user, exchange.sent);
-    });
+    let ended = false;
+    const exchange: Exchange = {
+      request,
+      response,
+      address: request.socket.remoteAddress ?? "-",
+      user: "",
+      sent: 0,
+      onEnd: () => {
+        if (ended) return;
+        ended = true;
+        const { statusCode } = exchange.response;
+        const seconds = (performance.now() - started) / 1000;
+        this.#parts.metrics?.observe(knownMethod(request.method), statusCode, seconds);
+        this.#parts.accessLog?.write({ ...exchange, statusCode });
+      },
+    };
+    response.once("close", exchange.onEnd);
     try {
       await this.#answer(exchange);
     } catch (error) {
@@ -195,7 +215,7 @@ export class RequestHandler {
   }
 
   async #receive(exchange: Exchange, { repository, handle }: FileTarget, grant: Grant): Promise<void> {
-    const { files, usage, counted, metrics, memory, slowBodies, verifyUploads } = this.#parts;
+    const { files, usage, counted, metrics, verifyUploads } = this.#parts;
     const { request } = exchange;
     requirePermission(grant, "add", handle);
     const length = Number(request.headers["content-length"] ?? Number.NaN);
@@ -212,11 +232,7 @@ export class RequestHandler {
         ? files.beginSmallUpload(repository, handle)
         : await files.beginUpload(repository, handle);
       try {
-        const consume = async (pieces: readonly Buffer[], bytes: number) => {
-          reservation.use(bytes);
-          await upload.append(pieces);
-        };
-        const bytes = await receiveBody(request, consume, { memory, rates: grant.uploads, ...slowBodies });
+        const bytes = await this.#receiveBody(exchange, upload, length, reservation, grant.uploads);
         const verified = verifyUploads && handle.type !== "config";
         const outcome = await upload.commit(
           verified ? idFromBytes(Buffer.from(handle.name, "hex")) : undefined,
@@ -235,6 +251,35 @@ export class RequestHandler {
       throw error;
     }
     end(exchange, 200);
+  }
+
+  /** @returns bytes received */
+  async #receiveBody(
+    exchange: Exchange,
+    upload: Upload,
+    length: number,
+    reservation: QuotaReservation,
+    rates: readonly TokenBucket[],
+  ): Promise<number> {
+    const { memory, slowBodies, connections } = this.#parts;
+    const { request, response, onEnd } = exchange;
+    // Rates are kept by reading piece by piece.
+    const direct = isDirect(upload) && rates.length === 0 ? upload : undefined;
+    const connection = direct && connections.lend(request, response, length);
+    if (!connection) {
+      const consume = async (pieces: readonly Buffer[], bytes: number) => {
+        reservation.use(bytes);
+        await upload.append(pieces);
+      };
+      return receiveBody(request, consume, { memory, rates, ...slowBodies });
+    }
+    response.off("close", onEnd);
+    try {
+      await connection.receive(direct, { ...slowBodies, onBytes: (bytes) => reservation.use(bytes) });
+      return length;
+    } finally {
+      exchange.response = connections.giveBack(connection).once("finish", onEnd).once("close", onEnd);
+    }
   }
 
   async #remove(exchange: Exchange, { repository, handle }: FileTarget, grant: Grant): Promise<void> {

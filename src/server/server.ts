@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer, type Server } from "node:http";
 import {
   createServer as createTlsServer,
   type ServerOptions as TlsOptions,
@@ -10,6 +10,7 @@ import type { SecureVersion } from "node:tls";
 import { messageOf, YoreError } from "../errors.js";
 import { AccessLog } from "./access-log.js";
 import { type Authentication, Authenticator } from "./authenticator.js";
+import { Connections, KEEP_ALIVE_MS } from "./connections.js";
 import { type ListenAddress, listenOptions, removeStaleSocket } from "./listen-address.js";
 import { Metrics } from "./metrics.js";
 import { PasswordFile } from "./password-file.js";
@@ -27,8 +28,6 @@ const TRANSFER_MEMORY = 4 * 1024 * 1024;
 
 /** How long a client may take for the head of a request, milliseconds. */
 const HEADERS_TIMEOUT_MS = 20_000;
-/** How long a connection may be idle between requests: a little more than restic's 90 s, which then closes it. */
-const KEEP_ALIVE_MS = 100_000;
 /** Bytes of all headers of a request. */
 const MAX_HEADER_BYTES = 16 * 1024;
 /** How often leftovers of uploads are looked for. */
@@ -111,7 +110,10 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const usage = new UsageLedger(dataFolder);
   const metrics =
     options.metrics && options.metrics !== "off" ? new Metrics(usage, policy.keeper) : undefined;
+  const server = await createHttpServer(options.tls, onLog);
+  const connections = new Connections(server, metrics);
   const handler = new RequestHandler({
+    connections,
     files: new RepositoryFiles(dataFolder, options.groupAccessible ? GROUP_MODES : PRIVATE_MODES),
     usage,
     counted: usage.count(onLog),
@@ -126,10 +128,8 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     accessLog: options.accessLog && new AccessLog(options.accessLog),
     onLog,
   });
-  const listener: RequestListener = (request, response) => void handler.handle(request, response);
-  const server = await createHttpServer(options.tls, listener, onLog);
+  server.on("request", (request, response) => void handler.handle(request, response));
   const sweeper = sweepEachDay(dataFolder, onLog);
-  const connections = new Connections(server, metrics);
   const address = await listen(server, options.listen, options.tls !== undefined);
   const stopWatching = policy.watch();
   const alarms = new StaleAlarms({
@@ -215,7 +215,6 @@ class PolicyWatch {
 
 async function createHttpServer(
   tls: TlsFiles | undefined,
-  listener: RequestListener,
   onLog: (line: string) => void,
 ): Promise<Server | TlsServer> {
   const http = {
@@ -226,13 +225,11 @@ async function createHttpServer(
     maxHeaderSize: MAX_HEADER_BYTES,
     noDelay: true,
   };
-  const server = tls
-    ? createTlsServer({ ...http, ...(await readTls(tls)) }, listener)
-    : createServer(http, listener);
+  const server = tls ? createTlsServer({ ...http, ...(await readTls(tls)) }) : createServer(http);
   // Without a listener the body is asked for at once, also when the answer is no: let the handler's reading ask.
   server.on("checkContinue", (request, response) => {
     response.writeContinue();
-    listener(request, response);
+    server.emit("request", request, response);
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
     refuseGarbage(error, socket, onLog);
@@ -288,32 +285,4 @@ async function listen(server: Server, address: ListenAddress, isTls: boolean): P
   if (typeof bound !== "object" || bound === null) return String(bound);
   const host = bound.family === "IPv6" ? `[${bound.address}]` : bound.address;
   return `${isTls ? "https" : "http"}://${host}:${bound.port}`;
-}
-
-/** The connections of a server, so that they can be counted and at the end be cut off. */
-class Connections {
-  readonly #server: Server;
-  readonly #open = new Set<Socket>();
-
-  constructor(server: Server, metrics: Metrics | undefined) {
-    this.#server = server;
-    server.on("connection", (socket: Socket) => {
-      this.#open.add(socket);
-      metrics?.connections(1);
-      socket.once("close", () => {
-        this.#open.delete(socket);
-        metrics?.connections(-1);
-      });
-    });
-  }
-
-  async close(patienceMs: number): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.#server.closeIdleConnections();
-    const timer = setTimeout(() => {
-      for (const socket of this.#open) socket.destroy();
-    }, patienceMs);
-    await closed;
-    clearTimeout(timer);
-  }
 }

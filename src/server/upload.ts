@@ -4,6 +4,7 @@ import { type FileHandle, link, open, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { systemCodeOf } from "../errors.js";
 import { loadAddon } from "../native/addon.js";
+import type { SocketHandle } from "../native/body-socket-functions.js";
 import { UPLOAD_OUTCOME, type UploadFunctions, type UploadHandle } from "../native/upload-functions.js";
 
 /**
@@ -21,6 +22,21 @@ export interface Upload {
   commit(id: Uint8Array | undefined): Promise<UploadOutcome>;
   /** Ends the upload; nothing remains. May be called after `commit`. */
   discard(): Promise<void>;
+}
+
+/** An upload that can take bytes from a connection without JavaScript's help. */
+export interface DirectUpload extends Upload {
+  /**
+   * Appends what has arrived, without waiting for more.
+   *
+   * @param limit bytes
+   * @returns bytes; 0 when there is nothing now, -1 when there will be no more
+   */
+  receive(socket: SocketHandle, limit: number): Promise<number>;
+}
+
+export function isDirect(upload: Upload): upload is DirectUpload {
+  return upload instanceof NativeUpload;
 }
 
 /** An existing file is never replaced. */
@@ -72,7 +88,7 @@ export class SmallUpload implements Upload {
 }
 
 /** Hashed and written in one hop off the main thread; a file without a name until the end where Linux can. */
-export class NativeUpload implements Upload {
+export class NativeUpload implements DirectUpload {
   readonly #addon: UploadFunctions;
   readonly #handle: UploadHandle;
   readonly #path: string;
@@ -91,6 +107,10 @@ export class NativeUpload implements Upload {
 
   append(pieces: readonly Uint8Array[]): Promise<void> {
     return this.#addon.uploadAppend(this.#handle, pieces);
+  }
+
+  receive(socket: SocketHandle, limit: number): Promise<number> {
+    return this.#addon.uploadReceive(this.#handle, socket, limit);
   }
 
   async commit(id: Uint8Array | undefined): Promise<UploadOutcome> {

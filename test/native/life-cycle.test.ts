@@ -24,6 +24,17 @@ const PRELUDE = `
     const busy = () => Promise.all(Array.from({ length: 16 }, () => seal(300000)));
     return { addon, bytes, key, noise, seal, busy };
   };
+  // Resolves when the addon waits for a connection on which nothing comes.
+  const wait = (addon) => new Promise((resolve) => {
+    const net = require("node:net");
+    const server = net.createServer({ pauseOnConnect: true }, (socket) => {
+      const taken = addon.socketTake(socket._handle.fd);
+      socket.destroy();
+      addon.socketReadable(taken, 1);
+      resolve();
+    });
+    server.listen(0, () => net.connect(server.address().port));
+  });
 `;
 
 /** The code of a worker that prepares as the main thread does. */
@@ -40,6 +51,20 @@ const LIVES: readonly { name: string; code: string; flags?: string[]; status?: n
     name: "not be kept alive by an idle pool",
     code: `load().seal(10).then(() => console.log("idle"));`,
     prints: "idle",
+  },
+  {
+    name: "process.exit() while somebody waits for a connection",
+    code: `wait(load().addon).then(() => process.exit(5));`,
+    status: 5,
+  },
+  {
+    name: "a worker terminated while it waits for connections",
+    code: `
+      const { seal } = load();
+      const worker = new Worker(
+        ${inWorker(`wait(load().addon).then(() => require("node:worker_threads").parentPort.postMessage(1));`)}, { eval: true });
+      worker.once("message", () => worker.terminate().then(() => seal(1000)).then(() => console.log("terminated")));`,
+    prints: "terminated",
   },
   { name: "process.exit() with work pending", code: `load().busy(); process.exit(3);`, status: 3 },
   {

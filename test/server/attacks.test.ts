@@ -147,6 +147,22 @@ describe("yore serve under attack", () => {
     expect((await ask(server.url, "GET", "/repo/data/")).text).toBe("[]");
   });
 
+  it.each([200_000, 1_000_000])(
+    "cuts off an upload of %i bytes that falls silent after a good beginning",
+    async (bytes) => {
+      await server.stop();
+      server = await startYoreServer(folder, { minUploadRate: 1_000, uploadPatienceMs: 200 });
+      const silent = await opened(server.url);
+      const ended = new Promise((resolve) => silent.on("close", resolve));
+      silent.on("error", () => {});
+      silent.resume();
+      silent.write(`POST /repo/data/${ID} HTTP/1.1\r\nHost: h\r\nContent-Length: ${bytes}\r\n\r\n`);
+      silent.write(randomBytes(bytes - 1));
+      await ended;
+      expect((await ask(server.url, "GET", "/repo/data/")).text).toBe("[]");
+    },
+  );
+
   it("serves who is quick while more slow ones than it has memory for keep it waiting", async () => {
     const slow = await Promise.all(Array.from({ length: 150 }, () => opened(server.url)));
     const began = slow.map((socket, i) => {

@@ -1,0 +1,51 @@
+import { Refusal } from "./refusal.js";
+
+/** How slow a client may be. */
+export interface LeastPace {
+  /** A body that brings fewer bytes in a second, on average over `patienceMs`, is cut off. */
+  readonly minRate: number;
+  readonly patienceMs: number;
+}
+
+/** Holds a body against the least pace. Only a client that somebody waits for can be too slow. */
+export class BodyPace {
+  readonly #timer: NodeJS.Timeout;
+  #isWaiting = false;
+  #hasWaited = false;
+  #before = 0;
+
+  /**
+   * @param arrived bytes of the body so far
+   * @param onTooSlow called once, with what the client is to be told
+   */
+  constructor(
+    { minRate, patienceMs }: LeastPace,
+    { arrived, onTooSlow }: { arrived(): number; onTooSlow(refusal: Refusal): void },
+  ) {
+    this.#timer = setInterval(() => {
+      const now = arrived();
+      const hasWaited = this.#isWaiting || this.#hasWaited;
+      if (hasWaited && now - this.#before < (minRate * patienceMs) / 1000) {
+        this.end();
+        onTooSlow(new Refusal(408, "The upload is too slow", { connection: "close" }));
+      }
+      this.#before = now;
+      this.#hasWaited = false;
+    }, patienceMs);
+    this.#timer.unref();
+  }
+
+  /** From now on the client is waited for. */
+  waits(): void {
+    this.#isWaiting = true;
+    this.#hasWaited = true;
+  }
+
+  goesOn(): void {
+    this.#isWaiting = false;
+  }
+
+  end(): void {
+    clearInterval(this.#timer);
+  }
+}

@@ -1,0 +1,135 @@
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { BodyConnection } from "./body-connection.js";
+import type { Metrics } from "./metrics.js";
+
+/** How long a connection may be idle between requests: a little more than restic's 90 s, which then closes it. */
+export const KEEP_ALIVE_MS = 100_000;
+
+/** How long the rest of a body is thrown away, so that its client hears why it was not wanted. */
+const LINGER_MS = 30_000;
+
+/**
+ * The connections of a server: those that its HTTP side has, and those that bring a body past it. All of them are counted,
+ * and at the end waited for and cut off.
+ */
+export class Connections {
+  readonly #server: Server;
+  readonly #metrics: Metrics | undefined;
+  readonly #open = new Set<Socket>();
+  /** Of these, what waits for its next request outside the HTTP server. */
+  readonly #parked = new Set<Socket>();
+  readonly #lent = new Set<BodyConnection>();
+  #closing = false;
+  #onAllClosed: (() => void) | undefined;
+
+  constructor(server: Server, metrics: Metrics | undefined) {
+    this.#server = server;
+    this.#metrics = metrics;
+    server.on("connection", (socket: Socket) => this.#add(socket));
+  }
+
+  /**
+   * Takes the connection of a request out of the HTTP server, so that its body need not pass through JavaScript. The
+   * response is dead from then on: `giveBack` makes another.
+   *
+   * @param bytes of the whole body
+   * @returns `undefined` where that cannot be, or is not worth it
+   */
+  lend(request: IncomingMessage, response: ServerResponse, bytes: number): BodyConnection | undefined {
+    const connection = BodyConnection.take(request, response, bytes);
+    if (!connection) return undefined;
+    this.#lent.add(connection);
+    this.#metrics?.connections(1);
+    return connection;
+  }
+
+  /** @returns what the answer is written to; it must be ended */
+  giveBack(connection: BodyConnection): ServerResponse {
+    const { socket, response } = connection.release();
+    this.#add(socket);
+    this.#lent.delete(connection);
+    this.#metrics?.connections(-1);
+    if (this.#closing || connection.missing > 0) response.shouldKeepAlive = false;
+    response.once("finish", () => {
+      response.detachSocket(socket);
+      if (response.shouldKeepAlive && !this.#closing) this.#park(socket);
+      else linger(socket, connection.missing);
+    });
+    return response;
+  }
+
+  /** Takes no more connections, waits for the requests under way, and cuts off those that take too long. */
+  async close(patienceMs: number): Promise<void> {
+    this.#closing = true;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeIdleConnections();
+    for (const socket of this.#parked) socket.destroy();
+    const timer = setTimeout(() => {
+      for (const connection of this.#lent) connection.abort();
+      for (const socket of this.#open) socket.destroy();
+    }, patienceMs);
+    await closed;
+    if (this.#open.size + this.#lent.size > 0)
+      await new Promise<void>((resolve) => {
+        this.#onAllClosed = resolve;
+      });
+    clearTimeout(timer);
+  }
+
+  #add(socket: Socket): void {
+    if (this.#open.has(socket)) return;
+    this.#open.add(socket);
+    this.#metrics?.connections(1);
+    socket.once("close", () => {
+      this.#open.delete(socket);
+      this.#metrics?.connections(-1);
+      if (this.#open.size + this.#lent.size === 0) this.#onAllClosed?.();
+    });
+  }
+
+  /**
+   * Waits for the next request before the HTTP server sees the connection: to the server it is a new one, which it would
+   * soon reproach with having said nothing.
+   */
+  #park(socket: Socket): void {
+    const leave = () => {
+      this.#parked.delete(socket);
+      socket.off("data", onData);
+      socket.off("end", onEnd);
+      socket.off("timeout", onEnd);
+      socket.off("close", leave);
+      socket.setTimeout(0);
+    };
+    const onData = (piece: Buffer) => {
+      leave();
+      socket.pause();
+      this.#server.emit("connection", socket);
+      socket.unshift(piece);
+      socket.resume();
+    };
+    const onEnd = () => {
+      leave();
+      socket.destroy();
+    };
+    this.#parked.add(socket);
+    socket.on("data", onData);
+    socket.on("end", onEnd);
+    socket.on("timeout", onEnd);
+    socket.on("close", leave);
+    socket.setTimeout(KEEP_ALIVE_MS);
+  }
+}
+
+/** Ends a connection; what its client may still send is read first, because an answer beside unread bytes is lost. */
+function linger(socket: Socket, missing: number): void {
+  let left = missing;
+  const destroy = () => socket.destroy();
+  socket.on("data", (piece: Buffer) => {
+    left -= piece.length;
+    if (left <= 0) destroy();
+  });
+  socket.on("end", destroy);
+  socket.setTimeout(LINGER_MS, destroy);
+  socket.end(missing > 0 ? undefined : destroy);
+}

@@ -1,0 +1,127 @@
+import { randomBytes } from "node:crypto";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { createServer, type Server, Socket } from "node:net";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { addonProblem, loadAddon } from "../../src/native/addon.js";
+import type { SocketHandle } from "../../src/native/body-socket-functions.js";
+import { temporaryFolder } from "../support/temporary.js";
+
+const addon = loadAddon()!;
+
+describe.skipIf(addonProblem() !== undefined)("socket functions of the addon", () => {
+  let folder: string;
+  let server: Server;
+  let client: Socket;
+  let taken: SocketHandle;
+
+  /** The server's end of a connection, taken out of Node.js before it reads anything. */
+  beforeEach(async () => {
+    folder = await temporaryFolder();
+    server = createServer({ pauseOnConnect: true });
+    const path = join(folder, "socket");
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    const accepted = new Promise<Socket>((resolve) => server.once("connection", resolve));
+    client = new Socket();
+    client.connect(path);
+    const socket = await accepted;
+    taken = addon.socketTake((socket as unknown as { _handle: { fd: number } })._handle.fd);
+    socket.destroy();
+  });
+
+  afterEach(() => {
+    client.destroy();
+    server.close();
+  });
+
+  const send = (bytes: Uint8Array) => new Promise((resolve) => client.write(bytes, resolve));
+  const open = () => addon.uploadOpen(Buffer.from(folder), 0o600);
+
+  it("bring what has arrived into a file, up to the limit, and wait for the rest", async () => {
+    const content = randomBytes(1_500_000);
+    const upload = await open();
+    expect(await addon.uploadReceive(upload, taken, 10)).toBe(0);
+    const sending = send(content);
+    let received = 0;
+    while (received < content.length) {
+      await addon.socketReadable(taken, content.length - received);
+      const got = await addon.uploadReceive(upload, taken, Math.min(400_001, content.length - received));
+      expect(got).toBeLessThanOrEqual(400_001);
+      expect(got).toBeGreaterThan(0);
+      received += got;
+    }
+    await sending;
+    expect(addon.socketPending(taken)).toBe(0);
+    await send(Buffer.from("more"));
+    expect(addon.socketPending(taken)).toBe(4);
+    await addon.uploadCommit(upload, Buffer.from(join(folder, "file")), undefined);
+    expect(readFileSync(join(folder, "file")).equals(content)).toBe(true);
+  });
+
+  it("give the connection back as it was", async () => {
+    await send(Buffer.from("ping"));
+    const socket = new Socket({ fd: addon.socketRelease(taken) });
+    const got = new Promise((resolve) => socket.once("data", resolve));
+    const answer = new Promise((resolve) => client.once("data", resolve));
+    socket.write("pong");
+    expect(String(await got)).toBe("ping");
+    expect(String(await answer)).toBe("pong");
+    socket.destroy();
+    expect(() => addon.socketRelease(taken)).toThrow(/EBADF/);
+    expect(() => addon.socketReadable(taken, 1)).toThrow(/EBADF/);
+    await expect(addon.uploadReceive(await open(), taken, 1)).rejects.toMatchObject({ code: "EBADF" });
+    expect(addon.socketPending(taken)).toBe(0);
+    addon.socketShutdown(taken);
+  });
+
+  it("come to the end when the client does, and when nothing more is wanted", async () => {
+    const upload = await open();
+    await send(Buffer.from("last words"));
+    client.end();
+    await addon.socketReadable(taken, 1_000_000);
+    expect(await addon.uploadReceive(upload, taken, 1_000_000)).toBe(10);
+    await addon.socketReadable(taken, 1_000_000);
+    expect(await addon.uploadReceive(upload, taken, 1_000_000)).toBe(-1);
+  });
+
+  it("wake who waits when nothing more is wanted", async () => {
+    const waiting = addon.socketReadable(taken, 1_000_000);
+    addon.socketShutdown(taken);
+    await waiting;
+    expect(await addon.uploadReceive(await open(), taken, 1_000_000)).toBe(-1);
+  });
+
+  it("do one thing at a time", async () => {
+    const waiting = addon.socketReadable(taken, 1);
+    expect(() => addon.socketReadable(taken, 1)).toThrow(/EBUSY/);
+    expect(() => addon.socketRelease(taken)).toThrow(/EBUSY/);
+    await expect(addon.uploadReceive(await open(), taken, 1)).rejects.toMatchObject({ code: "EBUSY" });
+    await send(Buffer.from("x"));
+    await waiting;
+    expect(await addon.uploadReceive(await open(), taken, 10)).toBe(1);
+  });
+
+  it("take nothing but sockets, and say what is wrong", async () => {
+    const take = addon.socketTake as (fd: unknown) => SocketHandle;
+    const file = openSync(folder, "r");
+    expect(() => take(file)).toThrow(/ENOTSOCK/);
+    closeSync(file);
+    expect(() => take(1_000_000)).toThrow(/EBADF/);
+    for (const wrong of [undefined, -1, 1.5, "0", 2 ** 40])
+      expect(() => take(wrong), String(wrong)).toThrow();
+    const upload = await open();
+    const receive = addon.uploadReceive as (...args: unknown[]) => Promise<number>;
+    for (const args of [
+      [],
+      [taken, taken, 1],
+      [upload, upload, 1],
+      [upload, taken, 0],
+      [upload, taken, Number.NaN],
+    ])
+      expect(() => receive(...args)).toThrow();
+    const readable = addon.socketReadable as (...args: unknown[]) => Promise<void>;
+    for (const args of [[], [upload, 1], [taken, 0], [taken, "1"]]) expect(() => readable(...args)).toThrow();
+    for (const call of [addon.socketPending, addon.socketShutdown, addon.socketRelease])
+      expect(() => (call as (it: unknown) => unknown)({})).toThrow(/handle/);
+  });
+});
