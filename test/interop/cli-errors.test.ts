@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { openRepository } from "../../src/mod.js";
 import { makeKeyCheap } from "../support/cheap-key.js";
+import { onBoth } from "../support/interop.js";
 import { missingPeer, type RunResult, runRestic, runYore } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 
@@ -12,13 +13,9 @@ let folder: string;
 let repository: string;
 const env = { RESTIC_PASSWORD: "geheim" };
 
-async function both(args: readonly string[], more: Record<string, string> = {}) {
+function both(args: readonly string[], more: Record<string, string> = {}) {
   const options = { env: { ...env, ...more }, cwd: folder };
-  const [yore, restic] = await Promise.all([
-    runYore([...args, "--no-cache"], options),
-    runRestic([...args, "--no-cache"], options),
-  ]);
-  return { yore, restic };
+  return onBoth([...args, "--no-cache"], options);
 }
 
 function expectOneFailure(result: RunResult, code: number): void {

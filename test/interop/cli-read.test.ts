@@ -3,6 +3,7 @@ import { chmod, cp, link, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { makeKeyCheap } from "../support/cheap-key.js";
+import { onBoth } from "../support/interop.js";
 import { missingPeer, type RunResult, runRestic, runYore } from "../support/run.js";
 import { temporaryFolder, unpackFixture } from "../support/temporary.js";
 
@@ -13,12 +14,8 @@ const ENV = { RESTIC_PASSWORD: "geheim", TZ: "Europe/Berlin" };
 let folder: string;
 let env: Record<string, string>;
 
-async function both(args: readonly string[]): Promise<{ yore: RunResult; restic: RunResult }> {
-  const [yore, restic] = await Promise.all([
-    runYore([...args, "--no-cache"], { env, cwd: folder }),
-    runRestic([...args, "--no-cache"], { env, cwd: folder }),
-  ]);
-  return { yore, restic };
+function both(args: readonly string[]) {
+  return onBoth([...args, "--no-cache"], { env, cwd: folder });
 }
 
 async function backup(args: readonly string[], input?: string): Promise<void> {

@@ -2,20 +2,16 @@ import { appendFile, chmod, cp, link, mkdir, rm, symlink, utimes, writeFile } fr
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { makeKeyCheap } from "../support/cheap-key.js";
-import { resticSays } from "../support/interop.js";
-import { missingPeer, type RunResult, runRestic, runYore } from "../support/run.js";
+import { onBoth, resticSays } from "../support/interop.js";
+import { missingPeer } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 let env: Record<string, string>;
 let files: string;
 const ids: string[] = [];
 
-async function both(args: readonly string[]): Promise<{ yore: RunResult; restic: RunResult }> {
-  const [yore, restic] = await Promise.all([
-    runYore([...args, "--no-cache"], { env }),
-    runRestic([...args, "--no-cache"], { env }),
-  ]);
-  return { yore, restic };
+function both(args: readonly string[]) {
+  return onBoth([...args, "--no-cache"], { env });
 }
 
 describe.skipIf(missingPeer("restic")).each([["1"], ["2"]])("in a repository of version %s", (version) => {

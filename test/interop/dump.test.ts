@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rm, symlink, utimes, writeFile } from "node:f
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { makeKeyCheap } from "../support/cheap-key.js";
-import { resticSays } from "../support/interop.js";
+import { onBoth, resticSays } from "../support/interop.js";
 import { missingPeer, run, runInTerminal, runRestic, runYore, yoreCommand } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 
@@ -54,7 +54,7 @@ describe.skipIf(missingPeer("restic"))("dump", () => {
     "of %j prints the same",
     async (name) => {
       const args = ["dump", "latest", join(files, name), "--no-cache"];
-      const [yore, restic] = await Promise.all([runYore(args, { env }), runRestic(args, { env })]);
+      const { yore, restic } = await onBoth(args, { env });
       expect(yore.stdoutBytes.equals(restic.stdoutBytes)).toBe(true);
       expect(yore.stderr).toBe(restic.stderr);
       expect(yore.code).toBe(restic.code);

@@ -14,7 +14,8 @@ import {
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { makeKeyCheap } from "../support/cheap-key.js";
-import { missingPeer, type RunResult, runRestic, runYore } from "../support/run.js";
+import { onBoth } from "../support/interop.js";
+import { missingPeer, runRestic, runYore } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 /** `find` of both programs over the same repository, made by restic. */
@@ -22,12 +23,8 @@ import { temporaryFolder } from "../support/temporary.js";
 let folder: string;
 let env: Record<string, string>;
 
-async function both(args: readonly string[]): Promise<{ yore: RunResult; restic: RunResult }> {
-  const [yore, restic] = await Promise.all([
-    runYore([...args, "--no-cache"], { env, cwd: folder }),
-    runRestic([...args, "--no-cache"], { env, cwd: folder }),
-  ]);
-  return { yore, restic };
+function both(args: readonly string[]) {
+  return onBoth([...args, "--no-cache"], { env, cwd: folder });
 }
 
 async function restic(...args: string[]): Promise<string> {

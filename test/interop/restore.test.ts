@@ -5,6 +5,7 @@ import { mkdir, readdir, readFile, rm, stat, symlink, utimes, writeFile } from "
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { difference, makeTree } from "../restorer/make-tree.js";
+import { onBoth } from "../support/interop.js";
 import { missingPeer, run, runRestic, runYore } from "../support/run.js";
 import { temporaryFolder, unpackFixture } from "../support/temporary.js";
 
@@ -81,7 +82,8 @@ describe.skipIf(missingPeer("restic"))("yore restore", () => {
         .sort();
       return { code: result.code, stderr: result.stderr, summary, items };
     };
-    const [theirs, ours] = await Promise.all([restoreWith("restic"), restoreWith("yore")]);
+    const theirs = await restoreWith("restic");
+    const ours = await restoreWith("yore");
     expect(ours).toEqual(theirs);
     expect(await difference(join(base, "restic"), join(base, "yore"))).toBe("");
     return { target: join(base, "yore"), summary: ours.summary };
@@ -241,12 +243,9 @@ describe.skipIf(missingPeer("restic"))("yore restore", () => {
       ["restore", "latest:nowhere", "-t", "x"],
       ["restore", "0000", "-t", "x"],
     ]) {
-      const results = await Promise.all([
-        runYore(["-r", repository, ...args], { env, cwd: folder }),
-        runRestic(["-r", repository, "--no-cache", ...args], { env, cwd: folder }),
-      ]);
-      expect(results[0].code, args.join(" ")).toBe(results[1].code);
-      expect(results[0].stderr, args.join(" ")).not.toBe("");
+      const { yore, restic } = await onBoth(["-r", repository, "--no-cache", ...args], { env, cwd: folder });
+      expect(yore.code, args.join(" ")).toBe(restic.code);
+      expect(yore.stderr, args.join(" ")).not.toBe("");
     }
   });
 

@@ -1,6 +1,6 @@
 import { cp } from "node:fs/promises";
 import { join } from "node:path";
-import { type RunResult, runRestic, runYore } from "./run.js";
+import { type RunOptions, type RunResult, runRestic, runYore } from "./run.js";
 import { temporaryFolder } from "./temporary.js";
 
 /** What a program made of its copy of a repository. */
@@ -24,6 +24,18 @@ export async function onCopies(
     return { result: await run([...args, "--no-cache"], { ...options, env }), repository: copy, env };
   };
   return { yore: await outcome(runYore), restic: await outcome(runRestic) };
+}
+
+/**
+ * Runs the same command line with both programs on the same repository, one after the other: restic wonders for five
+ * seconds, and aloud, when a lock that it has listed goes before it is read.
+ */
+export async function onBoth(
+  args: readonly string[],
+  options: RunOptions,
+): Promise<{ yore: RunResult; restic: RunResult }> {
+  const yore = await runYore(args, options);
+  return { yore, restic: await runRestic(args, options) };
 }
 
 /** What restic says; fails where it fails. */
