@@ -3,12 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <algorithm>
 
 #include "addon.h"
 #include "handles.h"
@@ -19,10 +16,6 @@ namespace yore {
 namespace {
 
 constexpr napi_type_tag kSocketTag = {0x41c7e90b6fd25a38, 0x9de0573f18ab6c42};
-
-// Fewer bytes wake nobody: a connection that brings a piece at a time is read some pieces at a time. The end of the
-// connection does, and so does the end of a body, because the mark is taken away for the last bytes.
-constexpr int kWakeBytes = 128 * 1024;
 
 // One wait for a socket: lives until libuv has let go of it.
 class Wait {
@@ -106,11 +99,6 @@ void Wait::OnClosed(uv_handle_t* handle) {
 
 void Wait::OnEnvironmentEnd(napi_async_cleanup_hook_handle, void* data) { static_cast<Wait*>(data)->Close(); }
 
-void SetWakeBytes(int fd, int bytes) {
-  // Where it is refused, fewer bytes wake: it costs time only.
-  (void)setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
-}
-
 napi_value Take(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   int64_t fd;
@@ -124,23 +112,12 @@ napi_value Take(napi_env env, napi_callback_info info) {
 }
 
 napi_value Readable(napi_env env, napi_callback_info info) {
-  Arguments<2> arguments(env, info);
-  int64_t wanted;
-  auto socket = GetBodySocket(env, arguments[0]);
-  if (socket == nullptr || !GetInteger(env, arguments[1], "wanted", 1, INT64_C(1) << 53, &wanted)) return nullptr;
-  if (socket->fd < 0) return ThrowSystemError(env, EBADF, "poll");
-  if (socket->busy.exchange(true)) return ThrowSystemError(env, EBUSY, "poll");
-  SetWakeBytes(socket->fd, static_cast<int>(std::min<int64_t>(wanted, kWakeBytes)));
-  return Wait::Begin(env, std::move(socket));
-}
-
-napi_value Pending(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   auto socket = GetBodySocket(env, arguments[0]);
   if (socket == nullptr) return nullptr;
-  int pending = 0;
-  if (socket->fd < 0 || ioctl(socket->fd, FIONREAD, &pending) != 0) pending = 0;
-  return MakeNumber(env, pending);
+  if (socket->fd < 0) return ThrowSystemError(env, EBADF, "poll");
+  if (socket->busy.exchange(true)) return ThrowSystemError(env, EBUSY, "poll");
+  return Wait::Begin(env, std::move(socket));
 }
 
 napi_value Shutdown(napi_env env, napi_callback_info info) {
@@ -152,16 +129,33 @@ napi_value Shutdown(napi_env env, napi_callback_info info) {
   return Undefined(env);
 }
 
+// Takes the descriptor out, -1 the second time. False: an exception is pending.
+bool Leave(napi_env env, napi_value handle, int* fd) {
+  auto socket = GetBodySocket(env, handle);
+  if (socket == nullptr) return false;
+  if (socket->busy.exchange(true)) {
+    ThrowSystemError(env, EBUSY, "close");
+    return false;
+  }
+  *fd = socket->fd.exchange(-1);
+  socket->busy = false;
+  return true;
+}
+
 napi_value Release(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
-  auto socket = GetBodySocket(env, arguments[0]);
-  if (socket == nullptr) return nullptr;
-  if (socket->busy.exchange(true)) return ThrowSystemError(env, EBUSY, "release");
-  const int fd = socket->fd.exchange(-1);
-  socket->busy = false;
-  if (fd < 0) return ThrowSystemError(env, EBADF, "release");
-  SetWakeBytes(fd, 1);
+  int fd = -1;
+  if (!Leave(env, arguments[0], &fd)) return nullptr;
+  if (fd < 0) return ThrowSystemError(env, EBADF, "close");
   return MakeNumber(env, fd);
+}
+
+napi_value Close(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  int fd = -1;
+  if (!Leave(env, arguments[0], &fd)) return nullptr;
+  if (fd >= 0) close(fd);
+  return Undefined(env);
 }
 
 }  // namespace
@@ -177,9 +171,9 @@ std::shared_ptr<BodySocket> GetBodySocket(napi_env env, napi_value value) {
 void RegisterBodySocket(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "socketTake", Take);
   ExportFunction(env, exports, "socketReadable", Readable);
-  ExportFunction(env, exports, "socketPending", Pending);
   ExportFunction(env, exports, "socketShutdown", Shutdown);
   ExportFunction(env, exports, "socketRelease", Release);
+  ExportFunction(env, exports, "socketClose", Close);
 }
 
 }  // namespace yore

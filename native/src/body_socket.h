@@ -3,9 +3,9 @@
 //
 //   socketTake(fd)          -> socket   a descriptor of its own for the connection; that of the caller may be closed
 //   socketReadable(socket)  -> promise  of the moment at which something can be read, the end included
-//   socketPending(socket)   -> bytes    what has arrived and was not received yet
 //   socketShutdown(socket)              nothing more is received: whoever waits finds the end
 //   socketRelease(socket)   -> fd       the descriptor, which belongs to the caller from now on
+//   socketClose(socket)
 #pragma once
 
 #include <node_api.h>

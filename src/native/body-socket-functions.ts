@@ -8,14 +8,10 @@ export interface BodySocketFunctions {
   /** @param fd of a socket that does not block; may be closed afterwards, the connection stays open */
   socketTake(fd: number): SocketHandle;
   /**
-   * Resolves when there is enough to be read, all that is still wanted or a part worth the while, or when there will be
-   * no more. One wait at a time, and none while something is received: EBUSY otherwise.
-   *
-   * @param wanted bytes, at least 1
+   * Resolves when there is something to be read, or there will be no more. One wait at a time, and none while something is
+   * received: EBUSY otherwise.
    */
-  socketReadable(socket: SocketHandle, wanted: number): Promise<void>;
-  /** @returns bytes that have arrived and were not received yet; 0 when it is not known */
-  socketPending(socket: SocketHandle): number;
+  socketReadable(socket: SocketHandle): Promise<void>;
   /** Receives nothing more: who waits, and who reads, comes to the end. Sending goes on. */
   socketShutdown(socket: SocketHandle): void;
   /**
@@ -23,4 +19,6 @@ export interface BodySocketFunctions {
    * @throws EBUSY while somebody waits or receives; EBADF the second time
    */
   socketRelease(socket: SocketHandle): number;
+  /** Harmless the second time. @throws EBUSY while somebody waits or receives */
+  socketClose(socket: SocketHandle): void;
 }

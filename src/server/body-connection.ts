@@ -20,7 +20,7 @@ const HOP_BYTES = 8 * 1024 * 1024;
  */
 export class BodyConnection {
   readonly #addon: Addon;
-  readonly #socket: SocketHandle;
+  #socket: SocketHandle;
   readonly #request: IncomingMessage;
   /** What the HTTP server had read already. */
   readonly #head: readonly Buffer[];
@@ -70,9 +70,10 @@ export class BodyConnection {
     this.#missing -= head;
     onBytes(head);
     await upload.append(this.#head);
+    const expected = this.#missing;
     let tooSlow: Refusal | undefined;
     const pace = new BodyPace(least, {
-      arrived: () => this.#addon.socketPending(this.#socket) - this.#missing,
+      arrived: () => expected - this.#missing,
       onTooSlow: (refusal) => {
         tooSlow = refusal;
         this.#addon.socketShutdown(this.#socket);
@@ -88,7 +89,7 @@ export class BodyConnection {
         onBytes(got);
         if (got === wanted) continue;
         pace.waits();
-        await this.#addon.socketReadable(this.#socket, this.#missing);
+        await this.#addon.socketReadable(this.#socket);
         pace.goesOn();
       }
     } finally {
@@ -96,21 +97,49 @@ export class BodyConnection {
     }
   }
 
-  /** `receive` comes to its end soon. */
+  /** `receive` and `next` come to their end soon. */
   abort(): void {
     this.#aborted = true;
     this.#addon.socketShutdown(this.#socket);
   }
 
-  /** Back to Node.js, after `receive`: the connection, and what answers its request. */
-  release(): { readonly socket: Socket; readonly response: ServerResponse } {
+  /**
+   * What answers the request, after `receive`.
+   *
+   * @param isLast nothing but the rest of the body will be read from the connection
+   */
+  answer(isLast: boolean): { readonly socket: Socket; readonly response: ServerResponse } {
     const fd = this.#addon.socketRelease(this.#socket);
-    const socket = new Socket({ fd, readable: true, writable: true, allowHalfOpen: true });
+    this.#socket = this.#addon.socketTake(fd);
+    // Otherwise it would read what belongs to the next request.
+    const socket = new Socket({ fd, readable: isLast, writable: true, allowHalfOpen: true });
     // A client that has gone is noticed when the connection closes.
     socket.on("error", () => {});
     const response = new ServerResponse(this.#request);
     response.assignSocket(socket);
     return { socket, response };
+  }
+
+  /**
+   * Waits for the next request, and gives the connection to Node.js as if it had just been accepted.
+   *
+   * @returns `undefined` when none came in time, or after `abort`; the connection is closed then
+   */
+  async next(patienceMs: number): Promise<Socket | undefined> {
+    const timer = setTimeout(() => this.abort(), patienceMs);
+    await this.#addon.socketReadable(this.#socket);
+    clearTimeout(timer);
+    if (this.#aborted) return void this.close();
+    return new Socket({
+      fd: this.#addon.socketRelease(this.#socket),
+      readable: true,
+      writable: true,
+      allowHalfOpen: true,
+    });
+  }
+
+  close(): void {
+    this.#addon.socketClose(this.#socket);
   }
 }
 

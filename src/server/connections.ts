@@ -17,9 +17,9 @@ export class Connections {
   readonly #server: Server;
   readonly #metrics: Metrics | undefined;
   readonly #open = new Set<Socket>();
-  /** Of these, what waits for its next request outside the HTTP server. */
-  readonly #parked = new Set<Socket>();
   readonly #lent = new Set<BodyConnection>();
+  /** Of these, what waits for its next request. */
+  readonly #parked = new Set<BodyConnection>();
   #closing = false;
   #onAllClosed: (() => void) | undefined;
 
@@ -46,15 +46,21 @@ export class Connections {
 
   /** @returns what the answer is written to; it must be ended */
   giveBack(connection: BodyConnection): ServerResponse {
-    const { socket, response } = connection.release();
-    this.#add(socket);
-    this.#lent.delete(connection);
-    this.#metrics?.connections(-1);
-    if (this.#closing || connection.missing > 0) response.shouldKeepAlive = false;
+    const isLast = this.#closing || connection.missing > 0;
+    const { socket, response } = connection.answer(isLast);
+    if (isLast) response.shouldKeepAlive = false;
+    const onClose = () => {
+      connection.close();
+      this.#forget(connection);
+    };
+    socket.once("close", onClose);
     response.once("finish", () => {
       response.detachSocket(socket);
-      if (response.shouldKeepAlive && !this.#closing) this.#park(socket);
-      else linger(socket, connection.missing);
+      if (!response.shouldKeepAlive || this.#closing) return linger(socket, connection.missing);
+      socket.off("close", onClose);
+      // The connection itself stays open.
+      socket.destroy();
+      void this.#park(connection);
     });
     return response;
   }
@@ -64,7 +70,7 @@ export class Connections {
     this.#closing = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeIdleConnections();
-    for (const socket of this.#parked) socket.destroy();
+    for (const connection of this.#parked) connection.abort();
     const timer = setTimeout(() => {
       for (const connection of this.#lent) connection.abort();
       for (const socket of this.#open) socket.destroy();
@@ -77,47 +83,35 @@ export class Connections {
     clearTimeout(timer);
   }
 
-  #add(socket: Socket): void {
-    if (this.#open.has(socket)) return;
-    this.#open.add(socket);
-    this.#metrics?.connections(1);
-    socket.once("close", () => {
-      this.#open.delete(socket);
-      this.#metrics?.connections(-1);
-      if (this.#open.size + this.#lent.size === 0) this.#onAllClosed?.();
-    });
-  }
-
   /**
    * Waits for the next request before the HTTP server sees the connection: to the server it is a new one, which it would
    * soon reproach with having said nothing.
    */
-  #park(socket: Socket): void {
-    const leave = () => {
-      this.#parked.delete(socket);
-      socket.off("data", onData);
-      socket.off("end", onEnd);
-      socket.off("timeout", onEnd);
-      socket.off("close", leave);
-      socket.setTimeout(0);
-    };
-    const onData = (piece: Buffer) => {
-      leave();
-      socket.pause();
-      this.#server.emit("connection", socket);
-      socket.unshift(piece);
-      socket.resume();
-    };
-    const onEnd = () => {
-      leave();
-      socket.destroy();
-    };
-    this.#parked.add(socket);
-    socket.on("data", onData);
-    socket.on("end", onEnd);
-    socket.on("timeout", onEnd);
-    socket.on("close", leave);
-    socket.setTimeout(KEEP_ALIVE_MS);
+  async #park(connection: BodyConnection): Promise<void> {
+    this.#parked.add(connection);
+    const socket = await connection.next(KEEP_ALIVE_MS).catch(() => connection.close());
+    this.#parked.delete(connection);
+    if (socket) this.#server.emit("connection", socket);
+    this.#forget(connection);
+  }
+
+  #add(socket: Socket): void {
+    this.#open.add(socket);
+    this.#metrics?.connections(1);
+    socket.once("close", () => {
+      this.#open.delete(socket);
+      this.#onGone();
+    });
+  }
+
+  #forget(connection: BodyConnection): void {
+    this.#lent.delete(connection);
+    this.#onGone();
+  }
+
+  #onGone(): void {
+    this.#metrics?.connections(-1);
+    if (this.#open.size + this.#lent.size === 0) this.#onAllClosed?.();
   }
 }
 

@@ -44,16 +44,13 @@ describe.skipIf(addonProblem() !== undefined)("socket functions of the addon", (
     const sending = send(content);
     let received = 0;
     while (received < content.length) {
-      await addon.socketReadable(taken, content.length - received);
+      await addon.socketReadable(taken);
       const got = await addon.uploadReceive(upload, taken, Math.min(400_001, content.length - received));
       expect(got).toBeLessThanOrEqual(400_001);
       expect(got).toBeGreaterThan(0);
       received += got;
     }
     await sending;
-    expect(addon.socketPending(taken)).toBe(0);
-    await send(Buffer.from("more"));
-    expect(addon.socketPending(taken)).toBe(4);
     await addon.uploadCommit(upload, Buffer.from(join(folder, "file")), undefined);
     expect(readFileSync(join(folder, "file")).equals(content)).toBe(true);
   });
@@ -68,37 +65,46 @@ describe.skipIf(addonProblem() !== undefined)("socket functions of the addon", (
     expect(String(await answer)).toBe("pong");
     socket.destroy();
     expect(() => addon.socketRelease(taken)).toThrow(/EBADF/);
-    expect(() => addon.socketReadable(taken, 1)).toThrow(/EBADF/);
+    expect(() => addon.socketReadable(taken)).toThrow(/EBADF/);
     await expect(addon.uploadReceive(await open(), taken, 1)).rejects.toMatchObject({ code: "EBADF" });
-    expect(addon.socketPending(taken)).toBe(0);
     addon.socketShutdown(taken);
+    addon.socketClose(taken);
   });
 
   it("come to the end when the client does, and when nothing more is wanted", async () => {
     const upload = await open();
     await send(Buffer.from("last words"));
     client.end();
-    await addon.socketReadable(taken, 1_000_000);
+    await addon.socketReadable(taken);
     expect(await addon.uploadReceive(upload, taken, 1_000_000)).toBe(10);
-    await addon.socketReadable(taken, 1_000_000);
+    await addon.socketReadable(taken);
     expect(await addon.uploadReceive(upload, taken, 1_000_000)).toBe(-1);
   });
 
   it("wake who waits when nothing more is wanted", async () => {
-    const waiting = addon.socketReadable(taken, 1_000_000);
+    const waiting = addon.socketReadable(taken);
     addon.socketShutdown(taken);
     await waiting;
     expect(await addon.uploadReceive(await open(), taken, 1_000_000)).toBe(-1);
   });
 
   it("do one thing at a time", async () => {
-    const waiting = addon.socketReadable(taken, 1);
-    expect(() => addon.socketReadable(taken, 1)).toThrow(/EBUSY/);
+    const waiting = addon.socketReadable(taken);
+    expect(() => addon.socketReadable(taken)).toThrow(/EBUSY/);
     expect(() => addon.socketRelease(taken)).toThrow(/EBUSY/);
+    expect(() => addon.socketClose(taken)).toThrow(/EBUSY/);
     await expect(addon.uploadReceive(await open(), taken, 1)).rejects.toMatchObject({ code: "EBUSY" });
     await send(Buffer.from("x"));
     await waiting;
     expect(await addon.uploadReceive(await open(), taken, 10)).toBe(1);
+  });
+
+  it("close the connection once", async () => {
+    const closed = new Promise((resolve) => client.on("close", resolve));
+    client.resume();
+    addon.socketClose(taken);
+    addon.socketClose(taken);
+    await closed;
   });
 
   it("take nothing but sockets, and say what is wrong", async () => {
@@ -120,8 +126,8 @@ describe.skipIf(addonProblem() !== undefined)("socket functions of the addon", (
     ])
       expect(() => receive(...args)).toThrow();
     const readable = addon.socketReadable as (...args: unknown[]) => Promise<void>;
-    for (const args of [[], [upload, 1], [taken, 0], [taken, "1"]]) expect(() => readable(...args)).toThrow();
-    for (const call of [addon.socketPending, addon.socketShutdown, addon.socketRelease])
+    for (const args of [[], [upload], [{}]]) expect(() => readable(...args)).toThrow();
+    for (const call of [addon.socketShutdown, addon.socketRelease, addon.socketClose])
       expect(() => (call as (it: unknown) => unknown)({})).toThrow(/handle/);
   });
 });

@@ -30,7 +30,7 @@ const PRELUDE = `
     const server = net.createServer({ pauseOnConnect: true }, (socket) => {
       const taken = addon.socketTake(socket._handle.fd);
       socket.destroy();
-      addon.socketReadable(taken, 1);
+      addon.socketReadable(taken);
       resolve();
     });
     server.listen(0, () => net.connect(server.address().port));
