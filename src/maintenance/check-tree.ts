@@ -1,41 +1,50 @@
-import { ID_LENGTH, type Id } from "../bytes/id.js";
+import { formatId, ID_LENGTH, type Id, type IdList } from "../bytes/id.js";
 import { isSafeName, quoteName } from "../format/name-quoting.js";
 import type { TreeNode } from "../format/node.js";
-import type { BlobLoader } from "../repository/blob-loader.js";
 
-/** Everything that is wrong with the nodes of a tree, given the index; `onBlob` hears of every blob of content. */
-export function treeProblems(
-  nodes: readonly TreeNode[],
-  loader: Pick<BlobLoader, "blobSize">,
-  onBlob: ((id: Id) => void) | undefined,
-): string[] {
+/** What trees are held against. */
+export interface TreeCheck {
+  /** Whether the index has a blob of content. */
+  readonly hasContent: (id: Id) => boolean;
+  /** Hears of every blob of content. */
+  readonly onContent: (id: Id) => void;
+}
+
+/** Everything that is wrong with the nodes of a tree. */
+export function treeProblems(nodes: readonly TreeNode[], check: TreeCheck): string[] {
   const problems: string[] = [];
   for (const node of nodes) {
-    const name = quoteName(node.name);
     if (node.name.length === 0) problems.push("node with empty name");
-    else if (!isSafeName(node.name)) problems.push(`node "${name}" has a name that leads elsewhere`);
+    else if (!isSafeName(node.name)) problems.push(`node ${quoted(node)} has a name that leads elsewhere`);
     switch (node.type) {
       case "file":
-        if (!node.content) problems.push(`file "${name}" has no list of blobs`);
-        for (const [position, id] of [...(node.content ?? [])].entries()) {
-          onBlob?.(id);
-          if (isNull(id)) problems.push(`file "${name}" blob ${position} has a null ID`);
-          else if (loader.blobSize("data", id) === undefined)
-            problems.push(
-              `file "${name}" blob ${position} (${Buffer.from(id).toString("hex")}) is in no index`,
-            );
-        }
+        if (!node.content) problems.push(`file ${quoted(node)} has no list of blobs`);
+        else addContentProblems(node, node.content, check, problems);
         break;
       case "dir":
-        if (!node.subtree) problems.push(`directory "${name}" has no tree`);
-        else if (isNull(node.subtree)) problems.push(`directory "${name}" has a null tree ID`);
+        if (!node.subtree) problems.push(`directory ${quoted(node)} has no tree`);
+        else if (isNull(node.subtree)) problems.push(`directory ${quoted(node)} has a null tree ID`);
         break;
       case "irregular":
-        problems.push(`node "${name}" is of no type that can be restored`);
+        problems.push(`node ${quoted(node)} is of no type that can be restored`);
         break;
     }
   }
   return problems;
+}
+
+function addContentProblems(node: TreeNode, content: IdList, check: TreeCheck, problems: string[]): void {
+  for (let position = 0; position < content.length; position++) {
+    const id = content.at(position);
+    check.onContent(id);
+    if (isNull(id)) problems.push(`file ${quoted(node)} blob ${position} has a null ID`);
+    else if (!check.hasContent(id))
+      problems.push(`file ${quoted(node)} blob ${position} (${formatId(id)}) is in no index`);
+  }
+}
+
+function quoted({ name }: TreeNode): string {
+  return `"${quoteName(name)}"`;
 }
 
 function isNull(id: Uint8Array): boolean {

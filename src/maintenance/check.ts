@@ -37,7 +37,7 @@ import {
   newCheckProgress,
 } from "./check-options.js";
 import { PackChecker } from "./check-pack.js";
-import { treeProblems } from "./check-tree.js";
+import { type TreeCheck, treeProblems } from "./check-tree.js";
 import { IdSet } from "./id-set.js";
 import { type SizedPack, selectPacks } from "./pack-selection.js";
 
@@ -182,6 +182,10 @@ class CheckRun {
     const readable = snapshots.filter((snapshot) => "tree" in snapshot);
     this.#progress.snapshotsTotal = readable.length;
     this.#progress.treesTotal = countTrees(this.#repository, readable);
+    const held: TreeCheck = {
+      hasContent: (id) => this.#repository.index.has("data", id),
+      onContent: (id) => this.#use("data", id),
+    };
     for (const snapshot of snapshots) {
       if ("kind" in snapshot) {
         this.#report(snapshot);
@@ -193,10 +197,7 @@ class CheckRun {
         (id, tree) => {
           this.#progress.trees++;
           this.#use("tree", id);
-          const reasons =
-            "error" in tree
-              ? [messageOf(tree.error)]
-              : treeProblems(tree.nodes, this.#repository, (blob) => this.#use("data", blob));
+          const reasons = "error" in tree ? [messageOf(tree.error)] : treeProblems(tree.nodes, held);
           if (reasons.length > 0) this.#report({ kind: "tree", id, reasons });
         },
         { signal, seen },
