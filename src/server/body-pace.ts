@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { Refusal } from "./refusal.js";
 
 /** How slow a client may be. */
@@ -48,4 +49,21 @@ export class BodyPace {
   end(): void {
     clearInterval(this.#timer);
   }
+}
+
+/**
+ * For what a client still sends after it was refused: it is read and thrown away, so that the client gets its answer, but
+ * nobody can keep a connection for ever by sending a body drop by drop.
+ *
+ * @param isOver true when there is no more of it; asked when too little comes
+ */
+export function limitRest(socket: Socket, least: LeastPace, isOver: () => boolean): void {
+  const pace = new BodyPace(least, {
+    arrived: () => socket.bytesRead,
+    onTooSlow: () => {
+      if (!isOver()) socket.destroy();
+    },
+  });
+  pace.waits();
+  socket.once("close", () => pace.end());
 }

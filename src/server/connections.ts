@@ -1,13 +1,11 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { BodyConnection } from "./body-connection.js";
+import { type LeastPace, limitRest } from "./body-pace.js";
 import type { Metrics } from "./metrics.js";
 
 /** How long a connection may be idle between requests: a little more than restic's 90 s, which then closes it. */
 export const KEEP_ALIVE_MS = 100_000;
-
-/** How long the rest of a body is thrown away, so that its client hears why it was not wanted. */
-const LINGER_MS = 30_000;
 
 /**
  * The connections of a server: those that its HTTP side has, and those that bring a body past it. All of them are counted,
@@ -16,6 +14,7 @@ const LINGER_MS = 30_000;
 export class Connections {
   readonly #server: Server;
   readonly #metrics: Metrics | undefined;
+  readonly #least: LeastPace;
   readonly #open = new Set<Socket>();
   readonly #lent = new Set<BodyConnection>();
   /** Of these, what waits for its next request. */
@@ -23,9 +22,11 @@ export class Connections {
   #closing = false;
   #onAllClosed: (() => void) | undefined;
 
-  constructor(server: Server, metrics: Metrics | undefined) {
+  /** @param least pace of the rest of a body that is not wanted any more */
+  constructor(server: Server, metrics: Metrics | undefined, least: LeastPace) {
     this.#server = server;
     this.#metrics = metrics;
+    this.#least = least;
     server.on("connection", (socket: Socket) => this.#add(socket));
   }
 
@@ -56,7 +57,7 @@ export class Connections {
     socket.once("close", onClose);
     response.once("finish", () => {
       response.detachSocket(socket);
-      if (!response.shouldKeepAlive || this.#closing) return linger(socket, connection.missing);
+      if (!response.shouldKeepAlive || this.#closing) return this.#linger(socket, connection.missing);
       socket.off("close", onClose);
       // The connection itself stays open.
       socket.destroy();
@@ -113,17 +114,20 @@ export class Connections {
     this.#metrics?.connections(-1);
     if (this.#open.size + this.#lent.size === 0) this.#onAllClosed?.();
   }
-}
 
-/** Ends a connection; what its client may still send is read first, because an answer beside unread bytes is lost. */
-function linger(socket: Socket, missing: number): void {
-  let left = missing;
-  const destroy = () => socket.destroy();
-  socket.on("data", (piece: Buffer) => {
-    left -= piece.length;
-    if (left <= 0) destroy();
-  });
-  socket.on("end", destroy);
-  socket.setTimeout(LINGER_MS, destroy);
-  socket.end(missing > 0 ? undefined : destroy);
+  /** Ends a connection; what its client may still send is read first, because an answer beside unread bytes is lost. */
+  #linger(socket: Socket, missing: number): void {
+    if (missing === 0) {
+      socket.end(() => socket.destroy());
+      return;
+    }
+    let left = missing;
+    socket.on("data", (piece: Buffer) => {
+      left -= piece.length;
+      if (left <= 0) socket.destroy();
+    });
+    socket.on("end", () => socket.destroy());
+    limitRest(socket, this.#least, () => false);
+    socket.end();
+  }
 }

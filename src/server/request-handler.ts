@@ -6,6 +6,7 @@ import { idFromBytes } from "../bytes/id.js";
 import { messageOf, systemCodeOf } from "../errors.js";
 import type { AccessLog } from "./access-log.js";
 import type { Authenticator } from "./authenticator.js";
+import { type LeastPace, limitRest } from "./body-pace.js";
 import { type ByteRange, parseByteRanges } from "./byte-range.js";
 import type { Connections } from "./connections.js";
 import { listFiles } from "./file-listing.js";
@@ -44,7 +45,7 @@ export interface ServerParts {
   readonly memory: TransferMemory;
   readonly privateRepositories: boolean;
   readonly verifyUploads: boolean;
-  readonly slowBodies: { readonly minRate: number; readonly patienceMs: number };
+  readonly slowBodies: LeastPace;
   readonly accessLog: AccessLog | undefined;
   readonly onLog: (line: string) => void;
 }
@@ -305,6 +306,8 @@ export class RequestHandler {
       response.destroy();
       return;
     }
+    if (!request.complete && !request.socket.destroyed)
+      limitRest(request.socket, this.#parts.slowBodies, () => request.complete);
     for (const [name, value] of Object.entries(refusal.headers)) response.setHeader(name, value);
     end(exchange, refusal.status, "text/plain; charset=utf-8", `${refusal.message}\n`);
   }

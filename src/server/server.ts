@@ -111,7 +111,8 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const metrics =
     options.metrics && options.metrics !== "off" ? new Metrics(usage, policy.keeper) : undefined;
   const server = await createHttpServer(options.tls, onLog);
-  const connections = new Connections(server, metrics);
+  const slowBodies = { minRate: options.minUploadRate ?? 64, patienceMs: options.uploadPatienceMs ?? 30_000 };
+  const connections = new Connections(server, metrics, slowBodies);
   const handler = new RequestHandler({
     connections,
     files: new RepositoryFiles(dataFolder, options.groupAccessible ? GROUP_MODES : PRIVATE_MODES),
@@ -124,7 +125,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     memory: new TransferMemory(TRANSFER_MEMORY, options.collectGarbage),
     privateRepositories: options.privateRepositories ?? false,
     verifyUploads: options.verifyUploads ?? true,
-    slowBodies: { minRate: options.minUploadRate ?? 64, patienceMs: options.uploadPatienceMs ?? 30_000 },
+    slowBodies,
     accessLog: options.accessLog && new AccessLog(options.accessLog),
     onLog,
   });

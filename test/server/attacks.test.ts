@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
@@ -5,6 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startYoreServer } from "../support/rest-servers.js";
 import { temporaryFolder } from "../support/temporary.js";
+import { itWhere } from "../support/where.js";
 import { ask, askRaw } from "./ask.js";
 
 const ID = createHash("sha256").update("content").digest("hex");
@@ -163,6 +165,31 @@ describe("yore serve under attack", () => {
     },
   );
 
+  it("cuts off a body that was refused at once and goes on drop by drop", async () => {
+    await server.stop();
+    server = await startYoreServer(folder, {
+      minUploadRate: 1_000,
+      uploadPatienceMs: 200,
+      mode: "read-only",
+    });
+    expect(await drip(server.url)).toMatch(/^HTTP\/1\.1 403 /);
+  });
+
+  itWhere(process.getuid?.() === 0)(
+    "cuts off a body that found the disk full and goes on drop by drop",
+    async () => {
+      await server.stop();
+      const disk = join(folder, "repo/data");
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", disk]);
+      try {
+        server = await startYoreServer(folder, { minUploadRate: 1_000, uploadPatienceMs: 200 });
+        expect(await drip(server.url)).toMatch(/^HTTP\/1\.1 507 /);
+      } finally {
+        execFileSync("umount", [disk]);
+      }
+    },
+  );
+
   it("serves who is quick while more slow ones than it has memory for keep it waiting", async () => {
     const slow = await Promise.all(Array.from({ length: 150 }, () => opened(server.url)));
     const began = slow.map((socket, i) => {
@@ -183,6 +210,27 @@ describe("yore serve under attack", () => {
     for (const socket of slow) socket.destroy();
   });
 });
+
+/** Sends a good part of an endless body, and then drops. Resolves with what was said when the server closes the connection. */
+function drip(url: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve) => {
+    // Goes on sending when the server has said its last word.
+    const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true });
+    let said = "";
+    socket.on("data", (piece: Buffer) => {
+      said += piece.toString();
+    });
+    socket.on("error", () => {});
+    socket.write(`POST /repo/data/${ID} HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n`);
+    socket.write(randomBytes(3_000_000));
+    const drops = setInterval(() => socket.write("x"), 20);
+    socket.on("close", () => {
+      clearInterval(drops);
+      resolve(said);
+    });
+  });
+}
 
 function opened(url: string): Promise<Socket> {
   const { hostname, port } = new URL(url);
