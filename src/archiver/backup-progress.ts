@@ -12,6 +12,8 @@ export class BackupProgress {
   totalBytes = 0;
   /** True when the totals are complete; stays false without the estimate. */
   totalsKnown = false;
+  /** True when everything is read, and what is not in the repository yet is being saved: packs, index, snapshot. */
+  isSavingRest = false;
   /** Paths, as shown to people, of the large files being read and some of the small ones. */
   readonly currentFiles = new Set<string>();
 }

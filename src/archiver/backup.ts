@@ -177,6 +177,7 @@ class Backup {
       await this.#repository.flush().catch(() => {});
       throw error;
     }
+    this.#progress.isSavingRest = true;
     await this.#repository.flush();
     return tree;
   }

@@ -161,12 +161,17 @@ export function formatBackupProgress(progress: BackupProgress, elapsedSeconds: n
   const time = `[${formatDuration(elapsedSeconds)}]`;
   const done = `${filesDone} files, ${formatBytes(bytesDone)}`;
   const total = `total ${totalFiles} files ${formatBytes(totalBytes)}`;
-  const remaining = remainingSeconds(progress, elapsedSeconds);
-  const eta = remaining > 0 ? ` ETA ${formatDuration(remaining)}` : "";
   const line = !totalsKnown
     ? `${time} ${done}${totalFiles > 0 ? `, ${total}` : ""}, ${errors} errors`
-    : `${time} ${formatPercent(bytesDone, totalBytes)}  ${filesDone} files ${formatBytes(bytesDone)}, ${total}, ${errors} errors${eta}`;
+    : `${time} ${formatPercent(bytesDone, totalBytes)}  ${filesDone} files ${formatBytes(bytesDone)}, ${total}, ${errors} errors${whatIsLeft(progress, elapsedSeconds)}`;
   return [line, ...[...currentFiles].sort().map(terminalText)];
+}
+
+/** Also when all is read, and 100 %: saving it may still take its time. */
+function whatIsLeft(progress: BackupProgress, elapsedSeconds: number): string {
+  if (progress.isSavingRest) return ", saving the last packs";
+  const remaining = remainingSeconds(progress, elapsedSeconds);
+  return remaining > 0 ? ` ETA ${formatDuration(remaining)}` : "";
 }
 
 /** By the bytes that are left at the mean speed so far; 0 as long as nothing is known. */

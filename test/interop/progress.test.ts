@@ -78,6 +78,11 @@ describe.skipIf(missingPeer("restic"))("the progress of", () => {
     expect(stdout).toMatch(/ETA \d+:\d\d/);
   });
 
+  it("backup says what it still does when everything is read", { timeout: 60_000 }, async () => {
+    const stdout = await shown(["backup", "NEW", "--limit-upload", "20000"]);
+    expect(stdout).toMatch(/^\[\d+:\d\d\] 100\.00%.*, saving the last packs$/m);
+  });
+
   it("copy is shown, with the time that is left", { timeout: 60_000 }, async () => {
     const target = join(await temporaryFolder(), "target");
     const env = { RESTIC_PASSWORD: "geheim", RESTIC_REPOSITORY: target, RESTIC_FROM_PASSWORD: "geheim" };
