@@ -3,6 +3,7 @@
 // not plain (escapes, unknown or repeated fields, names out of order, numbers that are too large, mistakes) makes it give
 // up, and the decoder in TypeScript, which knows the rare cases and says what is wrong, starts from the beginning.
 
+#include <algorithm>
 #include <array>
 
 #include "addon.h"
@@ -123,6 +124,23 @@ class TreeParser {
 
   size_t Size() const { return (kHeaderBytes + entries_.size() * sizeof(Entry) + pool_.size() + 7) & ~size_t{7}; }
 
+  // What the nodes refer to: the trees of directories, the blobs of files. False: one does not say, or names no blob.
+  bool References(std::vector<uint8_t>* subtrees, std::vector<uint8_t>* contents) const {
+    if (!says_all_references_) return false;
+    for (const Entry& entry : entries_) {
+      const uint32_t kind = entry.mode & 0170000;
+      if (kind != 0100000 && kind != 0040000) continue;
+      const uint8_t* first = pool_.data() + entry.content_offset;
+      const uint8_t* last = first + size_t{entry.content_count} * kIdBytes;
+      for (const uint8_t* id = first; id < last; id += kIdBytes) {
+        if (std::all_of(id, id + kIdBytes, [](uint8_t byte) { return byte == 0; })) return false;
+      }
+      std::vector<uint8_t>* to = kind == 0100000 ? contents : subtrees;
+      to->insert(to->end(), first, last);
+    }
+    return true;
+  }
+
   // False: an offset would not fit.
   bool Write(uint8_t* to) {
     const size_t pool = kHeaderBytes + entries_.size() * sizeof(Entry);
@@ -147,6 +165,7 @@ class TreeParser {
     uint64_t device = 0;
     Span name;
     Span target;
+    bool has_content = false;
     bool has_subtree = false;
     uint8_t subtree[kIdBytes];
   };
@@ -241,7 +260,7 @@ class TreeParser {
       case kLinkTarget: return TakeString(&node->target);
       case kAttributes: return TakeAttributes();
       case kDevice: return TakeUint(&node->device);
-      case kContent: return TakeContent();
+      case kContent: return node->has_content = TakeContent();
       case kSubtree: return node->has_subtree = TakeId(node->subtree);
       case kUnknown: return false;
     }
@@ -267,11 +286,13 @@ class TreeParser {
     entry->content_offset = static_cast<uint32_t>(pool_.size());
     switch (node.type) {
       case Type::kFile:
+        says_all_references_ = says_all_references_ && node.has_content;
         entry->content_count = static_cast<uint32_t>(content_.size() / kIdBytes);
         Append(content_.data(), content_.size());
         break;
       case Type::kDirectory:
         subdirectories_++;
+        says_all_references_ = says_all_references_ && node.has_subtree;
         if (!node.has_subtree) break;
         entry->content_count = 1;
         Append(node.subtree, kIdBytes);
@@ -499,6 +520,7 @@ class TreeParser {
   // Names and what belongs to them, one entry after the other.
   std::vector<uint8_t> pool_;
   uint32_t subdirectories_ = 0;
+  bool says_all_references_ = true;
   Span last_;
   // Where FieldOf begins to look.
   size_t next_field_ = 0;
@@ -529,8 +551,37 @@ napi_value CompactTree(napi_env env, napi_callback_info info) {
   }
 }
 
+// | trees u32, blobs u32 | IDs of trees | IDs of blobs |
+napi_value TreeReferences(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  Bytes json;
+  if (!GetBytes(env, arguments[0], "json", &json)) return nullptr;
+  try {
+    TreeParser parser(json);
+    std::vector<uint8_t> subtrees, contents;
+    if (!parser.Parse() || !parser.References(&subtrees, &contents)) return Undefined(env);
+    void* memory = nullptr;
+    napi_value buffer = nullptr;
+    const size_t size = kHeaderBytes + subtrees.size() + contents.size();
+    if (napi_create_arraybuffer(env, size, &memory, &buffer) != napi_ok) return nullptr;
+    const uint32_t header[2] = {static_cast<uint32_t>(subtrees.size() / kIdBytes),
+                                static_cast<uint32_t>(contents.size() / kIdBytes)};
+    auto* to = static_cast<uint8_t*>(memory);
+    memcpy(to, header, sizeof header);
+    if (!subtrees.empty()) memcpy(to + kHeaderBytes, subtrees.data(), subtrees.size());
+    if (!contents.empty()) memcpy(to + kHeaderBytes + subtrees.size(), contents.data(), contents.size());
+    return buffer;
+  } catch (const std::exception& error) {
+    napi_throw_error(env, nullptr, error.what());
+    return nullptr;
+  }
+}
+
 }  // namespace
 
-void RegisterCompactTree(napi_env env, napi_value exports) { ExportFunction(env, exports, "compactTree", CompactTree); }
+void RegisterCompactTree(napi_env env, napi_value exports) {
+  ExportFunction(env, exports, "compactTree", CompactTree);
+  ExportFunction(env, exports, "treeReferences", TreeReferences);
+}
 
 }  // namespace yore

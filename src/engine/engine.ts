@@ -147,6 +147,14 @@ export interface IndexColumns {
   readonly packs: Uint32Array;
 }
 
+/** What a tree refers to. */
+export interface TreeReferences {
+  /** The trees of its directories. */
+  readonly subtrees: IdList;
+  /** The blobs of its files, in the order of the nodes. */
+  readonly contents: IdList;
+}
+
 export const INDEX_TREE_BIT = 0x8000_0000;
 
 export interface Engine {
@@ -224,6 +232,12 @@ export interface Engine {
    * which restic writes it: the general decoder is for those, and says what is wrong.
    */
   parseIndex?(json: Uint8Array): Promise<IndexColumns | undefined>;
+  /**
+   * Finds the IDs in the JSON of a tree, for engines that can, in a quarter of the time that decoding it takes. `undefined`
+   * unless it is in the form in which restic writes it, every name is one that a file can have, every directory names its
+   * tree, and every file its blobs: the general decoder is for all others.
+   */
+  parseTree?(json: Uint8Array): TreeReferences | undefined;
   scrypt(
     password: Uint8Array,
     salt: Uint8Array,

@@ -1,17 +1,33 @@
 import { formatId, ID_LENGTH, type Id, type IdList } from "../bytes/id.js";
 import { isSafeName, quoteName } from "../format/name-quoting.js";
 import type { TreeNode } from "../format/node.js";
+import type { VisitedTree } from "../repository/walk-tree.js";
 
 /** What trees are held against. */
 export interface TreeCheck {
   /** Whether the index has a blob of content. */
   readonly hasContent: (id: Id) => boolean;
-  /** Hears of every blob of content. */
+  /** Hears of every blob of content, of some more than once. */
   readonly onContent: (id: Id) => void;
 }
 
-/** Everything that is wrong with the nodes of a tree. */
-export function treeProblems(nodes: readonly TreeNode[], check: TreeCheck): string[] {
+/** Everything that is wrong with a tree. */
+export function treeProblems(tree: VisitedTree, check: TreeCheck): string[] {
+  return tree.references && hasAll(tree.references.contents, check) ? [] : nodeProblems(tree.nodes, check);
+}
+
+/** A tree whose references the engine could tell has no other problem than that some lead nowhere. */
+function hasAll(contents: IdList, check: TreeCheck): boolean {
+  let missing = 0;
+  for (let position = 0; position < contents.length; position++) {
+    const id = contents.at(position);
+    check.onContent(id);
+    if (!check.hasContent(id)) missing++;
+  }
+  return missing === 0;
+}
+
+function nodeProblems(nodes: readonly TreeNode[], check: TreeCheck): string[] {
   const problems: string[] = [];
   for (const node of nodes) {
     if (node.name.length === 0) problems.push("node with empty name");

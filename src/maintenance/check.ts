@@ -197,10 +197,10 @@ class CheckRun {
         (id, tree) => {
           this.#progress.trees++;
           this.#use("tree", id);
-          const reasons = "error" in tree ? [messageOf(tree.error)] : treeProblems(tree.nodes, held);
+          const reasons = "error" in tree ? [messageOf(tree.error)] : treeProblems(tree, held);
           if (reasons.length > 0) this.#report({ kind: "tree", id, reasons });
         },
-        { signal, seen },
+        { signal, seen, engine: this.#repository.engine },
       );
       this.#progress.snapshots++;
     }

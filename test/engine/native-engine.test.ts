@@ -6,7 +6,9 @@ import { NativeEngine } from "../../src/engine/native/native-engine.js";
 import { poly1305Aes } from "../../src/engine/native/primitives.js";
 import { FormatError } from "../../src/errors.js";
 import { decodeIndexFile, encodeIndexFile } from "../../src/format/index-file.js";
+import { isSafeName } from "../../src/format/name-quoting.js";
 import type { PackedBlob } from "../../src/format/pack-header.js";
+import { decodeTree } from "../../src/format/tree.js";
 import { addonProblem, loadAddon } from "../../src/native/addon.js";
 import { engineSuite } from "../suites/engine-suite.js";
 import { INDEX_RESTIC, INDEX_WITH_EXTRAS } from "../vectors/format-files.js";
@@ -120,6 +122,82 @@ if (addon) {
           const at = randomInt(changed.length);
           changed[at] = randomInt(2) === 0 ? randomInt(256) : changed[randomInt(changed.length)]!;
         }
+        const found = await parsed(changed);
+        if (found) expect(found).toEqual(decoded(changed));
+      }
+    });
+  });
+
+  describe("parseTree", () => {
+    const someId = () => randomBytes(32).toString("hex");
+    const someNode = (name: string): string => {
+      const times = `"mtime":"2024-01-02T03:04:05.6Z","atime":"2024-01-02T03:04:05Z","ctime":"2024-01-02T03:04:05Z"`;
+      const common = `"name":"${name}","mode":420,${times},"uid":0,"gid":0,"inode":7,"device_id":1`;
+      switch (randomInt(4)) {
+        case 0:
+          return `{${common},"type":"dir","content":null,"subtree":"${someId()}"}`;
+        case 1:
+          return `{${common},"type":"symlink","linktarget":"${someId()}","content":null}`;
+        default: {
+          const content = Array.from({ length: randomInt(4) }, () => `"${someId()}"`);
+          return `{${common},"type":"file","size":1,"content":[${content.join(",")}]}`;
+        }
+      }
+    };
+    const treeOf = (...nodes: string[]) => Buffer.from(`{"nodes":[${nodes.join(",")}]}\n`);
+    const someTree = () =>
+      treeOf(...Array.from({ length: randomInt(8) }, (_, i) => someNode(`${i}${"ü".repeat(randomInt(3))}`)));
+    const parsed = async (json: Uint8Array): Promise<string[][] | undefined> => {
+      const found = (await make()).parseTree(json);
+      return found && [[...found.subtrees].map(formatId), [...found.contents].map(formatId)];
+    };
+    /** What the general decoder finds; `undefined` where it refuses, or where a check would have something to say. */
+    const decoded = (json: Uint8Array): string[][] | undefined => {
+      const [subtrees, contents]: [string[], string[]] = [[], []];
+      try {
+        for (const { name, type, subtree, content } of decodeTree(json)) {
+          if (!isSafeName(name) || type === "irregular") return undefined;
+          if ((type === "dir" && !subtree) || (type === "file" && !content)) return undefined;
+          if (type === "dir") subtrees.push(formatId(subtree!));
+          if (type === "file") contents.push(...[...content!].map(formatId));
+        }
+      } catch (error) {
+        if (error instanceof FormatError) return undefined;
+        throw error;
+      }
+      const hasNull = [...subtrees, ...contents].includes("0".repeat(64));
+      return hasNull ? undefined : [subtrees, contents];
+    };
+
+    it("finds what the general decoder finds", async () => {
+      for (let round = 0; round < 300; round++) {
+        const json = someTree();
+        expect(await parsed(json)).toEqual(decoded(json));
+      }
+    });
+
+    it.each([
+      ["a file without its blobs", `{"name":"a","type":"file"}`],
+      ["a file whose blobs are null", `{"name":"a","type":"file","content":null}`],
+      ["a directory without its tree", `{"name":"a","type":"dir","content":null}`],
+      ["a directory whose tree is null", `{"name":"a","type":"dir","subtree":null}`],
+      ["a blob of zeros", `{"name":"a","type":"file","content":["${"12".repeat(32)}","${"00".repeat(32)}"]}`],
+      ["a tree of zeros", `{"name":"a","type":"dir","subtree":"${"00".repeat(32)}"}`],
+      ["a name that leads elsewhere", `{"name":"..","type":"file","content":[]}`],
+      ["a type that nobody knows", `{"name":"a","type":"irregular"}`],
+      ["an ID that is none", `{"name":"a","type":"file","content":["12"]}`],
+    ])("leaves to it %s", async (_, node) => {
+      expect(await parsed(treeOf(node))).toBeUndefined();
+      expect(await parsed(treeOf(someNode("0"), node, someNode("z")))).toBeUndefined();
+    });
+
+    it("never finds anything else in a tree whose bytes were changed or cut off", async () => {
+      for (let round = 0; round < 3000; round++) {
+        const json = someTree();
+        const changed = round % 3 === 0 ? json.subarray(0, randomInt(json.length)) : Buffer.from(json);
+        for (let i = randomInt(3); i >= 0 && changed.length > 0; i--)
+          changed[randomInt(changed.length)] =
+            randomInt(2) === 0 ? randomInt(256) : json[randomInt(json.length)]!;
         const found = await parsed(changed);
         if (found) expect(found).toEqual(decoded(changed));
       }

@@ -35,6 +35,7 @@ import {
   type SealedFile,
   type SealedPart,
   type SealInput,
+  type TreeReferences,
   type Unsealed,
   type UnsealedToFiles,
   type UnsealFailure,
@@ -217,6 +218,17 @@ export class NativeEngine implements Engine {
       CHUNK_AVERAGE_BITS,
     );
     return new NativeChunker(this.#addon, handle);
+  }
+
+  parseTree(json: Uint8Array): TreeReferences | undefined {
+    const memory = IS_LITTLE_ENDIAN ? this.#addon.treeReferences(json) : undefined;
+    if (!memory) return undefined;
+    const [trees = 0, blobs = 0] = new Uint32Array(memory, 0, 2);
+    const contentsAt = 8 + ID_LENGTH * trees;
+    return {
+      subtrees: new IdList(new Uint8Array(memory, 8, ID_LENGTH * trees)),
+      contents: new IdList(new Uint8Array(memory, contentsAt, ID_LENGTH * blobs)),
+    };
   }
 
   async parseIndex(json: Uint8Array): Promise<IndexColumns | undefined> {
