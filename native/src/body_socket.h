@@ -1,9 +1,12 @@
-// A connection that has left Node.js for as long as a body arrives: its bytes go from the kernel to where they are wanted
+// A connection beside Node.js, for as long as a body is on its way: the bytes go from socket to file, or from file to socket,
 // without passing through JavaScript.
 //
 //   socketTake(fd)          -> socket   a descriptor of its own for the connection; that of the caller may be closed
 //   socketReadable(socket)  -> promise  of the moment at which something can be read, the end included
+//   socketWritable(socket)  -> promise  of the moment at which something can be sent, or nothing ever more
+//   socketSend(socket, file, offset, limit) -> bytes  sends what the kernel takes of a file now (Linux)
 //   socketShutdown(socket)              nothing more is received: whoever waits finds the end
+//   socketAbort(socket)                 the connection ends, whoever else has a descriptor of it
 //   socketRelease(socket)   -> fd       the descriptor, which belongs to the caller from now on
 //   socketClose(socket)
 #pragma once
@@ -22,7 +25,7 @@ struct BodySocket {
   BodySocket& operator=(const BodySocket&) = delete;
   ~BodySocket();
   std::atomic<int> fd;
-  // While somebody reads or waits: one at a time.
+  // While somebody reads, sends or waits: one at a time.
   std::atomic<bool> busy{false};
 };
 

@@ -1,17 +1,11 @@
 import { type IncomingMessage, ServerResponse } from "node:http";
 import { Socket } from "node:net";
-import { TLSSocket } from "node:tls";
-import { type Addon, loadAddon } from "../native/addon.js";
+import type { Addon } from "../native/addon.js";
 import type { SocketHandle } from "../native/body-socket-functions.js";
 import { BodyPace, type LeastPace } from "./body-pace.js";
+import { HOP_BYTES, openRawSocket, type RawSocket, WORTH_IT_BYTES } from "./raw-socket.js";
 import { Refusal } from "./refusal.js";
 import type { DirectUpload } from "./upload.js";
-
-/** Smaller bodies are received before a connection has changed hands twice. */
-const WORTH_IT_BYTES = 256 * 1024;
-
-/** Received in one hop; then it is the turn of another upload. */
-const HOP_BYTES = 8 * 1024 * 1024;
 
 /**
  * The connection of a request whose body goes from the kernel into an upload on a thread of the addon: Node.js never sees
@@ -27,9 +21,9 @@ export class BodyConnection {
   #missing: number;
   #aborted = false;
 
-  private constructor(addon: Addon, socket: SocketHandle, request: IncomingMessage, missing: number) {
+  private constructor({ addon, handle }: RawSocket, request: IncomingMessage, missing: number) {
     this.#addon = addon;
-    this.#socket = socket;
+    this.#socket = handle;
     this.#request = request;
     this.#missing = missing;
     this.#head = takeHead(request);
@@ -37,14 +31,12 @@ export class BodyConnection {
 
   /** @param bytes of the whole body; NaN when it is not known */
   static take(request: IncomingMessage, response: ServerResponse, bytes: number): BodyConnection | undefined {
-    const addon = loadAddon();
     const { socket } = request;
-    if (!addon || !(bytes >= WORTH_IT_BYTES) || socket instanceof TLSSocket) return undefined;
     // A complete body has arrived as a whole, and whatever follows it with it.
-    if (request.complete || !response.shouldKeepAlive || socket.writableLength > 0) return undefined;
-    const fd = descriptorOf(socket);
-    if (fd === undefined) return undefined;
-    const taken = new BodyConnection(addon, addon.socketTake(fd), request, bytes);
+    if (!(bytes >= WORTH_IT_BYTES) || request.complete || !response.shouldKeepAlive) return undefined;
+    const raw = openRawSocket(socket);
+    if (!raw) return undefined;
+    const taken = new BodyConnection(raw, request, bytes);
     // Closes the descriptor that Node.js reads from: at once, so that it reads nothing more.
     socket.destroy();
     return taken;
@@ -149,12 +141,6 @@ function takeHead(request: IncomingMessage): Buffer[] {
   const pieces: Buffer[] = [];
   for (let piece = request.read(); piece !== null; piece = request.read()) pieces.push(piece as Buffer);
   return pieces;
-}
-
-/** Node.js tells it nowhere else; `undefined` where it has none (Windows) or has lost it. */
-function descriptorOf(socket: Socket): number | undefined {
-  const handle = (socket as unknown as { readonly _handle?: { readonly fd?: number } | null })._handle;
-  return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined;
 }
 
 const ENDED: ReadonlySet<string | undefined> = new Set(["ECONNRESET", "ETIMEDOUT", "EPIPE", "EHOSTUNREACH"]);

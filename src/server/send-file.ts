@@ -1,6 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
 import type { TokenBucket } from "../async/token-bucket.js";
+import { HOP_BYTES, openRawSocket, type RawSocket, WORTH_IT_BYTES } from "./raw-socket.js";
 import { BLOCK_BYTES, type TransferMemory } from "./transfer-memory.js";
 
 /**
@@ -21,6 +22,8 @@ export async function sendFile(
 ): Promise<number> {
   const { memory, rates } = options;
   if (bytes === 0) return 0;
+  const direct = rates.length === 0 && bytes >= WORTH_IT_BYTES ? openForSending(response) : undefined;
+  if (direct) return sendDirectly(direct, response, file, from, bytes);
   memory.begin();
   try {
     const size = Math.min(bytes, memory.blocksATransfer * BLOCK_BYTES);
@@ -51,9 +54,62 @@ export async function sendFile(
   }
 }
 
+/** Past what Node.js has sent; `undefined` where something of that is still to go, or another answer before it. */
+function openForSending(response: ServerResponse): RawSocket | undefined {
+  if (process.platform !== "linux") return undefined;
+  response.flushHeaders();
+  const { socket } = response;
+  return socket && response.writableLength === 0 ? openRawSocket(socket) : undefined;
+}
+
+/** From the file into the socket on a thread of the addon: 50 downloads of 64 MiB took 1.6 times as long before. */
+async function sendDirectly(
+  { addon, handle }: RawSocket,
+  response: ServerResponse,
+  file: FileHandle,
+  from: number,
+  bytes: number,
+): Promise<number> {
+  // Node.js closes its own descriptor only.
+  const onClose = () => addon.socketAbort(handle);
+  response.once("close", onClose);
+  try {
+    for (let sent = 0; sent < bytes; ) {
+      if (response.destroyed) return sent;
+      const wanted = Math.min(bytes - sent, HOP_BYTES);
+      const got = await addon.socketSend(handle, file.fd, from + sent, wanted).catch(goneOr);
+      if (got === GONE) return sent;
+      if (got < 0) throw endsEarly(from + sent, bytes - sent);
+      sent += got;
+      if (got < wanted && sent < bytes) await addon.socketWritable(handle);
+    }
+    return bytes;
+  } finally {
+    response.off("close", onClose);
+    addon.socketClose(handle);
+  }
+}
+
+const GONE = -2;
+const GONE_CODES: ReadonlySet<string | undefined> = new Set([
+  "EPIPE",
+  "ECONNRESET",
+  "ETIMEDOUT",
+  "EHOSTUNREACH",
+]);
+
+function goneOr(error: NodeJS.ErrnoException): number {
+  if (GONE_CODES.has(error.code)) return GONE;
+  throw error;
+}
+
+function endsEarly(at: number, missing: number): Error {
+  return new Error(`the file ends at ${at}, ${missing} bytes too early`);
+}
+
 async function readPiece(file: FileHandle, into: Buffer, from: number, bytes: number): Promise<number> {
   const { bytesRead } = await file.read(into, 0, Math.min(into.length, bytes), from);
-  if (bytesRead === 0) throw new Error(`the file ends at ${from}, ${bytes} bytes too early`);
+  if (bytesRead === 0) throw endsEarly(from, bytes);
   return bytesRead;
 }
 

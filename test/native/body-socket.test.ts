@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server, Socket } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -97,6 +97,49 @@ describe.skipIf(addonProblem() !== undefined)("socket functions of the addon", (
     await send(Buffer.from("x"));
     await waiting;
     expect(await addon.uploadReceive(await open(), taken, 10)).toBe(1);
+  });
+
+  it("send a stretch of a file, as much as the kernel takes at a time", async () => {
+    const content = randomBytes(3_000_000);
+    writeFileSync(join(folder, "file"), content);
+    const file = openSync(join(folder, "file"), "r");
+    const got: Buffer[] = [];
+    let sent = 100;
+    const send = async () => {
+      const bytes = await addon.socketSend(taken, file, sent, 5_000_000);
+      sent += bytes;
+      return bytes;
+    };
+    // Nobody reads more than the first piece of it yet: it cannot all go.
+    while ((await send()) > 0);
+    expect(sent).toBeGreaterThan(100);
+    expect(sent).toBeLessThan(content.length);
+    client.on("data", (piece: Buffer) => got.push(piece));
+    while (sent < content.length) {
+      await addon.socketWritable(taken);
+      await send();
+    }
+    expect(await addon.socketSend(taken, file, sent, 1)).toBe(-1);
+    const closed = new Promise((resolve) => client.on("close", resolve));
+    addon.socketClose(taken);
+    await closed;
+    closeSync(file);
+    expect(Buffer.concat(got).equals(content.subarray(100))).toBe(true);
+  });
+
+  it("end the connection for all who have it, and say so to who sends", async () => {
+    const file = openSync(import.meta.filename, "r");
+    const closed = new Promise((resolve) => client.on("close", resolve));
+    client.resume();
+    addon.socketAbort(taken);
+    await closed;
+    await addon.socketWritable(taken);
+    await expect(addon.socketSend(taken, file, 0, 10)).rejects.toMatchObject({ code: "EPIPE" });
+    closeSync(file);
+    await expect(addon.socketSend(taken, file, 0, 10)).rejects.toMatchObject({ syscall: "sendfile" });
+    const send = addon.socketSend as (...args: unknown[]) => Promise<number>;
+    for (const args of [[], [taken, -1, 0, 1], [taken, 0, -1, 1], [taken, 0, 0, 0], [{}, 0, 0, 1]])
+      expect(() => send(...args)).toThrow();
   });
 
   it("close the connection once", async () => {
