@@ -114,6 +114,7 @@ describe("runProgram", () => {
     [["init", "--repository-version", "3"], {}, "only versions 1 and 2"],
     [["init", "--copy-chunker-params"], {}, "--from-repo"],
     [["list"], {}, "missing required argument"],
+    [["mount"], {}, "missing required argument 'mountpoint'"],
     [["list", "foo"], {}, '"foo"'],
     [["cat"], {}, "type not specified"],
     [["cat", "foo"], {}, '"foo"'],

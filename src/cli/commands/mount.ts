@@ -36,13 +36,13 @@ export function registerMount(program: Command, io: Io): void {
     .command("mount")
     .description(
       "show snapshots as read-only directories, until Ctrl-C or `yore umount`\n\n" +
-        "Without a snapshot, all of them: below ids/, snapshots/, hosts/ and tags/, or wherever the path templates\n" +
-        'put them (%i short ID, %I ID, %u user, %h host, %t tag, %T time). With a snapshot (an ID, "latest",\n' +
+        "Without a snapshot, all of them: below ids/, snapshots/, hosts/ and tags/, or wherever the path templates " +
+        'put them (%i short ID, %I ID, %u user, %h host, %t tag, %T time). With a snapshot (an ID, "latest", ' +
         '":folder" behind it), only what is in it.',
     )
     .usage("[flags] [snapshotID[:folder]] mountpoint")
     .argument(
-      "<arguments...>",
+      "<mountpoint...>",
       "mountpoint, an existing directory; before it a snapshot, if only one is wanted",
     );
   const flag = (flags: string, description: string) => {
