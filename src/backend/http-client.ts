@@ -230,6 +230,15 @@ class Exchange {
         hint: "Name the certificate of who signed it with --cacert",
       });
     }
+    if (wantsOtherCertificate(error)) {
+      const given = this.#options.clientCertificate !== undefined;
+      return new RefusedError(
+        given
+          ? `the server does not accept the client certificate: ${alertOf(error)}`
+          : `the server asks for a client certificate: ${alertOf(error)}`,
+        { cause: error, hint: "Name a file with the certificate and its key with --tls-client-cert" },
+      );
+    }
     const code = error instanceof YoreError ? error.code : "backend";
     return new YoreError(code, `no answer: ${messageOf(error)}`, { cause: error });
   }
@@ -258,6 +267,21 @@ function isCertificateProblem(error: unknown): boolean {
   return /^(?:CERT_|ERR_TLS_CERT|UNABLE_TO_|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE)/.test(
     code,
   );
+}
+
+/** The server has ended the handshake, because of what it was shown or not shown. */
+function wantsOtherCertificate(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code ?? "";
+  return /^ERR_SSL_\w+_ALERT_(?:\w*CERTIFICATE\w*|UNKNOWN_CA|ACCESS_DENIED|HANDSHAKE_FAILURE)$/.test(code);
+}
+
+/** "certificate required": OpenSSL's message has it among numbers and files. */
+function alertOf(error: unknown): string {
+  const { code = "" } = error as NodeJS.ErrnoException;
+  return code
+    .replace(/^.*_ALERT_/, "")
+    .replaceAll("_", " ")
+    .toLowerCase();
 }
 
 function tooLong(bytes: number, maxBytes: number): Error {
