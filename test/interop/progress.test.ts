@@ -64,7 +64,8 @@ describe.skipIf(missingPeer("restic"))("the progress of", () => {
     [["find", "no such file", ...TREES]],
     [["check", ...TREES]],
     [["check", "--read-data", ...PACKS]],
-    [["prune", "--max-unused", "0", ...PACKS], "forget"],
+    // Of packs it may find none to repack: how restic fills them is chance.
+    [["prune", "--max-unused", "0", ...TREES], "forget"],
     [["rewrite", "--exclude", "3", ...TREES]],
     [["repair", "snapshots", ...TREES]],
     [["repair", "index", "--read-all-packs", ...LISTS]],
