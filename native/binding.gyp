@@ -28,6 +28,7 @@
         'src/thread_pool.cc',
         'src/tree_match.cc',
         'src/unnamed_file.cc',
+        'src/written_pages.cc',
         'src/upload.cc',
       ],
       # zstd comes from the sources in the zstd-napi package, as a static library with hidden symbols: Node.js 22.15

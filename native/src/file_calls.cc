@@ -13,6 +13,8 @@
 #include <sys/syscall.h>
 #endif
 
+#include "written_pages.h"
+
 namespace yore {
 namespace {
 
@@ -285,8 +287,10 @@ int WritePart(int directory, const Call& call, PlaintextSource* parts) {
   const bool sparse = (Load32(call.data + 4) & kSparse) != 0;
   if (call.kind != kPiece) return WriteFile(directory, call, content, sparse);
   const int fd = static_cast<int>(call.first);
-  return sparse ? WriteRuns(fd, content.data, content.size, call.wide)
-                : WriteAll(fd, content.data, content.size, call.wide);
+  const int error = sparse ? WriteRuns(fd, content.data, content.size, call.wide)
+                           : WriteAll(fd, content.data, content.size, call.wide);
+  if (error == 0) PassWrittenPages(fd, static_cast<uint64_t>(call.wide), content.size);
+  return error;
 }
 
 int MakeLink(int root, int directory, const Call& call) {

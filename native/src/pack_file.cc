@@ -18,6 +18,7 @@
 #include "seal_task.h"
 #include "thread_pool.h"
 #include "unnamed_file.h"
+#include "written_pages.h"
 
 namespace yore {
 namespace {
@@ -47,12 +48,13 @@ class PackFile {
     *offset = static_cast<uint32_t>(length_);
     for (const iovec& part : parts) hash_.Update(static_cast<const uint8_t*>(part.iov_base), part.iov_len);
     error_ = file_.Write(std::move(parts));
+    if (error_ == 0) PassWrittenPages(file_.fd(), length_, size);
     length_ += size;
     return error_;
   }
 
   // No more is taken; what there is, is on the disk when this returns.
-  int Finish(mode_t mode, uint8_t id[kHashSize]) {
+  int Finish(mode_t mode, bool keeps_cached, uint8_t id[kHashSize]) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (error_ != 0) return error_;
     if (!IsGrowing()) return EBADF;
@@ -64,6 +66,7 @@ class PackFile {
     if (static_cast<uint64_t>(status.st_size) != length_) return EIO;
     const int error = file_.Sync();
     if (error != 0) return error;
+    if (!keeps_cached) ForgetWrittenPages(file_.fd());
     const int mode_error = file_.ChangeMode(mode);
     // Some file systems keep no modes; the file is as safe without.
     const bool is_mode_lost = mode_error == EPERM || mode_error == ENOTSUP || mode_error == EOPNOTSUPP || mode_error == ENOSYS;
@@ -206,14 +209,16 @@ class SealTask final : public AnySealTask {
 
 class FinishTask final : public PackFileTask {
  public:
-  FinishTask(std::shared_ptr<PackFile> file, mode_t mode) : PackFileTask(std::move(file), "fsync"), mode_(mode) {}
-  void Execute() override { error_ = file_->Finish(mode_, id_); }
+  FinishTask(std::shared_ptr<PackFile> file, mode_t mode, bool keeps_cached)
+      : PackFileTask(std::move(file), "fsync"), mode_(mode), keeps_cached_(keeps_cached) {}
+  void Execute() override { error_ = file_->Finish(mode_, keeps_cached_, id_); }
 
  protected:
   napi_value Result(napi_env env) override { return MakeBufferCopy(env, id_, sizeof id_); }
 
  private:
   const mode_t mode_;
+  const bool keeps_cached_;
   uint8_t id_[kHashSize];
 };
 
@@ -291,11 +296,15 @@ napi_value SealPartsTo(napi_env env, napi_callback_info info) {
 }
 
 napi_value Finish(napi_env env, napi_callback_info info) {
-  Arguments<2> arguments(env, info);
+  Arguments<3> arguments(env, info);
   auto file = GetPackFile(env, arguments[0]);
   int64_t mode;
-  if (file == nullptr || !GetInteger(env, arguments[1], "mode", 0, 0777, &mode)) return nullptr;
-  return Submit(env, std::make_unique<FinishTask>(std::move(file), static_cast<mode_t>(mode)), Lane::kBlocking);
+  bool keeps_cached;
+  if (file == nullptr || !GetInteger(env, arguments[1], "mode", 0, 0777, &mode) ||
+      !GetBool(env, arguments[2], "keepsCached", &keeps_cached))
+    return nullptr;
+  auto task = std::make_unique<FinishTask>(std::move(file), static_cast<mode_t>(mode), keeps_cached);
+  return Submit(env, std::move(task), Lane::kBlocking);
 }
 
 napi_value Load(napi_env env, napi_callback_info info) {

@@ -27,6 +27,7 @@
 #include "scratch.h"
 #include "thread_pool.h"
 #include "unnamed_file.h"
+#include "written_pages.h"
 
 namespace yore {
 namespace {
@@ -37,6 +38,7 @@ struct Upload {
   UnnamedFile file;
   std::string folder;
   Sha256Stream hash;
+  uint64_t length = 0;
   std::atomic<bool> busy{false};
 };
 
@@ -84,12 +86,17 @@ Failure OpenUpload(Upload& upload, const std::string& folder, mode_t mode) {
 
 Failure AppendPieces(Upload& upload, const std::vector<Bytes>& pieces) {
   std::vector<iovec> parts;
+  uint64_t size = 0;
   for (const Bytes& piece : pieces) {
     if (piece.size == 0) continue;
     upload.hash.Update(piece.data, piece.size);
     parts.push_back({piece.data, piece.size});
+    size += piece.size;
   }
-  return {upload.file.Write(std::move(parts)), "write"};
+  const int error = upload.file.Write(std::move(parts));
+  if (error == 0) PassWrittenPages(upload.file.fd(), upload.length, size);
+  upload.length += size;
+  return {error, "write"};
 }
 
 // Stays in the second-level cache between the kernel's copy, the hash and the write.
@@ -113,6 +120,9 @@ Failure ReceivePieces(Upload& upload, int fd, uint64_t limit, int64_t* received)
   return {};
 }
 
+// Packs. Smaller files (snapshots, indexes, locks) will soon be asked for.
+constexpr uint64_t kForgottenBytes = 1024 * 1024;
+
 enum Outcome : uint32_t { kSaved = 0, kExists = 1, kWrongHash = 2 };
 
 // 32 bytes, or none when no hash is wanted.
@@ -126,6 +136,7 @@ Failure CommitUpload(Upload& upload, const std::string& path, const WantedHash& 
     return {};
   }
   if (const int error = upload.file.Sync()) return {error, "fsync"};
+  if (upload.length >= kForgottenBytes) ForgetWrittenPages(upload.file.fd());
   const int error = upload.file.GiveName(path, false);
   if (error == EEXIST) {
     *outcome = kExists;

@@ -56,8 +56,14 @@ export interface SealedFile {
   seal(key: MasterKey, inputs: readonly SealInput[], options?: { verify?: boolean }): Promise<PlacedPart[]>;
   /** Puts bytes at the end, which must not be changed before it resolves. @returns their offset */
   append(pieces: readonly Uint8Array[]): Promise<number>;
-  /** Brings it to the disk; nothing is put in any more. @param mode permission bits @returns SHA-256 of it all */
-  finish(mode: number): Promise<Id>;
+  /**
+   * Brings it to the disk; nothing is put in any more.
+   *
+   * @param mode permission bits
+   * @param keepsCached whether it may stay in the kernel's cache, to be read again
+   * @returns SHA-256 of it all
+   */
+  finish(mode: number, keepsCached: boolean): Promise<Id>;
   /** The whole content. */
   load(): Promise<Uint8Array>;
   /** Gives the finished file its name, replacing nothing but its equal. */

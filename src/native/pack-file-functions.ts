@@ -46,9 +46,10 @@ export interface PackFileFunctions {
    * Makes the content durable; nothing more can be put into the file.
    *
    * @param mode permission bits from now on, where the file system keeps them
+   * @param keepsCached whether it may stay in the kernel's cache, to be read again
    * @returns SHA-256 of the content
    */
-  packFileFinish(file: PackFileHandle, mode: number): Promise<Buffer>;
+  packFileFinish(file: PackFileHandle, mode: number, keepsCached: boolean): Promise<Buffer>;
   /** The whole content. */
   packFileLoad(file: PackFileHandle): Promise<Buffer>;
   /** Gives a finished file its name and makes that durable. The handle is closed then, and stays open on failure. */

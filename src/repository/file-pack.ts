@@ -142,7 +142,9 @@ export class FilePack implements OpenPack {
     if (this.#isSpoilt) throw new YoreError("backend", "Cannot save pack: an earlier write to it failed");
     await this.#append(await sealPackHeader(this.#parts, blobs, this.#length));
     const { mode } = await this.#place(randomName());
-    const id = await this.#do((file) => file.finish(mode));
+    // The next command reads all trees, and data only when it restores.
+    const holdsTrees = blobs.some(({ type }) => type === "tree");
+    const id = await this.#do((file) => file.finish(mode, holdsTrees));
     const name = formatId(id);
     const { path } = await this.#place(name);
     const file = await this.#file;
@@ -150,7 +152,6 @@ export class FilePack implements OpenPack {
       await file.commit(path);
     } catch {
       // A folder on another file system, or a system without /proc: the usual way is open to every file.
-      const holdsTrees = blobs.some(({ type }) => type === "tree");
       await this.#backend.save({ type: "pack", name, holdsTrees }, [await this.#do((it) => it.load())]);
     }
     return { id, blobs };

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { beforeEach, describe, expect, it } from "vitest";
@@ -34,13 +34,33 @@ describe.skipIf(addonProblem() !== undefined)("pack file functions of the addon"
     expect(await addon.packFileAppend(file, [Buffer.from("first"), Buffer.alloc(0)])).toBe(0);
     expect(await addon.packFileAppend(file, [Buffer.from(" second")])).toBe(5);
     expect((await addon.packFileLoad(file)).toString()).toBe("first second");
-    const id = await addon.packFileFinish(file, 0o400);
+    const id = await addon.packFileFinish(file, 0o400, true);
     expect(readdirSync(folder)).toEqual([]);
     await addon.packFileCommit(file, pathOf("whole"));
     const content = readFileSync(join(folder, "whole"));
     expect(content.toString()).toBe("first second");
     expect(createHash("sha256").update(content).digest().equals(id)).toBe(true);
     expect(statSync(join(folder, "whole")).mode & 0o7777).toBe(0o400);
+  });
+
+  it.each([true, false])("stay in the kernel's cache if they shall: %s", async (keepsCached) => {
+    const file = await open();
+    const bytes = randomBytes(1 << 20);
+    for (let i = 0; i < 48; i++) await addon.packFileAppend(file, [bytes]);
+    await addon.packFileFinish(file, 0o400, keepsCached);
+    await addon.packFileCommit(file, pathOf("whole"));
+    const fd = openSync(join(folder, "whole"), "r");
+    try {
+      // A file system in memory forgets nothing.
+      addon.forgetCached(fd, 47 << 20, 1 << 20);
+      const forgets = !addon.isCached(fd, 47 << 20, 1 << 20);
+      if (forgets) expect(addon.isCached(fd, 40 << 20, 7 << 20)).toBe(keepsCached);
+    } finally {
+      closeSync(fd);
+    }
+    const content = readFileSync(join(folder, "whole"));
+    expect(content.length).toBe(48 << 20);
+    for (let i = 0; i < 48; i++) expect(content.subarray(i << 20, (i + 1) << 20).equals(bytes)).toBe(true);
   });
 
   it("seal from many hops at once, each result where it is said to be", async () => {
@@ -65,7 +85,7 @@ describe.skipIf(addonProblem() !== undefined)("pack file functions of the addon"
       return { plaintexts, levels, places };
     });
     const sealed = await Promise.all(hops);
-    await addon.packFileFinish(file, 0o400);
+    await addon.packFileFinish(file, 0o400, true);
     await addon.packFileCommit(file, pathOf("pack"));
     const pack = readFileSync(join(folder, "pack"));
     let total = 0;
@@ -94,7 +114,7 @@ describe.skipIf(addonProblem() !== undefined)("pack file functions of the addon"
       closed,
     );
     await expect(addon.packFileLoad(file)).rejects.toMatchObject(closed);
-    await expect(addon.packFileFinish(file, 0o400)).rejects.toMatchObject(closed);
+    await expect(addon.packFileFinish(file, 0o400, true)).rejects.toMatchObject(closed);
     await expect(addon.packFileCommit(file, pathOf("x"))).rejects.toMatchObject(closed);
   });
 
@@ -102,7 +122,7 @@ describe.skipIf(addonProblem() !== undefined)("pack file functions of the addon"
     const file = await open();
     await addon.packFileAppend(file, [Buffer.from("kept")]);
     await expect(addon.packFileCommit(file, pathOf("early"))).rejects.toMatchObject({ code: "EBADF" });
-    await addon.packFileFinish(file, 0o400);
+    await addon.packFileFinish(file, 0o400, true);
     await expect(addon.packFileAppend(file, [Buffer.from("x")])).rejects.toMatchObject({ code: "EBADF" });
     const lost = addon.packFileCommit(file, pathOf("missing/pack"));
     await expect(lost).rejects.toMatchObject({ code: "ENOENT", syscall: "link" });

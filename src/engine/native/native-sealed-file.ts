@@ -51,8 +51,8 @@ export class NativeSealedFile implements SealedFile {
     return this.#addon.packFileAppend(this.#file, pieces);
   }
 
-  async finish(mode: number): Promise<Id> {
-    return idFromBytes(await this.#addon.packFileFinish(this.#file, mode));
+  async finish(mode: number, keepsCached: boolean): Promise<Id> {
+    return idFromBytes(await this.#addon.packFileFinish(this.#file, mode, keepsCached));
   }
 
   load(): Promise<Uint8Array> {
