@@ -22,6 +22,9 @@ export interface FileInfo {
   readonly size: number;
 }
 
+/** Bytes that a range may grow by at both ends, and its memory may lie awry, where a disk reads whole blocks. */
+export const ROOM_FOR_BLOCKS = 3 * 4096;
+
 export interface LoadRange {
   /** Bytes from the start, 0 when left out. */
   readonly offset?: number;
@@ -29,11 +32,14 @@ export interface LoadRange {
   readonly length?: number;
   /**
    * Memory that may be used for what is read, at least `length` long, so that none has to be made. What `load` returns is
-   * a view of it then, or something else. A load that fails may write to it later still.
+   * a view of it then, or something else. A load that fails may write to it later still. With `ROOM_FOR_BLOCKS` more, a
+   * disk can write to it without the kernel in between.
    */
   readonly into?: Uint8Array;
   /** It will not be read again soon: no cache need keep it on account of this. */
   readonly once?: boolean;
+  /** The reader keeps what was in it: the kernel's cache need not keep it too. */
+  readonly isKept?: boolean;
   readonly signal?: AbortSignal;
 }
 

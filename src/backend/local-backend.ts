@@ -4,7 +4,15 @@ import { access, type FileHandle, mkdir, open, readdir, rename, stat, unlink } f
 import { dirname, join } from "node:path";
 import { isHexId } from "../bytes/id.js";
 import { DamagedError, systemCodeOf, throwIfAborted, YoreError } from "../errors.js";
-import type { Backend, FileInfo, FilePlace, FileType, Handle, LoadRange } from "./backend.js";
+import {
+  type Backend,
+  type FileInfo,
+  type FilePlace,
+  type FileType,
+  type Handle,
+  type LoadRange,
+  ROOM_FOR_BLOCKS,
+} from "./backend.js";
 import { isOnLocalDisk } from "./local-disk.js";
 import { localFailure } from "./local-failure.js";
 import { allFolders, folderOfType, foldersOf, pathOf } from "./local-layout.js";
@@ -16,6 +24,9 @@ import { type Leftovers, removeLocalLeftovers } from "./local-leftovers.js";
  */
 const CHECKED_LENGTH = 1024 * 1024;
 
+/** Shorter reads leave it to the kernel to read ahead. */
+const DIRECT_LENGTH = 256 * 1024;
+
 /** Files that are stat'ed at a time while a folder is listed. */
 const STATS_AT_A_TIME = 32;
 
@@ -26,6 +37,8 @@ const FSYNC_UNSUPPORTED = new Set(["ENOTSUP", "EOPNOTSUPP", "EINVAL", "ENOSYS", 
 export interface PageCache {
   isCached(fd: number, offset: number, length: number): boolean;
   forgetCached(fd: number, offset: number, length: number): void;
+  /** Reads past it; says where in the memory the range begins, -1 where that cannot be done. */
+  readAroundCache(fd: number, offset: number, length: number, into: Uint8Array): Promise<number>;
 }
 
 export interface LocalBackendOptions {
@@ -133,14 +146,16 @@ export class LocalBackend implements Backend {
           length ??= Math.max(0, size - offset);
           if (offset + length > size) throw tooShort(path, offset, length, size);
         }
-        const bytes =
-          range.into && range.into.length >= length
-            ? range.into.subarray(0, length)
-            : Buffer.allocUnsafe(length);
-        const pageCache = range.once ? this.#pageCache : undefined;
-        const wasCached = pageCache?.isCached(file.fd, offset, length);
+        const pageCache = range.once || range.isKept ? this.#pageCache : undefined;
+        const isCached = pageCache?.isCached(file.fd, offset, length) ?? true;
+        const { into } = range;
+        if (!isCached && length >= DIRECT_LENGTH && into && into.length >= length + ROOM_FOR_BLOCKS) {
+          const at = await pageCache!.readAroundCache(file.fd, offset, length, into);
+          if (at >= 0) return into.subarray(at, at + length);
+        }
+        const bytes = into && into.length >= length ? into.subarray(0, length) : Buffer.allocUnsafe(length);
         const got = await readFully(file, bytes, offset, range.signal);
-        if (!wasCached) pageCache?.forgetCached(file.fd, offset, length);
+        if (!isCached && range.once) pageCache?.forgetCached(file.fd, offset, length);
         if (got < length) throw tooShort(path, offset, length, offset + got);
         return bytes;
       } finally {

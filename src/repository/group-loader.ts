@@ -51,30 +51,32 @@ export class GroupLoader {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const ranges = planRanges(blobs);
-    let next = this.#read(packId, ranges[0], signal);
+    // Trees are wanted again by the next command, and stay in the kernel's cache.
+    const isKept = blobs[0]?.type === "data";
+    let next = this.#read(packId, ranges[0], isKept, signal);
     for (let i = 0; i < ranges.length; i++) {
       const { bytes, buffer } = await next!;
-      next = this.#read(packId, ranges[i + 1], signal);
+      next = this.#read(packId, ranges[i + 1], isKept, signal);
       const range: ReadRange = { offset: ranges[i]!.offset, bytes };
       const groups = groupBlobs(ranges[i]!.blobs, GROUP_BYTES);
       await Promise.all(groups.map((group) => this.#open(packId, group, range, sink, signal)));
       // After a failure the backend may still be writing.
       if (buffer && "value" in bytes) this.#buffers.giveBack(buffer);
+      else if (buffer) this.#buffers.abandon(buffer);
     }
   }
 
   async #read(
     packId: Id,
     range: PackRange | undefined,
+    isKept: boolean,
     signal: AbortSignal | undefined,
   ): Promise<{ readonly bytes: Settled<Uint8Array>; readonly buffer: Uint8Array | undefined }> {
     if (!range) return { bytes: { error: undefined }, buffer: undefined };
     const { offset, length } = range;
     const buffer = length <= MAX_BUFFER_BYTES ? this.#buffers.take(length) : undefined;
-    return {
-      bytes: await settle(this.#options.loadRange(packId, offset, length, { signal, into: buffer })),
-      buffer,
-    };
+    const loading = this.#options.loadRange(packId, offset, length, { signal, into: buffer, isKept });
+    return { bytes: await settle(loading), buffer };
   }
 
   async #open(

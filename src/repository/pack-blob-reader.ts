@@ -1,4 +1,5 @@
 import { forEachConcurrently } from "../async/map-concurrently.js";
+import { ROOM_FOR_BLOCKS } from "../backend/backend.js";
 import type { Id } from "../bytes/id.js";
 import type { Engine, MasterKey } from "../engine/engine.js";
 import { throwIfAborted } from "../errors.js";
@@ -101,7 +102,9 @@ export class PackBlobReader {
       const range = ranges[i];
       if (!range) return undefined;
       const isLarge = range.length > MAX_RANGE_BYTES || range.length < MAX_RANGE_BYTES / 8;
-      const into = isLarge ? undefined : (this.#spareRanges.pop() ?? Buffer.allocUnsafeSlow(MAX_RANGE_BYTES));
+      const into = isLarge
+        ? undefined
+        : (this.#spareRanges.pop() ?? Buffer.allocUnsafeSlow(MAX_RANGE_BYTES + ROOM_FOR_BLOCKS));
       const bytes = settle(loadRange(packId, range.offset, range.length, { signal, into, once }));
       return { into, bytes };
     };

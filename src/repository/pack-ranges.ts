@@ -57,6 +57,7 @@ export interface LoadPackRangeOptions {
   readonly signal?: AbortSignal | undefined;
   readonly into?: Uint8Array | undefined;
   readonly once?: boolean;
+  readonly isKept?: boolean;
 }
 
 /** Reads so many bytes of a pack. Throws what `Backend.load` does. */
@@ -68,9 +69,9 @@ export type LoadPackRange = (
 ) => Promise<Uint8Array>;
 
 export function packRangeLoader(backend: Backend): LoadPackRange {
-  return (packId, offset, length, { signal, into, once = false } = {}) =>
+  return (packId, offset, length, { signal, into, once = false, isKept = false } = {}) =>
     backend.load(
       { type: "pack", name: formatId(packId) },
-      { offset, length, ...(signal ? { signal } : {}), ...(into ? { into } : {}), ...(once ? { once } : {}) },
+      { offset, length, once, isKept, ...(signal ? { signal } : {}), ...(into ? { into } : {}) },
     );
 }

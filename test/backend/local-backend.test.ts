@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Handle } from "../../src/backend/backend.js";
 import { LocalBackend } from "../../src/backend/local-backend.js";
+import { loadAddon } from "../../src/native/addon.js";
 import { backendSuite, list, nameOf, saveRandom } from "../suites/backend-suite.js";
 
 const run = promisify(execFile);
@@ -21,6 +22,19 @@ backendSuite("LocalBackend", async () => {
     remove: () => rm(folder, { recursive: true, force: true }),
   };
 });
+
+/** Nothing that was saved is in the kernel's cache, where the file system can do without: it is read from the disk. */
+const pageCache = loadAddon();
+if (pageCache) {
+  backendSuite("LocalBackend past the page cache", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "yore-backend-"));
+    return {
+      open: () =>
+        LocalBackend.open(join(folder, "repository"), { pageCache: { ...pageCache, isCached: () => false } }),
+      remove: () => rm(folder, { recursive: true, force: true }),
+    };
+  });
+}
 
 describe("LocalBackend", () => {
   let folder: string;

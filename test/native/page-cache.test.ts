@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -25,6 +26,41 @@ describe.skipIf(addonProblem() !== undefined)("page cache functions of the addon
     const bytes = Buffer.alloc(4 * MIB);
     expect(readSync(fd, bytes, 0, bytes.length, 0)).toBe(bytes.length);
     expect(bytes.every((byte) => byte === 1)).toBe(true);
+  });
+
+  it("read a range past the cache, at any place of the file and of the memory, and nothing that is not there", async () => {
+    const content = randomBytes(4 * MIB);
+    writeSync(fd, content, 0, content.length, 0);
+    const memory = Buffer.alloc(5 * MIB);
+    // What was written and is not on the disk yet is part of the file.
+    for (const [offset, length, at] of [
+      [0, 4 * MIB, 0],
+      [1, MIB, 1],
+      [4095, 4098, 4095],
+      [4096, 4096, 512],
+      [4 * MIB - 1, 1, 7],
+      [5, 0, 0],
+    ] as const) {
+      const into = memory.fill(0).subarray(at, at + length + 3 * 4096);
+      const start = await addon.readAroundCache(fd, offset, length, into);
+      // A file system may have no way around its cache.
+      if (start < 0) return;
+      expect(into.subarray(start, start + length).equals(content.subarray(offset, offset + length))).toBe(
+        true,
+      );
+      expect(memory.subarray(0, at).every((byte) => byte === 0)).toBe(true);
+      expect(memory.subarray(at + into.length).every((byte) => byte === 0)).toBe(true);
+    }
+    expect(await addon.readAroundCache(fd, 4 * MIB - 10, 11, memory)).toBe(-1);
+    expect(await addon.readAroundCache(fd, 9 * MIB, 1, memory)).toBe(-1);
+    expect(await addon.readAroundCache(fd, 0, MIB, memory.subarray(0, MIB))).toBe(-1);
+    expect(await addon.readAroundCache(-1, 0, MIB, memory)).toBe(-1);
+    expect(() => addon.readAroundCache(fd, -1, 1, memory)).toThrow();
+    expect(() => addon.readAroundCache(fd, 0, 1, "memory" as never)).toThrow();
+    // The descriptor reads as before.
+    const some = Buffer.alloc(100);
+    expect(readSync(fd, some, 1, 50, 3)).toBe(50);
+    expect(some.subarray(1, 51).equals(content.subarray(3, 53))).toBe(true);
   });
 
   it("take ranges at any place, beyond the end too, and refuse what is none", () => {
