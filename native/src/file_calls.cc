@@ -289,7 +289,7 @@ int WritePart(int directory, const Call& call, PlaintextSource* parts) {
   const int fd = static_cast<int>(call.first);
   const int error = sparse ? WriteRuns(fd, content.data, content.size, call.wide)
                            : WriteAll(fd, content.data, content.size, call.wide);
-  if (error == 0) PassWrittenPages(fd, static_cast<uint64_t>(call.wide), content.size);
+  if (error == 0) PassRestoredPages(fd, static_cast<uint64_t>(call.wide), content.size);
   return error;
 }
 

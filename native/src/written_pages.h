@@ -9,9 +9,13 @@
 
 namespace yore {
 
-// For `size` bytes just written at `offset`, after one another or nearly so: starts to write them back when a step is
-// full, and lets go of what lies well behind and is on the disk. Waits for no disk, and never fails: it is a hint.
+// For `size` bytes just written at `offset`, after one another or nearly so, of a file that will be synced: starts to
+// write them back when a step is full, and lets go of what lies well behind and is on the disk. It never fails.
 void PassWrittenPages(int fd, uint64_t offset, uint64_t size);
+
+// The same for a large file that nobody will sync. A disk that does not keep up is left alone for a while, each time a
+// longer one: it has the packs to read, and what is written may wait in the memory that is there.
+void PassRestoredPages(int fd, uint64_t offset, uint64_t size);
 
 // Lets go of all of a file that is on the disk.
 void ForgetWrittenPages(int fd);
