@@ -28,8 +28,8 @@
         'src/thread_pool.cc',
         'src/tree_match.cc',
         'src/unnamed_file.cc',
-        'src/written_pages.cc',
         'src/upload.cc',
+        'src/written_pages.cc',
       ],
       # zstd comes from the sources in the zstd-napi package, as a static library with hidden symbols: Node.js 22.15
       # and later have ZSTD_* of their own in the executable, and the executable would win the symbol look-up.

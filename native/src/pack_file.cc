@@ -48,7 +48,8 @@ class PackFile {
     *offset = static_cast<uint32_t>(length_);
     for (const iovec& part : parts) hash_.Update(static_cast<const uint8_t*>(part.iov_base), part.iov_len);
     error_ = file_.Write(std::move(parts));
-    if (error_ == 0) PassWrittenPages(file_.fd(), length_, size);
+    // Whether it may stay in the cache is not known before the end.
+    if (error_ == 0) StartWritingBack(file_.fd(), length_, size);
     length_ += size;
     return error_;
   }

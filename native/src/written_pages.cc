@@ -68,6 +68,13 @@ struct Steps {
 
 }  // namespace
 
+void StartWritingBack(int fd, uint64_t offset, uint64_t size) {
+#if defined(__linux__) && defined(SYNC_FILE_RANGE_WRITE)
+  const Steps steps(offset, size, kDelay);
+  if (steps.from < steps.to) StartWriteback(fd, steps.from, steps.to);
+#endif
+}
+
 void PassWrittenPages(int fd, uint64_t offset, uint64_t size) {
 #if defined(__linux__) && defined(SYNC_FILE_RANGE_WRITE)
   const Steps steps(offset, size, kDelay);

@@ -9,11 +9,14 @@
 
 namespace yore {
 
-// For `size` bytes just written at `offset`, after one another or nearly so, of a file that will be synced: starts to
-// write them back when a step is full, and lets go of what lies well behind and is on the disk. It never fails.
+// For `size` bytes just written at `offset`, after one another or nearly so: starts to write back the steps that are full
+// with them. It never fails.
+void StartWritingBack(int fd, uint64_t offset, uint64_t size);
+
+// The same, and lets go of what lies well behind and is on the disk, of a file that will be synced.
 void PassWrittenPages(int fd, uint64_t offset, uint64_t size);
 
-// The same for a large file that nobody will sync. A disk that does not keep up is left alone for a while, each time a
+// Both for a large file that nobody will sync. A disk that does not keep up is left alone for a while, each time a
 // longer one: it has the packs to read, and what is written may wait in the memory that is there.
 void PassRestoredPages(int fd, uint64_t offset, uint64_t size);
 

@@ -146,10 +146,11 @@ export class LocalBackend implements Backend {
           length ??= Math.max(0, size - offset);
           if (offset + length > size) throw tooShort(path, offset, length, size);
         }
-        const pageCache = range.once || range.isKept ? this.#pageCache : undefined;
-        const isCached = pageCache?.isCached(file.fd, offset, length) ?? true;
         const { into } = range;
-        if (!isCached && length >= DIRECT_LENGTH && into && into.length >= length + ROOM_FOR_BLOCKS) {
+        const isDirect = length >= DIRECT_LENGTH && into && into.length >= length + ROOM_FOR_BLOCKS;
+        const pageCache = range.once || (range.isKept && isDirect) ? this.#pageCache : undefined;
+        const isCached = pageCache?.isCached(file.fd, offset, length) ?? true;
+        if (!isCached && isDirect) {
           const at = await pageCache!.readAroundCache(file.fd, offset, length, into);
           if (at >= 0) return into.subarray(at, at + length);
         }
