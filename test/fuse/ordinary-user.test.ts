@@ -58,9 +58,9 @@ exec setpriv --reuid=${NOBODY} --regid=${NOBODY} --clear-groups --inh-caps=-all 
       return { stdout, stderr };
     }
 
-    // It answers before it listens to signals: only its word tells that it does.
-    const SERVE = `"$@" > "$M.out" & server=$!
-until grep -q mounted "$M.out"; do kill -0 $server || exit 1; sleep 0.02; done; cat "$M/hello"
+    // It answers before it listens to signals: only its word tells that it does, not that of the server before it.
+    const SERVE = `rm -f "$M.out"; "$@" > "$M.out" & server=$!
+until grep -qs mounted "$M.out"; do kill -0 $server || exit 1; sleep 0.02; done; cat "$M/hello"
 `;
 
     it("mounts and unmounts through fusermount3", async () => {
@@ -92,9 +92,8 @@ while grep -q " $M " /proc/self/mountinfo; do sleep 0.02; done; cat deep/a/b/c; 
 
     it("mounts again after its server was killed", async () => {
       const { stdout } = await asNobody(
-        `${SERVE} kill -KILL $server; wait $server 2>/dev/null; rm "$M.out"
-"$@" > "$M.out" & server=$!
-until grep -qs mounted "$M.out"; do sleep 0.02; done; cat "$M/hello"; kill -TERM $server; wait $server; echo "code $?"`,
+        `${SERVE} kill -KILL $server; wait $server 2>/dev/null
+${SERVE} kill -TERM $server; wait $server; echo "code $?"`,
         "",
       );
       expect(stdout).toBe("hello, world\nhello, world\ncode 0\n");
