@@ -2,13 +2,16 @@ import { createWriteStream, type WriteStream } from "node:fs";
 import { mkdir, stat } from "node:fs/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { messageOf, YoreError } from "../errors.js";
+import { messageOf, UsageError, YoreError } from "../errors.js";
 import { parseListenAddress, systemdSocket } from "../server/listen-address.js";
+import { parsePolicyDuration } from "../server/policy-file.js";
 import { type RunningServer, type ServeOptions, startServer } from "../server/server.js";
 
-export interface ServeCommandOptions extends Omit<ServeOptions, "accessLog" | "listen"> {
+export interface ServeCommandOptions extends Omit<ServeOptions, "accessLog" | "listen" | "keepDeletedMs"> {
   /** `[host]:port` or `unix:PATH`; a socket that systemd hands over wins. */
   readonly listen: string;
+  /** How long what clients delete is kept, such as "14d"; not at all when left out. */
+  readonly keepDeleted?: string | undefined;
   /** Where systemd says so. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Where a line for each request goes; nowhere when left out. */
@@ -24,11 +27,12 @@ export interface ServeWatch {
 /**
  * Serves repositories until the signal fires and the requests under way are answered.
  *
- * @throws {UsageError} for an address that is none
+ * @throws {UsageError} for an address or a time that is none
  * @throws {YoreError} when it cannot begin
  */
 export async function runServe(options: ServeCommandOptions, watch: ServeWatch): Promise<void> {
   const listen = systemdSocket(options.env) ?? parseListenAddress(options.listen);
+  const keepDeletedMs = readKeepDeleted(options.keepDeleted);
   await requireFolder(options.dataFolder);
   const { accessLog } = options;
   const logFile = typeof accessLog === "object" ? new LogFile(accessLog.path, options.onLog) : undefined;
@@ -37,6 +41,7 @@ export async function runServe(options: ServeCommandOptions, watch: ServeWatch):
   const server = await startServer({
     ...options,
     listen,
+    keepDeletedMs,
     accessLog: write,
     collectGarbage: youngHeapCollector(),
   });
@@ -97,6 +102,14 @@ class LogFile {
     stream.on("error", (error) => this.#onProblem(`Cannot write log "${this.#path}": ${messageOf(error)}`));
     return stream;
   }
+}
+
+function readKeepDeleted(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const ms = parsePolicyDuration(text);
+  if (ms === undefined)
+    throw new UsageError(`Cannot read time "${text}" of --keep-deleted: wanted something like 14d or 36h`);
+  return ms;
 }
 
 async function requireFolder(path: string): Promise<void> {

@@ -4,7 +4,7 @@ import { FOLDERS } from "../backend/local-layout.js";
 import type { PolicyKeeper } from "./policy.js";
 import type { RepositoryPath } from "./request-target.js";
 import { isStale } from "./stale-alarms.js";
-import { keyOf, type UsageLedger } from "./usage.js";
+import { keyOf, type RepositoryUsage, type UsageLedger } from "./usage.js";
 
 /** Seconds; a lock is a few milliseconds, a pack over a slow line minutes. */
 const DURATION_BUCKETS = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300];
@@ -101,6 +101,11 @@ export class Metrics {
       });
     };
     watch("yore_server_repository_bytes", "Size of a repository's files", (of) => of.bytes);
+    watch(
+      "yore_server_repository_deleted_bytes",
+      "Size of what was deleted in a repository and is kept for a while",
+      (of) => of.deletedBytes,
+    );
     watch("yore_server_repository_snapshots", "Number of a repository's snapshots", (of) => of.snapshots);
     watch(
       "yore_server_repository_last_snapshot_timestamp_seconds",
@@ -130,4 +135,4 @@ export type Transfer = "read" | "write" | "delete";
 
 type BlobLabel = (typeof BLOB_LABELS)[number];
 
-type UsageOf = { readonly bytes: number; readonly snapshots: number; readonly lastSnapshotMs: number };
+type UsageOf = Readonly<RepositoryUsage>;

@@ -11,6 +11,7 @@ import { ACCESS_MODES, type AccessMode, type Policy, type Rules } from "./policy
  *     upload-rate = "20M"             # bytes a second
  *     download-rate = "50M"
  *     stale-after = "26h"             # alarm when the newest snapshot of a repository is older; s, m, h, d
+ *     keep-deleted = "14d"            # how long what clients delete can be brought back; "0d" is not at all
  *     webhook = "https://..."         # gets the alarms, see `StaleAlarm`; only here
  *
  *     [users.ada]                     # the same keys, for a user
@@ -19,7 +20,8 @@ import { ACCESS_MODES, type AccessMode, type Policy, type Rules } from "./policy
  *     [repositories."ada/laptop"]     # and for a repository
  *     mode = "full"
  *
- * What several of them say holds together: a request must be allowed by all. Of `stale-after`, the most particular counts.
+ * What several of them say holds together: a request must be allowed by all.
+ * Of `stale-after` and `keep-deleted`, the most particular counts.
  */
 export function parsePolicy(text: string): Policy {
   let table: Record<string, unknown>;
@@ -60,7 +62,14 @@ export async function policyVersion(path: string): Promise<string> {
   return `${mtimeNs} ${size} ${ino}`;
 }
 
-const KEYS: ReadonlySet<string> = new Set(["mode", "quota", "upload-rate", "download-rate", "stale-after"]);
+const KEYS: ReadonlySet<string> = new Set([
+  "mode",
+  "quota",
+  "upload-rate",
+  "download-rate",
+  "stale-after",
+  "keep-deleted",
+]);
 
 function readNamed(value: unknown, where: string): Map<string, Rules> {
   if (value === undefined) return new Map();
@@ -82,7 +91,8 @@ function readRules(table: Record<string, unknown>, where: string): Rules {
     quota: readBytes(table["quota"], `${where}quota`, 0),
     uploadRate: readBytes(table["upload-rate"], `${where}upload-rate`, 1),
     downloadRate: readBytes(table["download-rate"], `${where}download-rate`, 1),
-    staleAfterMs: readDuration(table["stale-after"], `${where}stale-after`),
+    staleAfterMs: readDuration(table["stale-after"], `${where}stale-after`, 1),
+    keepDeletedMs: readDuration(table["keep-deleted"], `${where}keep-deleted`, 0),
   };
 }
 
@@ -104,11 +114,17 @@ function readBytes(value: unknown, where: string, least: number): number | undef
   return bytes;
 }
 
-function readDuration(value: unknown, where: string): number | undefined {
+function readDuration(value: unknown, where: string, leastMs: number): number | undefined {
   if (value === undefined) return undefined;
-  const match = /^([1-9]\d{0,8})([smhd])$/.exec(String(value));
-  if (!match) throw wrong(where, 'expected a time, such as "26h" or "8d"');
-  return Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS];
+  const ms = parsePolicyDuration(String(value));
+  if (ms === undefined || ms < leastMs) throw wrong(where, 'expected a time, such as "26h" or "8d"');
+  return ms;
+}
+
+/** A time such as "26h" or "8d" in milliseconds; `undefined` for anything else. */
+export function parsePolicyDuration(text: string): number | undefined {
+  const match = /^(\d{1,9})([smhd])$/.exec(text);
+  return match ? Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS] : undefined;
 }
 
 const UNIT_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };

@@ -28,6 +28,8 @@ export interface Rules {
   readonly downloadRate?: number | undefined;
   /** Milliseconds: a repository whose newest snapshot is older is stale. The most particular rule counts. */
   readonly staleAfterMs?: number | undefined;
+  /** Milliseconds: how long what clients delete is kept; 0 is not at all. The most particular rule counts. */
+  readonly keepDeletedMs?: number | undefined;
 }
 
 /** The rules of a server: what several of them say about a request all holds. */
@@ -84,11 +86,21 @@ export class PolicyKeeper {
     return this.#policy.webhook;
   }
 
-  /** What holds for a repository: its own rule, else that of the user whose folder it lies in, else everybody's. */
+  /** Of a repository, in milliseconds. @param path such as "ada/laptop" */
   staleAfterMs(path: string): number | undefined {
+    return this.#mostParticular(path, "staleAfterMs");
+  }
+
+  /** Of a repository, in milliseconds. @param path such as "ada/laptop" */
+  keepDeletedMs(path: string): number | undefined {
+    return this.#mostParticular(path, "keepDeletedMs");
+  }
+
+  /** A repository's own rule, else that of the user whose folder it lies in, else everybody's. */
+  #mostParticular(path: string, key: "staleAfterMs" | "keepDeletedMs"): number | undefined {
     const { everybody, users, repositories } = this.#policy;
     const rules = [repositories.get(path), users.get(path.split("/", 1)[0]!), ...everybody.toReversed()];
-    return rules.find((one) => one?.staleAfterMs !== undefined)?.staleAfterMs;
+    return rules.find((one) => one?.[key] !== undefined)?.[key];
   }
 
   /** @param user "" where nobody is asked for a name */

@@ -5,6 +5,7 @@ import type { Handle } from "../backend/backend.js";
 import { allFolders, pathOf } from "../backend/local-layout.js";
 import { systemCodeOf } from "../errors.js";
 import { loadAddon } from "../native/addon.js";
+import { keepDeleted } from "./deleted-files.js";
 import { Refusal } from "./refusal.js";
 import type { RepositoryPath } from "./request-target.js";
 import { beginUpload, SMALL_FILE_BYTES, SmallUpload, type Upload } from "./upload.js";
@@ -93,10 +94,14 @@ export class RepositoryFiles {
     return beginUpload(path, this.#modes.file);
   }
 
-  /** @returns false when there was no such file */
-  async remove(repository: RepositoryPath, handle: Handle): Promise<boolean> {
+  /**
+   * @param keep whether it lies among the deleted files from now on, or is gone
+   * @returns false when there was no such file
+   */
+  async remove(repository: RepositoryPath, handle: Handle, keep: boolean): Promise<boolean> {
     try {
-      await unlink(this.#pathOf(repository, handle));
+      if (keep) await keepDeleted(this.folderOf(repository), handle, Date.now(), this.#modes.folder);
+      else await unlink(this.#pathOf(repository, handle));
       return true;
     } catch (error) {
       const code = systemCodeOf(error);

@@ -284,11 +284,13 @@ export class RequestHandler {
   }
 
   async #remove(exchange: Exchange, { repository, handle }: FileTarget, grant: Grant): Promise<void> {
-    const { files, usage, metrics } = this.#parts;
+    const { files, usage, policy, metrics } = this.#parts;
     requirePermission(grant, "remove", handle);
     const size = await files.sizeOf(repository, handle);
-    if (size !== undefined && (await files.remove(repository, handle))) {
+    const keep = handle.type !== "lock" && (policy.keepDeletedMs(repository.join("/")) ?? 0) > 0;
+    if (size !== undefined && (await files.remove(repository, handle, keep))) {
       usage.add(repository, -size);
+      if (keep) usage.addDeleted(repository, size);
       if (handle.type === "snapshot") usage.removeSnapshot(repository);
       if (handle.type === "config") usage.setConfig(repository, 0);
       metrics?.count("delete", exchange.user, repository, handle.type, size);

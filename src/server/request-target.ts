@@ -1,6 +1,7 @@
 import type { FileType, Handle } from "../backend/backend.js";
 import { FOLDERS } from "../backend/local-layout.js";
 import { isHexId } from "../bytes/id.js";
+import { DELETED_FOLDER } from "./deleted-files.js";
 
 /**
  * What the path of a request names. A repository lies at most two folders below the data folder, and no folder may
@@ -35,6 +36,11 @@ const PARTS: ReadonlySet<string> = new Set([...TYPE_OF_FOLDER.keys(), "config"])
 /** True for the names that a repository's folder is made of; no other folder may bear them. */
 export function isRepositoryPart(name: string): boolean {
   return PARTS.has(name);
+}
+
+/** True for the names that no repository may bear: those of parts, and that of what is not shown. */
+export function isReservedName(name: string): boolean {
+  return PARTS.has(name) || name === DELETED_FOLDER;
 }
 
 /** @returns `undefined` for what names nothing: the answer is 404 whatever the reason */
@@ -77,6 +83,6 @@ function decodeSegments(segments: readonly string[]): string[] | undefined {
 }
 
 function isFolderName(name: string): boolean {
-  if (name === "" || name === "." || name === "..") return false;
+  if (name === "" || name === "." || name === ".." || name === DELETED_FOLDER) return false;
   return !/[/\\\p{Cc}]/u.test(name) && Buffer.byteLength(name) <= MAX_FOLDER_NAME;
 }

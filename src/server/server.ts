@@ -11,6 +11,7 @@ import { messageOf, YoreError } from "../errors.js";
 import { AccessLog } from "./access-log.js";
 import { type Authentication, Authenticator } from "./authenticator.js";
 import { Connections, KEEP_ALIVE_MS } from "./connections.js";
+import { DeletedFilesPurge } from "./deleted-files-purge.js";
 import { type ListenAddress, listenOptions, removeStaleSocket } from "./listen-address.js";
 import { Metrics } from "./metrics.js";
 import { PasswordFile } from "./password-file.js";
@@ -48,6 +49,8 @@ export interface ServeOptions {
   readonly mode?: AccessMode | undefined;
   /** Bytes of the whole data folder. */
   readonly maxSize?: number | undefined;
+  /** How long what clients delete is kept, milliseconds; not at all when left out. The policy file may say more. */
+  readonly keepDeletedMs?: number | undefined;
   /** TOML, see `parsePolicy`; read again when it changes. */
   readonly policyFile?: string | undefined;
   readonly privateRepositories?: boolean | undefined;
@@ -68,6 +71,8 @@ export interface ServeOptions {
   readonly staleCheckMs?: number | undefined;
   /** How long the webhook for stale repositories may take, milliseconds; 10,000 when left out. */
   readonly staleDeadlineMs?: number | undefined;
+  /** How often it is looked for deleted files whose time is over, milliseconds; an hour when left out. */
+  readonly purgeEachMs?: number | undefined;
   /** Called now and then when many short-lived buffers were made; nothing when left out. */
   readonly collectGarbage?: (() => void) | undefined;
   /** What the owner of the server should know, one line each. */
@@ -113,11 +118,12 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const server = await createHttpServer(options.tls, onLog);
   const slowBodies = { minRate: options.minUploadRate ?? 64, patienceMs: options.uploadPatienceMs ?? 30_000 };
   const connections = new Connections(server, metrics, slowBodies);
+  const counted = usage.count(onLog);
   const handler = new RequestHandler({
     connections,
     files: new RepositoryFiles(dataFolder, options.groupAccessible ? GROUP_MODES : PRIVATE_MODES),
     usage,
-    counted: usage.count(onLog),
+    counted,
     policy: policy.keeper,
     authenticator: new Authenticator(authenticationOf(options, passwords)),
     metrics,
@@ -140,6 +146,14 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     checkEachMs: options.staleCheckMs,
     deadlineMs: options.staleDeadlineMs,
   });
+  const purge = new DeletedFilesPurge({
+    dataFolder,
+    usage,
+    counted,
+    policy: policy.keeper,
+    onLog,
+    eachMs: options.purgeEachMs,
+  });
   return {
     address,
     reload: async () => {
@@ -150,6 +164,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     close: async () => {
       stopWatching();
       alarms.stop();
+      purge.stop();
       clearInterval(sweeper);
       await connections.close(options.shutdownMs ?? 30_000);
     },
@@ -209,8 +224,8 @@ class PolicyWatch {
   }
 
   #combine(policy: Policy): Policy {
-    const { mode, maxSize } = this.#options;
-    return { ...policy, everybody: [{ mode, quota: maxSize }, ...policy.everybody] };
+    const { mode, maxSize, keepDeletedMs } = this.#options;
+    return { ...policy, everybody: [{ mode, quota: maxSize, keepDeletedMs }, ...policy.everybody] };
   }
 }
 

@@ -1,7 +1,7 @@
 import { lstat, readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf } from "../errors.js";
-import { isRepositoryPart, MAX_FOLDER_DEPTH } from "./request-target.js";
+import { isRepositoryPart, isReservedName, MAX_FOLDER_DEPTH } from "./request-target.js";
 import { TEMPORARY_NAME } from "./upload.js";
 
 /** What rest-server leaves behind when it dies. */
@@ -50,7 +50,8 @@ async function* foldersWithFiles(
     for (const { name } of entries) {
       const path = join(top, name);
       if (!isRepositoryPart(name)) {
-        if (depth < MAX_FOLDER_DEPTH) yield* foldersWithFiles(path, onLog, depth + 1);
+        if (depth < MAX_FOLDER_DEPTH && !isReservedName(name))
+          yield* foldersWithFiles(path, onLog, depth + 1);
         continue;
       }
       yield path;

@@ -2,13 +2,16 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { FILE_TYPES, type FileType } from "../backend/backend.js";
 import { messageOf, systemCodeOf } from "../errors.js";
+import { listDeleted } from "./deleted-files.js";
 import { type ListedFile, listFiles } from "./file-listing.js";
-import { isRepositoryPart, MAX_FOLDER_DEPTH, type RepositoryPath } from "./request-target.js";
+import { isRepositoryPart, isReservedName, MAX_FOLDER_DEPTH, type RepositoryPath } from "./request-target.js";
 
 /** What is known of a repository without any password: names, sizes and times of its files. */
 export interface RepositoryUsage {
   /** Of all files, in bytes. */
   bytes: number;
+  /** Of those that were deleted and are still kept, in bytes. */
+  deletedBytes: number;
   snapshots: number;
   /** When the newest snapshot arrived here, in milliseconds since 1970; 0 when there is none. */
   lastSnapshotMs: number;
@@ -42,24 +45,30 @@ export class UsageLedger {
     this.#changes.clear();
   }
 
-  /** Of all repositories that lie in these folders; of all for `[]`. Bytes. */
+  /** Of all repositories that lie in these folders, deleted files that are kept included; of all for `[]`. Bytes. */
   bytesBelow(folders: RepositoryPath): number {
     const prefix = keyOf(folders);
-    if (folders.length === MAX_FOLDER_DEPTH) return this.#repositories.get(prefix)?.bytes ?? 0;
+    if (folders.length === MAX_FOLDER_DEPTH) return this.bytesOf(folders);
     let sum = 0;
     for (const [key, usage] of this.#repositories) {
-      if (prefix === "" || key === prefix || key.startsWith(`${prefix}/`)) sum += usage.bytes;
+      if (prefix === "" || key === prefix || key.startsWith(`${prefix}/`)) sum += bytesOnDisk(usage);
     }
     return sum;
   }
 
   bytesOf(repository: RepositoryPath): number {
-    return this.#repositories.get(keyOf(repository))?.bytes ?? 0;
+    const usage = this.#repositories.get(keyOf(repository));
+    return usage ? bytesOnDisk(usage) : 0;
   }
 
   /** Adds (or with a negative number gives back) bytes of one repository. */
   add(repository: RepositoryPath, bytes: number): void {
     this.#change(repository).bytes += bytes;
+  }
+
+  /** The same for files that were deleted and are kept. */
+  addDeleted(repository: RepositoryPath, bytes: number): void {
+    this.#change(repository).deletedBytes += bytes;
   }
 
   /** @param arrivedMs when, in milliseconds since 1970 */
@@ -89,7 +98,7 @@ export class UsageLedger {
     if (this.#counting) this.#changes.set(key, (this.#changes.get(key) ?? 0) + 1);
     let usage = this.#repositories.get(key);
     if (!usage) {
-      usage = { bytes: 0, snapshots: 0, lastSnapshotMs: 0, createdMs: 0 };
+      usage = emptyUsage();
       this.#repositories.set(key, usage);
     }
     return usage;
@@ -102,7 +111,7 @@ export class UsageLedger {
       if (entries.some((entry) => isRepositoryPart(entry.name))) await this.#countRepository(folders);
       if (folders.length === MAX_FOLDER_DEPTH) return;
       for (const entry of entries) {
-        if (entry.isDirectory() && !isRepositoryPart(entry.name))
+        if (entry.isDirectory() && !isReservedName(entry.name))
           await this.#countFolder([...folders, entry.name], onProblem);
       }
     } catch (error) {
@@ -122,7 +131,8 @@ export class UsageLedger {
 }
 
 async function measure(folder: string): Promise<RepositoryUsage> {
-  const usage: RepositoryUsage = { bytes: 0, snapshots: 0, lastSnapshotMs: 0, createdMs: 0 };
+  const usage = emptyUsage();
+  for await (const files of listDeleted(folder)) for (const file of files) usage.deletedBytes += file.size;
   for (const type of FILE_TYPES) {
     try {
       for await (const files of listFiles(folder, type)) for (const file of files) addFile(usage, type, file);
@@ -132,6 +142,14 @@ async function measure(folder: string): Promise<RepositoryUsage> {
     }
   }
   return usage;
+}
+
+function emptyUsage(): RepositoryUsage {
+  return { bytes: 0, deletedBytes: 0, snapshots: 0, lastSnapshotMs: 0, createdMs: 0 };
+}
+
+function bytesOnDisk(usage: RepositoryUsage): number {
+  return usage.bytes + usage.deletedBytes;
 }
 
 function addFile(usage: RepositoryUsage, type: FileType, { size, modifiedMs }: ListedFile): void {

@@ -38,6 +38,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   stats: async () => (await import("./stats.js")).registerStats,
   tag: async () => (await import("./tag.js")).registerTag,
   umount: async () => (await import("./umount.js")).registerUmount,
+  undelete: async () => (await import("./undelete.js")).registerUndelete,
   unlock: async () => (await import("./unlock.js")).registerUnlock,
   version: async () => (await import("./version.js")).registerVersion,
 };

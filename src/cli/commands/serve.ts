@@ -25,6 +25,7 @@ interface ServeFlags {
   readonly prometheus?: boolean;
   readonly prometheusNoAuth?: boolean;
   readonly log?: string;
+  readonly keepDeleted?: string;
   readonly policyFile?: string;
   readonly shutdownTimeout: number;
   readonly debug?: boolean;
@@ -88,6 +89,10 @@ function serveOptions(): Option[] {
     new Option("--prometheus", "show metrics at /metrics"),
     new Option("--prometheus-no-auth", "show them to everybody"),
     new Option("--log <file>", 'write a line for each request, in combined log format; "-" for stdout'),
+    new Option(
+      "--keep-deleted <time>",
+      'keep what clients delete for so long, such as 14d; "yore undelete" brings it back',
+    ),
     new Option("--policy-file <file>", "TOML file with modes, quotas and rates of users and repositories"),
     new Option(
       "--shutdown-timeout <duration>",
@@ -150,6 +155,7 @@ function readOptions(context: CommandContext, flags: ServeFlags): ServeCommandOp
     mode: flags.appendOnly ? "append-only" : undefined,
     // As with rest-server, 0 is no limit.
     maxSize: flags.maxSize || undefined,
+    keepDeleted: flags.keepDeleted,
     policyFile: flags.policyFile,
     privateRepositories: flags.privateRepos,
     verifyUploads: flags.verifyUpload,
