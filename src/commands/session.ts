@@ -16,8 +16,9 @@ import { engineProblem, loadEngine } from "../engine/load-engine.js";
 import { UsageError, YoreError } from "../errors.js";
 import { loadAddon } from "../native/addon.js";
 import type { CompressionMode } from "../repository/compression.js";
+import { requireConfig } from "../repository/config-file.js";
 import type { RepositoryLock } from "../repository/lock.js";
-import { Repository, requireConfig } from "../repository/repository.js";
+import { Repository } from "../repository/repository.js";
 
 /** What a command can be told about the repository, whoever asks: the command line or a program. */
 export interface RepositoryOptions {

@@ -15,6 +15,7 @@ import { BlobCopies } from "./blob-copies.js";
 import { plainLengthOf } from "./blob-groups.js";
 import type { BlobIndex } from "./blob-index.js";
 import type { BlobLoader, BlobResult, PackStretch, PlaintextSink } from "./blob-loader.js";
+import { following, stretchAround } from "./blob-neighbours.js";
 import { GroupLoader } from "./group-loader.js";
 import { PackBlobReader } from "./pack-blob-reader.js";
 import type { OnPackBlob, PackBlobResult, TakeSealed } from "./pack-blobs.js";
@@ -66,11 +67,11 @@ export class BlobReader implements BlobLoader {
   }
 
   following(type: BlobType, id: Id, maxBytes: number): Id[] {
-    return this.#options.index.following(type, id, maxBytes);
+    return following(this.#options.index, type, id, maxBytes);
   }
 
   stretch(type: BlobType, id: Id, stretchBytes: number): PackStretch | undefined {
-    return this.#options.index.stretch(type, id, stretchBytes);
+    return stretchAround(this.#options.index, type, id, stretchBytes);
   }
 
   async loadBlob(type: BlobType, id: Id, signal?: AbortSignal): Promise<Uint8Array> {

@@ -2,16 +2,9 @@ import { SingleFlight } from "../async/single-flight.js";
 import type { Backend } from "../backend/backend.js";
 import { formatId, type Id, parseId } from "../bytes/id.js";
 import type { Engine, MasterKey } from "../engine/engine.js";
-import {
-  DamagedError,
-  FormatError,
-  NotFoundError,
-  throwIfAborted,
-  UsageError,
-  YoreError,
-} from "../errors.js";
+import { throwIfAborted, UsageError } from "../errors.js";
 import type { BlobType } from "../format/blob.js";
-import { decodeConfig, encodeConfig, type RepositoryConfig } from "../format/config.js";
+import type { RepositoryConfig } from "../format/config.js";
 import type { IndexedPack } from "../format/index-file.js";
 import type { PackedBlob } from "../format/pack-header.js";
 import { randomPolynomial } from "../format/polynomial.js";
@@ -20,6 +13,13 @@ import type { BlobLoader, BlobResult, PackStretch, PlaintextSink } from "./blob-
 import { BlobReader } from "./blob-reader.js";
 import { BlobSaver, type SavedBlob, type SmallBlob } from "./blob-saver.js";
 import type { CompressionMode } from "./compression.js";
+import {
+  CONFIG,
+  encodeReadableConfig,
+  loadSealedConfig,
+  replaceConfig,
+  unsealConfig,
+} from "./config-file.js";
 import { IndexFiles, type IndexProblem, type IndexProgress } from "./index-files.js";
 import {
   createMasterKey,
@@ -40,46 +40,18 @@ import {
   RepositoryFiles,
   sealFile,
   type UnpackedFileType,
-  unsealFile,
 } from "./repository-files.js";
-
-export const DEFAULT_PACK_SIZE_BYTES = 16 * 1024 * 1024;
-export const MIN_PACK_SIZE_BYTES = 4 * 1024 * 1024;
-export const MAX_PACK_SIZE_BYTES = 128 * 1024 * 1024;
+import {
+  type CreateRepositoryOptions,
+  checkPassword,
+  checkSettings,
+  DEFAULT_PACK_SIZE_BYTES,
+  type OpenRepositoryOptions,
+  type RepositorySettings,
+} from "./repository-settings.js";
 
 /** After a look at the index for a missing pack that found nothing new, the next such look comes so much later. */
 const REFRESH_INTERVAL_MS = 5000;
-
-const CONFIG = { type: "config", name: "" } as const;
-
-export interface RepositorySettings {
-  /** How hard to compress what is written; "auto" when left out. Version 1 never compresses. */
-  readonly compression?: CompressionMode | undefined;
-  /** A pack is finished when it is this large: 4 to 128 MiB, 16 when left out. */
-  readonly packSizeBytes?: number | undefined;
-  /** Whether what was sealed is unsealed again and compared before it is saved; true when left out. */
-  readonly extraVerify?: boolean | undefined;
-}
-
-export interface OpenRepositoryOptions extends RepositorySettings {
-  readonly password: string;
-  /** An empty password is refused without it: it is a forgotten one more often than a wanted one. */
-  readonly allowEmptyPassword?: boolean | undefined;
-  /** Key ID or the beginning of one: tried first. */
-  readonly keyHint?: string | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
-
-export interface CreateRepositoryOptions extends RepositorySettings {
-  readonly password: string;
-  readonly allowEmptyPassword?: boolean | undefined;
-  /** 2, the default, has compression; 1 is for restic before 0.14. */
-  readonly version?: 1 | 2 | undefined;
-  /** Irreducible, of degree 53; random when left out. Repositories that share one cut files alike. */
-  readonly chunkerPolynomial?: bigint | undefined;
-  /** Who the first key is for. */
-  readonly owner?: KeyOwner | undefined;
-}
 
 /** What the parts of a repository are built from. */
 interface Opened {
@@ -167,13 +139,12 @@ export class Repository implements BlobLoader {
         options.chunkerPolynomial ?? randomPolynomial((length) => engine.randomBytes(length)),
       unknown: {},
     };
-    // What is refused when it is read must not be written.
-    decodeConfig(encodeConfig(config));
+    const json = encodeReadableConfig(config);
     await backend.create();
     const masterKey = createMasterKey(engine);
     const keyId = await saveKey(backend, engine, masterKey, options.password, options.owner);
     try {
-      await backend.save(CONFIG, [await sealFile(engine, masterKey, encodeConfig(config), true)]);
+      await backend.save(CONFIG, [await sealFile(engine, masterKey, json, true)]);
     } catch (error) {
       // A key that is left behind would make the next attempt refuse the place.
       await backend.remove({ type: "key", name: formatId(keyId) }).catch(() => {});
@@ -442,16 +413,7 @@ export class Repository implements BlobLoader {
    */
   async upgrade(): Promise<void> {
     await this.#confirmLocks();
-    const json = encodeConfig({ ...this.config, version: 2 });
-    decodeConfig(json);
-    const sealed = await sealFile(this.engine, this.#masterKey, json, true);
-    const old = await this.backend.load(CONFIG);
-    try {
-      await this.backend.save(CONFIG, [sealed]);
-    } catch (error) {
-      await this.backend.save(CONFIG, [old]).catch(() => {});
-      throw error;
-    }
+    await replaceConfig(this.backend, this.engine, this.#masterKey, { ...this.config, version: 2 });
   }
 
   /** Releases the locks that are still held. The backend stays open. */
@@ -476,87 +438,10 @@ export class Repository implements BlobLoader {
   }
 }
 
-function checkSettings({ packSizeBytes }: RepositorySettings): void {
-  if (packSizeBytes === undefined) return;
-  const fits = packSizeBytes >= MIN_PACK_SIZE_BYTES && packSizeBytes <= MAX_PACK_SIZE_BYTES;
-  if (!Number.isInteger(packSizeBytes) || !fits)
-    throw new UsageError(
-      `Cannot use pack size ${packSizeBytes}: expected ${MIN_PACK_SIZE_BYTES} to ${MAX_PACK_SIZE_BYTES} bytes`,
-    );
-}
-
-function checkPassword(
-  verb: string,
-  backend: Backend,
-  options: { readonly password: string; readonly allowEmptyPassword?: boolean | undefined },
-): void {
-  if (options.password === "" && !options.allowEmptyPassword)
-    throw new UsageError(
-      `Cannot ${verb} repository "${backend.location}": an empty password is not allowed`,
-      {
-        hint: "Use --insecure-no-password if the repository really has none",
-      },
-    );
-}
-
 async function requireEmptyPlace(backend: Backend): Promise<void> {
   const refuse = (found: string) =>
     new UsageError(`Cannot create repository "${backend.location}": it already has ${found}`);
   for await (const _ of backend.list("config")) throw refuse("a config file");
   for await (const _ of backend.list("key")) throw refuse("keys");
   for await (const _ of backend.list("snapshot")) throw refuse("snapshots");
-}
-
-/**
- * Makes sure that there is a repository, before anybody is asked for its password. @throws {YoreError}
- * `no-repository`
- */
-export async function requireConfig(backend: Backend): Promise<void> {
-  const { size } = await orNoRepository(backend, backend.stat(CONFIG));
-  if (size === 0) throw emptyConfig(backend);
-}
-
-async function loadSealedConfig(backend: Backend): Promise<Uint8Array> {
-  const sealed = await orNoRepository(backend, backend.load(CONFIG));
-  if (sealed.length === 0) throw emptyConfig(backend);
-  return sealed;
-}
-
-async function orNoRepository<T>(backend: Backend, asking: Promise<T>): Promise<T> {
-  try {
-    return await asking;
-  } catch (error) {
-    if (!(error instanceof NotFoundError)) throw error;
-    throw new YoreError(
-      "no-repository",
-      `Cannot open repository "${backend.location}": there is none, the config file does not exist`,
-      {
-        cause: error,
-        // restic's words, which scripts look for.
-        hint:
-          `Is there a repository at the following location?\n${backend.location}\n` +
-          "If there is none yet, `yore init` makes one",
-      },
-    );
-  }
-}
-
-function emptyConfig(backend: Backend): DamagedError {
-  return new DamagedError(`Cannot open repository "${backend.location}": the config file is empty`);
-}
-
-async function unsealConfig(
-  backend: Backend,
-  engine: Engine,
-  masterKey: MasterKey,
-  sealed: Uint8Array,
-): Promise<RepositoryConfig> {
-  const json = await unsealFile(engine, masterKey, CONFIG, sealed);
-  try {
-    return decodeConfig(json);
-  } catch (cause) {
-    if (!(cause instanceof FormatError)) throw cause;
-    const hint = cause.hint ?? "The damaged file is the config";
-    throw new DamagedError(`Cannot open repository "${backend.location}": ${cause.message}`, { cause, hint });
-  }
 }

@@ -107,55 +107,6 @@ describe("BlobIndex", () => {
     expect(index.size).toBe(3);
   });
 
-  it("knows which blobs follow one in its pack, up to a bound and to the end of the pack", () => {
-    const index = new BlobIndex();
-    const packed = Array.from({ length: 20 }, (_, i) => ({
-      type: i === 15 ? ("tree" as const) : ("data" as const),
-      id: id(`blob ${i}`),
-      offset: i * 100,
-      length: 100,
-      uncompressedLength: 1000,
-    }));
-    index.add(id("first"), packed.slice(0, 10));
-    index.add(id("second"), packed.slice(10));
-    const following = (i: number, maxBytes: number) =>
-      index.following("data", id(`blob ${i}`), maxBytes).map((found) => formatId(found));
-    const names = (from: number, to: number) => packed.slice(from, to).map((blob) => formatId(blob.id));
-    expect(following(2, 3000)).toEqual(names(3, 6));
-    expect(following(2, 2999)).toEqual(names(3, 5));
-    expect(following(2, 100_000)).toEqual(names(3, 10));
-    expect(following(12, 100_000)).toEqual(names(13, 15));
-    expect(following(9, 100_000)).toEqual([]);
-    expect(following(99, 100_000)).toEqual([]);
-  });
-
-  it("knows which blobs of a type begin in the same stretch of a pack", () => {
-    const index = new BlobIndex();
-    const packed = Array.from({ length: 20 }, (_, i) => ({
-      type: i === 15 ? ("data" as const) : ("tree" as const),
-      id: id(`blob ${i}`),
-      offset: (i % 10) * 100,
-      length: 100,
-      uncompressedLength: i === 2 ? 5000 : 1000,
-    }));
-    index.add(id("first"), packed.slice(0, 10));
-    index.add(id("second"), packed.slice(10));
-    const stretch = (i: number) => index.stretch("tree", id(`blob ${i}`), 400)!;
-    const names = (...wanted: number[]) => wanted.map((i) => formatId(id(`blob ${i}`)));
-    const found = (i: number) =>
-      stretch(i)
-        .ids(1000)
-        .map((blob) => formatId(blob));
-    expect(found(1)).toEqual(names(0, 1, 3));
-    expect(found(3)).toEqual(names(0, 1, 3));
-    expect(found(9)).toEqual(names(8, 9));
-    expect(found(14)).toEqual(names(14, 16, 17));
-    const keys = packed.map(({ type }, i) => (type === "tree" ? stretch(i).key : undefined));
-    expect(new Set(keys.slice(0, 4)).size).toBe(1);
-    expect(new Set(keys.filter((key) => key !== undefined)).size).toBe(6);
-    expect(index.stretch("data", id("blob 1"), 400)).toBeUndefined();
-  });
-
   it("does not keep what the caller goes on using", () => {
     const index = new BlobIndex();
     const view = Uint8Array.from(id("pack")) as Id;

@@ -8,7 +8,8 @@ import type { TreeNode } from "../../src/format/node.js";
 import type { Snapshot } from "../../src/format/snapshot.js";
 import { ZERO_TIME } from "../../src/format/timestamp.js";
 import { encodeTree } from "../../src/format/tree.js";
-import { type CreateRepositoryOptions, Repository } from "../../src/repository/repository.js";
+import { Repository } from "../../src/repository/repository.js";
+import type { CreateRepositoryOptions } from "../../src/repository/repository-settings.js";
 import { saveSnapshot } from "../../src/repository/snapshots.js";
 
 export const PASSWORD = "geheim";

@@ -1,0 +1,87 @@
+import type { Backend } from "../backend/backend.js";
+import type { Engine, MasterKey } from "../engine/engine.js";
+import { DamagedError, FormatError, NotFoundError, YoreError } from "../errors.js";
+import { decodeConfig, encodeConfig, type RepositoryConfig } from "../format/config.js";
+import { sealFile, unsealFile } from "./repository-files.js";
+
+export const CONFIG = { type: "config", name: "" } as const;
+
+/**
+ * Makes sure that there is a repository, before anybody is asked for its password. @throws {YoreError}
+ * `no-repository`
+ */
+export async function requireConfig(backend: Backend): Promise<void> {
+  const { size } = await orNoRepository(backend, backend.stat(CONFIG));
+  if (size === 0) throw emptyConfig(backend);
+}
+
+/** The config as it is stored. @throws {YoreError} `no-repository`, or {DamagedError} when it is empty */
+export async function loadSealedConfig(backend: Backend): Promise<Uint8Array> {
+  const sealed = await orNoRepository(backend, backend.load(CONFIG));
+  if (sealed.length === 0) throw emptyConfig(backend);
+  return sealed;
+}
+
+async function orNoRepository<T>(backend: Backend, asking: Promise<T>): Promise<T> {
+  try {
+    return await asking;
+  } catch (error) {
+    if (!(error instanceof NotFoundError)) throw error;
+    throw new YoreError(
+      "no-repository",
+      `Cannot open repository "${backend.location}": there is none, the config file does not exist`,
+      {
+        cause: error,
+        // restic's words, which scripts look for.
+        hint:
+          `Is there a repository at the following location?\n${backend.location}\n` +
+          "If there is none yet, `yore init` makes one",
+      },
+    );
+  }
+}
+
+function emptyConfig(backend: Backend): DamagedError {
+  return new DamagedError(`Cannot open repository "${backend.location}": the config file is empty`);
+}
+
+/** @throws {DamagedError} when it cannot be unsealed or decoded */
+export async function unsealConfig(
+  backend: Backend,
+  engine: Engine,
+  masterKey: MasterKey,
+  sealed: Uint8Array,
+): Promise<RepositoryConfig> {
+  const json = await unsealFile(engine, masterKey, CONFIG, sealed);
+  try {
+    return decodeConfig(json);
+  } catch (cause) {
+    if (!(cause instanceof FormatError)) throw cause;
+    const hint = cause.hint ?? "The damaged file is the config";
+    throw new DamagedError(`Cannot open repository "${backend.location}": ${cause.message}`, { cause, hint });
+  }
+}
+
+/** A config as JSON. What is refused when it is read must not be written. @throws {FormatError} for such a one */
+export function encodeReadableConfig(config: RepositoryConfig): Uint8Array {
+  const json = encodeConfig(config);
+  decodeConfig(json);
+  return json;
+}
+
+/** Saves another config in the place of the one that is there, which is put back when that fails. */
+export async function replaceConfig(
+  backend: Backend,
+  engine: Engine,
+  masterKey: MasterKey,
+  config: RepositoryConfig,
+): Promise<void> {
+  const sealed = await sealFile(engine, masterKey, encodeReadableConfig(config), true);
+  const old = await backend.load(CONFIG);
+  try {
+    await backend.save(CONFIG, [sealed]);
+  } catch (error) {
+    await backend.save(CONFIG, [old]).catch(() => {});
+    throw error;
+  }
+}
