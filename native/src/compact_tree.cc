@@ -4,17 +4,17 @@
 // up, and the decoder in TypeScript, which knows the rare cases and says what is wrong, starts from the beginning.
 
 #include <algorithm>
-#include <array>
 
 #include "addon.h"
 #include "napi_helpers.h"
+#include "plain_json.h"
 
 namespace yore {
 
 namespace {
 
 constexpr size_t kHeaderBytes = 8;
-constexpr size_t kIdBytes = 32;
+constexpr size_t kIdBytes = PlainJson::kIdBytes;
 constexpr uint64_t kMaxExact = (uint64_t{1} << 53) - 1;
 constexpr uint32_t kHasAttributes = 1u << 16;
 constexpr uint32_t kNoValue = 0xffffffffu;
@@ -43,59 +43,6 @@ static_assert(sizeof(Entry) == 96, "the layout of an entry is fixed");
 
 enum class Type { kNone, kFile, kDirectory, kSymlink, kBlockDevice, kCharacterDevice, kFifo, kSocket };
 
-// A stretch of the JSON.
-struct Span {
-  const uint8_t* data = nullptr;
-  size_t size = 0;
-  bool Is(const char* text) const { return size == strlen(text) && memcmp(data, text, size) == 0; }
-};
-
-// Value of each lower-case hex digit, 16 for all other bytes.
-constexpr std::array<uint8_t, 256> MakeHexValues() {
-  std::array<uint8_t, 256> values{};
-  for (size_t byte = 0; byte < values.size(); byte++) {
-    values[byte] = byte >= '0' && byte <= '9' ? static_cast<uint8_t>(byte - '0')
-                   : byte >= 'a' && byte <= 'f' ? static_cast<uint8_t>(byte - 'a' + 10)
-                                                : 16;
-  }
-  return values;
-}
-constexpr std::array<uint8_t, 256> kHexValues = MakeHexValues();
-
-int Base64Digit(uint8_t byte) {
-  if (byte >= 'A' && byte <= 'Z') return byte - 'A';
-  if (byte >= 'a' && byte <= 'z') return byte - 'a' + 26;
-  if (byte >= '0' && byte <= '9') return byte - '0' + 52;
-  return byte == '+' ? 62 : byte == '/' ? 63 : -1;
-}
-
-// Unicode 15, table 3-7.
-bool IsUtf8(const uint8_t* at, const uint8_t* end) {
-  while (at < end) {
-    const uint8_t first = *at++;
-    if (first < 0x80) continue;
-    const int more = first >= 0xc2 && first <= 0xdf ? 1 : first >= 0xe0 && first <= 0xef ? 2 : first >= 0xf0 && first <= 0xf4 ? 3 : 0;
-    if (more == 0 || end - at < more) return false;
-    const uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-    const uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-    if (at[0] < low || at[0] > high) return false;
-    for (int i = 1; i < more; i++) {
-      if ((at[i] & 0xc0) != 0x80) return false;
-    }
-    at += more;
-  }
-  return true;
-}
-
-int64_t DaysFromCivil(int year, int month, int day) {
-  const int shifted = month <= 2 ? year - 1 : year;
-  const int era = (shifted >= 0 ? shifted : shifted - 399) / 400;
-  const int year_of_era = shifted - era * 400;
-  const int day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-  const int day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-  return int64_t{era} * 146097 + day_of_era - 719468;
-}
-
 // As in src/cache/compact-tree.ts.
 uint32_t KernelDevice(uint64_t device) {
   const auto low = static_cast<uint32_t>(device);
@@ -106,20 +53,20 @@ uint32_t KernelDevice(uint64_t device) {
 
 class TreeParser {
  public:
-  explicit TreeParser(Bytes json) : at_(json.data), end_(json.data + json.size) {}
+  explicit TreeParser(Bytes json) : json_(json) {}
 
   // False: not a tree that it knows.
   bool Parse() {
-    if (!Take("{\"nodes\":[")) return false;
-    if (!TakeByte(']')) {
+    if (!json_.Take("{\"nodes\":[")) return false;
+    if (!json_.TakeByte(']')) {
       do {
         if (!ParseNode()) return false;
-      } while (TakeByte(','));
-      if (!TakeByte(']')) return false;
+      } while (json_.TakeByte(','));
+      if (!json_.TakeByte(']')) return false;
     }
-    if (!TakeByte('}')) return false;
-    TakeByte('\n');
-    return at_ == end_;
+    if (!json_.TakeByte('}')) return false;
+    json_.TakeByte('\n');
+    return json_.AtEnd();
   }
 
   size_t Size() const { return (kHeaderBytes + entries_.size() * sizeof(Entry) + pool_.size() + 7) & ~size_t{7}; }
@@ -176,23 +123,23 @@ class TreeParser {
   };
 
   bool ParseNode() {
-    if (!TakeByte('{')) return false;
+    if (!json_.TakeByte('{')) return false;
     Node node;
     Entry entry{};
     entry.mtime = entry.atime = entry.ctime = -62135596800.0;  // Go's zero time, 1 January of the year 1.
     content_.clear();
     attributes_.clear();
-    if (!TakeByte('}')) {
+    if (!json_.TakeByte('}')) {
       do {
         Span name;
-        if (!TakeString(&name) || !TakeByte(':')) return false;
+        if (!json_.TakeString(&name) || !json_.TakeByte(':')) return false;
         const Field field = FieldOf(name);
         if (field == kUnknown || (node.seen & (1u << field)) != 0) return false;
         node.seen |= 1u << field;
-        if (Take("null")) continue;
+        if (json_.Take("null")) continue;
         if (!ParseField(field, &node, &entry)) return false;
-      } while (TakeByte(','));
-      if (!TakeByte('}')) return false;
+      } while (json_.TakeByte(','));
+      if (!json_.TakeByte('}')) return false;
     }
     return Add(node, &entry);
   }
@@ -236,32 +183,32 @@ class TreeParser {
     uint64_t number;
     Span text;
     switch (field) {
-      case kName: return TakeString(&node->name);
-      case kType: return TakeString(&text) && (node->type = TypeOf(text)) != Type::kNone;
-      case kMode: return TakeUint32(&node->mode);
-      case kMtime: return TakeTime(&entry->mtime, &entry->mtime_ns);
-      case kAtime: return TakeTime(&entry->atime, &entry->atime_ns);
-      case kCtime: return TakeTime(&entry->ctime, &entry->ctime_ns);
-      case kUid: return TakeUint32(&entry->uid);
-      case kGid: return TakeUint32(&entry->gid);
+      case kName: return json_.TakeString(&node->name);
+      case kType: return json_.TakeString(&text) && (node->type = TypeOf(text)) != Type::kNone;
+      case kMode: return json_.TakeUint32(&node->mode);
+      case kMtime: return json_.TakeTime(&entry->mtime, &entry->mtime_ns);
+      case kAtime: return json_.TakeTime(&entry->atime, &entry->atime_ns);
+      case kCtime: return json_.TakeTime(&entry->ctime, &entry->ctime_ns);
+      case kUid: return json_.TakeUint32(&entry->uid);
+      case kGid: return json_.TakeUint32(&entry->gid);
       case kUser:
       case kGroup:
-      case kError: return TakeString(&text);
-      case kInode: return TakeUint(&entry->inode);
-      case kDeviceId: return TakeUint(&entry->device_id);
+      case kError: return json_.TakeString(&text);
+      case kInode: return json_.TakeUint(&entry->inode);
+      case kDeviceId: return json_.TakeUint(&entry->device_id);
       case kSize:
-        if (!TakeUint(&number) || number > kMaxExact) return false;
+        if (!json_.TakeUint(&number) || number > kMaxExact) return false;
         entry->size = static_cast<double>(number);
         return true;
       case kLinks:
-        if (!TakeUint(&number) || number > kMaxExact) return false;
+        if (!json_.TakeUint(&number) || number > kMaxExact) return false;
         entry->links = number > UINT32_MAX ? UINT32_MAX : static_cast<uint32_t>(number);
         return true;
-      case kLinkTarget: return TakeString(&node->target);
+      case kLinkTarget: return json_.TakeString(&node->target);
       case kAttributes: return TakeAttributes();
-      case kDevice: return TakeUint(&node->device);
+      case kDevice: return json_.TakeUint(&node->device);
       case kContent: return node->has_content = TakeContent();
-      case kSubtree: return node->has_subtree = TakeId(node->subtree);
+      case kSubtree: return node->has_subtree = json_.TakeId(node->subtree);
       case kUnknown: return false;
     }
     return false;
@@ -342,150 +289,30 @@ class TreeParser {
     to->insert(to->end(), bytes, bytes + 4);
   }
 
-  bool TakeByte(uint8_t byte) {
-    if (at_ == end_ || *at_ != byte) return false;
-    at_++;
-    return true;
-  }
-
-  bool Take(const char* text) {
-    const size_t size = strlen(text);
-    if (static_cast<size_t>(end_ - at_) < size || memcmp(at_, text, size) != 0) return false;
-    at_ += size;
-    return true;
-  }
-
-  // A string without escapes, in UTF-8.
-  bool TakeString(Span* out) {
-    if (!TakeByte('"')) return false;
-    const uint8_t* start = at_;
-    uint8_t all = 0;
-    for (; at_ < end_; at_++) {
-      const uint8_t byte = *at_;
-      if (byte == '"') break;
-      if (byte == '\\' || byte < 0x20) return false;
-      all |= byte;
-    }
-    if (at_ == end_ || (all >= 0x80 && !IsUtf8(start, at_))) return false;
-    *out = {start, static_cast<size_t>(at_ - start)};
-    at_++;
-    return true;
-  }
-
-  bool TakeUint(uint64_t* out) {
-    const uint8_t* start = at_;
-    uint64_t value = 0;
-    for (; at_ < end_ && *at_ >= '0' && *at_ <= '9'; at_++) {
-      const uint64_t digit = *at_ - '0';
-      if (value > (UINT64_MAX - digit) / 10) return false;
-      value = value * 10 + digit;
-    }
-    *out = value;
-    const size_t digits = at_ - start;
-    // What follows is looked at by the caller, so that a fraction or an exponent is refused.
-    return digits > 0 && (digits == 1 || *start != '0');
-  }
-
-  bool TakeUint32(uint32_t* out) {
-    uint64_t value;
-    if (!TakeUint(&value) || value > UINT32_MAX) return false;
-    *out = static_cast<uint32_t>(value);
-    return true;
-  }
-
-  // A number of exactly so many digits; -1 when it is none.
-  static int Digits(const uint8_t* at, int count) {
-    int value = 0;
-    for (int i = 0; i < count; i++) {
-      if (at[i] < '0' || at[i] > '9') return -1;
-      value = value * 10 + (at[i] - '0');
-    }
-    return value;
-  }
-
-  // RFC 3339 with years of four digits.
-  bool TakeTime(double* seconds, uint32_t* nanoseconds) {
-    Span text;
-    if (!TakeString(&text) || text.size < 20) return false;
-    const uint8_t* t = text.data;
-    const uint8_t* end = t + text.size;
-    if (t[4] != '-' || t[7] != '-' || t[10] != 'T' || t[13] != ':' || t[16] != ':') return false;
-    const int hour = Digits(t + 11, 2), minute = Digits(t + 14, 2), second = Digits(t + 17, 2);
-    if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59) return false;
-    if (!DateOf(t)) return false;
-    const uint8_t* at = t + 19;
-    uint32_t fraction = 0;
-    if (*at == '.') {
-      const uint8_t* first = ++at;
-      uint32_t scale = 100000000;
-      for (; at < end && *at >= '0' && *at <= '9'; at++, scale /= 10) fraction += (*at - '0') * scale;
-      if (at == first) return false;
-    }
-    int zone = 0;
-    if (end - at == 1 && *at == 'Z') {
-      zone = 0;
-    } else if (end - at == 6 && (*at == '+' || *at == '-') && at[3] == ':') {
-      const int hours = Digits(at + 1, 2), minutes = Digits(at + 4, 2);
-      if (hours < 0 || hours > 23 || minutes < 0 || minutes > 59) return false;
-      zone = (hours * 60 + minutes) * (*at == '-' ? -1 : 1);
-    } else {
-      return false;
-    }
-    *seconds = static_cast<double>(days_ * 86400 + hour * 3600 + minute * 60 + second - zone * 60);
-    *nanoseconds = fraction;
-    return true;
-  }
-
-  // Sets `days_`; most times of a tree are of the date before.
-  bool DateOf(const uint8_t* text) {
-    if (memcmp(date_, text, sizeof date_) == 0) return true;
-    const int year = Digits(text, 4), month = Digits(text + 5, 2), day = Digits(text + 8, 2);
-    static constexpr int kDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    if (year < 0 || month < 1 || month > 12 || day < 1) return false;
-    const bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    if (day > (month == 2 && leap ? 29 : kDays[month - 1])) return false;
-    memcpy(date_, text, sizeof date_);
-    days_ = DaysFromCivil(year, month, day);
-    return true;
-  }
-
-  bool TakeId(uint8_t* out) {
-    if (end_ - at_ < 66 || at_[0] != '"' || at_[65] != '"') return false;
-    uint8_t seen = 0;
-    for (size_t i = 0; i < kIdBytes; i++) {
-      const uint8_t high = kHexValues[at_[1 + 2 * i]], low = kHexValues[at_[2 + 2 * i]];
-      seen |= high | low;
-      out[i] = static_cast<uint8_t>(high << 4 | low);
-    }
-    if (seen > 15) return false;
-    at_ += 66;
-    return true;
-  }
-
   bool TakeContent() {
-    if (!TakeByte('[')) return false;
-    if (TakeByte(']')) return true;
+    if (!json_.TakeByte('[')) return false;
+    if (json_.TakeByte(']')) return true;
     do {
       uint8_t id[kIdBytes];
-      if (!TakeId(id)) return false;
+      if (!json_.TakeId(id)) return false;
       content_.insert(content_.end(), id, id + kIdBytes);
-    } while (TakeByte(','));
-    return TakeByte(']');
+    } while (json_.TakeByte(','));
+    return json_.TakeByte(']');
   }
 
   // As [{"name":"user.key","value":"aGVsbG8="}]: how many, then for each the two lengths, name and value.
   bool TakeAttributes() {
-    if (!TakeByte('[')) return false;
-    if (TakeByte(']')) return true;
+    if (!json_.TakeByte('[')) return false;
+    if (json_.TakeByte(']')) return true;
     uint32_t count = 0;
     AppendUint32(&attributes_, 0);
     do {
       Span name, value;
       bool has_value = true;
-      if (!Take("{\"name\":") || !TakeString(&name) || !Take(",\"value\":")) return false;
-      if (Take("null")) has_value = false;
-      else if (!TakeString(&value)) return false;
-      if (!TakeByte('}')) return false;
+      if (!json_.Take("{\"name\":") || !json_.TakeString(&name) || !json_.Take(",\"value\":")) return false;
+      if (json_.Take("null")) has_value = false;
+      else if (!json_.TakeString(&value)) return false;
+      if (!json_.TakeByte('}')) return false;
       value_.clear();
       if (has_value && !DecodeBase64(value, &value_)) return false;
       AppendUint32(&attributes_, static_cast<uint32_t>(name.size));
@@ -493,29 +320,12 @@ class TreeParser {
       attributes_.insert(attributes_.end(), name.data, name.data + name.size);
       attributes_.insert(attributes_.end(), value_.begin(), value_.end());
       count++;
-    } while (TakeByte(','));
+    } while (json_.TakeByte(','));
     memcpy(attributes_.data(), &count, sizeof count);
-    return TakeByte(']');
+    return json_.TakeByte(']');
   }
 
-  static bool DecodeBase64(const Span& text, std::vector<uint8_t>* out) {
-    if (text.size % 4 != 0) return false;
-    size_t digits = text.size;
-    while (digits > 0 && text.size - digits < 2 && text.data[digits - 1] == '=') digits--;
-    uint32_t bits = 0;
-    for (size_t i = 0; i < digits; i++) {
-      const int digit = Base64Digit(text.data[i]);
-      if (digit < 0) return false;
-      bits = bits << 6 | static_cast<uint32_t>(digit);
-      if (i % 4 == 1) out->push_back(static_cast<uint8_t>(bits >> 4));
-      if (i % 4 == 2) out->push_back(static_cast<uint8_t>(bits >> 2));
-      if (i % 4 == 3) out->push_back(static_cast<uint8_t>(bits));
-    }
-    return true;
-  }
-
-  const uint8_t* at_;
-  const uint8_t* end_;
+  PlainJson json_;
   std::vector<Entry> entries_;
   // Names and what belongs to them, one entry after the other.
   std::vector<uint8_t> pool_;
@@ -524,9 +334,6 @@ class TreeParser {
   Span last_;
   // Where FieldOf begins to look.
   size_t next_field_ = 0;
-  // The date that was read last, and its days since 1970.
-  uint8_t date_[10] = {};
-  int64_t days_ = 0;
   // Of the present node.
   std::vector<uint8_t> content_;
   std::vector<uint8_t> attributes_;

@@ -9,10 +9,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#ifdef __linux__
-#include <sys/syscall.h>
-#endif
-
+#include "file_status.h"
+#include "open_beneath.h"
 #include "written_pages.h"
 
 namespace yore {
@@ -25,13 +23,6 @@ constexpr uint32_t kSparse = 1;
 
 // Holes are made of whole blocks; smaller ones save nothing on any common file system.
 constexpr size_t kHoleSize = 4096;
-
-#ifdef O_PATH
-// Enough to work in a directory, and possible without the right to list it.
-constexpr int kEnter = O_PATH | O_DIRECTORY | O_CLOEXEC;
-#else
-constexpr int kEnter = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-#endif
 
 enum Kind : uint32_t {
   kDirectory = 0,
@@ -51,22 +42,6 @@ enum Kind : uint32_t {
   kWritePart = 14,
   kFilePart = 15,
   kPiece = 16,
-};
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd = -1) : fd_(fd) {}
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  ~FileDescriptor() { Reset(-1); }
-  void Reset(int fd) {
-    if (fd_ >= 0) close(fd_);
-    fd_ = fd;
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
 };
 
 struct Call {
@@ -106,50 +81,6 @@ bool DecodeCall(const Bytes& program, size_t* offset, Call* call) {
   call->data_size = data_size;
   *offset += kHeaderSize + name_size + data_size;
   return true;
-}
-
-// One component of a path: nothing that could lead elsewhere.
-bool IsPlainName(const std::string& name) {
-  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
-         name.find('\0') == std::string::npos;
-}
-
-// Opens a path beneath `root`, following no symbolic link and no "..". "" is the root itself. -1: errno.
-int OpenBeneath(int root, const std::string& path, int flags, mode_t mode) {
-  if (path.find('\0') != std::string::npos) {
-    errno = EINVAL;
-    return -1;
-  }
-  const std::string from_root = path.empty() ? "." : path;
-#if defined(__linux__) && defined(SYS_openat2)
-  struct {
-    uint64_t flags, mode, resolve;
-  } how = {static_cast<uint64_t>(flags | O_CLOEXEC), static_cast<uint64_t>(mode),
-           0x04 /* RESOLVE_NO_SYMLINKS */ | 0x08 /* RESOLVE_BENEATH */};
-  // EAGAIN: something was renamed meanwhile, so that beneath could not be told.
-  for (int attempt = 0; attempt < 16; attempt++) {
-    const long fd = syscall(SYS_openat2, root, from_root.c_str(), &how, sizeof how);
-    if (fd >= 0) return static_cast<int>(fd);
-    if (errno != EAGAIN && errno != EINTR) break;
-  }
-  // ENOSYS: a kernel before 5.6; EPERM: a sandbox that does not know the call.
-  if (errno != ENOSYS && errno != EPERM) return -1;
-#endif
-  FileDescriptor at(openat(root, ".", kEnter));
-  size_t begin = 0;
-  while (at.get() >= 0) {
-    const size_t end = from_root.find('/', begin);
-    const std::string name = from_root.substr(begin, end == std::string::npos ? end : end - begin);
-    const bool last = end == std::string::npos;
-    if (name == "..") {
-      errno = EXDEV;
-      return -1;
-    }
-    if (last) return openat(at.get(), name.c_str(), flags | O_NOFOLLOW | O_CLOEXEC, mode);
-    at.Reset(openat(at.get(), name.c_str(), kEnter | O_NOFOLLOW));
-    begin = end + 1;
-  }
-  return -1;
 }
 
 int WriteAll(int fd, const uint8_t* data, size_t size, off_t offset) {
@@ -306,75 +237,6 @@ int MakeLink(int root, int directory, const Call& call) {
   return CurrentError(linkat(from.get(), name.c_str(), directory, call.name.c_str(), 0));
 }
 
-// A path for the calls that take no directory descriptor. The last component is the name itself, which the l* calls do
-// not follow; the way to it goes through the descriptor, which nobody can swap.
-std::string PathOf(int directory, const std::string& name) {
-  return "/proc/self/fd/" + std::to_string(directory) + "/" + name;
-}
-
-// chmod(2) follows links and fchmodat(2) has no flag against it that works everywhere: pin the file first.
-int ChangeMode(int directory, const Call& call) {
-#ifdef __linux__
-  FileDescriptor file(openat(directory, call.name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-  if (file.get() < 0) return errno;
-  struct stat status;
-  if (fstat(file.get(), &status) != 0) return errno;
-  if (S_ISLNK(status.st_mode)) return 0;
-  return CurrentError(chmod(("/proc/self/fd/" + std::to_string(file.get())).c_str(), call.first));
-#else
-  return CurrentError(fchmodat(directory, call.name.c_str(), call.first, AT_SYMLINK_NOFOLLOW));
-#endif
-}
-
-#ifdef __linux__
-bool XattrUnsupported(int error) { return error == ENOTSUP || error == EOPNOTSUPP; }
-
-int ListXattrs(const std::string& path, std::string* names) {
-  for (;;) {
-    const ssize_t size = llistxattr(path.c_str(), nullptr, 0);
-    if (size < 0) return errno;
-    names->resize(static_cast<size_t>(size));
-    if (size == 0) return 0;
-    const ssize_t got = llistxattr(path.c_str(), names->data(), names->size());
-    if (got >= 0) {
-      names->resize(static_cast<size_t>(got));
-      return 0;
-    }
-    if (errno != ERANGE) return errno;
-  }
-}
-
-int SetXattr(int directory, const Call& call) {
-  const void* end = memchr(call.data, 0, call.data_size);
-  if (end == nullptr) return EINVAL;
-  const size_t name_size = static_cast<size_t>(static_cast<const uint8_t*>(end) - call.data);
-  const std::string attribute(reinterpret_cast<const char*>(call.data), name_size);
-  const uint8_t* value = call.data + name_size + 1;
-  const size_t value_size = call.data_size - name_size - 1;
-  return CurrentError(
-      lsetxattr(PathOf(directory, call.name).c_str(), attribute.c_str(), value, value_size, 0));
-}
-
-int KeepXattrs(int directory, const Call& call) {
-  const std::string path = PathOf(directory, call.name);
-  std::string present;
-  const int list_error = ListXattrs(path, &present);
-  if (list_error != 0) return XattrUnsupported(list_error) ? 0 : list_error;
-  const std::string keep = std::string(1, '\0') + call.Text();
-  int first_error = 0;
-  for (size_t at = 0; at < present.size();) {
-    const std::string name = present.c_str() + at;
-    at += name.size() + 1;
-    if (keep.find('\0' + name + '\0') != std::string::npos) continue;
-    if (lremovexattr(path.c_str(), name.c_str()) != 0 && errno != ENODATA && first_error == 0) first_error = errno;
-  }
-  return first_error;
-}
-#else
-int SetXattr(int, const Call&) { return ENOTSUP; }
-int KeepXattrs(int, const Call&) { return 0; }
-#endif
-
 int ChangeTimes(int directory, const Call& call) {
   const timespec times[2] = {
       {static_cast<time_t>(call.atime_seconds), static_cast<long>(call.atime_ns)},
@@ -405,13 +267,13 @@ int Run(int root, int directory, const Call& call) {
     case kOwner:
       return CurrentError(fchownat(directory, name, call.first, call.second, AT_SYMLINK_NOFOLLOW));
     case kSetXattr:
-      return SetXattr(directory, call);
+      return SetXattr(directory, call.name, {const_cast<uint8_t*>(call.data), call.data_size});
     case kKeepXattrs:
-      return KeepXattrs(directory, call);
+      return KeepXattrs(directory, call.name, call.Text());
     case kTimes:
       return ChangeTimes(directory, call);
     case kMode:
-      return ChangeMode(directory, call);
+      return ChangeMode(directory, call.name, call.first);
     case kRemove:
       return RemoveTree(directory, call.name);
     case kRename:
@@ -468,20 +330,6 @@ std::vector<int32_t> CarryOut(const std::string& root_path, Bytes program, Plain
     if (error > 0 && MakesSomething(call.kind)) failed_name = call.name;
   }
   return failures;
-}
-
-int OpenBeneathRoot(const std::string& root_path, const std::string& path, int flags, mode_t mode) {
-  FileDescriptor root(open(root_path.c_str(), kEnter));
-  return root.get() < 0 ? -1 : OpenBeneath(root.get(), path, flags, mode);
-}
-
-int ListXattrNames(const std::string& path, std::string* names) {
-#ifdef __linux__
-  const int error = ListXattrs(path, names);
-  return XattrUnsupported(error) ? 0 : error;
-#else
-  return 0;
-#endif
 }
 
 }  // namespace yore

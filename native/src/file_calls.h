@@ -57,10 +57,4 @@ class PlaintextSource {
 // Carries out a program below a root. Returns pairs: the position of a call that failed, its errno (see above).
 std::vector<int32_t> CarryOut(const std::string& root, Bytes program, PlaintextSource* parts);
 
-// Opens a path beneath the root directory, following no symbolic link and no "..". "" is the root itself. -1: errno.
-int OpenBeneathRoot(const std::string& root, const std::string& path, int flags, mode_t mode);
-
-// Names of extended attributes, each 0-terminated; none where the file system has no such thing. Returns an errno.
-int ListXattrNames(const std::string& path, std::string* names);
-
 }  // namespace yore

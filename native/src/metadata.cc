@@ -6,7 +6,9 @@
 
 #include "addon.h"
 #include "file_calls.h"
+#include "file_status.h"
 #include "napi_helpers.h"
+#include "open_beneath.h"
 #include "thread_pool.h"
 
 namespace yore {
