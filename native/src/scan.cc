@@ -2,6 +2,7 @@
 
 #include "addon.h"
 
+#include "bytes_list.h"
 #include "napi_helpers.h"
 #include "scan_record.h"
 #include "scan_record_writer.h"
@@ -148,40 +149,51 @@ class Listing {
   DIR* directory_ = nullptr;
 };
 
-class ScanTask : public Task {
+// The records of all that is in a directory, or why there are none.
+class DirectoryScan {
  public:
-  ScanTask(std::string path, bool follow, bool attributes)
+  DirectoryScan(std::string path, bool follow, bool attributes)
       : path_(std::move(path)), follow_(follow), attributes_(attributes) {}
 
-  void Execute() override { Scan(); }
-
-  napi_value Complete(napi_env env) override {
-    if (error_ != 0) return ThrowSystemError(env, error_, syscall_, path_);
-    return MakeBufferCopy(env, out_.data(), out_.size());
-  }
-
- protected:
-  bool failed() const { return error_ != 0; }
-  const std::vector<uint8_t>& records() const { return out_; }
-
-  void Scan() {
+  void Run() {
     Listing listing;
     error_ = listing.Open(path_, follow_, &syscall_);
     if (error_ != 0) return;
     // By unsigned bytes, as trees are sorted.
     std::sort(listing.names.begin(), listing.names.end());
-    out_.reserve(listing.names.size() * (kScanRecordFixedLength + 32));
+    records_.reserve(listing.names.size() * (kScanRecordFixedLength + 32));
     for (const std::string& name : listing.names)
-      AppendEntry(listing.descriptor(), name, JoinPath(path_, name), false, attributes_, &out_);
+      AppendEntry(listing.descriptor(), name, JoinPath(path_, name), false, attributes_, &records_);
   }
+
+  bool failed() const { return error_ != 0; }
+  const std::vector<uint8_t>& records() const { return records_; }
+  napi_value Records(napi_env env) const { return MakeBufferCopy(env, records_.data(), records_.size()); }
+  napi_value Error(napi_env env) const { return MakeSystemError(env, error_, syscall_, path_); }
 
  private:
   std::string path_;
   bool follow_;
   bool attributes_;
-  std::vector<uint8_t> out_;
+  std::vector<uint8_t> records_;
   int error_ = 0;
   const char* syscall_ = "";
+};
+
+class ScanTask final : public Task {
+ public:
+  explicit ScanTask(DirectoryScan scan) : scan_(std::move(scan)) {}
+
+  void Execute() override { scan_.Run(); }
+
+  napi_value Complete(napi_env env) override {
+    if (!scan_.failed()) return scan_.Records(env);
+    napi_throw(env, scan_.Error(env));
+    return nullptr;
+  }
+
+ private:
+  DirectoryScan scan_;
 };
 
 // What there is in a directory, as numbers: an estimate needs no more.
@@ -222,31 +234,51 @@ class CountTask final : public Task {
   const char* syscall_ = "";
 };
 
-// Scans, and gives the records only where they differ from a tree blob.
-class ScanAgainstTask final : public ScanTask {
+// Scans many, and gives the records only of those that differ from their tree blobs.
+class ScanAgainstTask final : public Task {
  public:
-  ScanAgainstTask(std::string path, Bytes tree) : ScanTask(std::move(path), false, true), tree_(tree) {}
+  void Add(std::string path) { scans_.push_back({DirectoryScan(std::move(path), false, true), {}, false}); }
+  size_t size() const { return scans_.size(); }
+  std::vector<Bytes>* trees() { return &trees_; }
 
   void Execute() override {
-    Scan();
-    if (!failed()) is_match_ = MatchTree(records(), tree_, &matched_);
+    for (size_t i = 0; i < scans_.size(); i++) {
+      auto& [scan, matched, is_match] = scans_[i];
+      scan.Run();
+      if (!scan.failed()) is_match = MatchTree(scan.records(), trees_[i], &matched);
+    }
   }
 
   napi_value Complete(napi_env env) override {
-    if (failed() || !is_match_) return ScanTask::Complete(env);
+    napi_value results = nullptr;
+    napi_create_array_with_length(env, scans_.size(), &results);
+    for (size_t i = 0; i < scans_.size(); i++) {
+      const auto& [scan, matched, is_match] = scans_[i];
+      const napi_value result = scan.failed() ? scan.Error(env) : is_match ? MakeMatch(env, matched) : scan.Records(env);
+      napi_set_element(env, results, static_cast<uint32_t>(i), result);
+    }
+    return results;
+  }
+
+ private:
+  struct One {
+    DirectoryScan scan;
+    MatchedTree matched;
+    bool is_match;
+  };
+
+  static napi_value MakeMatch(napi_env env, const MatchedTree& matched) {
     napi_value match = nullptr;
     napi_create_object(env, &match);
-    napi_set_named_property(env, match, "files", MakeNumber(env, matched_.files));
-    napi_set_named_property(env, match, "bytes", MakeNumber(env, matched_.bytes));
-    for (const auto& [name, bytes] : {std::pair("contents", &matched_.contents), std::pair("details", &matched_.details)})
+    napi_set_named_property(env, match, "files", MakeNumber(env, matched.files));
+    napi_set_named_property(env, match, "bytes", MakeNumber(env, matched.bytes));
+    for (const auto& [name, bytes] : {std::pair("contents", &matched.contents), std::pair("details", &matched.details)})
       napi_set_named_property(env, match, name, MakeBufferCopy(env, bytes->data(), bytes->size()));
     return match;
   }
 
- private:
-  Bytes tree_;
-  MatchedTree matched_;
-  bool is_match_ = false;
+  std::vector<One> scans_;
+  std::vector<Bytes> trees_;
 };
 
 class StatTask final : public Task {
@@ -271,7 +303,7 @@ napi_value ScanDirectory(napi_env env, napi_callback_info info) {
   if (!GetPath(env, arguments[0], "path", &path)) return nullptr;
   if (!GetBool(env, arguments[1], "followTarget", &follow)) return nullptr;
   if (!GetBool(env, arguments[2], "withAttributes", &attributes)) return nullptr;
-  return Submit(env, std::make_unique<ScanTask>(std::move(path), follow, attributes), Lane::kBlocking);
+  return Submit(env, std::make_unique<ScanTask>(DirectoryScan(std::move(path), follow, attributes)), Lane::kBlocking);
 }
 
 // countDirectory(path): Promise of {files, bytes, directories}
@@ -282,16 +314,29 @@ napi_value CountDirectory(napi_env env, napi_callback_info info) {
   return Submit(env, std::make_unique<CountTask>(std::move(path)), Lane::kBlocking);
 }
 
-// scanAgainstTree(path, tree): Promise of the records as scanDirectory gives them, or, where the tree blob says the same,
-// {files, bytes, contents, details} of tree_match.h
-napi_value ScanAgainstTree(napi_env env, napi_callback_info info) {
+// scanAgainstTrees(paths, trees): Promise of an array with, for each path, the records as scanDirectory gives them, or,
+// where the tree blob says the same, {files, bytes, contents, details} of tree_match.h, or an Error. Each path has a zero
+// byte behind it.
+napi_value ScanAgainstTrees(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
-  std::string path;
-  Bytes tree;
-  if (!GetPath(env, arguments[0], "path", &path)) return nullptr;
-  if (!GetBytes(env, arguments[1], "tree", &tree)) return nullptr;
-  auto task = std::make_unique<ScanAgainstTask>(std::move(path), tree);
-  if (!task->Hold(env, arguments[1])) return Abandon(env, std::move(task));
+  Bytes paths;
+  if (!GetBytes(env, arguments[0], "paths", &paths)) return nullptr;
+  auto task = std::make_unique<ScanAgainstTask>();
+  for (size_t at = 0; at < paths.size;) {
+    const uint8_t* begin = paths.data + at;
+    const auto* end = static_cast<const uint8_t*>(memchr(begin, 0, paths.size - at));
+    if (end == nullptr || end == begin) {
+      ThrowType(env, "paths", "paths, each with a zero byte behind it");
+      return nullptr;
+    }
+    task->Add(std::string(begin, end));
+    at = static_cast<size_t>(end - paths.data) + 1;
+  }
+  if (!GetBytesList(env, arguments[1], "trees", task.get(), task->trees())) return Abandon(env, std::move(task));
+  if (task->trees()->size() != task->size()) {
+    ThrowType(env, "trees", "as many as paths");
+    return Abandon(env, std::move(task));
+  }
   return Submit(env, std::move(task), Lane::kBlocking);
 }
 
@@ -362,7 +407,7 @@ napi_value GroupName(napi_env env, napi_callback_info info) {
 void RegisterScan(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "scanDirectory", ScanDirectory);
   ExportFunction(env, exports, "countDirectory", CountDirectory);
-  ExportFunction(env, exports, "scanAgainstTree", ScanAgainstTree);
+  ExportFunction(env, exports, "scanAgainstTrees", ScanAgainstTrees);
   ExportFunction(env, exports, "statEntry", StatEntry);
   ExportFunction(env, exports, "seekData", SeekData);
   ExportFunction(env, exports, "userName", UserName);

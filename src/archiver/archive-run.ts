@@ -3,7 +3,13 @@ import type { TreeNode } from "../format/node.js";
 import { type BackupProgress, noBlobs } from "./backup-progress.js";
 import type { BackupStatistics } from "./backup-statistics.js";
 import type { BlobStore } from "./blob-store.js";
-import { DirectoryReader, type ListedDirectory, type SameDirectory } from "./directory-reader.js";
+import {
+  type DirectoryAhead,
+  DirectoryReadAhead,
+  placeIn,
+  type ReadDirectory,
+} from "./directory-read-ahead.js";
+import { DirectoryReader, type SameDirectory } from "./directory-reader.js";
 import {
   isDirectory,
   isGone,
@@ -21,9 +27,6 @@ import type { Scanner } from "./scanner.js";
 import type { Selection } from "./selection.js";
 import { sortedChildren, type TargetTree } from "./target-tree.js";
 
-/** Sibling directories that are scanned before their turn comes. */
-const DIRECTORIES_AHEAD = 4;
-
 export interface ArchiveRunOptions {
   readonly store: BlobStore;
   readonly scanner: Scanner;
@@ -39,9 +42,6 @@ export interface ArchiveRunOptions {
   /** Something is wrong with an object; unless it is only incomplete, it is left out. */
   readonly onError: (path: RawPath, error: Error) => void;
 }
-
-/** What is fetched of a directory before it is walked. */
-type DirectoryAhead = Promise<SameDirectory | ListedDirectory>;
 
 /** The nodes of a directory, or that it is the same as in the parent snapshot, with all below it. */
 type DirectoryContent = readonly ComingNode[] | "same";
@@ -59,6 +59,7 @@ export class ArchiveRun {
   readonly #parent: ParentTrees;
   readonly #queue: SaveQueue;
   readonly #reader: DirectoryReader;
+  readonly #ahead: DirectoryReadAhead;
 
   constructor(options: ArchiveRunOptions) {
     this.#options = options;
@@ -73,6 +74,7 @@ export class ArchiveRun {
         if (!options.signal?.aborted) this.#report(inSnapshot, error);
       },
     });
+    this.#ahead = new DirectoryReadAhead(this.#reader);
   }
 
   /**
@@ -155,7 +157,7 @@ export class ArchiveRun {
     const entry = { place, record, previous };
     return this.#walkObject(
       entry,
-      isDirectory(record.stat) ? this.#readAhead(place, previous?.subtree) : undefined,
+      isDirectory(record.stat) ? this.#ahead.start(place, previous?.subtree) : undefined,
     );
   }
 
@@ -207,66 +209,68 @@ export class ArchiveRun {
     device: bigint | undefined,
     ahead: DirectoryAhead,
   ): Promise<DirectoryContent | undefined> {
-    let found: SameDirectory | ListedDirectory;
     try {
-      found = await ahead;
-    } catch (error) {
-      if (isGone(error)) return undefined;
-      return this.#report(place.path, error as Error);
+      const found = await this.#enter(place, ahead);
+      if (!found) return undefined;
+      if ("directories" in found) return await this.#walkSame(found, ahead);
+      const children = await this.#select(place, device, found.entries, found.previous);
+      return await this.#walkChildren(children, ahead);
+    } finally {
+      this.#ahead.leave();
     }
-    if ("match" in found) return this.#walkSame(place, found);
-    return this.#walkChildren(await this.#select(place, device, found.entries, found.previous));
+  }
+
+  /** What is known of a directory; `undefined` when it is gone or cannot be listed. */
+  async #enter(place: Place, ahead: DirectoryAhead): Promise<ReadDirectory | undefined> {
+    try {
+      return await this.#ahead.enter(ahead);
+    } catch (error) {
+      return isGone(error) ? undefined : this.#report(place.path, error as Error);
+    }
   }
 
   /**
    * Walks a directory that its tree in the parent snapshot describes: only its subdirectories are looked at. The
    * tree is decoded when one of them has changed.
    */
-  async #walkSame(place: Place, { match, tree }: SameDirectory): Promise<DirectoryContent> {
-    const { directories } = match;
-    this.#options.statistics.unchangedFiles(match.files, match.bytes);
-    const places = directories.map(({ name }) => placeIn(place, name));
-    const ahead: DirectoryAhead[] = [];
+  async #walkSame(same: SameDirectory, ahead: DirectoryAhead): Promise<DirectoryContent | undefined> {
+    const { statistics } = this.#options;
+    const { inSnapshot } = ahead.place;
+    statistics.unchangedFiles(same.files, same.bytes);
     const changed = new Map<string, ComingNode | undefined>();
     let previousTree: PreviousTree | undefined;
-    for (const [i, child] of places.entries()) {
+    for (let i = 0; i < same.directories.length; i++) {
       this.#queue.throwIfStopped();
-      while (ahead.length < Math.min(places.length, i + DIRECTORIES_AHEAD))
-        ahead.push(this.#readAhead(places[ahead.length]!, directories[ahead.length]!.tree));
       const startedAt = performance.now();
-      const content = await this.#walkContent(child, undefined, ahead[i]!);
-      delete ahead[i];
+      const below = this.#ahead.next(ahead);
+      const { place } = below;
+      const content = await this.#walkContent(place, undefined, below);
       if (content === "same") {
-        this.#options.statistics.unchangedDirectory();
+        statistics.unchangedDirectory();
         continue;
       }
-      previousTree ??= this.#parent.decode(tree.id, tree.blob);
-      const node = previousTree.find(Buffer.from(child.name, "latin1"))!;
+      previousTree ??= await this.#reader.previous(same.tree, inSnapshot);
+      const node = previousTree.find(Buffer.from(place.name, "latin1"));
+      // It could be read before: now everything in it counts as new.
+      if (!node) return this.#walkContent(ahead.place, undefined, this.#ahead.start(ahead.place, undefined));
       const coming =
-        content && (await this.#queue.directory({ place: child, node, previous: node }, content, startedAt));
-      changed.set(child.name, coming);
+        content && (await this.#queue.directory({ place, node, previous: node }, content, startedAt));
+      changed.set(place.name, coming);
     }
     return previousTree ? replaceNodes(previousTree.nodes, changed) : "same";
   }
 
-  async #walkChildren(children: readonly SelectedEntry[]): Promise<ComingNode[]> {
+  async #walkChildren(children: readonly SelectedEntry[], ahead: DirectoryAhead): Promise<ComingNode[]> {
     const directories = children.filter((child) => isDirectory(child.record.stat));
-    const fetched: DirectoryAhead[] = [];
+    this.#ahead.expect(
+      ahead,
+      directories.map(({ place, previous }) => ({ name: place.name, tree: previous?.subtree })),
+    );
     const coming: ComingNode[] = [];
-    let walked = 0;
     for (const child of children) {
       this.#queue.throwIfStopped();
-      while (fetched.length < Math.min(directories.length, walked + DIRECTORIES_AHEAD)) {
-        const { place, previous } = directories[fetched.length]!;
-        fetched.push(this.#readAhead(place, previous?.subtree));
-      }
-      let ahead: DirectoryAhead | undefined;
-      if (isDirectory(child.record.stat)) {
-        ahead = fetched[walked]!;
-        // What was fetched is large, and not to be kept until the last sibling is walked.
-        delete fetched[walked++];
-      }
-      let node = this.#walkObject(child, ahead);
+      const below = isDirectory(child.record.stat) ? this.#ahead.next(ahead) : undefined;
+      let node = this.#walkObject(child, below);
       if (node instanceof Promise) node = await node;
       if (node) coming.push(node);
     }
@@ -302,14 +306,6 @@ export class ArchiveRun {
     return selected;
   }
 
-  /** @param tree of the directory in the parent snapshot */
-  #readAhead(place: Place, tree: Id | undefined): DirectoryAhead {
-    const ahead = this.#reader.read(place, tree);
-    // Awaited when its turn comes, which a stopped run never reaches.
-    ahead.catch(() => {});
-    return ahead;
-  }
-
   #absolute(path: RawPath): RawPath {
     return absoluteRaw(path, this.#options.workingFolder);
   }
@@ -318,10 +314,6 @@ export class ArchiveRun {
     this.#options.onError(path, error);
     return undefined;
   }
-}
-
-function placeIn(directory: Place, name: string): Place {
-  return { inSnapshot: joinRaw(directory.inSnapshot, name), path: joinRaw(directory.path, name), name };
 }
 
 /** @param changed by name, raw bytes as a Latin-1 string; `undefined` for what is left out */

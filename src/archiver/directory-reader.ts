@@ -7,10 +7,9 @@ import type { Place } from "./save-queue.js";
 import type { MatchedDirectory, Scanner } from "./scanner.js";
 
 /** A directory that is exactly as its tree in the parent snapshot has it, at least above its subdirectories. */
-export interface SameDirectory {
-  readonly match: MatchedDirectory;
-  /** Of the parent snapshot. */
-  readonly tree: PreviousBlob;
+export interface SameDirectory extends Omit<MatchedDirectory, "contents"> {
+  /** In the parent snapshot. */
+  readonly tree: Id;
 }
 
 /** A directory to be looked at entry by entry. */
@@ -59,7 +58,8 @@ export class DirectoryReader {
     if (!previous) return { entries: await scanner.scanDirectory(path), previous: PreviousTree.EMPTY };
     const found = await scanner.scanAgainst(path, previous.blob);
     if (isListed(found)) return { entries: found, previous: this.#decode(previous, inSnapshot) };
-    if (parent.hasAll(found.contents)) return { match: found, tree: previous };
+    const { contents, ...match } = found;
+    if (parent.hasAll(contents)) return { ...match, tree };
     // Which file lost its blobs is told file by file.
     const entries = await scanner.scanDirectory(path);
     return { entries, previous: this.#decode(previous, inSnapshot) };

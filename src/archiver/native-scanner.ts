@@ -1,4 +1,5 @@
 import { getSystemErrorMap, getSystemErrorName } from "node:util";
+import { BatchQueue } from "../async/batch-queue.js";
 import { ID_LENGTH, type Id, IdList, idFromBytes } from "../bytes/id.js";
 import { textKeepingBytes } from "../bytes/utf8.js";
 import { isPlainInTree } from "../format/name-quoting.js";
@@ -23,12 +24,29 @@ import type {
 
 const UNREADABLE = 0xffffffff;
 
+/** Directories that are compared with a tree in one hop: a hop takes as long as comparing a small one. */
+const SCAN_BATCHES = { aloneFrom: 64 * 1024, maxItems: 8, maxWeight: 128 * 1024, maxInFlight: 4 };
+
+interface ScanRequest {
+  readonly path: RawPath;
+  readonly tree: Uint8Array;
+}
+
 /** The scanner over native/src/scan.cc. */
 export function createNativeScanner(addon: ScanFunctions & PageCacheFunctions): Scanner {
   const userNames = new Map<number, string>();
   const groupNames = new Map<number, string>();
   const userName = (uid: number) => cached(userNames, uid, addon.userName);
   const groupName = (gid: number) => cached(groupNames, gid, addon.groupName);
+  const against = new BatchQueue<ScanRequest, Buffer | TreeMatch | Error>({
+    work: (requests) =>
+      addon.scanAgainstTrees(
+        pathList(requests),
+        requests.map(({ tree }) => tree),
+      ),
+    weigh: ({ tree }) => tree.length,
+    ...SCAN_BATCHES,
+  });
   return {
     name: "native",
     readsAttributes: true,
@@ -40,7 +58,8 @@ export function createNativeScanner(addon: ScanFunctions & PageCacheFunctions): 
     },
 
     async scanAgainst(path: RawPath, tree: Uint8Array): Promise<ScannedEntry[] | MatchedDirectory> {
-      const found = await addon.scanAgainstTree(pathBuffer(path), tree);
+      const found = await against.run({ path, tree });
+      if (found instanceof Error) throw found;
       if (Buffer.isBuffer(found)) return decodeRecords(found, path);
       return decodeMatch(found, userName, groupName) ?? this.scanDirectory(path);
     },
@@ -56,8 +75,7 @@ export function createNativeScanner(addon: ScanFunctions & PageCacheFunctions): 
 
     async readSmallFiles(files: readonly SmallFileRequest[], into: Buffer) {
       const rooms = Uint32Array.from(files, (file) => file.size + 1);
-      const paths = Buffer.from(files.map((file) => `${file.path}\0`).join(""), "latin1");
-      const records = await addon.readSmallFiles(paths, rooms, into);
+      const records = await addon.readSmallFiles(pathList(files), rooms, into);
       let start = 0;
       let offset = 0;
       return files.map((file, i) => {
@@ -76,6 +94,11 @@ export function createNativeScanner(addon: ScanFunctions & PageCacheFunctions): 
     userName,
     groupName,
   };
+}
+
+/** Each path with a zero byte behind it. */
+function pathList(items: readonly { readonly path: RawPath }[]): Buffer {
+  return Buffer.from(items.map(({ path }) => `${path}\0`).join(""), "latin1");
 }
 
 function cached(names: Map<number, string>, id: number, lookup: (id: number) => string): string {

@@ -9,10 +9,14 @@ export interface ScanFunctions {
    */
   scanDirectory(path: Uint8Array, followTarget: boolean, withAttributes: boolean): Promise<Buffer>;
   /**
-   * The same with attributes, and where a tree blob says exactly what there is, no records but what was found
-   * in the blob.
+   * The same for many directories in one hop, with attributes; where a tree blob says exactly what there is, no records
+   * but what was found in the blob. Each path has a zero byte behind it. The results are in the order of the paths; a
+   * directory that cannot be listed has the system's error there.
    */
-  scanAgainstTree(path: Uint8Array, tree: Uint8Array): Promise<Buffer | TreeMatch>;
+  scanAgainstTrees(
+    paths: Uint8Array,
+    trees: readonly Uint8Array[],
+  ): Promise<(Buffer | TreeMatch | NodeJS.ErrnoException)[]>;
   /** Counts a directory's entries; rejects when it cannot be listed. What is wrong with one entry leaves that one out. */
   countDirectory(path: Uint8Array): Promise<DirectoryCount>;
   /** The record of one path, attributes included; its name is the path. */

@@ -127,6 +127,30 @@ describe("backup", () => {
     }
   });
 
+  it("loses nothing when a tree of the parent cannot be read again", async () => {
+    mkdirSync(join(folder, "data/sub/inner/below"), { recursive: true });
+    for (const name of ["inner/changes", "inner/below/stays", "last"])
+      writeFileSync(join(folder, "data/sub", name), name);
+    const before = await save({ reportItems: false });
+    const sub = (await savedNodes(before)).get("sub")!.subtree!;
+    writeFileSync(join(folder, "data/sub/inner/changes"), "another content");
+    const events: BackupEvent[] = [];
+    let loads = 0;
+    repository.loadBlobAhead = (type, id, signal) => {
+      if (!equalIds(id, sub) || ++loads === 1) return repository.loadBlob(type, id, signal);
+      return Promise.reject(new Error("the line is dead"));
+    };
+    const summary = await save({ reportItems: false }, events);
+    Reflect.deleteProperty(repository, "loadBlobAhead");
+    expect(loads).toBe(2);
+    expect(events.filter(({ type }) => type === "error")).toEqual([
+      expect.objectContaining({
+        error: expect.objectContaining({ message: expect.stringContaining("line is dead") }),
+      }),
+    ]);
+    expect(await treeOfData(summary)).toBe(await treeOfData(await save({ parent: null })));
+  });
+
   it("leaves out what a new rule excludes, though nothing has changed", async () => {
     await save({ reportItems: false });
     const excluded = rawPath(join(folder, "data/sub"));

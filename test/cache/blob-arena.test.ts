@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type ArenaSegment, BlobArena } from "../../src/cache/blob-arena.js";
+import { randomNumbers } from "../support/random.js";
 
 /** An arena, and the segments that it has not given up. */
 function makeArena(maxBytes: number) {
@@ -50,11 +51,7 @@ describe("BlobArena", () => {
   it("never hands out memory that overlaps what is alive, in any order of pins", () => {
     const { arena, take, live } = makeArena(64 * 1024);
     const pinned: ArenaSegment[] = [];
-    let seed = 1;
-    const random = (below: number) => {
-      seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
-      return (seed >>> 8) % below;
-    };
+    const random = randomNumbers(1);
     let refused = 0;
     for (let i = 0; i < 20_000; i++) {
       const segment = take(1 + random(9000));

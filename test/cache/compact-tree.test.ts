@@ -3,6 +3,7 @@ import { formatId } from "../../src/bytes/id.js";
 import { CompactTree } from "../../src/cache/compact-tree.js";
 import { decodeTree } from "../../src/format/tree.js";
 import { loadAddon } from "../../src/native/addon.js";
+import { randomNumbers } from "../support/random.js";
 
 const addon = loadAddon();
 
@@ -87,11 +88,7 @@ describe.runIf(addon)("compactTree of the addon", () => {
   });
 
   it("never takes a changed tree for something else than the decoder in TypeScript does", () => {
-    let state = 4711;
-    const random = (below: number) => {
-      state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
-      return (state >>> 8) % below;
-    };
+    const random = randomNumbers(4711);
     let taken = 0;
     for (let round = 0; round < 60_000; round++) {
       const json = Buffer.from(ORDINARY);

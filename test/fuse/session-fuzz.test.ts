@@ -4,21 +4,11 @@ import { describe, expect, it } from "vitest";
 import { InitFlag, Opcode, REQUEST_BYTES } from "../../src/fuse/kernel-abi.js";
 import type { KernelPort } from "../../src/fuse/kernel-port.js";
 import { Session } from "../../src/fuse/session.js";
+import { randomNumbers } from "../support/random.js";
 import { directory, file, ToyFilesystem } from "./toy-filesystem.js";
 
 const SILENT = new Set<number>([Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, Opcode.NOTIFY_REPLY]);
 const ROUNDS = 30_000;
-
-/** Random numbers that are the same in every run (mulberry32). */
-function randomNumbers(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
-}
 
 describe("Session", () => {
   it.each([1, 2, 3])("answers requests of random bytes once each (seed %i)", async (seed) => {
