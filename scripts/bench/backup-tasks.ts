@@ -12,7 +12,7 @@ import {
   snapshotsOf,
   treeOf,
 } from "./repositories.js";
-import type { Limit, Place, Task } from "./task.js";
+import { type Limit, type Place, setAside, type Task } from "./task.js";
 
 export function firstBackup(data: DataName): Task {
   return {
@@ -82,6 +82,7 @@ export function restoreOf(data: DataName): Task {
         env,
       });
       await run({ argv: ["diff", "-r", "--no-dereference", source, join(target, source)] });
+      if (data === "linux") setAside(place, target);
       return { sample, proof: "equal" };
     },
     limit: (place) => copyOf(place, data),
@@ -91,7 +92,9 @@ export function restoreOf(data: DataName): Task {
 /** The limit of all that reads and writes the whole set. */
 async function copyOf(place: Place, data: DataName): Promise<Limit> {
   const source = makeData(place, data);
+  const copy = join(place.scratch, "copy");
   dropPageCache();
-  const { sample } = await measure({ argv: ["cp", "-r", source, join(place.scratch, "copy")] });
+  const { sample } = await measure({ argv: ["cp", "-r", source, copy] });
+  if (data === "linux") setAside(place, copy);
   return { sample };
 }

@@ -7,7 +7,7 @@ import { dropPageCache } from "./measure.js";
 import { restic, versionOf, yore } from "./programs.js";
 import { runTask } from "./run-task.js";
 import { formatHead, formatReport, formatRow, hasFailed, type Report, type Result } from "./table.js";
-import type { Place } from "./task.js";
+import { type Place, removeAside } from "./task.js";
 import { chooseTasks, TASKS } from "./tasks.js";
 
 const HELP = `yore side by side with restic, on the same data, in one run:
@@ -58,6 +58,7 @@ async function main(): Promise<void> {
   const data = values.short ? join(resolve(values.data), "short") : resolve(values.data);
   const place: Place = { data, scratch: join(data, "scratch"), short: values.short };
   mkdirSync(data, { recursive: true });
+  removeAside(place);
   const ours = yore();
   const rival = values.against === undefined ? restic() : { ...yore(resolve(values.against)), name: "other" };
   const pairs = Number(values.pairs ?? (values.short ? 1 : 3));
@@ -79,5 +80,6 @@ async function main(): Promise<void> {
     if (values.json) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
   }
   rmSync(place.scratch, { recursive: true, force: true });
+  removeAside(place);
   if (results.some(hasFailed)) process.exitCode = 1;
 }
