@@ -20,6 +20,9 @@ export async function bundleCommandLine(checkout: string, dist: string): Promise
     cwd: checkout,
     platform: "node",
     external: (id) => !/^[./]/.test(id) && !BUNDLED.includes(id),
+    // No module does anything when it is loaded: what a command does not call is not loaded for it. Without this, each
+    // command that takes one name from the library's index loads the mount and the archiver.
+    treeshake: { moduleSideEffects: false },
     logLevel: "warn",
   });
   await bundle.write({ dir: folder, format: "esm", sourcemap: true, chunkFileNames: "[name].js" });

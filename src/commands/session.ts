@@ -14,6 +14,7 @@ import type { RetryEvent } from "../backend/retry-backend.js";
 import type { Engine } from "../engine/engine.js";
 import { engineProblem, loadEngine } from "../engine/load-engine.js";
 import { UsageError, YoreError } from "../errors.js";
+import { localZoneMinutes } from "../format/timestamp.js";
 import { loadAddon } from "../native/addon.js";
 import type { CompressionMode } from "../repository/compression.js";
 import { requireConfig } from "../repository/config-file.js";
@@ -219,7 +220,7 @@ async function openWithPassword(
   for (let attempt = 0; ; attempt++) {
     const password = await options.password.ask(attempt);
     try {
-      return await Repository.open(backend, engine, {
+      const opening = Repository.open(backend, engine, {
         password,
         allowEmptyPassword: options.password.allowEmpty,
         keyHint: options.keyHint,
@@ -228,6 +229,9 @@ async function openWithPassword(
         extraVerify: options.extraVerify,
         signal,
       });
+      // Time zones are loaded when the first is asked for, which takes 10 to 20 ms: now, while other threads derive the key.
+      setImmediate(() => localZoneMinutes(Date.now() / 1000));
+      return await opening;
     } catch (error) {
       const wrong = error instanceof YoreError && error.code === "wrong-password";
       if (!wrong || attempt + 1 >= options.password.attempts) throw error;

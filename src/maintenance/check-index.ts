@@ -1,11 +1,7 @@
-import { forEachConcurrently } from "../async/map-concurrently.js";
 import { formatId, type Id, idKey } from "../bytes/id.js";
-import { throwIfAborted, YoreError } from "../errors.js";
 import { decodeIndexFile } from "../format/index-file.js";
 import type { Repository } from "../repository/repository.js";
 import type { CheckHint, CheckProblem, CheckProgress } from "./check-options.js";
-
-const LOADED_AT_ONCE = 4;
 
 export interface IndexFindings {
   readonly problems: CheckProblem[];
@@ -13,88 +9,71 @@ export interface IndexFindings {
 }
 
 /**
- * Reads every index file by itself, to find those that are damaged and packs that several of them list. The index in
- * memory cannot tell: there, equal entries are one.
+ * Loads the index, and finds files of it that are damaged and packs that several of them list. What is loaded cannot tell
+ * the latter: there, equal entries are one.
  */
 export async function checkIndexFiles(
   repository: Repository,
   progress: CheckProgress,
   signal: AbortSignal | undefined,
 ): Promise<IndexFindings> {
-  const files: Id[] = [];
-  for await (const { id } of repository.listFiles("index")) files.push(id);
-  progress.indexFilesTotal = files.length;
-  const problems: CheckProblem[] = [];
-  const damaged = new Set<number>();
-  /** The numbers of the files that list a pack; a plain number while it is one, as it nearly always is. */
-  const listedBy = new Map<string, number | Set<number>>();
-  await forEachConcurrently(
-    files.keys(),
-    LOADED_AT_ONCE,
-    async (number) => {
-      const id = files[number]!;
-      try {
-        const json = await repository.loadFile("index", id, signal);
-        decodeIndexFile(
-          json,
-          { pack: (packId) => note(listedBy, packId, number), blob: () => {} },
-          { version: repository.config.version },
-        );
-      } catch (error) {
-        throwIfAborted(signal);
-        if (!(error instanceof YoreError)) throw error;
-        problems.push({ kind: "index", id, error });
-        damaged.add(number);
-      }
-      progress.indexFiles++;
+  await repository.loadIndex({
+    ...(signal && { signal }),
+    progress: {
+      set totalFiles(files: number) {
+        progress.indexFilesTotal = files;
+      },
+      get loadedFiles() {
+        return progress.indexFiles;
+      },
+      set loadedFiles(files: number) {
+        progress.indexFiles = files;
+      },
     },
-    signal,
-  );
-  const hints = await compareDuplicates(repository, files, withoutFiles(listedBy, damaged), problems, signal);
+  });
+  const problems: CheckProblem[] = repository.indexProblems.map(({ id, error }) => ({
+    kind: "index",
+    id,
+    error,
+  }));
+  const hints = await compareDuplicates(repository, packsOfSeveralFiles(repository), problems, signal);
   return { problems, hints };
 }
 
-function note(listedBy: Map<string, number | Set<number>>, packId: Id, number: number): void {
-  const key = idKey(packId);
-  const before = listedBy.get(key);
-  if (before === undefined) listedBy.set(key, number);
-  else if (typeof before !== "number") before.add(number);
-  else if (before !== number) listedBy.set(key, new Set([before, number]));
-}
-
-/** What a damaged file had listed before the damage says nothing: it is told of already, and cannot be read again. */
-function withoutFiles(
-  listedBy: ReadonlyMap<string, number | Set<number>>,
-  damaged: ReadonlySet<number>,
-): ReadonlyMap<string, Set<number>> {
-  const whole = new Map<string, Set<number>>();
-  for (const [key, numbers] of listedBy) {
-    if (typeof numbers === "number") continue;
-    const left = new Set([...numbers].filter((number) => !damaged.has(number)));
-    if (left.size > 1) whole.set(key, left);
+/** The index files that list a pack, for packs that several list. */
+function packsOfSeveralFiles(repository: Repository): Map<number, Set<Id>> {
+  const files = repository.indexIds;
+  /** The number of a file that lists a pack, by the pack's number; 1 more, 0 for none. */
+  const first = new Uint32Array(repository.index.packEnd);
+  const several = new Map<number, Set<Id>>();
+  for (const [number, id] of files.entries()) {
+    for (const pack of repository.packsOfIndexFile(id)!) {
+      const before = first[pack]! - 1;
+      if (before < 0) first[pack] = number + 1;
+      else if (before !== number) several.set(pack, (several.get(pack) ?? new Set([files[before]!])).add(id));
+    }
   }
-  return whole;
+  return several;
 }
 
 /** Looks again at packs that several files list: saying the same is harmless, saying different things is not. */
 async function compareDuplicates(
   repository: Repository,
-  files: readonly Id[],
-  listedBy: ReadonlyMap<string, Set<number>>,
+  listedBy: ReadonlyMap<number, Set<Id>>,
   problems: CheckProblem[],
   signal: AbortSignal | undefined,
 ): Promise<CheckHint[]> {
-  const duplicates = new Map<string, { numbers: Set<number>; contents: Set<string> }>();
-  for (const [key, numbers] of listedBy) duplicates.set(key, { numbers, contents: new Set() });
-  const involved = new Set([...duplicates.values()].flatMap(({ numbers }) => [...numbers]));
-  for (const number of involved) {
-    const json = await repository.loadFile("index", files[number]!, signal);
+  const duplicates = new Map<string, { packId: Id; indexes: Id[]; contents: Set<string> }>();
+  for (const [pack, files] of listedBy) {
+    const packId = repository.index.packId(pack);
+    duplicates.set(idKey(packId), { packId, indexes: [...files], contents: new Set() });
+  }
+  for (const id of new Set([...listedBy.values()].flatMap((files) => [...files]))) {
+    const json = await repository.loadFile("index", id, signal);
     for (const [key, content] of contentsOf(json, duplicates)) duplicates.get(key)!.contents.add(content);
   }
   const hints: CheckHint[] = [];
-  for (const [key, { numbers, contents }] of duplicates) {
-    const packId = Uint8Array.from(Buffer.from(key, "latin1")) as Id;
-    const indexes = [...numbers].map((number) => files[number]!);
+  for (const { packId, indexes, contents } of duplicates.values()) {
     if (contents.size > 1) problems.push({ kind: "index-conflict", packId, indexes });
     else hints.push({ kind: "duplicate-pack", packId, indexes });
   }

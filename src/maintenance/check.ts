@@ -14,7 +14,6 @@ import { forEachConcurrently } from "../async/map-concurrently.js";
 import { formatId, type Id, idKey } from "../bytes/id.js";
 import { messageOf, throwIfAborted, YoreError } from "../errors.js";
 import type { IndexedPack } from "../format/index-file.js";
-import { HEADER_LENGTH_LENGTH, sealedHeaderLength } from "../format/pack-header.js";
 import type { LoadedSnapshot } from "../format/snapshot.js";
 import { countTrees } from "../repository/count-trees.js";
 import type { Repository } from "../repository/repository.js";
@@ -40,6 +39,7 @@ import { PackChecker } from "./check-pack.js";
 import { type TreeCheck, treeProblems } from "./check-tree.js";
 import { IdSet } from "./id-set.js";
 import { type SizedPack, selectPacks } from "./pack-selection.js";
+import { sizedPacks } from "./sized-packs.js";
 
 /** Bytes of packs that may be in memory at a time. */
 const PACK_MEMORY_BYTES = 256 * 1024 * 1024;
@@ -146,13 +146,9 @@ class CheckRun {
     for (const hint of hints) this.#hint(hint);
     for (const problem of problems) this.#report(problem);
     if (problems.some(({ kind }) => kind === "index")) return false;
-    await this.#repository.loadIndex(signal ? { signal } : {});
-    for (const pack of this.#repository.index.packs()) {
-      const blobBytes = pack.blobs.reduce((sum, { length }) => sum + length, 0);
-      const size = blobBytes + sealedHeaderLength(pack.blobs) + HEADER_LENGTH_LENGTH;
-      this.#packs.push({ packId: pack.packId, size });
-      const isMixed = pack.blobs.some(({ type }) => type !== pack.blobs[0]!.type);
-      if (isMixed) this.#hint({ kind: "mixed-pack", packId: pack.packId });
+    for (const { packId, size, isMixed } of sizedPacks(this.#repository.index)) {
+      this.#packs.push({ packId, size });
+      if (isMixed) this.#hint({ kind: "mixed-pack", packId });
     }
     return true;
   }

@@ -8,10 +8,10 @@ import { forEachConcurrently } from "../async/map-concurrently.js";
 import { type Id, idKey } from "../bytes/id.js";
 import { throwIfAborted, YoreError } from "../errors.js";
 import { encodeIndexFile, type IndexedPack } from "../format/index-file.js";
-import { HEADER_LENGTH_LENGTH, sealedHeaderLength } from "../format/pack-header.js";
 import type { IndexProgress } from "../repository/index-files.js";
 import type { Repository } from "../repository/repository.js";
 import { chooseIndexFiles, IndexWriter, removeFiles } from "./rewrite-index.js";
+import { sizedPacks } from "./sized-packs.js";
 
 export interface RepairIndexOptions {
   /** Believe no index file, and read the list of blobs at the end of every pack; false when left out. */
@@ -150,9 +150,7 @@ class IndexRepair {
     const { index } = this.#repository;
     this.#isWrong = new Uint8Array(index.packEnd);
     const sizes = new Float64Array(index.packEnd).fill(-1);
-    for (const { packId, blobs } of index.packs())
-      sizes[index.packNumber(packId)!] =
-        blobs.reduce((sum, { length }) => sum + length, 0) + sealedHeaderLength(blobs) + HEADER_LENGTH_LENGTH;
+    for (const { packId, size } of sizedPacks(index)) sizes[index.packNumber(packId)!] = size;
     const found = new Uint8Array(index.packEnd);
     for await (const { id, size } of this.#repository.listFiles("pack")) {
       throwIfAborted(this.#watch.signal);
