@@ -25,8 +25,8 @@ export interface BlobStore extends BlobLoader {
   readonly engine: Engine;
   readonly config: { readonly version: 1 | 2; readonly chunkerPolynomial: bigint };
   readonly index: { has(type: BlobType, id: Id): boolean };
-  /** `loadBlob` for what is asked for about in the order in which it was saved. */
-  loadBlobAhead(type: BlobType, id: Id, signal?: AbortSignal): Promise<Uint8Array>;
+  /** For what is asked for about in the order in which it was saved. */
+  readonly inOrder: BlobLoader;
   saveBlob(type: BlobType, plaintext: Uint8Array, id?: Id): Promise<SavedBlob>;
   /** The same for many small ones of file content at once. */
   saveSmallBlobs(blobs: readonly SmallBlob[]): Promise<SavedBlob[]>;

@@ -31,8 +31,8 @@ export class DryRunStore implements BlobStore {
     return this.#store.loadBlob(type, id, signal);
   }
 
-  loadBlobAhead(type: BlobType, id: Id, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.#store.loadBlobAhead(type, id, signal);
+  get inOrder() {
+    return this.#store.inOrder;
   }
 
   blobSize(type: BlobType, id: Id): number | undefined {

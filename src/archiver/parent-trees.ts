@@ -27,7 +27,7 @@ export class ParentTrees {
   async load(tree: Id): Promise<Uint8Array> {
     const { store, signal } = this.#options;
     try {
-      return await store.loadBlobAhead("tree", tree, signal);
+      return await store.inOrder.loadBlob("tree", tree, signal);
     } catch (error) {
       throw this.#failure(tree, error);
     }

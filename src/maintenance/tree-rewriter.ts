@@ -83,7 +83,7 @@ export class TreeRewriter {
     throwIfAborted(signal);
     if (progress) progress.trees++;
     try {
-      const json = await this.#repository.loadBlobAhead("tree", id, signal);
+      const json = await this.#repository.inOrder.loadBlob("tree", id, signal);
       return { json, nodes: decodeLoadedTree(id, json) };
     } catch (error) {
       throwIfAborted(signal);

@@ -235,11 +235,11 @@ export class Repository implements BlobLoader {
   }
 
   /**
-   * The same for blobs that are asked for about in the order in which they were saved: packs are read in long
-   * stretches, of which 4 MiB are kept until `flush`.
+   * The same for blobs that are asked for about in the order in which they were saved: packs are read in long stretches,
+   * of which 4 MiB are kept until `flush`.
    */
-  loadBlobAhead(type: BlobType, id: Id, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.#aheadReader.loadBlob(type, id, signal);
+  get inOrder(): BlobLoader {
+    return this.#aheadReader;
   }
 
   blobSize(type: BlobType, id: Id): number | undefined {

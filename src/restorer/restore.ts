@@ -114,7 +114,7 @@ class RestoreRun {
       this.#fail(location, error);
     });
     this.#walk = new TreeWalk(
-      (id, signal) => repository.loadBlobAhead("tree", id, signal),
+      repository.inOrder,
       options.select ?? (() => ({ selected: true, childMayBeSelected: true })),
       (location, error) => this.#fail(location, asRestoreError(location, error)),
       watch.signal,

@@ -1,19 +1,13 @@
-import type { Id } from "../bytes/id.js";
+import { equalIds, type Id } from "../bytes/id.js";
 import { DamagedError, messageOf, throwIfAborted, YoreError } from "../errors.js";
 import { isSafeName, quoteName } from "../format/name-quoting.js";
 import type { TreeNode } from "../format/node.js";
 import { pathText } from "../patterns/mod.js";
+import type { BlobLoader } from "../repository/blob-loader.js";
 import { decodeLoadedTree } from "../repository/load-tree.js";
+import { type QueuedTree, TreeQueue } from "../repository/tree-queue.js";
 import type { Select } from "./restore-options.js";
 import { childOf } from "./target-folder.js";
-
-/** Folders whose trees are loaded ahead of the walk, at each level. */
-const TREES_AHEAD = 16;
-
-/** Loads a tree blob: the walk asks for them about in the order in which a backup saved them. */
-export type LoadTreeBlob = (id: Id, signal: AbortSignal | undefined) => Promise<Uint8Array>;
-
-type Loaded = { readonly blob: Uint8Array } | { readonly error: unknown };
 
 /** What is done at each station of a walk. A failure is told to `report` and costs this node only. */
 export interface TreeVisitor {
@@ -37,25 +31,30 @@ interface Walked {
   readonly names: ReadonlySet<string> | undefined;
 }
 
-/** Walks a snapshot's tree in restic's order: names ascending, a folder's content right after the folder. */
+/**
+ * Walks a snapshot's tree in restic's order: names ascending, a folder's content right after the folder. Trees load ahead
+ * of it in batches; see `TreeQueue`, also for how much memory that takes.
+ */
 export class TreeWalk {
-  readonly #load: LoadTreeBlob;
+  readonly #loader: BlobLoader;
   readonly #select: Select;
   readonly #report: (location: string, error: unknown) => void;
   readonly #signal: AbortSignal | undefined;
   #visitor: TreeVisitor = { visitNode: () => {} };
+  #queue: TreeQueue;
   /** What was told of trees before: every tree is walked twice, and its problems are told once. */
   readonly #told = new Set<string>();
   /** Set for good once a tree turned out to be malicious or damaged: then nothing may be deleted on its word. */
   isSuspicious = false;
 
   constructor(
-    load: LoadTreeBlob,
+    loader: BlobLoader,
     select: Select,
     report: (location: string, error: unknown) => void,
     signal: AbortSignal | undefined,
   ) {
-    this.#load = load;
+    this.#loader = loader;
+    this.#queue = new TreeQueue(loader, undefined, signal);
     this.#select = select;
     this.#report = report;
     this.#signal = signal;
@@ -63,38 +62,47 @@ export class TreeWalk {
 
   async run(root: Id, visitor: TreeVisitor): Promise<void> {
     this.#visitor = visitor;
-    await this.#attempt("/", () => visitor.enterFolder?.(undefined, "/"));
-    const { anySelected, names } = await this.#walkTree(root, "/", this.#start(root));
-    if (anySelected) await this.#attempt("/", () => visitor.leaveFolder?.(undefined, "/", names));
+    this.#queue = new TreeQueue(this.#loader, undefined, this.#signal);
+    try {
+      await this.#attempt("/", () => visitor.enterFolder?.(undefined, "/"));
+      const { anySelected, names } = await this.#walkTree(this.#queue.push(root), "/");
+      if (anySelected) await this.#attempt("/", () => visitor.leaveFolder?.(undefined, "/", names));
+    } finally {
+      this.#queue.close();
+    }
   }
 
-  async #walkTree(id: Id, location: string, loading: Promise<Loaded>): Promise<Walked> {
+  async #walkTree(queued: QueuedTree, location: string): Promise<Walked> {
     throwIfAborted(this.#signal);
+    const subtrees = new Subtrees(this.#queue, queued);
     let nodes: TreeNode[];
     try {
-      const loaded = await loading;
+      const taken = this.#queue.take(queued);
+      const loaded = taken instanceof Promise ? await taken : taken;
       if ("error" in loaded) throw loaded.error;
-      nodes = decodeLoadedTree(id, loaded.blob);
+      nodes = decodeLoadedTree(queued.id, loaded.json);
     } catch (error) {
       throwIfAborted(this.#signal);
       this.#suspect(location, error);
+      subtrees.dropRest();
       return { anySelected: false, names: undefined };
     }
     const names = new Set<string>();
-    const subtrees = this.#loadAhead(nodes);
     let anySelected = false;
     for (const node of nodes) {
       throwIfAborted(this.#signal);
       const name = pathText(node.name);
       const problem = nameProblem(node, names.has(name));
       names.add(name);
+      const subtree = node.type === "dir" && node.subtree ? subtrees.take(node.subtree) : undefined;
       if (problem) {
         this.#suspect(location, new DamagedError(problem));
+        if (subtree) this.#queue.drop(subtree);
         continue;
       }
       const child = childOf(location, name);
       if (node.type === "dir") {
-        if (await this.#walkFolder(node, child, subtrees)) anySelected = true;
+        if (await this.#walkFolder(node, child, subtree)) anySelected = true;
         // restic never restores sockets: they are made by the program that listens.
       } else if (node.type !== "socket" && this.#select(child, false).selected) {
         anySelected = true;
@@ -103,21 +111,21 @@ export class TreeWalk {
         if (visited) await visited;
       }
     }
+    subtrees.dropRest();
     return { anySelected, names };
   }
 
   /** @returns whether the folder or anything below it was selected */
-  async #walkFolder(node: TreeNode, location: string, subtrees: SubtreesAhead): Promise<boolean> {
+  async #walkFolder(node: TreeNode, location: string, subtree: QueuedTree | undefined): Promise<boolean> {
     const { selected, childMayBeSelected } = this.#select(location, true);
-    const { subtree } = node;
     if (!subtree) {
       this.#suspect(location, new DamagedError(`Cannot restore "${location}": the folder has no tree`));
       return selected;
     }
-    const loading = subtrees(node) ?? this.#start(subtree);
+    if (!childMayBeSelected) this.#queue.drop(subtree);
     if (selected) await this.#attempt(location, () => this.#visitor.enterFolder?.(node, location));
     const below = childMayBeSelected
-      ? await this.#walkTree(subtree, location, loading)
+      ? await this.#walkTree(subtree, location)
       : { anySelected: false, names: undefined };
     if (selected || below.anySelected)
       await this.#attempt(location, () => this.#visitor.leaveFolder?.(node, location, below.names));
@@ -151,36 +159,31 @@ export class TreeWalk {
     if (stopsEverything(error)) throw error;
     this.#report(location, error);
   }
-
-  /** Never rejects, so that it can wait for its turn. */
-  #start(id: Id): Promise<Loaded> {
-    return this.#load(id, this.#signal).then(
-      (blob) => ({ blob }),
-      (error: unknown) => ({ error }),
-    );
-  }
-
-  /** Starts loading the trees of the first folders; each that is taken starts one more. */
-  #loadAhead(nodes: readonly TreeNode[]): SubtreesAhead {
-    const folders = nodes.filter((node) => node.type === "dir" && node.subtree);
-    const loading = new Map<TreeNode, Promise<Loaded>>();
-    let next = 0;
-    const loadNext = () => {
-      const folder = folders[next++];
-      if (folder?.subtree) loading.set(folder, this.#start(folder.subtree));
-    };
-    while (next < Math.min(TREES_AHEAD, folders.length)) loadNext();
-    return (folder) => {
-      const started = loading.get(folder);
-      loading.delete(folder);
-      loadNext();
-      return started;
-    };
-  }
 }
 
-/** Hands out the tree of a folder that was loaded ahead. */
-type SubtreesAhead = (folder: TreeNode) => Promise<Loaded> | undefined;
+/** The places in the queue of a tree's subtrees, which are taken in their order. */
+class Subtrees {
+  readonly #queue: TreeQueue;
+  readonly #parent: QueuedTree;
+  #next = 0;
+
+  constructor(queue: TreeQueue, parent: QueuedTree) {
+    this.#queue = queue;
+    this.#parent = parent;
+  }
+
+  take(id: Id): QueuedTree {
+    const next = this.#parent.children[this.#next];
+    if (!next || !equalIds(next.id, id)) return this.#queue.push(id);
+    this.#next++;
+    return next;
+  }
+
+  /** For what looked like a folder to the queue, and was none. */
+  dropRest(): void {
+    for (const queued of this.#parent.children.slice(this.#next)) this.#queue.drop(queued);
+  }
+}
 
 /** Errors after which going on is useless or unwanted. */
 export function stopsEverything(error: unknown): boolean {

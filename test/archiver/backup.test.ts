@@ -14,6 +14,7 @@ import { MemoryBackend } from "../../src/backend/memory-backend.js";
 import { equalIds, formatId, parseId } from "../../src/bytes/id.js";
 import { loadEngine } from "../../src/engine/load-engine.js";
 import type { TreeNode } from "../../src/format/node.js";
+import type { BlobLoader } from "../../src/repository/blob-loader.js";
 import { loadTree } from "../../src/repository/load-tree.js";
 import { Repository } from "../../src/repository/repository.js";
 import { listSnapshots } from "../../src/repository/snapshots.js";
@@ -136,12 +137,16 @@ describe("backup", () => {
     writeFileSync(join(folder, "data/sub/inner/changes"), "another content");
     const events: BackupEvent[] = [];
     let loads = 0;
-    repository.loadBlobAhead = (type, id, signal) => {
-      if (!equalIds(id, sub) || ++loads === 1) return repository.loadBlob(type, id, signal);
-      return Promise.reject(new Error("the line is dead"));
+    const inOrder: BlobLoader = {
+      blobSize: (type, id) => repository.blobSize(type, id),
+      loadBlob: async (type, id, signal) => {
+        if (!equalIds(id, sub) || ++loads === 1) return repository.loadBlob(type, id, signal);
+        throw new Error("the line is dead");
+      },
     };
+    Object.defineProperty(repository, "inOrder", { value: inOrder, configurable: true });
     const summary = await save({ reportItems: false }, events);
-    Reflect.deleteProperty(repository, "loadBlobAhead");
+    Reflect.deleteProperty(repository, "inOrder");
     expect(loads).toBe(2);
     expect(events.filter(({ type }) => type === "error")).toEqual([
       expect.objectContaining({
