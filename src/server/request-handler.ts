@@ -1,20 +1,20 @@
-import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TokenBucket } from "../async/token-bucket.js";
 import type { Handle } from "../backend/backend.js";
 import { idFromBytes } from "../bytes/id.js";
-import { messageOf, systemCodeOf } from "../errors.js";
+import { messageOf } from "../errors.js";
 import type { AccessLog } from "./access-log.js";
 import type { Authenticator } from "./authenticator.js";
 import { type LeastPace, limitRest } from "./body-pace.js";
-import { type ByteRange, parseByteRanges } from "./byte-range.js";
+import { BINARY, describeParts, writeText } from "./byte-parts.js";
+import { parseByteRanges } from "./byte-range.js";
 import type { Connections } from "./connections.js";
 import { listFiles } from "./file-listing.js";
 import type { Metrics } from "./metrics.js";
 import { allows, type Grant, type Operation, type PolicyKeeper } from "./policy.js";
 import { QuotaReservation } from "./quota-reservation.js";
 import { receiveBody } from "./receive-body.js";
-import { Refusal } from "./refusal.js";
+import { Refusal, refusalOf } from "./refusal.js";
 import { isSmallFile, type RepositoryFiles } from "./repository-files.js";
 import {
   type ListedType,
@@ -317,8 +317,6 @@ export class RequestHandler {
 
 type FileTarget = Extract<RequestTarget, { kind: "file" }>;
 
-const BINARY = { "content-type": "application/octet-stream", "accept-ranges": "bytes" };
-
 const ALLOWED = { repository: "POST", list: "GET", file: "GET, HEAD, POST, DELETE" };
 
 const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "DELETE", "PUT", "OPTIONS", "PATCH"]);
@@ -346,72 +344,4 @@ function end(exchange: Exchange, status: number, type?: string, text = ""): void
     ...(type !== undefined && { "content-type": type, "x-content-type-options": "nosniff" }),
   });
   response.end(text);
-}
-
-/** @returns false when nobody listens any more */
-async function writeText(response: ServerResponse, text: string): Promise<boolean> {
-  if (text === "" || response.write(text)) return !response.destroyed;
-  await new Promise<void>((resolve) => {
-    const done = () => {
-      response.off("drain", done);
-      response.off("close", done);
-      resolve();
-    };
-    response.on("drain", done);
-    response.on("close", done);
-  });
-  return !response.destroyed;
-}
-
-interface Part {
-  /** Text before the bytes. */
-  readonly head: string;
-  readonly first: number;
-  readonly bytes: number;
-}
-
-/** Writes the head of the answer: 200, 206 with one range, or 206 with several as multipart/byteranges. */
-function describeParts(
-  response: ServerResponse,
-  ranges: readonly ByteRange[] | undefined,
-  size: number,
-): Part[] {
-  if (!ranges) {
-    response.writeHead(200, { ...BINARY, "content-length": size });
-    return [{ head: "", first: 0, bytes: size }];
-  }
-  const contentRange = ({ first, last }: ByteRange) => `bytes ${first}-${last}/${size}`;
-  const [only, ...others] = ranges as [ByteRange, ...ByteRange[]];
-  if (others.length === 0) {
-    const bytes = only.last - only.first + 1;
-    response.writeHead(206, { ...BINARY, "content-length": bytes, "content-range": contentRange(only) });
-    return [{ head: "", first: only.first, bytes }];
-  }
-  const boundary = randomBytes(16).toString("hex");
-  const parts: Part[] = ranges.map((range) => ({
-    head: `\r\n--${boundary}\r\nContent-Type: application/octet-stream\r\nContent-Range: ${contentRange(range)}\r\n\r\n`,
-    first: range.first,
-    bytes: range.last - range.first + 1,
-  }));
-  parts.push({ head: `\r\n--${boundary}--\r\n`, first: 0, bytes: 0 });
-  response.writeHead(206, {
-    "accept-ranges": "bytes",
-    "content-type": `multipart/byteranges; boundary=${boundary}`,
-    "content-length": parts.reduce((sum, part) => sum + part.head.length + part.bytes, 0),
-  });
-  return parts;
-}
-
-/** What the client is told about a failure: the system's words stay in the log. */
-function refusalOf(error: unknown): Refusal {
-  if (error instanceof Refusal) return error;
-  switch (systemCodeOf(error)) {
-    case "ENOSPC":
-    case "EDQUOT":
-      return new Refusal(507, "No space left on the server");
-    case "ENOENT":
-      return new Refusal(404, "Not found");
-    default:
-      return new Refusal(500, "Internal server error");
-  }
 }
