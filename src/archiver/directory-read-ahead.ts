@@ -36,6 +36,8 @@ export class DirectoryAhead {
   taken = 0;
   /** Nothing below it is left to be started. */
   isClosed = false;
+  /** So many of the started ones, the first, are closed or taken: a directory may have 100,000. */
+  closed = 0;
 
   constructor(place: Place, found: Promise<ReadDirectory>) {
     this.place = place;
@@ -103,6 +105,7 @@ export class DirectoryReadAhead {
   /** Says what is in a directory whose tree does not tell, when the walk is in it. */
   expect(ahead: DirectoryAhead, subdirectories: readonly Subdirectory[]): void {
     ahead.subdirectories = subdirectories;
+    ahead.isClosed = false;
     this.#fill();
   }
 
@@ -162,14 +165,15 @@ function isOpen(ahead: DirectoryAhead): boolean {
 function firstOpen(ahead: DirectoryAhead): DirectoryAhead | undefined {
   if (ahead.isClosed) return undefined;
   let isClosed = ahead.state !== "reading";
-  for (let i = ahead.taken; i < ahead.started.length; i++) {
+  ahead.closed = Math.max(ahead.closed, ahead.taken);
+  for (let i = ahead.closed; i < ahead.started.length; i++) {
     const child = ahead.started[i]!;
     const open = firstOpen(child);
     if (open) return open;
-    isClosed &&= child.isClosed;
+    if (!child.isClosed) isClosed = false;
+    else if (i === ahead.closed) ahead.closed++;
   }
   if (isOpen(ahead)) return ahead.subdirectories[ahead.started.length]!.tree ? ahead : undefined;
-  // What is in a directory that has changed is known only when the walk is in it.
-  if (ahead.state !== "listed") ahead.isClosed = isClosed;
+  ahead.isClosed = isClosed;
   return undefined;
 }
