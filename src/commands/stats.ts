@@ -1,10 +1,10 @@
 import { type Id, idKey } from "../bytes/id.js";
+import { IdSet } from "../bytes/id-set.js";
 import { SEAL_OVERHEAD } from "../engine/engine.js";
 import { NotFoundError, throwIfAborted } from "../errors.js";
 import type { BlobType } from "../format/blob.js";
 import type { TreeNode } from "../format/node.js";
 import type { LoadedSnapshot } from "../format/snapshot.js";
-import { IdSet } from "../maintenance/id-set.js";
 import { countTrees } from "../repository/count-trees.js";
 import type { Repository } from "../repository/repository.js";
 import type { SnapshotFilter } from "../repository/snapshots.js";

@@ -12,6 +12,7 @@
 import { availableParallelism } from "node:os";
 import { forEachConcurrently } from "../async/map-concurrently.js";
 import { formatId, type Id, idKey } from "../bytes/id.js";
+import { IdSet } from "../bytes/id-set.js";
 import { messageOf, throwIfAborted, YoreError } from "../errors.js";
 import type { IndexedPack } from "../format/index-file.js";
 import type { LoadedSnapshot } from "../format/snapshot.js";
@@ -37,7 +38,6 @@ import {
 } from "./check-options.js";
 import { PackChecker } from "./check-pack.js";
 import { type TreeCheck, treeProblems } from "./check-tree.js";
-import { IdSet } from "./id-set.js";
 import { type SizedPack, selectPacks } from "./pack-selection.js";
 import { sizedPacks } from "./sized-packs.js";
 

@@ -11,6 +11,7 @@
 
 import { Semaphore } from "../async/semaphore.js";
 import type { Id } from "../bytes/id.js";
+import { IdSet } from "../bytes/id-set.js";
 import { DamagedError, throwIfAborted, YoreError } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
 import { timestampNs } from "../format/timestamp.js";
@@ -76,6 +77,10 @@ class RestoreRun {
   readonly #firstLinks = new Map<string, string>();
   /** Files whose content is right, or will be, and whose metadata is to be set in the end: those that have none yet. */
   readonly #tracked = new Set<string>();
+  /** Trees of nothing but files that get all their metadata with their content. */
+  readonly #plainTrees = new IdSet();
+  /** Folders with something that has to be done in the end. */
+  readonly #unfinished = new Set<string>();
   /** Folders that were made sure of, and whether this run made them: then nothing can be in them that is not ours. */
   readonly #freshFolders = new Map<string, boolean>();
   /** Folders that could not be made, with the reason: nothing below them is tried again. */
@@ -99,7 +104,7 @@ class RestoreRun {
           this.progress.bytesRestored += count;
         },
         onDone: (location, size, action, hasStatus) => {
-          if (!hasStatus) this.#tracked.add(location);
+          if (!hasStatus) this.#track(location);
           this.#done(action, location, size, true);
         },
         onError: (location, error) => this.#fail(location, error),
@@ -139,8 +144,14 @@ class RestoreRun {
     const pending = new Set<Promise<void>>();
     await this.#walk.run(tree, {
       enterFolder: async (_node, location) => {
-        if (location !== "/") this.progress.filesTotal++;
+        if (location !== "/") {
+          this.progress.filesTotal++;
+          this.#unfinished.add(parentOf(location));
+        }
         await this.#ensureFolder(location);
+      },
+      leaveFolder: (node, location, names) => {
+        if (node?.subtree && names && !this.#unfinished.has(location)) this.#plainTrees.add(node.subtree);
       },
       visitNode: (node, location, folder) => {
         const isFolderFresh = this.#freshFolders.get(folder);
@@ -165,10 +176,16 @@ class RestoreRun {
     this.#freshFolders.clear();
   }
 
+  #track(location: string): void {
+    this.#tracked.add(location);
+    this.#unfinished.add(parentOf(location));
+  }
+
   /** Counts a node, and plans the content of a file. */
   #planNode(node: TreeNode, location: string, folder: string): Promise<void> | void {
     if (node.type === "file" && this.#isFirstLink(node, location))
       return this.#planFile(node, location, folder);
+    this.#unfinished.add(folder);
     this.progress.filesTotal++;
   }
 
@@ -208,7 +225,11 @@ class RestoreRun {
   }
 
   #planFile(node: TreeNode, location: string, folder: string): Promise<void> | void {
-    if (this.#freshFolders.get(folder) && this.#planSmallFile(node, folder)) return;
+    if (this.#freshFolders.get(folder) && this.#planSmallFile(node, folder)) {
+      if (!this.#canSetStatusAtOnce(node)) this.#unfinished.add(folder);
+      return;
+    }
+    this.#unfinished.add(folder);
     return this.#planAnyFile(node, location, folder);
   }
 
@@ -229,7 +250,7 @@ class RestoreRun {
       const exists =
         !isFresh && (existing !== undefined || (await this.#target.status(location)) !== undefined);
       if (existing && !needsRestore(existing)) {
-        this.#tracked.add(location);
+        this.#track(location);
         return this.#skip(location, node.size);
       }
       if (!exists && !this.#options.dryRun && this.#planSmallFile(node, folder)) return;
@@ -311,6 +332,11 @@ class RestoreRun {
         ),
       );
     const visitor: TreeVisitor = {
+      ...(this.#mayStayOut && {
+        expects: (subtree) => !this.#plainTrees.has(subtree),
+        skips: ({ subtree }, location) =>
+          subtree !== undefined && this.#plainTrees.has(subtree) && !this.#unfinished.has(location),
+      }),
       visitNode: (node, location) => this.#visitMetadata(metadata, node, location),
       leaveFolder: async (node, location, names) => {
         if (this.#options.delete && names && !this.#walk.isSuspicious)
@@ -322,6 +348,12 @@ class RestoreRun {
     };
     await this.#walk.run(tree, visitor);
     await metadata.finish();
+  }
+
+  /** Whether the second walk may stay out of folders in which everything is done: most have nothing but small files. */
+  get #mayStayOut(): boolean {
+    const { dryRun, select } = this.#options;
+    return !dryRun && !select && !this.#options.delete;
   }
 
   async #visitMetadata(metadata: MetadataRestorer, node: TreeNode, location: string): Promise<void> {

@@ -24,6 +24,10 @@ export interface TreeVisitor {
     location: string,
     names: ReadonlySet<string> | undefined,
   ): Promise<void> | void;
+  /** Whether nothing is to be done with what is in a selected folder: then its tree is not even loaded. */
+  skips?(node: TreeNode, location: string): boolean;
+  /** What `skips` says by the tree alone, for those that are loaded ahead; all are expected when left out. */
+  expects?(subtree: Id): boolean;
 }
 
 interface Walked {
@@ -62,7 +66,7 @@ export class TreeWalk {
 
   async run(root: Id, visitor: TreeVisitor): Promise<void> {
     this.#visitor = visitor;
-    this.#queue = new TreeQueue(this.#loader, undefined, this.#signal);
+    this.#queue = new TreeQueue(this.#loader, visitor.expects?.bind(visitor), this.#signal);
     try {
       await this.#attempt("/", () => visitor.enterFolder?.(undefined, "/"));
       const { anySelected, names } = await this.#walkTree(this.#queue.push(root), "/");
@@ -122,9 +126,10 @@ export class TreeWalk {
       this.#suspect(location, new DamagedError(`Cannot restore "${location}": the folder has no tree`));
       return selected;
     }
-    if (!childMayBeSelected) this.#queue.drop(subtree);
+    const isWalked = childMayBeSelected && this.#visitor.skips?.(node, location) !== true;
+    if (!isWalked) this.#queue.drop(subtree);
     if (selected) await this.#attempt(location, () => this.#visitor.enterFolder?.(node, location));
-    const below = childMayBeSelected
+    const below = isWalked
       ? await this.#walkTree(subtree, location)
       : { anySelected: false, names: undefined };
     if (selected || below.anySelected)

@@ -9,6 +9,8 @@ import type { YoreError } from "../../src/errors.js";
 import { GO_MODE_DIR } from "../../src/format/file-mode.js";
 import type { TreeNode } from "../../src/format/node.js";
 import { encodeTree } from "../../src/format/tree.js";
+import { loadAddon } from "../../src/native/addon.js";
+import type { BlobLoader } from "../../src/repository/blob-loader.js";
 import type { Repository } from "../../src/repository/repository.js";
 import { restore } from "../../src/restorer/restore.js";
 import {
@@ -145,6 +147,57 @@ describe("restore", () => {
     expect(summary).toMatchObject({ errors: 0, filesRestored: 300 });
     // The pack of the files, and that of the tree.
     expect(requests).toBeLessThanOrEqual(2);
+  });
+
+  it("stays out of folders in the end in which everything is done, and goes into those where something is left", async () => {
+    const backend = new MemoryBackend();
+    const repository = await createRepository({}, backend);
+    const files = await Promise.all(["a", "b"].map((name) => file(repository, name, Buffer.from(name))));
+    const plain = await saveTree(repository, files);
+    const mixed = await saveTree(repository, [...files, symlinkTo("link", "a")]);
+    const tree = await saveTree(repository, [
+      folderOf("mixed", mixed),
+      folderOf("plain", plain),
+      folderOf("twin", plain),
+    ]);
+    await repository.flush();
+    const loads = new Map<string, number>();
+    const opened = await openRepository(backend);
+    const inOrder: BlobLoader = {
+      blobSize: (type, id) => opened.blobSize(type, id),
+      loadBlob: (type, id, signal) => {
+        loads.set(formatId(id), (loads.get(formatId(id)) ?? 0) + 1);
+        return opened.loadBlob(type, id, signal);
+      },
+    };
+    Object.defineProperty(opened, "inOrder", { value: inOrder });
+
+    const target = await temporaryFolder();
+    expect((await restoreTo(opened, tree, target)).summary).toMatchObject({ errors: 0, warnings: 0 });
+    const mtimeOf = async (path: string) => (await lstat(join(target, path), { bigint: true })).mtimeNs;
+    for (const path of ["mixed", "mixed/a", "mixed/link", "plain", "plain/a", "twin", "twin/b"])
+      expect([path, await mtimeOf(path)]).toEqual([path, 1_600_000_000_123_456_789n]);
+    expect(loads.get(formatId(mixed))).toBe(2);
+    expect(loads.get(formatId(plain))).toBe(loadAddon() ? 2 : 4);
+  });
+
+  it.skipIf(!loadAddon())("takes away what new files and folders inherit", async () => {
+    const repository = await createRepository();
+    const below = await saveTree(repository, [await file(repository, "file", Buffer.from("content"))]);
+    const tree = await saveTree(repository, [folderOf("folder", below)]);
+    const target = await temporaryFolder();
+    expect((await run("setfacl", ["-d", "-m", "u:1:rwx", target])).code).toBe(0);
+    expect((await restoreTo(repository, tree, target)).summary).toMatchObject({ errors: 0, warnings: 0 });
+    for (const path of ["folder", "folder/file"]) {
+      const { stdout } = await run("getfacl", ["-cps", join(target, path)]);
+      expect([path, stdout]).toEqual([path, ""]);
+      const { mtimeNs, mode } = await lstat(join(target, path), { bigint: true });
+      expect([path, mtimeNs, mode & 0o7777n]).toEqual([
+        path,
+        1_600_000_000_123_456_789n,
+        path === "folder" ? 0o755n : 0o644n,
+      ]);
+    }
   });
 
   it("tells of nodes that cannot be restored, and restores the others", async () => {

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { IdSet } from "../../src/maintenance/id-set.js";
+import { IdSet } from "../../src/bytes/id-set.js";
 
 describe("IdSet", () => {
   it("has what was added and nothing else, through many growths", () => {

@@ -1,4 +1,4 @@
-import { ID_LENGTH } from "../bytes/id.js";
+import { ID_LENGTH } from "./id.js";
 
 const WORDS = ID_LENGTH / 4;
 const MAX_LOAD = 0.7;
