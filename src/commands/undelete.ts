@@ -2,8 +2,8 @@ import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { FileType } from "../backend/backend.js";
 import { FOLDERS } from "../backend/local-layout.js";
-import { messageOf, systemCodeOf, YoreError } from "../errors.js";
-import { bringBack, type DeletedFile, listDeleted } from "../server/deleted-files.js";
+import { messageOf, systemCodeOf, throwIfAborted, YoreError } from "../errors.js";
+import { bringBack, type DeletedFile, type DeletedWhen, listDeleted } from "../server/deleted-files.js";
 
 export interface UndeleteOptions {
   /** The folder of the repository, on the machine that serves it. */
@@ -51,9 +51,9 @@ export async function runUndelete(options: UndeleteOptions, signal: AbortSignal)
   let files = 0;
   let bytes = 0;
   let alreadyThere = 0;
-  for await (const deleted of listDeleted(folder, when)) {
+  for await (const deleted of listing(folder, when)) {
     for (const file of deleted) {
-      signal.throwIfAborted();
+      throwIfAborted(signal);
       if (!dryRun && !(await undelete(folder, file, mode & 0o777))) {
         alreadyThere++;
         continue;
@@ -65,6 +65,14 @@ export async function runUndelete(options: UndeleteOptions, signal: AbortSignal)
   }
   const deletions = [...minutes.values()].sort((a, b) => a.minuteMs - b.minuteMs);
   return { deletions, files, bytes, alreadyThere, locks: await countLocks(folder) };
+}
+
+async function* listing(folder: string, when: DeletedWhen): AsyncIterable<DeletedFile[]> {
+  try {
+    yield* listDeleted(folder, when);
+  } catch (error) {
+    throw new YoreError("backend", `Cannot look into "${folder}": ${messageOf(error)}`, { cause: error });
+  }
 }
 
 type MutableDeletions = { minuteMs: number; files: Record<UndeletedType, number>; bytes: number };

@@ -19,7 +19,7 @@ export function registerUndelete(program: Command, io: Io): void {
     .command("undelete")
     .description(
       "bring back what clients deleted from a repository that yore serve keeps deleted files of\n\n" +
-        "It runs on the machine of the server, needs no password, and works while the server runs. What was deleted is\n" +
+        "It runs on the machine of the server, needs no password, and works while the server runs. What was deleted is " +
         "kept as long as --keep-deleted or keep-deleted in the policy file of yore serve says.",
     )
     .argument("<folder>", "folder of one repository, such as /srv/backups/ada/laptop")
