@@ -49,7 +49,8 @@ describe("measure", () => {
 
 describe("accountOf", () => {
   it("counts children that still run, and those that were waited for", async () => {
-    const script = `${SPIN}; bash -c '${SPIN}'; bash -c '${SPIN}; echo done; read' & wait`;
+    // What runs in the background reads from /dev/null, and would be gone at once, unless it is told otherwise.
+    const script = `exec 3<&0; ${SPIN}; bash -c '${SPIN}'; bash -c '${SPIN}; echo done; read' <&3 & wait`;
     const child = spawn("bash", ["-c", script], { stdio: ["pipe", "pipe", "ignore"] });
     const exited = once(child, "exit");
     try {
