@@ -1,6 +1,6 @@
 import { unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { messageOf } from "../errors.js";
+import { messageOf, systemCodeOf } from "../errors.js";
 import { listDeleted } from "./deleted-files.js";
 import type { PolicyKeeper } from "./policy.js";
 import type { UsageLedger } from "./usage.js";
@@ -65,7 +65,10 @@ export class DeletedFilesPurge {
       for await (const files of listDeleted(join(dataFolder, ...path), { untilMs })) {
         for (const file of files) {
           if (this.#stopped) return;
-          await unlink(file.path);
+          // Somebody who brings files back may have been faster.
+          await unlink(file.path).catch((error: unknown) => {
+            if (systemCodeOf(error) !== "ENOENT") throw error;
+          });
           usage.addDeleted(path, -file.size);
           removed++;
         }
