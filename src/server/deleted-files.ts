@@ -99,11 +99,20 @@ export async function bringBack(repository: string, file: DeletedFile, folderMod
   try {
     await link(file.path, path);
   } catch (error) {
-    if (systemCodeOf(error) === "EEXIST") return false;
+    const code = systemCodeOf(error);
+    // Another one who brings files back may have been faster.
+    if (code === "EEXIST" || (code === "ENOENT" && (await isThere(path)))) return false;
     throw error;
   }
   await unlink(file.path);
   return true;
+}
+
+function isThere(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function isAnother(path: string, than: string): Promise<boolean> {

@@ -125,6 +125,26 @@ describe("what clients delete from yore serve", () => {
     expect(readFileSync(join(folder, "repo/.yore-deleted", other!), "utf8")).toBe("not the config");
   });
 
+  it("comes back once when two bring it back at a time", async () => {
+    await start({});
+    await status("POST", "/repo/?create=true");
+    const deleted = join(folder, "repo/.yore-deleted/data");
+    mkdirSync(deleted, { recursive: true });
+    const contents = Array.from({ length: 5000 }, (_, i) => `pack ${i}`);
+    for (const content of contents)
+      writeFileSync(join(deleted, `${nameOf(content)}.2026-01-05T08-00-00.000Z`), content);
+    const both = await Promise.all([1, 2].map(() => undelete(join(folder, "repo"), "--json")));
+    expect(both.map(({ code, stderr }) => [code, stderr])).toEqual([
+      [0, ""],
+      [0, ""],
+    ]);
+    const files = both.map(({ stdout }) => (JSON.parse(stdout) as { files: number }).files);
+    expect(files[0]! + files[1]!).toBe(contents.length);
+    expect(kept("repo")).toEqual([]);
+    const listed = JSON.parse((await ask(server.url, "GET", "/repo/data/")).text) as string[];
+    expect(new Set(listed)).toEqual(new Set(contents.map(nameOf)));
+  });
+
   it("can be chosen by time", async () => {
     await start({});
     await status("POST", "/repo/?create=true");
