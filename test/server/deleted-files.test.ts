@@ -217,7 +217,10 @@ describe("what clients delete from yore serve", () => {
     await status("DELETE", await upload("/ada/laptop", "data", "a pack"));
     expect(kept("ada/laptop").length).toBe(1);
     await expect.poll(() => kept("ada/laptop").length, { timeout: 10_000 }).toBe(0);
-    expect(server.log).toContain('removed 1 deleted files of "ada/laptop" whose time is over');
+    // Told when the folder is done with, a moment later.
+    await expect
+      .poll(() => server.log, { timeout: 10_000 })
+      .toContain('removed 1 deleted files of "ada/laptop" whose time is over');
     expect(await metric("yore_server_repository_deleted_bytes{")).toEqual([
       'yore_server_repository_deleted_bytes{repo="ada/laptop"} 0',
       'yore_server_repository_deleted_bytes{repo="bob"} 3',
