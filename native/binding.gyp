@@ -10,6 +10,7 @@
         'src/compact_tree.cc',
         'src/compression.cc',
         'src/crypto.cc',
+        'src/directory_records.cc',
         'src/engine.cc',
         'src/file_calls.cc',
         'src/file_status.cc',

@@ -24,6 +24,7 @@ NAPI_MODULE_INIT() {
   yore::RegisterBodySocket(env, exports);
   yore::RegisterCachedRead(env, exports);
   yore::RegisterCompactTree(env, exports);
+  yore::RegisterDirectoryRecords(env, exports);
   yore::RegisterEngine(env, exports);
   yore::RegisterFuseChannel(env, exports);
   yore::RegisterScan(env, exports);

@@ -9,6 +9,7 @@ namespace yore {
 void RegisterBodySocket(napi_env env, napi_value exports);
 void RegisterCachedRead(napi_env env, napi_value exports);
 void RegisterCompactTree(napi_env env, napi_value exports);
+void RegisterDirectoryRecords(napi_env env, napi_value exports);
 void RegisterEngine(napi_env env, napi_value exports);
 void RegisterFuseChannel(napi_env env, napi_value exports);
 void RegisterScan(napi_env env, napi_value exports);

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "addon.h"
+#include "compact_tree.h"
 #include "napi_helpers.h"
 #include "plain_json.h"
 
@@ -13,33 +14,13 @@ namespace yore {
 
 namespace {
 
-constexpr size_t kHeaderBytes = 8;
+constexpr size_t kHeaderBytes = kTreeHeaderBytes;
 constexpr size_t kIdBytes = PlainJson::kIdBytes;
+static_assert(kIdBytes == kTreeIdBytes, "an ID is an ID");
 constexpr uint64_t kMaxExact = (uint64_t{1} << 53) - 1;
-constexpr uint32_t kHasAttributes = 1u << 16;
 constexpr uint32_t kNoValue = 0xffffffffu;
 
-struct Entry {
-  double size;
-  double mtime;
-  double atime;
-  double ctime;
-  uint64_t inode;
-  uint64_t device_id;
-  uint32_t name_offset;
-  uint32_t name_length;
-  uint32_t mtime_ns;
-  uint32_t atime_ns;
-  uint32_t ctime_ns;
-  uint32_t uid;
-  uint32_t gid;
-  uint32_t links;
-  uint32_t rdev;
-  uint32_t content_offset;
-  uint32_t content_count;
-  uint32_t mode;
-};
-static_assert(sizeof(Entry) == 96, "the layout of an entry is fixed");
+using Entry = TreeEntry;
 
 enum class Type { kNone, kFile, kDirectory, kSymlink, kBlockDevice, kCharacterDevice, kFifo, kSocket };
 
@@ -75,7 +56,7 @@ class TreeParser {
   bool References(std::vector<uint8_t>* subtrees, std::vector<uint8_t>* contents) const {
     if (!says_all_references_) return false;
     for (const Entry& entry : entries_) {
-      const uint32_t kind = entry.mode & 0170000;
+      const uint32_t kind = entry.Kind();
       if (kind != 0100000 && kind != 0040000) continue;
       const uint8_t* first = pool_.data() + entry.content_offset;
       const uint8_t* last = first + size_t{entry.content_count} * kIdBytes;
@@ -226,7 +207,7 @@ class TreeParser {
 
   bool Add(const Node& node, Entry* entry) {
     if (node.type == Type::kNone || !IsPlainName(node.name) || !IsBehindLast(node.name)) return false;
-    entry->mode = PosixMode(node) | (attributes_.empty() ? 0 : kHasAttributes);
+    entry->mode = PosixMode(node) | (attributes_.empty() ? 0 : kTreeHasAttributes);
     entry->name_offset = static_cast<uint32_t>(pool_.size());
     entry->name_length = static_cast<uint32_t>(node.name.size);
     Append(node.name.data, node.name.size);

@@ -47,7 +47,8 @@ export class CompactTree {
   readonly subdirectories: number;
   /** Bytes of memory, about. */
   readonly bytes: number;
-  readonly #memory: Buffer;
+  /** As drawn above; only to be read. */
+  readonly memory: Buffer;
   readonly #doubles: Float64Array;
   readonly #longs: BigUint64Array;
   readonly #words: Uint32Array;
@@ -59,7 +60,7 @@ export class CompactTree {
 
   /** @param memory as drawn above, a multiple of 8 bytes long */
   constructor(memory: ArrayBuffer) {
-    this.#memory = Buffer.from(memory);
+    this.memory = Buffer.from(memory);
     this.#doubles = new Float64Array(memory);
     this.#longs = new BigUint64Array(memory);
     this.#words = new Uint32Array(memory);
@@ -71,7 +72,7 @@ export class CompactTree {
   /** The raw bytes of a name; a view. */
   name(position: number): Buffer {
     const offset = this.#words[FIRST_WORD + position * WORDS + 12]!;
-    return this.#memory.subarray(offset, offset + this.#words[FIRST_WORD + position * WORDS + 13]!);
+    return this.memory.subarray(offset, offset + this.#words[FIRST_WORD + position * WORDS + 13]!);
   }
 
   /** Where a name is, -1 when it is not there. */
@@ -81,7 +82,7 @@ export class CompactTree {
     while (low <= high) {
       const middle = (low + high) >>> 1;
       const offset = this.#words[FIRST_WORD + middle * WORDS + 12]!;
-      const order = this.#memory.compare(
+      const order = this.memory.compare(
         name,
         0,
         name.length,
@@ -118,7 +119,7 @@ export class CompactTree {
   linkTarget(position: number): Buffer | undefined {
     if (this.typeBits(position) !== S_IFLNK) return undefined;
     const offset = this.#words[FIRST_WORD + position * WORDS + 21]!;
-    return this.#memory.subarray(offset, offset + this.targetLength(position));
+    return this.memory.subarray(offset, offset + this.targetLength(position));
   }
 
   time(position: number, which: keyof typeof TIMES): { seconds: number; nanoseconds: number } {
@@ -161,6 +162,17 @@ export class CompactTree {
     return this.#ids(position);
   }
 
+  /** How many blobs a file has; 0 for everything else. */
+  contentCount(position: number): number {
+    return this.typeBits(position) === S_IFREG ? this.#words[FIRST_WORD + position * WORDS + 22]! : 0;
+  }
+
+  /** ID of the first blob of a file that has one; a view. */
+  firstContent(position: number): Id {
+    const offset = this.#words[FIRST_WORD + position * WORDS + 21]!;
+    return this.memory.subarray(offset, offset + ID_LENGTH) as Uint8Array as Id;
+  }
+
   /** Tree ID of a directory; a view. */
   subtree(position: number): Id | undefined {
     if (this.typeBits(position) !== S_IFDIR) return undefined;
@@ -175,16 +187,16 @@ export class CompactTree {
     const perItem = this.typeBits(position) === S_IFLNK ? 1 : ID_LENGTH;
     let at = this.#words[word + 21]! + this.#words[word + 22]! * perItem;
     const attributes: ExtendedAttribute[] = [];
-    const count = this.#memory.readUInt32LE(at);
+    const count = this.memory.readUInt32LE(at);
     at += 4;
     for (let i = 0; i < count; i++) {
-      const nameLength = this.#memory.readUInt32LE(at);
-      const valueLength = this.#memory.readUInt32LE(at + 4);
+      const nameLength = this.memory.readUInt32LE(at);
+      const valueLength = this.memory.readUInt32LE(at + 4);
       at += 8;
-      const name = this.#memory.toString("utf8", at, at + nameLength);
+      const name = this.memory.toString("utf8", at, at + nameLength);
       at += nameLength;
       const value =
-        valueLength === NO_VALUE ? null : Uint8Array.from(this.#memory.subarray(at, at + valueLength));
+        valueLength === NO_VALUE ? null : Uint8Array.from(this.memory.subarray(at, at + valueLength));
       at += value?.length ?? 0;
       attributes.push({ name, value });
     }
@@ -194,7 +206,7 @@ export class CompactTree {
   #ids(position: number): IdList {
     const offset = this.#words[FIRST_WORD + position * WORDS + 21]!;
     const count = this.#words[FIRST_WORD + position * WORDS + 22]!;
-    return count === 0 ? IdList.EMPTY : new IdList(this.#memory.subarray(offset, offset + 32 * count));
+    return count === 0 ? IdList.EMPTY : new IdList(this.memory.subarray(offset, offset + 32 * count));
   }
 }
 

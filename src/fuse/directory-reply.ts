@@ -8,7 +8,7 @@
  * Positions 0 and 1 are "." and "..", the entries of the listing follow.
  */
 
-import type { NodeId } from "./filesystem.js";
+import type { NodeId, RecordTarget } from "./filesystem.js";
 import { DIRENT_TYPE_SHIFT, S_IFDIR, Size } from "./kernel-abi.js";
 import type { DirectoryStream } from "./listing-cache.js";
 import type { ReplyBuffer } from "./reply-buffer.js";
@@ -33,26 +33,47 @@ export function encodeDirectory(
   stream: DirectoryStream,
   options: DirectoryReplyOptions,
 ): NodeId[] {
-  const { plus, onProblem } = options;
-  const { listing } = stream;
-  const fixed = plus ? Size.DIRENTPLUS : Size.DIRENT;
-  const limit = reply.length + options.size;
+  const { listing, generation } = stream;
+  const { bytes, length: at } = reply;
   const handedOut: NodeId[] = [];
-  for (let position = options.position; position < listing.length + 2; position++) {
-    const name = position === 0 ? DOT : position === 1 ? DOT_DOT : listing.name(position - 2);
-    if (position >= 2 && !isName(name)) {
-      // One such name would make the kernel refuse the whole reply.
-      onProblem(position - 2, new RangeError(`${JSON.stringify(name.toString())} is not a file name`));
-      continue;
+  const target = { bytes, at, limit: at + options.size, plus: options.plus, generation, handedOut };
+  let { position } = options;
+  while (position < listing.length + 2) {
+    target.at = reply.length;
+    const written = position < 2 ? 0 : (listing.writeRecords?.(position - 2, target) ?? 0);
+    if (written > 0) {
+      position += written;
+      reply.length = target.at;
+    } else {
+      if (!putRecord(reply, stream, position, target, options.onProblem)) break;
+      position++;
     }
-    const length = (fixed + name.length + 7) & ~7;
-    // Before the entry is asked for: what is handed out must be sent.
-    if (reply.length + length > limit) break;
-    const at = reply.reserve(length);
-    if (plus) putEntry(reply, at, stream, position - 2, handedOut, onProblem);
-    putDirent(reply, at + fixed - Size.DIRENT, stream, position, name);
   }
   return handedOut;
+}
+
+/** @returns whether there was room */
+function putRecord(
+  reply: ReplyBuffer,
+  stream: DirectoryStream,
+  position: number,
+  { plus, limit, handedOut }: RecordTarget,
+  onProblem: (position: number, problem: unknown) => void,
+): boolean {
+  const name = position === 0 ? DOT : position === 1 ? DOT_DOT : stream.listing.name(position - 2);
+  if (position >= 2 && !isName(name)) {
+    // One such name would make the kernel refuse the whole reply.
+    onProblem(position - 2, new RangeError(`${JSON.stringify(name.toString())} is not a file name`));
+    return true;
+  }
+  const fixed = plus ? Size.DIRENTPLUS : Size.DIRENT;
+  const length = (fixed + name.length + 7) & ~7;
+  // Before the entry is asked for: what is handed out must be sent.
+  if (reply.length + length > limit) return false;
+  const at = reply.reserve(length);
+  if (plus) putEntry(reply, at, stream, position - 2, handedOut, onProblem);
+  putDirent(reply, at + fixed - Size.DIRENT, stream, position, name);
+  return true;
 }
 
 function putEntry(

@@ -69,6 +69,21 @@ export function isEntry(found: Entry | Absent): found is Entry {
   return found.nodeId !== 0;
 }
 
+/** Where records of a directory are written to. */
+export interface RecordTarget {
+  readonly bytes: Buffer;
+  /** Where the next one begins; whoever writes moves it on. */
+  at: number;
+  /** Where they have to end. */
+  readonly limit: number;
+  /** With entries (READDIRPLUS) or names only (READDIR). */
+  readonly plus: boolean;
+  /** High word of the cookies. */
+  readonly generation: number;
+  /** Whoever writes adds what it hands out. */
+  readonly handedOut: NodeId[];
+}
+
 /** The entries of a directory as they are at one moment, in a fixed order; "." and ".." are the driver's business. */
 export interface DirectoryListing {
   readonly length: number;
@@ -84,6 +99,11 @@ export interface DirectoryListing {
   typeBits(position: number): number;
   /** The entry itself; hands out a node that must be forgotten. */
   entry(position: number): Entry;
+  /**
+   * For listings that write many records faster than a driver can, from a position on, as far as they fit. @returns how many;
+   * the one behind them is written by the driver, or does not fit.
+   */
+  writeRecords?(position: number, target: RecordTarget): number;
 }
 
 export interface FilesystemStatistics {

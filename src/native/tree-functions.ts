@@ -1,4 +1,4 @@
-/** Trees. Implemented in `native/src/compact_tree.cc`. */
+/** Trees. Implemented in `native/src/compact_tree.cc` and `native/src/directory_records.cc`. */
 export interface TreeFunctions {
   /**
    * The memory of a CompactTree from the JSON of a tree blob; `undefined` for every tree that is not plain, be it unusual
@@ -11,4 +11,47 @@ export interface TreeFunctions {
    * Works on the calling thread.
    */
   treeReferences(json: Uint8Array): ArrayBuffer | undefined;
+
+  /**
+   * Looks how many entries of a directory, from a position of its tree on, fit into so many bytes as records of READDIRPLUS
+   * (`plus`) or READDIR, and writes the st_ino of each. It stops at what is no file name, and when `inos` is full.
+   *
+   * @param tree memory of a CompactTree
+   * @param room bytes
+   * @param directory st_ino of the directory
+   * @param view st_ino of the snapshot, for hard links
+   * @returns how many
+   */
+  directoryInos(
+    tree: Uint8Array,
+    position: number,
+    room: number,
+    plus: boolean,
+    directory: bigint,
+    view: bigint,
+    inos: BigUint64Array,
+  ): number;
+  /**
+   * Writes so many records.
+   *
+   * @param at where in `records` the first begins
+   * @param generation high word of their cookies
+   * @param facts for READDIRPLUS, DIRECTORY_FACTS numbers for each entry: NodeId (0: only its name is shown), time to live
+   *     in ms, size, blocks, mode, nlink, uid, gid
+   * @returns where the last one ends
+   * @throws {RangeError} when there is no room, or there are not as many
+   */
+  directoryRecords(
+    records: Uint8Array,
+    at: number,
+    tree: Uint8Array,
+    position: number,
+    count: number,
+    generation: number,
+    inos: BigUint64Array,
+    facts: Float64Array | undefined,
+  ): number;
 }
+
+/** Numbers for an entry in `facts` of `directoryRecords`. */
+export const DIRECTORY_FACTS = 8;

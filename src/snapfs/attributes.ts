@@ -5,7 +5,7 @@ import type { CompactTree } from "../cache/compact-tree.js";
 import type { TreeCache } from "../cache/tree-cache.js";
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../format/file-mode.js";
 import { type Attributes, FOREVER, type Moment } from "../fuse/filesystem.js";
-import { FileLayout, zeroBytes } from "./file-layout.js";
+import { FileLayout, ZERO_CHUNK_BYTES, zeroBytes } from "./file-layout.js";
 import type { LinkPlace, TreePlace } from "./place.js";
 import type { VirtualDirectory } from "./virtual-directory.js";
 
@@ -17,6 +17,20 @@ export interface OwnershipOptions {
   readonly umask?: number | undefined;
   /** Everything belongs to root. */
   readonly ownerRoot?: boolean | undefined;
+}
+
+/** Of an object of a tree. */
+export interface Facts {
+  mode: number;
+  nlink: number;
+  uid: number;
+  gid: number;
+  /** Bytes. */
+  size: number;
+  /** Units of 512 bytes. */
+  blocks: number;
+  /** How long they may be believed, milliseconds or FOREVER. */
+  ttlMs: number;
 }
 
 export interface TimedAttributes {
@@ -39,6 +53,8 @@ export class AttributeMaker {
   /** Owner of what stands in no snapshot. */
   readonly #ownUid: number;
   readonly #ownGid: number;
+  /** Used again and again: a directory of a hundred thousand entries asks for as many. */
+  readonly #facts: Facts = { mode: 0, nlink: 1, uid: 0, gid: 0, size: 0, blocks: 0, ttlMs: FOREVER };
 
   constructor(trees: TreeCache, blobSize: (id: Id) => number | undefined, options: OwnershipOptions) {
     this.#trees = trees;
@@ -50,37 +66,15 @@ export class AttributeMaker {
     this.#ownGid = this.#gid ?? process.getgid?.() ?? 0;
   }
 
-  /** An object of a tree. A directory whose own tree was never seen has to be asked for again: its nlink is not known. */
+  /** An object of a tree. */
   ofTree(tree: CompactTree, position: number, ino: bigint): TimedAttributes {
-    const mode = this.#mode(tree.mode(position));
-    let size = 0;
-    let blocks = 0;
-    let nlink = Math.max(1, tree.links(position));
-    let ttlMs = FOREVER;
-    switch (mode & S_IFMT) {
-      case S_IFDIR: {
-        const links = this.#directoryLinks(tree.subtree(position));
-        size = BLOCK_BYTES;
-        blocks = UNITS_PER_BLOCK;
-        nlink = links ?? 2;
-        if (links === undefined) ttlMs = 0;
-        break;
-      }
-      case S_IFREG:
-        size = this.fileSize(tree, position);
-        blocks = fileBlocks(size, zeroBytes(tree.content(position)));
-        break;
-      case S_IFLNK:
-        size = tree.targetLength(position);
-        blocks = size < INLINE_TARGET_BYTES ? 0 : UNITS_PER_BLOCK;
-        break;
-    }
+    const { mode, nlink, uid, gid, size, blocks, ttlMs } = this.factsOfTree(tree, position);
     const attributes = {
       ino,
       mode,
       nlink,
-      uid: this.#uid ?? tree.uid(position),
-      gid: this.#gid ?? tree.gid(position),
+      uid,
+      gid,
       rdev: tree.rdev(position),
       size,
       blocks,
@@ -90,6 +84,44 @@ export class AttributeMaker {
       ctime: tree.time(position, "ctime"),
     };
     return { attributes, ttlMs };
+  }
+
+  /**
+   * What the tree does not say as a stat shows it; good until the next call. A directory whose own tree was never seen has
+   * to be asked for again: its nlink is not known.
+   */
+  factsOfTree(tree: CompactTree, position: number): Readonly<Facts> {
+    const facts = this.#facts;
+    facts.mode = this.#mode(tree.mode(position));
+    facts.nlink = Math.max(1, tree.links(position));
+    facts.uid = this.#uid ?? tree.uid(position);
+    facts.gid = this.#gid ?? tree.gid(position);
+    facts.size = 0;
+    facts.blocks = 0;
+    facts.ttlMs = FOREVER;
+    switch (facts.mode & S_IFMT) {
+      case S_IFDIR: {
+        const links = this.#directoryLinks(tree.subtree(position));
+        facts.size = BLOCK_BYTES;
+        facts.blocks = UNITS_PER_BLOCK;
+        facts.nlink = links ?? 2;
+        if (links === undefined) facts.ttlMs = 0;
+        break;
+      }
+      case S_IFREG:
+        facts.size = this.fileSize(tree, position);
+        // No blob of zeros is smaller than those that are looked for.
+        facts.blocks = fileBlocks(
+          facts.size,
+          facts.size < ZERO_CHUNK_BYTES ? 0 : zeroBytes(tree.content(position)),
+        );
+        break;
+      case S_IFLNK:
+        facts.size = tree.targetLength(position);
+        facts.blocks = facts.size < INLINE_TARGET_BYTES ? 0 : UNITS_PER_BLOCK;
+        break;
+    }
+    return facts;
   }
 
   /** The root of a snapshot, which has no node of its own. */
@@ -125,9 +157,10 @@ export class AttributeMaker {
    * They differ when a file grew or shrank while it was read.
    */
   fileSize(tree: CompactTree, position: number): number {
-    const content = tree.content(position);
-    if (content.length === 1) return this.#blobSize(content.at(0)) ?? tree.size(position);
-    return new FileLayout(content, tree.size(position), this.#blobSize).size;
+    const count = tree.contentCount(position);
+    if (count === 0) return 0;
+    if (count === 1) return this.#blobSize(tree.firstContent(position)) ?? tree.size(position);
+    return new FileLayout(tree.content(position), tree.size(position), this.#blobSize).size;
   }
 
   #directory(ino: bigint, nlink: number, time: Moment, uid: number, gid: number): Attributes {

@@ -1,44 +1,42 @@
 /** Listings: a directory as it is at one moment, which lasts as long as somebody reads it. */
 
-import type { CompactTree } from "../cache/compact-tree.js";
 import { S_IFDIR, S_IFLNK } from "../format/file-mode.js";
-import type { DirectoryListing, Entry } from "../fuse/filesystem.js";
-import { treeIno, virtualIno } from "./ino.js";
-import type { SnapshotView } from "./place.js";
+import type { DirectoryListing, Entry, RecordTarget } from "../fuse/filesystem.js";
+import { virtualIno } from "./ino.js";
+import type { OpenTree, TreeEntries } from "./tree-entries.js";
 import type { NamedEntry } from "./virtual-directory.js";
 
 export class TreeListing implements DirectoryListing {
-  readonly #tree: CompactTree;
-  readonly #ino: bigint;
-  readonly #view: SnapshotView;
-  readonly #enter: (position: number) => Entry;
+  readonly #directory: OpenTree;
+  readonly #entries: TreeEntries;
 
-  /** @param ino st_ino of the directory */
-  constructor(tree: CompactTree, ino: bigint, view: SnapshotView, enter: (position: number) => Entry) {
-    this.#tree = tree;
-    this.#ino = ino;
-    this.#view = view;
-    this.#enter = enter;
+  constructor(directory: OpenTree, entries: TreeEntries) {
+    this.#directory = directory;
+    this.#entries = entries;
   }
 
   get length(): number {
-    return this.#tree.length;
+    return this.#directory.tree.length;
   }
 
   name(position: number): Buffer {
-    return this.#tree.name(position);
+    return this.#directory.tree.name(position);
   }
 
   ino(position: number): bigint {
-    return treeIno(this.#ino, this.#view, this.#tree, position);
+    return this.#entries.ino(this.#directory, position);
   }
 
   typeBits(position: number): number {
-    return this.#tree.typeBits(position);
+    return this.#directory.tree.typeBits(position);
   }
 
   entry(position: number): Entry {
-    return this.#enter(position);
+    return this.#entries.enter(this.#directory, position);
+  }
+
+  writeRecords(position: number, target: RecordTarget): number {
+    return this.#entries.writeRecords(this.#directory, position, target);
   }
 }
 

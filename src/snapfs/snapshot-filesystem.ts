@@ -11,7 +11,7 @@ import type { BlobCache } from "../cache/blob-cache.js";
 import { CompactTree } from "../cache/compact-tree.js";
 import type { TreeCache } from "../cache/tree-cache.js";
 import { messageOf, NotFoundError, YoreError } from "../errors.js";
-import { S_IFDIR, S_IFREG } from "../format/file-mode.js";
+import { S_IFREG } from "../format/file-mode.js";
 import type { ExtendedAttribute } from "../format/node.js";
 import type { LoadedSnapshot } from "../format/snapshot.js";
 import {
@@ -29,11 +29,12 @@ import {
 } from "../fuse/filesystem.js";
 import { AttributeMaker, type OwnershipOptions, type TimedAttributes } from "./attributes.js";
 import { FileReader, type OpenFile } from "./file-reader.js";
-import { ROOT_INO, snapshotSeed, treeIno, virtualIno } from "./ino.js";
+import { ROOT_INO, snapshotSeed, virtualIno } from "./ino.js";
 import { TreeListing, VirtualListing } from "./listing.js";
 import { NodeTable } from "./node-table.js";
 import type { Place, TreePlace, VirtualPlace } from "./place.js";
 import { SnapshotDirectories, type SnapshotDirectoriesOptions } from "./snapshot-directories.js";
+import { TreeEntries } from "./tree-entries.js";
 import type { VirtualDirectory, VirtualEntry } from "./virtual-directory.js";
 
 /** Where the list of snapshots comes from. */
@@ -75,6 +76,7 @@ export class SnapshotFilesystem implements Filesystem {
   readonly #nodes: NodeTable;
   readonly #reader: FileReader;
   readonly #attributes: AttributeMaker;
+  readonly #entries: TreeEntries;
   readonly #directories: SnapshotDirectories;
   readonly #directoryNodes = new Map<VirtualDirectory, NodeId>();
   readonly #listTtlMs: number;
@@ -104,6 +106,7 @@ export class SnapshotFilesystem implements Filesystem {
       : { kind: "virtual", directory: this.#directories.root };
     this.#nodes = new NodeTable(root, ROOT_INO);
     this.#directoryNodes.set(this.#directories.root, ROOT_NODE);
+    this.#entries = new TreeEntries(this.#nodes, this.#attributes);
   }
 
   /** Objects that the kernel knows of. */
@@ -149,7 +152,7 @@ export class SnapshotFilesystem implements Filesystem {
       const position = tree.find(name);
       if (position < 0) return { nodeId: 0 as const, ttlMs: FOREVER };
       return after(this.#seeSubtree(tree.subtree(position)), () =>
-        this.#enter(parent, place, tree, position),
+        this.#entries.enter({ node: parent, place, tree }, position),
       );
     });
   }
@@ -174,20 +177,18 @@ export class SnapshotFilesystem implements Filesystem {
 
   list(node: NodeId): Answer<DirectoryListing> {
     const place = this.#directoryPlace(node);
-    const ino = this.#nodes.ino(node);
     if (place.kind === "virtual")
       return after(place.directory.list(), (entries) => {
         const roots = entries.flatMap(({ entry }) =>
           entry.kind === "snapshot" ? [entry.snapshot.tree] : [],
         );
         return after(this.#seeSubtrees(roots), () => {
+          const ino = this.#nodes.ino(node);
           return new VirtualListing(entries, ino, ({ name, entry }) => this.#enterVirtual(node, name, entry));
         });
       });
     return after(this.#loadTree(node, place.tree), (tree) =>
-      after(this.#seeSubtrees(subtreesOf(tree)), () => {
-        return new TreeListing(tree, ino, place.view, (position) => this.#enter(node, place, tree, position));
-      }),
+      after(this.#seeSubtrees(subtreesOf(tree)), () => new TreeListing({ node, place, tree }, this.#entries)),
     );
   }
 
@@ -255,22 +256,6 @@ export class SnapshotFilesystem implements Filesystem {
 
   async close(): Promise<void> {
     this.#notifier = undefined;
-  }
-
-  #enter(parent: NodeId, place: TreePlace, tree: CompactTree, position: number): Entry {
-    const ino = treeIno(this.#nodes.ino(parent), place.view, tree, position);
-    const nodeId = this.#nodes.enter(parent, position, ino);
-    if (tree.typeBits(position) === S_IFDIR && !this.#nodes.place(nodeId)) {
-      const subtree = tree.subtree(position);
-      this.#nodes.setPlace(nodeId, {
-        kind: "tree",
-        // A view would keep the whole parent tree in memory.
-        tree: subtree && (new Uint8Array(subtree) as Uint8Array as Id),
-        view: place.view,
-        isSnapshotRoot: false,
-      });
-    }
-    return { nodeId, ...this.#attributes.ofTree(tree, position, ino) };
   }
 
   #enterVirtual(parent: NodeId, name: Buffer, entry: VirtualEntry): Entry {
