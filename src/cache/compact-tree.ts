@@ -22,6 +22,7 @@ import { ID_LENGTH, type Id, IdList } from "../bytes/id.js";
 import { posixModeFromNode, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../format/file-mode.js";
 import type { ExtendedAttribute, TreeNode } from "../format/node.js";
 import type { Timestamp } from "../format/timestamp.js";
+import { loadAddon } from "../native/addon.js";
 
 const HEADER_BYTES = 8;
 const ENTRY_BYTES = 96;
@@ -56,6 +57,12 @@ export class CompactTree {
   /** @param nodes sorted by name, each name once */
   static from(nodes: readonly TreeNode[]): CompactTree {
     return new CompactTree(encode(nodes));
+  }
+
+  /** Of the JSON of a tree that looks as writers make it today; `undefined` for all others, and where there is no addon. */
+  static fromPlain(json: Uint8Array): CompactTree | undefined {
+    const memory = loadAddon()?.compactTree(json);
+    return memory && new CompactTree(memory);
   }
 
   /** @param memory as drawn above, a multiple of 8 bytes long */

@@ -8,7 +8,6 @@ import { SingleFlight } from "../async/single-flight.js";
 import { type Id, idKey } from "../bytes/id.js";
 import type { TreeNode } from "../format/node.js";
 import { decodeTree } from "../format/tree.js";
-import { loadAddon } from "../native/addon.js";
 import type { BlobLoader } from "../repository/blob-loader.js";
 import { CompactTree } from "./compact-tree.js";
 import { SharedLoads } from "./shared-loads.js";
@@ -124,8 +123,8 @@ export class TreeCache {
 
   /** Most trees need neither objects nor tidying. @returns `undefined` for those that do */
   #keepPlain(key: string, plaintext: Uint8Array): CompactTree | undefined {
-    const memory = this.#rename ? undefined : loadAddon()?.compactTree(plaintext);
-    return memory && this.#keep(key, new CompactTree(memory));
+    const tree = this.#rename ? undefined : CompactTree.fromPlain(plaintext);
+    return tree && this.#keep(key, tree);
   }
 
   async #decode(key: string, plaintext: Uint8Array): Promise<CompactTree> {

@@ -134,8 +134,9 @@ function pathQuery(target: Extract<FindTarget, { type: "paths" }>): FindQuery {
   };
   return {
     root: () => NO_HITS,
-    hits: (path, node) => {
+    hits: (path, nodeOf) => {
       if (!match(path).matched) return NO_HITS;
+      const node = nodeOf();
       if (oldest && compareTimestamps(node.mtime, oldest) < 0) return NO_HITS;
       if (newest && compareTimestamps(node.mtime, newest) > 0) return NO_HITS;
       return [{ type: "path", path, node }];
@@ -168,7 +169,8 @@ class IdNames {
 function objectQuery(blobs: IdNames, trees: IdNames): FindQuery {
   return {
     root: (id) => (trees.has(id) ? [{ type: "tree", path: ROOT, id }] : NO_HITS),
-    hits: (path, node, parent) => {
+    hits: (path, nodeOf, parent) => {
+      const node = nodeOf();
       if (node.type === "dir" && node.subtree && trees.size > 0 && trees.has(node.subtree))
         return [{ type: "tree", path, id: node.subtree }];
       if (node.type !== "file" || blobs.size === 0 || !node.content) return NO_HITS;

@@ -1,5 +1,6 @@
 import { LRUCache } from "lru-cache";
 import { type Id, idKey } from "../bytes/id.js";
+import { CompactTree } from "../cache/compact-tree.js";
 import { throwIfAborted, YoreError } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
 import { decodeLoadedTree } from "../repository/load-tree.js";
@@ -11,10 +12,12 @@ export interface TreeQuery<T> {
    * Asked for each node.
    *
    * @param path raw bytes, "/" in front
+   * @param node decodes the whole tree when it is first called, so whoever can say no by the path does
    * @param tree the tree that the node stands in
    * @returns what is kept of it, usually nothing
+   * @throws what `node` throws
    */
-  hits(path: Buffer, node: TreeNode, tree: Id): readonly T[];
+  hits(path: Buffer, node: () => TreeNode, tree: Id): readonly T[];
   /** Asked for each directory: `false` leaves out what is below. */
   descends(path: Buffer): boolean;
 }
@@ -144,20 +147,20 @@ export class TreeSearch<T> {
 
   #searchTree(waiting: Waiting<T>, blob: Uint8Array): void {
     const { id, places } = waiting;
-    let nodes: TreeNode[];
     try {
-      nodes = decodeLoadedTree(id, blob);
+      const tree = SearchedTree.of(id, blob);
+      for (const { path, found } of places) this.#searchAt(path, tree, found);
     } catch (error) {
       this.#lose(idKey(id), waiting, error);
-      return;
     }
-    for (const { path: directory, found } of places) {
-      for (const node of nodes) {
-        const path = Buffer.concat([directory, SLASH, node.name]);
-        found.items.push(...this.#query.hits(path, node, id));
-        if (node.type === "dir" && node.subtree && this.#query.descends(path))
-          found.items.push(this.#foundAt(node.subtree, path));
-      }
+  }
+
+  #searchAt(directory: Buffer, tree: SearchedTree, found: Found<T>): void {
+    for (let i = 0; i < tree.length; i++) {
+      const path = Buffer.concat([directory, SLASH, tree.name(i)]);
+      found.items.push(...this.#query.hits(path, () => tree.node(i), tree.id));
+      const subtree = tree.subtree(i);
+      if (subtree && this.#query.descends(path)) found.items.push(this.#foundAt(subtree, path));
     }
   }
 
@@ -170,3 +173,46 @@ export class TreeSearch<T> {
 }
 
 const SLASH = Buffer.from("/");
+
+/**
+ * The nodes of a tree, decoded when somebody wants one. Names and subtrees come from the compact form of the addon where
+ * it knows the tree: decoding everything to look at names was a third of the time of `find`.
+ */
+class SearchedTree {
+  readonly id: Id;
+  readonly length: number;
+  readonly #blob: Uint8Array;
+  readonly #compact: CompactTree | undefined;
+  #nodes: readonly TreeNode[] | undefined;
+
+  /** @throws {FormatError} if it is no tree */
+  static of(id: Id, blob: Uint8Array): SearchedTree {
+    return new SearchedTree(id, blob, CompactTree.fromPlain(blob));
+  }
+
+  private constructor(id: Id, blob: Uint8Array, compact: CompactTree | undefined) {
+    this.id = id;
+    this.#blob = blob;
+    this.#compact = compact;
+    this.length = compact?.length ?? this.#decoded().length;
+  }
+
+  name(position: number): Buffer {
+    return this.#compact?.name(position) ?? this.node(position).name;
+  }
+
+  subtree(position: number): Id | undefined {
+    if (this.#compact) return this.#compact.subtree(position);
+    const node = this.node(position);
+    return node.type === "dir" ? node.subtree : undefined;
+  }
+
+  node(position: number): TreeNode {
+    return this.#decoded()[position]!;
+  }
+
+  #decoded(): readonly TreeNode[] {
+    this.#nodes ??= decodeLoadedTree(this.id, this.#blob);
+    return this.#nodes;
+  }
+}

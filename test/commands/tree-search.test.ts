@@ -17,9 +17,9 @@ describe("TreeSearch", () => {
     const search = new TreeSearch<string>(
       repository,
       {
-        hits: (path, { name }) => {
+        hits: (path, node) => {
           asked.push(path.toString());
-          return name.toString() === "file" ? [path.toString()] : [];
+          return node().name.toString() === "file" ? [path.toString()] : [];
         },
         descends: () => true,
       },
@@ -43,11 +43,37 @@ describe("TreeSearch", () => {
     const told: string[] = [];
     const search = new TreeSearch<string>(
       repository,
-      { hits: (_, { name }) => [name.toString()], descends: () => true },
+      { hits: (_, node) => [node().name.toString()], descends: () => true },
       { onError: (_, path) => told.push(path.toString()) },
     );
     expect([...(await search.search(root))]).toEqual(["a", "b", "file"]);
     expect([...(await search.search(root))]).toEqual(["a", "b", "file"]);
     expect(told).toEqual(["/a"]);
+  });
+
+  it("gives each path its own node, in ordinary trees and in those with names that need escapes", async () => {
+    const repository = await createRepository();
+    const deep = await saveTree(repository, [node("one", { size: 1 }), node("two", { size: 2 })]);
+    const names = ["a\nb", 'c"d', "e\\f", "g"].map((name, i) => node(name, { size: i + 10 }));
+    const odd = await saveTree(repository, [...names, node("h", { type: "dir", subtree: deep })]);
+    const root = await saveTree(repository, [
+      node("odd", { type: "dir", subtree: odd }),
+      node("x", { size: 3 }),
+    ]);
+    await repository.flush();
+    const search = new TreeSearch<string>(
+      repository,
+      { hits: (path, node) => [`${path} ${node().size}`], descends: () => true },
+      { onError: (_, __, error) => expect.unreachable(error.message) },
+    );
+    expect([...(await search.search(root))].filter((hit) => !hit.endsWith(" 0"))).toEqual([
+      "/odd/a\nb 10",
+      '/odd/c"d 11',
+      "/odd/e\\f 12",
+      "/odd/g 13",
+      "/odd/h/one 1",
+      "/odd/h/two 2",
+      "/x 3",
+    ]);
   });
 });
