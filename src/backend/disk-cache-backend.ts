@@ -26,6 +26,8 @@ export class DiskCacheBackend implements Backend {
   readonly #loading = new SingleFlight<string, Uint8Array>();
   /** What is being written, `MAX_WRITES` at most; waited for at the end, so that the next process finds it. */
   readonly #writing = new Set<Promise<void>>();
+  /** What of it is whole files: nobody finds them on the disk yet, and nobody shall load them once more. */
+  readonly #fresh = new Map<string, Uint8Array>();
 
   constructor(inner: Backend) {
     this.#inner = inner;
@@ -93,11 +95,16 @@ export class DiskCacheBackend implements Backend {
       names.add(file.name);
       yield file;
     }
+    for (const key of this.#fresh.keys()) {
+      const [ofType, name] = key.split("/");
+      if (ofType === type && !names.has(name!)) this.#fresh.delete(key);
+    }
     await this.#policy.cache.retain(type, names);
   }
 
   async remove(handle: Handle): Promise<void> {
     await this.#inner.remove(handle);
+    this.#fresh.delete(keyOf(handle));
     if (handle.type === "index" || handle.type === "snapshot" || handle.type === "pack")
       await this.#policy?.cache.forget(handle.type, handle.name);
   }
@@ -136,12 +143,16 @@ export class DiskCacheBackend implements Backend {
     { cache }: CachePolicy,
     handle: { readonly type: CachedType; readonly name: string },
   ): Promise<Uint8Array> {
-    return this.#loading.run(`${handle.type}/${handle.name}`, async () => {
-      const cached = await cache.load(handle.type, handle.name);
+    const key = keyOf(handle);
+    return this.#loading.run(key, async () => {
+      const cached = this.#fresh.get(key) ?? (await cache.load(handle.type, handle.name));
       if (cached) return cached;
       // Without anybody's signal: others may wait for it too.
       const bytes = await this.#inner.load(handle);
-      await this.#keep(() => cache.save(handle.type, handle.name, [bytes]));
+      this.#fresh.set(key, bytes);
+      await this.#keep(() =>
+        cache.save(handle.type, handle.name, [bytes]).finally(() => this.#fresh.delete(key)),
+      );
       return bytes;
     });
   }
@@ -152,4 +163,8 @@ export class DiskCacheBackend implements Backend {
     const writing: Promise<void> = write().finally(() => this.#writing.delete(writing));
     this.#writing.add(writing);
   }
+}
+
+function keyOf({ type, name }: { readonly type: FileType; readonly name: string }): string {
+  return `${type}/${name}`;
 }

@@ -198,7 +198,7 @@ export class DiskCache {
 
   /** Waits for what is being removed. */
   async close(): Promise<void> {
-    await this.#makingRoom;
+    while (this.#makingRoom) await this.#makingRoom;
   }
 
   #pathOf(type: CachedType, name: string): string {
@@ -270,17 +270,20 @@ export class DiskCache {
 
   #makeRoom(): void {
     if (this.#bytes <= this.#maxBytes) return;
-    this.#makingRoom ??= this.#removeOldest().finally(() => {
+    this.#makingRoom ??= this.#removeOldest().then((hasRemoved) => {
       this.#makingRoom = undefined;
+      // More may have come meanwhile.
+      if (hasRemoved) this.#makeRoom();
     });
   }
 
-  async #removeOldest(): Promise<void> {
+  /** Never rejects. @returns whether there was anything to be removed */
+  async #removeOldest(): Promise<boolean> {
     const packs = [...this.#packs].map(([name, entry]) => ({ name, entry, part: undefined }));
     const parts = [...this.#parts].flatMap(([name, all]) => all.map((part) => ({ name, entry: part, part })));
     const oldest = [...packs, ...parts].sort((a, b) => a.entry.usedMs - b.entry.usedMs);
     for (const { name, entry, part } of oldest) {
-      if (this.#bytes <= this.#maxBytes * MAKE_ROOM) return;
+      if (this.#bytes <= this.#maxBytes * MAKE_ROOM) break;
       if (part) {
         const rest = (this.#parts.get(name) ?? []).filter((one) => one !== part);
         if (rest.length > 0) this.#parts.set(name, rest);
@@ -289,6 +292,7 @@ export class DiskCache {
       } else this.#drop(name);
       await unlink(entry.path).catch(() => {});
     }
+    return oldest.length > 0;
   }
 
   /** Takes over what is there already. */

@@ -71,6 +71,15 @@ describe("DiskCacheBackend", () => {
     expect(far.loads).toEqual(["pack 0 all"]);
   });
 
+  it("does not fetch it again while it is being written to the disk", async () => {
+    const backend = await open();
+    // Each as soon as the one before has its bytes.
+    for (let offset = 0; offset < 20; offset++)
+      expect(await read(backend, treePack, offset, 10)).toEqual(trees.subarray(offset, offset + 10));
+    expect(far.loads).toEqual(["pack 0 all"]);
+    await backend.close();
+  });
+
   it("keeps file content only when asked to, in the parts that were read", async () => {
     const without = await open();
     await read(without, dataPack, 0, 10);
