@@ -24,6 +24,7 @@
         'src/placement.cc',
         'src/plain_json.cc',
         'src/poly1305.cc',
+        'src/prepared_replies.cc',
         'src/scan.cc',
         'src/scrypt.cc',
         'src/seal.cc',

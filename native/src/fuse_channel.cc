@@ -244,13 +244,18 @@ void FuseChannel::OnEnvironmentEnd(napi_async_cleanup_hook_handle, void* data) {
 
 // --- Channel: requests ------------------------------------------------------------------------------------------
 
-// Reads what is there into the slots, one request each. `end` becomes the errno that ended the connection.
-uint32_t FuseChannel::ReadRequests(int* end) {
+// Reads what is there into the slots, one request each; what is prepared for is answered. `end` becomes the errno that
+// ended the connection, `is_wanted` says whether JavaScript has anything to do.
+uint32_t FuseChannel::ReadRequests(int* end, bool* is_wanted) {
   uint32_t count = 0;
   while (count < slots_) {
-    ssize_t length = read(device_->fd, requests_ + count * slot_bytes_, slot_bytes_);
+    uint8_t* request = requests_ + count * slot_bytes_;
+    ssize_t length = read(device_->fd, request, slot_bytes_);
     if (length >= static_cast<ssize_t>(kInHeaderBytes)) {
-      Track(requests_ + count * slot_bytes_);
+      const auto outcome = prepared_.Answer(device_->fd, request, static_cast<size_t>(length));
+      if (outcome != PreparedReplies::Outcome::kQuiet) *is_wanted = true;
+      if (outcome != PreparedReplies::Outcome::kUnknown) continue;
+      Track(request);
       count++;
     } else if (length >= 0) {
       *end = EPROTO;
@@ -278,26 +283,32 @@ void FuseChannel::OnReadable(uv_poll_t* handle, int status, int) {
   auto* channel = static_cast<FuseChannel*>(handle->data);
   channel->owners_++;  // A callback may close the channel.
   int end = 0;
-  uint32_t count = channel->ReadRequests(&end);
-  if (count > 0) channel->Call(channel->on_requests_, count);
+  bool is_wanted = false;
+  uint32_t count = channel->ReadRequests(&end, &is_wanted);
+  if (is_wanted) {
+    const uint32_t answered = channel->prepared_.TakeAnswered();
+    channel->Call(channel->on_requests_, {count, answered, channel->prepared_.TakeRefused()});
+  }
   // libuv reports POLLERR, the end of the connection, as a failure; the read above has normally said ENODEV already.
   if (end == 0 && status < 0 && count == 0) end = ENODEV;
   if (end != 0 && channel->polling_) {
     uv_poll_stop(&channel->poll_);
-    channel->Call(channel->on_end_, static_cast<uint32_t>(end));
+    channel->Call(channel->on_end_, {static_cast<uint32_t>(end)});
   }
   channel->Release();
 }
 
-void FuseChannel::Call(napi_ref callback, uint32_t argument) {
+void FuseChannel::Call(napi_ref callback, std::initializer_list<uint32_t> numbers) {
   napi_env env = env_;
   napi_handle_scope scope = nullptr;
   if (napi_open_handle_scope(env, &scope) != napi_ok) return;
   napi_value function = nullptr, receiver = nullptr;
   napi_get_reference_value(env, callback, &function);
   napi_get_global(env, &receiver);
-  napi_value arguments[] = {MakeUint32(env, argument)};
-  if (napi_make_callback(env, context_, receiver, function, 1, arguments, nullptr) == napi_pending_exception) {
+  std::vector<napi_value> arguments;
+  for (uint32_t number : numbers) arguments.push_back(MakeUint32(env, number));
+  if (napi_make_callback(env, context_, receiver, function, arguments.size(), arguments.data(), nullptr) ==
+      napi_pending_exception) {
     napi_value exception = nullptr;
     if (napi_get_and_clear_last_exception(env, &exception) == napi_ok) napi_fatal_exception(env, exception);
   }
@@ -403,6 +414,47 @@ napi_value Notify(napi_env env, napi_callback_info info) {
   return Undefined(env);
 }
 
+// An open channel and one of its slots for prepared replies.
+FuseChannel* PreparingChannel(napi_env env, napi_value handle, napi_value slot_value, uint32_t* slot) {
+  FuseChannel* channel = FuseChannel::From(env, handle);
+  if (channel == nullptr || !GetUint32(env, slot_value, "slot", slot)) return nullptr;
+  if (*slot < PreparedReplies::kSlots) return channel;
+  ThrowRange(env, "slot", "from 0 to 7");
+  return nullptr;
+}
+
+napi_value Prepare(napi_env env, napi_callback_info info) {
+  Arguments<6> arguments(env, info);
+  uint32_t slot, size, end;
+  int64_t node;
+  Bytes body;
+  FuseChannel* channel = PreparingChannel(env, arguments[0], arguments[1], &slot);
+  if (channel == nullptr || !GetInteger(env, arguments[2], "node", 1, int64_t{1} << 53, &node) ||
+      !GetUint32(env, arguments[3], "size", &size) || !GetBytes(env, arguments[4], "body", &body) ||
+      !GetUint32(env, arguments[5], "end", &end))
+    return nullptr;
+  if (!channel->is_open()) return ThrowClosed(env);
+  if (body.size > size || size > UINT32_MAX - kOutHeaderBytes) {
+    ThrowRange(env, "body", "no more bytes than \"size\"");
+    return nullptr;
+  }
+  try {
+    channel->prepared().Put(slot, static_cast<uint64_t>(node), size, body.data, body.size, end);
+  } catch (const std::exception& error) {
+    napi_throw_error(env, nullptr, error.what());
+    return nullptr;
+  }
+  return Undefined(env);
+}
+
+napi_value Withdraw(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  uint32_t slot;
+  FuseChannel* channel = PreparingChannel(env, arguments[0], arguments[1], &slot);
+  if (channel == nullptr) return nullptr;
+  return MakeUint32(env, channel->prepared().Withdraw(slot));
+}
+
 napi_value Close(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   FuseChannel* channel = FuseChannel::From(env, arguments[0]);
@@ -417,6 +469,8 @@ void RegisterFuseChannel(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "fuseStart", Start);
   ExportFunction(env, exports, "fuseReply", Reply);
   ExportFunction(env, exports, "fuseReplyWithPieces", ReplyWithPieces);
+  ExportFunction(env, exports, "fusePrepare", Prepare);
+  ExportFunction(env, exports, "fuseWithdraw", Withdraw);
   ExportFunction(env, exports, "fuseNotify", Notify);
   ExportFunction(env, exports, "fuseClose", Close);
   RegisterFuseMount(env, exports);

@@ -1,10 +1,11 @@
 // The way between /dev/fuse and JavaScript. Flat verbs over one opaque handle, the channel: a mounted, open descriptor
-// of /dev/fuse. C++ moves bytes and knows nothing of the protocol but the 16-byte header of a reply; requests are
-// decoded and replies encoded in src/fuse.
+// of /dev/fuse. C++ moves bytes and knows of the protocol the header of a reply and which question a prepared reply
+// answers; requests are decoded and replies encoded in src/fuse.
 //
 //   fuseMount / fuseMountWithHelper  -> channel        (on a pool thread)
 //   fuseStart(channel, ...)             polls the descriptor in the event loop; requests arrive in one shared buffer
 //   fuseReply / fuseReplyWithPieces     one write(2) on the JavaScript thread, its errno returned
+//   fusePrepare / fuseWithdraw          the next reply to a question that will be asked
 //   fuseNotify                          one write(2) on a thread of its own, see Notifier
 //   fuseClose                           ends the connection; the kernel fails what is pending with ENOTCONN
 //
@@ -16,9 +17,12 @@
 #include <sys/types.h>
 #include <uv.h>
 
+#include "prepared_replies.h"
+
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <initializer_list>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -72,6 +76,7 @@ class FuseChannel {
   int Reply(size_t length);
   int ReplyWithPieces(size_t head_length, std::vector<struct iovec>& pieces);
   void Notify(std::vector<uint8_t> message);
+  PreparedReplies& prepared() { return prepared_; }
   void Close();
 
   size_t reply_capacity() const { return replies_size_; }
@@ -84,10 +89,10 @@ class FuseChannel {
   static void OnReadable(uv_poll_t* handle, int status, int events);
   static void OnPollClosed(uv_handle_t* handle);
   static void OnEnvironmentEnd(napi_async_cleanup_hook_handle handle, void* data);
-  uint32_t ReadRequests(int* end);
+  uint32_t ReadRequests(int* end, bool* is_wanted);
   void Track(const uint8_t* request);
   int Sent(ssize_t written);
-  void Call(napi_ref callback, uint32_t argument);
+  void Call(napi_ref callback, std::initializer_list<uint32_t> numbers);
   void AnswerEverything();
   void Refuse(uint64_t unique);
   void DropReferences();
@@ -95,6 +100,7 @@ class FuseChannel {
 
   std::shared_ptr<FuseDevice> device_;
   std::shared_ptr<FuseNotifier> notifier_;
+  PreparedReplies prepared_;
   // `unique` of each request that was handed to JavaScript and wants a reply still.
   std::unordered_set<uint64_t> unanswered_;
   // Owners of this object: the external value, the poll handle, a callback that is running.

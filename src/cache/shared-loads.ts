@@ -73,11 +73,15 @@ export class SharedLoads {
     return untilAborted((this.#underWay.get(key) ?? this.#start(key, type, id, keep)).promise, signal);
   }
 
-  /** Starts the loads of all that are not under way yet, and resolves when they have ended, well or badly. */
+  /**
+   * Starts the loads of all that are not under way yet, and resolves when they have ended, well or badly.
+   *
+   * @param keep is called with each plaintext before anybody gets it; what follows may wait for a promise of it
+   */
   async loadAhead(
     type: BlobType,
     ids: readonly Id[],
-    keep: (id: Id, plaintext: Uint8Array) => void,
+    keep: (id: Id, plaintext: Uint8Array) => Promise<void> | void,
   ): Promise<void> {
     const wanted = ids.filter((id) => !this.#underWay.has(blobKey(type, id)));
     if (wanted.length === 0) return;
@@ -106,7 +110,7 @@ export class SharedLoads {
   async #startMany(
     type: BlobType,
     ids: readonly Id[],
-    keep: (id: Id, plaintext: Uint8Array) => void,
+    keep: (id: Id, plaintext: Uint8Array) => Promise<void> | void,
   ): Promise<void> {
     const waiting = new Map<string, PromiseWithResolvers<Uint8Array>>();
     let error: unknown;
@@ -129,8 +133,9 @@ export class SharedLoads {
             const settle = waiting.get(key);
             waiting.delete(key);
             if ("error" in result) return settle?.reject(result.error);
-            keep(id, result.plaintext);
+            const kept = keep(id, result.plaintext);
             settle?.resolve(result.plaintext);
+            return kept;
           },
           signal,
         ),

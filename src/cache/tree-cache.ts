@@ -3,17 +3,18 @@
  * subdirectories a tree has long after the tree itself is gone, since every stat of a directory asks for that.
  */
 
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { LRUCache } from "lru-cache";
 import { SingleFlight } from "../async/single-flight.js";
 import { type Id, idKey } from "../bytes/id.js";
 import type { TreeNode } from "../format/node.js";
 import { decodeTree } from "../format/tree.js";
-import type { BlobLoader } from "../repository/blob-loader.js";
+import type { BlobLoader, PackStretch } from "../repository/blob-loader.js";
 import { CompactTree } from "./compact-tree.js";
 import { SharedLoads } from "./shared-loads.js";
 
 export interface TreeCacheOptions {
-  /** Bytes of decoded trees that are kept; 12 MiB when left out. */
+  /** Bytes of decoded trees that are kept; 16 MiB when left out. */
   readonly maxBytes?: number;
   /** Milliseconds after which a load is given up; 60,000 when left out. */
   readonly timeoutMs?: number;
@@ -21,7 +22,7 @@ export interface TreeCacheOptions {
   readonly rename?: (name: Buffer) => Buffer;
 }
 
-export const DEFAULT_TREE_CACHE_BYTES = 12 * 1024 * 1024;
+export const DEFAULT_TREE_CACHE_BYTES = 16 * 1024 * 1024;
 
 /** A sixth of the trees of a kernel's source are in one such part of a pack, 2 MiB when they are decoded. */
 const STRETCH_BYTES = 512 * 1024;
@@ -29,6 +30,8 @@ const STRETCH_BYTES = 512 * 1024;
 const MAX_NEIGHBOUR_BYTES = 512 * 1024;
 /** Stretches that were asked for once. */
 const MAX_STRETCHES = 256;
+/** Trees of a stretch that are decoded before others have their turn. */
+const TREES_A_TURN = 16;
 const MAX_COUNTS = 100_000;
 /**
  * Directories larger than a quarter of the bound are kept apart, so many at most, and do not count: every stat and
@@ -47,6 +50,9 @@ export class TreeCache {
   readonly #largeBytes: number;
   readonly #subdirectories = new LRUCache<string, number>({ max: MAX_COUNTS });
   readonly #stretches = new LRUCache<number, true>({ max: MAX_STRETCHES });
+  /** Stretches that somebody walks through, whose trees are still to be loaded. */
+  readonly #walked = new Map<number, PackStretch>();
+  #isLoadingNeighbours = false;
   readonly #rename: ((name: Buffer) => Buffer) | undefined;
 
   constructor(loader: BlobLoader, options: TreeCacheOptions = {}) {
@@ -75,32 +81,35 @@ export class TreeCache {
   /** Loads trees that will be asked for soon. Never fails. */
   async loadAhead(ids: readonly Id[]): Promise<void> {
     const wanted = ids.filter((id) => !this.#subdirectories.has(idKey(id)));
-    if (wanted.length > 0) await this.#loadMany(this.#withNeighbours(wanted));
+    if (wanted.length === 0) return;
+    await this.#loadMany(wanted);
+    this.#loadNeighbours(wanted);
   }
 
-  async #loadMany(ids: readonly Id[]): Promise<void> {
+  async #loadMany(ids: readonly Id[], onKept?: () => Promise<void> | undefined): Promise<void> {
     await this.#loads.loadAhead("tree", ids, (id, plaintext) => {
       const key = idKey(id);
-      if (this.#keepPlain(key, plaintext)) return;
-      // What cannot be decoded fails again, and then audibly, for whoever really wants it.
-      void this.#decoding.run(key, () => this.#decode(key, plaintext)).catch(() => undefined);
+      if (!this.#keepPlain(key, plaintext)) {
+        // What cannot be decoded fails again, and then audibly, for whoever really wants it.
+        void this.#decoding.run(key, () => this.#decode(key, plaintext)).catch(() => undefined);
+      }
+      return onKept?.();
     });
   }
 
   async #loadAndKeep(id: Id): Promise<CompactTree> {
-    const wanted = this.#withNeighbours([id]);
-    if (wanted.length > 1) void this.#loadMany(wanted);
     const plaintext = await this.#loads.load("tree", id, () => undefined);
     const key = idKey(id);
-    return this.#kept(key) ?? this.#keepPlain(key, plaintext) ?? this.#decode(key, plaintext);
+    const tree = this.#kept(key) ?? this.#keepPlain(key, plaintext) ?? (await this.#decode(key, plaintext));
+    this.#loadNeighbours([id]);
+    return tree;
   }
 
   /**
-   * These trees, and those beside them in stretches of packs that are asked for more than once: writers put the trees of
-   * neighbouring directories there side by side, so whoever walks through a snapshot finds most of them loaded.
+   * Trees beside these in stretches of packs that are asked for more than once: writers put the trees of neighbouring
+   * directories there side by side, so whoever walks through a snapshot finds most of them loaded.
    */
-  #withNeighbours(ids: readonly Id[]): Id[] {
-    const wanted = new Map(ids.map((id) => [idKey(id), id]));
+  #loadNeighbours(ids: readonly Id[]): void {
     for (const id of ids) {
       const stretch = this.#loader.stretch?.("tree", id, STRETCH_BYTES);
       if (!stretch) continue;
@@ -109,12 +118,25 @@ export class TreeCache {
         continue;
       }
       this.#stretches.delete(stretch.key);
-      for (const neighbour of stretch.ids(MAX_NEIGHBOUR_BYTES)) {
-        const key = idKey(neighbour);
-        if (!this.#trees.has(key) && !wanted.has(key)) wanted.set(key, neighbour);
-      }
+      this.#walked.set(stretch.key, stretch);
     }
-    return [...wanted.values()];
+    if (this.#walked.size > 0 && !this.#isLoadingNeighbours) void this.#loadWalked();
+  }
+
+  /**
+   * One stretch after the other, and of each a few trees a turn of the event loop: those who walk must not wait for what they
+   * have not come to.
+   */
+  async #loadWalked(): Promise<void> {
+    this.#isLoadingNeighbours = true;
+    let count = 0;
+    const onKept = () => (++count % TREES_A_TURN === 0 ? nextTurn() : undefined);
+    for (const [key, stretch] of this.#walked) {
+      this.#walked.delete(key);
+      const ids = stretch.ids(MAX_NEIGHBOUR_BYTES).filter((id) => !this.#trees.has(idKey(id)));
+      await this.#loadMany(ids, onKept);
+    }
+    this.#isLoadingNeighbours = false;
   }
 
   #kept(key: string): CompactTree | undefined {

@@ -211,7 +211,9 @@ class Contents {
     await this.#repository.loadBlobs(
       "data",
       ids,
-      (id, result) => loaded.set(idKey(id), result),
+      (id, result) => {
+        loaded.set(idKey(id), result);
+      },
       this.#signal,
     );
     return loaded;

@@ -27,16 +27,27 @@ export interface DirectoryReplyOptions {
   readonly onProblem: (position: number, problem: unknown) => void;
 }
 
-/** Appends records until the next one does not fit. @returns the nodes that were handed out */
+export interface WrittenRecords {
+  /** Where the next record begins. */
+  readonly position: number;
+  /** The nodes that were handed out. */
+  readonly handedOut: readonly NodeId[];
+  /** Those of them that are directories. */
+  readonly directories: readonly NodeId[];
+}
+
+/** Appends records until the next one does not fit. */
 export function encodeDirectory(
   reply: ReplyBuffer,
   stream: DirectoryStream,
   options: DirectoryReplyOptions,
-): NodeId[] {
+): WrittenRecords {
   const { listing, generation } = stream;
   const { bytes, length: at } = reply;
   const handedOut: NodeId[] = [];
-  const target = { bytes, at, limit: at + options.size, plus: options.plus, generation, handedOut };
+  const directories: NodeId[] = [];
+  const limit = at + options.size;
+  const target = { bytes, at, limit, plus: options.plus, generation, handedOut, directories };
   let { position } = options;
   while (position < listing.length + 2) {
     target.at = reply.length;
@@ -49,7 +60,7 @@ export function encodeDirectory(
       position++;
     }
   }
-  return handedOut;
+  return { position, handedOut, directories };
 }
 
 /** @returns whether there was room */
@@ -57,7 +68,7 @@ function putRecord(
   reply: ReplyBuffer,
   stream: DirectoryStream,
   position: number,
-  { plus, limit, handedOut }: RecordTarget,
+  target: RecordTarget,
   onProblem: (position: number, problem: unknown) => void,
 ): boolean {
   const name = position === 0 ? DOT : position === 1 ? DOT_DOT : stream.listing.name(position - 2);
@@ -66,12 +77,12 @@ function putRecord(
     onProblem(position - 2, new RangeError(`${JSON.stringify(name.toString())} is not a file name`));
     return true;
   }
-  const fixed = plus ? Size.DIRENTPLUS : Size.DIRENT;
+  const fixed = target.plus ? Size.DIRENTPLUS : Size.DIRENT;
   const length = (fixed + name.length + 7) & ~7;
   // Before the entry is asked for: what is handed out must be sent.
-  if (reply.length + length > limit) return false;
+  if (reply.length + length > target.limit) return false;
   const at = reply.reserve(length);
-  if (plus) putEntry(reply, at, stream, position - 2, handedOut, onProblem);
+  if (target.plus) putEntry(reply, at, stream, position - 2, target, onProblem);
   putDirent(reply, at + fixed - Size.DIRENT, stream, position, name);
   return true;
 }
@@ -81,7 +92,7 @@ function putEntry(
   at: number,
   stream: DirectoryStream,
   position: number,
-  handedOut: NodeId[],
+  { handedOut, directories }: RecordTarget,
   onProblem: (position: number, problem: unknown) => void,
 ): void {
   let isPut = false;
@@ -89,6 +100,7 @@ function putEntry(
     try {
       const entry = stream.listing.entry(position);
       handedOut.push(entry.nodeId);
+      if (stream.listing.typeBits(position) === S_IFDIR) directories.push(entry.nodeId);
       reply.setEntry(at, entry);
       isPut = true;
     } catch (problem) {

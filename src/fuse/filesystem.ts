@@ -80,8 +80,9 @@ export interface RecordTarget {
   readonly plus: boolean;
   /** High word of the cookies. */
   readonly generation: number;
-  /** Whoever writes adds what it hands out. */
+  /** Whoever writes adds what it hands out, and directories here as well. */
   readonly handedOut: NodeId[];
+  readonly directories: NodeId[];
 }
 
 /** The entries of a directory as they are at one moment, in a fixed order; "." and ".." are the driver's business. */
@@ -134,6 +135,8 @@ export interface Filesystem {
   list(node: NodeId): Answer<DirectoryListing>;
   /** The parent of a directory, for "..". */
   parent(node: NodeId): NodeId;
+  /** st_ino of an object, without the rest of its attributes. */
+  ino(node: NodeId): bigint;
   readlink(node: NodeId): Answer<Buffer>;
   /**
    * Bytes of a file as pieces in order; together as many as were asked for, fewer only at the end of the file.

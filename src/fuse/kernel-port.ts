@@ -1,6 +1,7 @@
 import { YoreError } from "../errors.js";
 import { loadAddon } from "../native/addon.js";
 import type { FuseChannelHandle } from "../native/fuse-functions.js";
+import type { NodeId } from "./filesystem.js";
 
 /** What a session needs to send: the writing half of /dev/fuse. */
 export interface KernelPort {
@@ -10,7 +11,30 @@ export interface KernelPort {
   replyWithPieces(headLength: number, pieces: readonly Uint8Array[]): number;
   /** Sends a notification some time soon; the message is copied. */
   notify(message: Uint8Array): void;
+  /**
+   * Keeps the reply to the first READDIRPLUS of a directory, which is sent as soon as the kernel asks and offers `size`
+   * bytes.
+   *
+   * @param slot below PREPARED_SLOTS; what was there is dropped
+   * @param body copied
+   * @param end position behind the last record, whose request is answered that there is nothing more; 0 when there is more
+   */
+  prepare(slot: number, node: NodeId, size: number, body: Uint8Array, end: number): void;
+  /** Drops what was prepared. @returns what was left of it */
+  withdraw(slot: number): LeftOfPrepared;
 }
+
+export const PREPARED_SLOTS = 8;
+
+export const LeftOfPrepared = {
+  /** The kernel has asked for everything. */
+  NOTHING: 0,
+  /** It has asked for nothing. */
+  ALL: 1,
+  /** It has the records, and has not asked for the end. */
+  END: 2,
+} as const;
+export type LeftOfPrepared = (typeof LeftOfPrepared)[keyof typeof LeftOfPrepared];
 
 /** The port of a channel of the addon. After the channel is closed nobody listens, and replies go nowhere. */
 export class ChannelPort implements KernelPort {
@@ -31,7 +55,7 @@ export class ChannelPort implements KernelPort {
     requests: Uint8Array,
     slotBytes: number,
     replies: Uint8Array,
-    onRequests: (count: number) => void,
+    onRequests: (count: number, answered: number, refused: number) => void,
     onEnd: (errno: number) => void,
   ): void {
     this.#addon.fuseStart(this.#channel, requests, slotBytes, replies, onRequests, onEnd);
@@ -47,6 +71,14 @@ export class ChannelPort implements KernelPort {
 
   notify(message: Uint8Array): void {
     if (this.#isOpen) this.#addon.fuseNotify(this.#channel, message);
+  }
+
+  prepare(slot: number, node: NodeId, size: number, body: Uint8Array, end: number): void {
+    if (this.#isOpen) this.#addon.fusePrepare(this.#channel, slot, node, size, body, end);
+  }
+
+  withdraw(slot: number): LeftOfPrepared {
+    return this.#addon.fuseWithdraw(this.#channel, slot) as LeftOfPrepared;
   }
 
   /** Ends the connection. */

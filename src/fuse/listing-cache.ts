@@ -50,13 +50,9 @@ export class ListingCache {
       this.#streams.set(key, known);
       return known;
     }
-    return when(this.#filesystem.list(node), (listing) =>
-      when(this.#ino(node), (ino) =>
-        when(this.#parentIno(node, ino), (parentIno) =>
-          this.#keep({ node, generation: this.#generation(listing, generation), listing, ino, parentIno }),
-        ),
-      ),
-    );
+    return when(this.#filesystem.list(node), (listing) => {
+      return this.#keep(streamOf(this.#filesystem, node, listing, this.#generation(listing, generation)));
+    });
   }
 
   /** The end of the directory has been read. */
@@ -87,14 +83,17 @@ export class ListingCache {
     }
     return stream;
   }
+}
 
-  #ino(node: NodeId): Answer<bigint> {
-    return when(this.#filesystem.getattr(node), ({ attributes }) => attributes.ino);
-  }
-
-  #parentIno(node: NodeId, ino: bigint): Answer<bigint> {
-    return node === ROOT_NODE ? ino : this.#ino(this.#filesystem.parent(node));
-  }
+export function streamOf(
+  filesystem: Filesystem,
+  node: NodeId,
+  listing: DirectoryListing,
+  generation: number,
+): DirectoryStream {
+  const ino = filesystem.ino(node);
+  const parentIno = node === ROOT_NODE ? ino : filesystem.ino(filesystem.parent(node));
+  return { node, generation, listing, ino, parentIno };
 }
 
 function keyOf(node: NodeId, generation: number): string {

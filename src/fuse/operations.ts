@@ -8,12 +8,14 @@ import { type Answer, type Filesystem, type NodeId, ROOT_NODE } from "./filesyst
 import { Opcode, OpenFlag, Size, Whence } from "./kernel-abi.js";
 import type { KernelRequest } from "./kernel-request.js";
 import type { ListingCache } from "./listing-cache.js";
+import type { PreparedListings } from "./prepared-listings.js";
 import type { Reply } from "./reply.js";
 import { when } from "./when.js";
 
 export interface OperationContext {
   readonly filesystem: Filesystem;
   readonly listings: ListingCache;
+  readonly prepared: PreparedListings;
   /** The kernel does without OPEN and OPENDIR once they have answered ENOSYS. */
   readonly withoutOpen: boolean;
   initialise(request: KernelRequest, reply: Reply): void;
@@ -65,12 +67,16 @@ const read: Handler = ({ filesystem }, request, reply) => {
 
 /** fuse_read_in, the offset being a cookie: position u32, generation u32. */
 function readDirectory(plus: boolean): Handler {
-  return ({ listings }, request, reply) => {
+  return ({ listings, prepared }, request, reply) => {
+    const { node } = request;
     const position = request.u32(8);
     const size = request.u32(16);
-    return when(listings.at(request.node, request.u32(12), position), (stream) => {
-      reply.directory(stream, position, size, plus);
+    return when(listings.at(node, request.u32(12), position), (stream) => {
+      const written = reply.directory(stream, position, size, plus);
       if (position >= stream.listing.length + 2) listings.drop(stream);
+      if (!written || !plus) return;
+      if (position === 0) prepared.onListed(node, size, written.directories);
+      else prepared.onMore(node, written.directories);
     });
   };
 }

@@ -1,5 +1,5 @@
 import { messageOf, YoreError } from "../errors.js";
-import { encodeDirectory } from "./directory-reply.js";
+import { encodeDirectory, type WrittenRecords } from "./directory-reply.js";
 import { Errno, errnoName, errnoOf } from "./errno.js";
 import type { FailureLog } from "./failure-log.js";
 import {
@@ -121,19 +121,26 @@ export class Reply {
     this.#check(length === 0 ? port.reply(buffer.length) : port.replyWithPieces(buffer.length, sent));
   }
 
-  /** A stretch of a directory. */
-  directory(stream: DirectoryStream, position: number, size: number, plus: boolean): void {
-    if (this.#answered) return;
-    let handedOut: NodeId[] = [];
+  /** A stretch of a directory. @returns what the kernel has got; `undefined` when it took nothing */
+  directory(
+    stream: DirectoryStream,
+    position: number,
+    size: number,
+    plus: boolean,
+  ): WrittenRecords | undefined {
+    if (this.#answered) return undefined;
+    let written: WrittenRecords | undefined;
     const sent = this.#send((buffer) => {
-      handedOut = encodeDirectory(buffer, stream, {
+      written = encodeDirectory(buffer, stream, {
         position,
         size: Math.min(size, MAX_DIRECTORY_BYTES),
         plus,
         onProblem: (at, problem) => this.#logFailure(`entry ${at}: ${messageOf(problem)}`),
       });
     });
-    if (!sent) this.#giveBack(handedOut);
+    if (sent) return written;
+    if (written) this.#giveBack(written.handedOut);
+    return undefined;
   }
 
   error(errno: number): void {

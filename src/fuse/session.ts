@@ -18,6 +18,7 @@ import { KernelRequest } from "./kernel-request.js";
 import { ListingCache } from "./listing-cache.js";
 import { type Operation, type OperationContext, operationOf } from "./operations.js";
 import { PendingReplies } from "./pending-replies.js";
+import { PreparedListings } from "./prepared-listings.js";
 import { Reply } from "./reply.js";
 import { ReplyBuffer } from "./reply-buffer.js";
 
@@ -77,6 +78,7 @@ export class Session {
   readonly #request: KernelRequest;
   readonly #pending: PendingReplies;
   readonly #notifier: DeferredNotifier;
+  readonly #prepared: PreparedListings;
   readonly #operations: OperationContext & { withoutOpen: boolean };
   /** The reply of the next request; a request whose answer is a promise keeps its own. */
   #reply: Reply;
@@ -95,8 +97,10 @@ export class Session {
       deadlineMs: options.readDeadlineMs,
       onSettled: (node) => this.#notifier.onSettled(node),
     });
+    this.#prepared = new PreparedListings(filesystem, port);
     this.#operations = {
       filesystem,
+      prepared: this.#prepared,
       listings: new ListingCache(filesystem),
       withoutOpen: false,
       initialise: (request, reply) => this.#initialise(request, reply),
@@ -115,8 +119,11 @@ export class Session {
     });
   }
 
-  /** So many requests lie in the first slots. Never throws. */
-  onRequests(count: number): void {
+  /**
+   * So many requests lie in the first slots, and these prepared replies were sent (see PreparedListings). Never throws.
+   */
+  onRequests(count: number, answered = 0, refused = 0): void {
+    this.#prepared.onSent(answered, refused);
     for (let slot = 0; slot < count; slot++) {
       try {
         this.#request.select(slot);
@@ -125,6 +132,7 @@ export class Session {
         this.#log.write(`A request could not be served: ${messageOf(error)}`);
       }
     }
+    this.#prepared.goOn();
   }
 
   /**
@@ -138,6 +146,7 @@ export class Session {
   /** The connection has ended. */
   onEnd(errno: number): void {
     this.#notifier.close();
+    this.#prepared.close();
     this.#pending.abandonAll(new YoreError("interrupted", "Unmounted"));
     this.#neverReady(
       new YoreError("mount", `Cannot mount: the kernel ended the connection (${errnoName(errno)})`),

@@ -39,7 +39,7 @@ export class IndexedLoader implements BlobLoader {
   async loadBlobs(
     type: BlobType,
     ids: readonly Id[],
-    on: (id: Id, result: BlobResult) => void,
+    on: (id: Id, result: BlobResult) => Promise<void> | void,
     signal?: AbortSignal,
   ): Promise<void> {
     if (!this.#isLoaded) await this.ready();

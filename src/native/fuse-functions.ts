@@ -30,6 +30,8 @@ export interface FuseFunctions {
    * @param requests split into slots of `slotBytes` (8192 or more); request n of a call lies in slot n, and is
    * overwritten after the call
    * @param replies whose beginning `fuseReply` sends
+   * @param onRequests also called, with a count of 0, when prepared replies were sent; `answered` and `refused` have a bit
+   * for each slot of `fusePrepare` whose entries the kernel took or refused since the last call
    * @param onEnd called once with the errno that ended the connection, ENODEV when it was unmounted
    */
   fuseStart(
@@ -37,13 +39,32 @@ export interface FuseFunctions {
     requests: Uint8Array,
     slotBytes: number,
     replies: Uint8Array,
-    onRequests: (count: number) => void,
+    onRequests: (count: number, answered: number, refused: number) => void,
     onEnd: (errno: number) => void,
   ): void;
   /** Sends the first `length` bytes of the reply buffer. @returns 0, or the errno with which the kernel refused */
   fuseReply(channel: FuseChannelHandle, length: number): number;
   /** Sends the first `headLength` bytes of the reply buffer and at most 1023 pieces behind them. @returns as above */
   fuseReplyWithPieces(channel: FuseChannelHandle, headLength: number, pieces: readonly Uint8Array[]): number;
+  /**
+   * Keeps the reply to the first READDIRPLUS of a directory until it is asked for, and sends it then without JavaScript.
+   *
+   * @param slot 0 to 7; what was there is dropped
+   * @param size room that the kernel must offer
+   * @param body copied
+   * @param end cookie of the request that follows, which is answered that there is nothing more; 0 when there is more.
+   * While such an end is waited for, `onRequests` is not called
+   */
+  fusePrepare(
+    channel: FuseChannelHandle,
+    slot: number,
+    node: number,
+    size: number,
+    body: Uint8Array,
+    end: number,
+  ): void;
+  /** Drops what is prepared. @returns 0 when nothing was left, 1 when all was, 2 when only the end was */
+  fuseWithdraw(channel: FuseChannelHandle, slot: number): number;
   /** Queues a notification; it is copied, and written by a thread of its own. */
   fuseNotify(channel: FuseChannelHandle, message: Uint8Array): void;
   /** Ends the connection: what is pending fails in the kernel. Calling it again does nothing. */

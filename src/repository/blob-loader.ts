@@ -36,12 +36,13 @@ export interface BlobLoader {
   blobSize(type: BlobType, id: Id): number | undefined;
   /**
    * Loads many with few requests, for loaders that know which blobs lie side by side. `on` is called once for
-   * each blob, in the order in which they arrive; one failure does not touch the others.
+   * each blob, in the order in which they arrive; one failure does not touch the others. The blobs behind it in its pack
+   * wait for a promise that it returns.
    */
   loadBlobs?(
     type: BlobType,
     ids: readonly Id[],
-    on: (id: Id, result: BlobResult) => void,
+    on: (id: Id, result: BlobResult) => Promise<void> | void,
     signal?: AbortSignal,
   ): Promise<void>;
   /**

@@ -81,7 +81,7 @@ export class BlobReader implements BlobLoader {
   async loadBlobs(
     type: BlobType,
     ids: readonly Id[],
-    on: (id: Id, result: BlobResult) => void,
+    on: (id: Id, result: BlobResult) => Promise<void> | void,
     signal?: AbortSignal,
   ): Promise<void> {
     const loadAlone = async (id: Id) => {

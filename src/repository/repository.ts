@@ -249,7 +249,7 @@ export class Repository implements BlobLoader {
   loadBlobs(
     type: BlobType,
     ids: readonly Id[],
-    on: (id: Id, result: BlobResult) => void,
+    on: (id: Id, result: BlobResult) => Promise<void> | void,
     signal?: AbortSignal,
   ): Promise<void> {
     return this.#reader.loadBlobs(type, ids, on, signal);

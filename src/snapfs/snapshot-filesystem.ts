@@ -196,6 +196,10 @@ export class SnapshotFilesystem implements Filesystem {
     return this.#nodes.parent(node);
   }
 
+  ino(node: NodeId): bigint {
+    return this.#nodes.ino(node);
+  }
+
   readlink(node: NodeId): Answer<Buffer> {
     const place = this.#nodes.place(node);
     if (place?.kind === "link") return place.target;

@@ -52,7 +52,7 @@ export class TreeEntries {
     const ino = this.#nodes.ino(node);
     const room = limit - at;
     let count = this.#addon.directoryInos(tree.memory, position, room, plus, ino, place.view.ino, this.#inos);
-    if (plus) count = this.#handMany(directory, position, count, target.handedOut);
+    if (plus) count = this.#handMany(directory, position, count, target);
     if (count === 0) return 0;
     const facts = plus ? this.#facts : undefined;
     target.at = this.#addon.directoryRecords(
@@ -69,7 +69,7 @@ export class TreeEntries {
   }
 
   /** @returns how many went well */
-  #handMany(directory: OpenTree, from: number, count: number, handedOut: NodeId[]): number {
+  #handMany(directory: OpenTree, from: number, count: number, target: RecordTarget): number {
     const facts = this.#facts;
     for (let i = 0, at = 0; i < count; i++, at += DIRECTORY_FACTS) {
       try {
@@ -87,7 +87,8 @@ export class TreeEntries {
       }
       const nodeId = this.#hand(directory, from + i, this.#inos[i]!);
       facts[at] = nodeId;
-      handedOut.push(nodeId);
+      target.handedOut.push(nodeId);
+      if (directory.tree.typeBits(from + i) === S_IFDIR) target.directories.push(nodeId);
     }
     return count;
   }

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { InitFlag, Opcode, REQUEST_BYTES } from "../../src/fuse/kernel-abi.js";
-import type { KernelPort } from "../../src/fuse/kernel-port.js";
+import { type KernelPort, LeftOfPrepared } from "../../src/fuse/kernel-port.js";
 import { Session } from "../../src/fuse/session.js";
 import { randomNumbers } from "../support/random.js";
 import { directory, file, ToyFilesystem } from "./toy-filesystem.js";
@@ -28,6 +28,8 @@ describe("Session", () => {
           pieces.reduce((sum, piece) => sum + piece.length, headLength),
         ),
       notify: () => {},
+      prepare: () => {},
+      withdraw: () => LeftOfPrepared.ALL,
     };
     const children = { a: file("alpha"), b: directory({ c: file("gamma") }) };
     const session = new Session(new ToyFilesystem(directory(children)), port, {

@@ -5,7 +5,7 @@ import { DamagedError, YoreError } from "../../src/errors.js";
 import { Errno } from "../../src/fuse/errno.js";
 import type { Entry, Filesystem, NodeId } from "../../src/fuse/filesystem.js";
 import { InitFlag, Opcode, REQUEST_BYTES } from "../../src/fuse/kernel-abi.js";
-import type { KernelPort } from "../../src/fuse/kernel-port.js";
+import { type KernelPort, LeftOfPrepared } from "../../src/fuse/kernel-port.js";
 import { Session } from "../../src/fuse/session.js";
 import { directory, file, ToyFilesystem, type ToyNode } from "./toy-filesystem.js";
 
@@ -37,6 +37,12 @@ class RecordingPort implements KernelPort {
 
   notify(message: Uint8Array): void {
     this.notifications.push(Buffer.from(message));
+  }
+
+  prepare(): void {}
+
+  withdraw(): LeftOfPrepared {
+    return LeftOfPrepared.NOTHING;
   }
 
   #record(bytes: Buffer): number {

@@ -110,6 +110,20 @@ export function symlink(target: string | Buffer): ToyNode {
   return new ToyNode({ mode: 0o120777, target: Buffer.from(target) });
 }
 
+/** Directories in directories, and the names of all that is in them as a walk meets them. */
+export function forest(width: number, depth: number): { root: ToyNode; names: string[] } {
+  const children: Record<string, ToyNode> = { "0-file": file("") };
+  const names = ["0-file"];
+  for (let i = 0; i < width && depth > 0; i++) {
+    const below = forest(width, depth - 1);
+    children[`dir-${i}`] = below.root;
+    names.push(`dir-${i}`, ...below.names);
+  }
+  children["z-file"] = file("");
+  names.push("z-file");
+  return { root: directory(children), names };
+}
+
 export interface ToyFilesystemOptions {
   /** Every answer is a promise. */
   readonly isAsync?: boolean;
@@ -198,6 +212,10 @@ export class ToyFilesystem implements Filesystem {
   parent(id: NodeId): NodeId {
     const node = this.#node(id);
     return this.nodeIdOf(this.#parents.get(node) ?? node);
+  }
+
+  ino(id: NodeId): bigint {
+    return this.#node(id).ino;
   }
 
   readlink(id: NodeId): Answer<Buffer> {

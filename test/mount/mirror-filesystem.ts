@@ -72,6 +72,10 @@ export class MirrorFilesystem implements Filesystem {
     return this.#parents.get(node)!;
   }
 
+  ino(node: NodeId): bigint {
+    return attributesOf(this.#path(node)).ino;
+  }
+
   readlink(node: NodeId): Buffer {
     return Buffer.from(readlinkSync(this.#path(node)));
   }

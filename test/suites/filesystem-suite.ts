@@ -18,6 +18,7 @@ import { findMount } from "../../src/fuse/mount-table.js";
 import {
   directory,
   file,
+  forest,
   generatedByte,
   generatedFile,
   ToyFilesystem,
@@ -156,6 +157,29 @@ export function filesystemSuite(options: FilesystemSuiteOptions): void {
       expect(names.every((name) => /^file-\d{6}\.dat$/.test(name))).toBe(true);
       const typed = await shell("find huge -type f -size 1c | wc -l");
       expect(typed.stdout.trim()).toBe("10000");
+    });
+
+    it("shows a deep tree to one who walks through it, and to several at once", async () => {
+      const { root, names } = forest(4, 5);
+      const { shell, filesystem } = await mounted(root, {}, { isAsync });
+      const walk = "find . -mindepth 1 -printf '%f\\n'";
+      expect((await shell(walk)).stdout.split("\n").slice(0, -1)).toEqual(names);
+      const others = await mounted(root, {}, { isAsync });
+      const walkers = [
+        walk,
+        `${walk} -depth`,
+        "ls -RU | grep file",
+        "du -a | wc -l",
+        "tar -cf - . | tar -t | wc -l",
+      ];
+      const [first, depthFirst, listed, counted, archived] = await Promise.all(walkers.map(others.shell));
+      expect(first!.stdout.split("\n").slice(0, -1)).toEqual(names);
+      expect(depthFirst!.stdout.split("\n").sort()).toEqual([...names, ""].sort());
+      const files = names.filter((name) => name.endsWith("file"));
+      expect(listed!.stdout.split("\n").sort()).toEqual([...files, ""].sort());
+      expect(Number(counted!.stdout)).toBe(names.length + 1);
+      expect(Number(archived!.stdout)).toBe(names.length + 1);
+      expect(filesystem.handedOutInAll()).toBeGreaterThanOrEqual(names.length);
     });
 
     it("serves names of 255 bytes and of odd characters", async () => {
@@ -408,8 +432,10 @@ except OSError as error: print(error.errno)`;
     );
 
     it("gets every entry back that it was handed", async () => {
-      const { shell, filesystem, mount } = await mounted(toyTree().root);
-      await shell("find . -ls; cat hello linked; ls -lR");
+      const { root } = toyTree();
+      root.children!.set("forest", forest(4, 4).root);
+      const { shell, filesystem, mount } = await mounted(root);
+      await shell("find . -ls; cat hello linked; ls -lR; find forest | head -n 50");
       expect(filesystem.handedOutInAll()).toBeGreaterThan(10_000);
       if (driver === "own") {
         // Remounting makes the kernel drop the names of this mount that nobody uses, and so forget their nodes.

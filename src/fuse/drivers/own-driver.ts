@@ -143,9 +143,10 @@ class OwnMount implements MountHandle {
         session.requests,
         REQUEST_BYTES,
         session.replies.bytes,
-        (count) => {
-          this.#turns?.note(count, first);
-          session.onRequests(count);
+        (count, answered, refused) => {
+          // A request that was answered already lies in the first slot still when no other came.
+          this.#turns?.note(count || 1, first);
+          session.onRequests(count, answered, refused);
         },
         (errno) => session.onEnd(errno),
       );
