@@ -38,6 +38,8 @@ export class PreparedListings {
   /** Room that the last walker had, bytes. */
   #size = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** Whether the walk went on since `goOn` looked: most requests are for the content of files. */
+  #hasMoved = false;
 
   constructor(filesystem: Filesystem, port: KernelPort) {
     this.#filesystem = filesystem;
@@ -46,17 +48,21 @@ export class PreparedListings {
 
   /** The beginning of a directory was sent. @param size room that the kernel had */
   onListed(node: NodeId, size: number, directories: readonly NodeId[]): void {
+    this.#hasMoved = true;
     this.#size = Math.min(size, MAX_DIRECTORY_BYTES);
     this.#upcoming.onListed(node, directories);
     if (this.#upcoming.streak === 0) this.#withdrawAll();
   }
 
   onMore(node: NodeId, directories: readonly NodeId[]): void {
+    this.#hasMoved = true;
     this.#upcoming.onMore(node, directories);
   }
 
   /** Bits of the slots whose replies the kernel took, and of those that it refused. */
   onSent(answered: number, refused: number): void {
+    if ((answered | refused) === 0) return;
+    this.#hasMoved = true;
     for (const prepared of this.#slots) {
       if (!prepared) continue;
       const bit = 1 << prepared.slot;
@@ -72,10 +78,10 @@ export class PreparedListings {
 
   /** Prepares what comes next. To be called when nobody is waiting. */
   goOn(): void {
-    if (this.#upcoming.streak < MIN_STREAK) return;
-    let next: NodeId[] = [];
+    if (!this.#hasMoved || this.#upcoming.streak < MIN_STREAK) return;
+    this.#hasMoved = false;
     for (let i = 0; i < AHEAD; i++) {
-      next = this.#upcoming.next(AHEAD, (node) => this.#ready(node)?.directories);
+      const next = this.#upcoming.next(AHEAD, (node) => this.#ready(node)?.directories);
       const node = next.find((one) => !this.#of(one));
       if (node === undefined || !this.#prepare(node, next)) break;
     }
