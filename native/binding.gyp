@@ -15,6 +15,7 @@
         'src/file_calls.cc',
         'src/file_status.cc',
         'src/fuse_channel.cc',
+        'src/fuse_functions.cc',
         'src/fuse_mount.cc',
         'src/index_file.cc',
         'src/metadata.cc',

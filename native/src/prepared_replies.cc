@@ -11,7 +11,6 @@ namespace {
 
 // fuse_in_header: len u32, opcode u32, unique u64, nodeid u64, ... ; fuse_read_in: fh u64, offset u64, size u32.
 constexpr size_t kNodeAt = 16, kOffsetAt = 48, kSizeAt = 56, kReadInEnd = 60;
-constexpr size_t kOutHeaderBytes = 16;
 constexpr uint32_t kOpReaddirplus = 44;
 
 template <typename T>
@@ -35,8 +34,8 @@ int Write(int fd, uint8_t* reply, size_t length, uint64_t unique) {
 void PreparedReplies::Put(uint32_t number, uint64_t node, uint32_t size, const uint8_t* body, size_t length,
                           uint64_t end) {
   Slot& slot = slots_[number];
-  slot.reply.resize(kOutHeaderBytes + length);
-  if (length > 0) memcpy(slot.reply.data() + kOutHeaderBytes, body, length);
+  slot.reply.resize(kFuseOutHeaderBytes + length);
+  if (length > 0) memcpy(slot.reply.data() + kFuseOutHeaderBytes, body, length);
   slot.left = kAll;
   slot.node = node;
   slot.size = size;
@@ -61,7 +60,7 @@ PreparedReplies::Outcome PreparedReplies::Answer(int fd, const uint8_t* request,
       return AnswerEntries(fd, number, unique);
     if (slot.left == kEnd && offset == slot.end) {
       slot.left = kNothing;
-      uint8_t empty[kOutHeaderBytes];
+      uint8_t empty[kFuseOutHeaderBytes];
       const int error = Write(fd, empty, sizeof empty, unique);
       return error == 0 || error == ENOENT ? Outcome::kAnswered : Outcome::kUnknown;
     }

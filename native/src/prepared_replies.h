@@ -9,6 +9,9 @@
 
 namespace yore {
 
+// fuse_out_header: len u32, error i32, unique u64.
+constexpr size_t kFuseOutHeaderBytes = 16;
+
 class PreparedReplies {
  public:
   static constexpr uint32_t kSlots = 8;

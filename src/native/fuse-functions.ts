@@ -2,7 +2,7 @@ declare const fuseChannelBrand: unique symbol;
 /** A mounted, open /dev/fuse. Opaque. */
 export type FuseChannelHandle = object & { readonly [fuseChannelBrand]: true };
 
-/** Functions of native/src/fuse_channel.cc and fuse_mount.cc. They exist on Linux only. */
+/** Implemented in `native/src/fuse_functions.cc` and `fuse_mount.cc`. They exist on Linux only. */
 export interface FuseFunctions {
   /**
    * Opens /dev/fuse and calls mount(2).

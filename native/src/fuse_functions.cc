@@ -1,0 +1,164 @@
+// What JavaScript may do with a channel; see src/native/fuse-functions.ts. Types, lengths and states are checked here.
+
+#include "addon.h"
+#include "napi_helpers.h"
+
+#ifdef __linux__
+
+#include <limits.h>
+#include <sys/uio.h>
+
+#include "fuse_channel.h"
+#include "fuse_mount.h"
+
+namespace yore {
+
+namespace {
+
+napi_value ThrowClosed(napi_env env) {
+  napi_throw_error(env, "ERR_FUSE_CLOSED", "The channel is closed");
+  return nullptr;
+}
+
+napi_value Start(napi_env env, napi_callback_info info) {
+  Arguments<6> arguments(env, info);
+  FuseChannel* channel = FuseChannel::From(env, arguments[0]);
+  if (channel == nullptr) return nullptr;
+  if (!channel->is_open()) return ThrowClosed(env);
+  uint32_t slot_bytes;
+  if (!GetUint32(env, arguments[2], "slotBytes", &slot_bytes)) return nullptr;
+  return channel->Start(env, arguments[0], arguments[1], slot_bytes, arguments[3], arguments[4], arguments[5]);
+}
+
+// A started, open channel and a length within its reply buffer.
+FuseChannel* ReplyingChannel(napi_env env, napi_value handle, napi_value length_value, uint32_t* length) {
+  FuseChannel* channel = FuseChannel::From(env, handle);
+  if (channel == nullptr) return nullptr;
+  if (!channel->is_open()) {
+    ThrowClosed(env);
+    return nullptr;
+  }
+  if (!GetUint32(env, length_value, "length", length)) return nullptr;
+  if (*length >= kFuseOutHeaderBytes && *length <= channel->reply_capacity()) return channel;
+  ThrowRange(env, "length", "from 16 to the size of the reply buffer");
+  return nullptr;
+}
+
+napi_value Reply(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  uint32_t length;
+  FuseChannel* channel = ReplyingChannel(env, arguments[0], arguments[1], &length);
+  if (channel == nullptr) return nullptr;
+  return MakeUint32(env, static_cast<uint32_t>(channel->Reply(length)));
+}
+
+napi_value ReplyWithPieces(napi_env env, napi_callback_info info) {
+  Arguments<3> arguments(env, info);
+  uint32_t head_length;
+  FuseChannel* channel = ReplyingChannel(env, arguments[0], arguments[1], &head_length);
+  if (channel == nullptr) return nullptr;
+  uint32_t count;
+  if (!GetArrayLength(env, arguments[2], "pieces", &count)) return nullptr;
+  if (count > IOV_MAX - 1) {
+    ThrowRange(env, "pieces", "at most 1023 pieces");
+    return nullptr;
+  }
+  std::vector<struct iovec> vectors(1 + count);
+  for (uint32_t i = 0; i < count; i++) {
+    napi_value piece = nullptr;
+    Bytes bytes;
+    if (napi_get_element(env, arguments[2], i, &piece) != napi_ok) return nullptr;
+    if (!GetBytes(env, piece, "pieces", &bytes)) return nullptr;
+    vectors[1 + i] = {bytes.data, bytes.size};
+  }
+  return MakeUint32(env, static_cast<uint32_t>(channel->ReplyWithPieces(head_length, vectors)));
+}
+
+napi_value Notify(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  FuseChannel* channel = FuseChannel::From(env, arguments[0]);
+  Bytes message;
+  if (channel == nullptr || !GetBytes(env, arguments[1], "message", &message)) return nullptr;
+  if (!channel->is_open()) return ThrowClosed(env);
+  if (message.size < kFuseOutHeaderBytes) {
+    ThrowRange(env, "message", "at least 16 bytes");
+    return nullptr;
+  }
+  channel->Notify(std::vector<uint8_t>(message.data, message.data + message.size));
+  return Undefined(env);
+}
+
+// An open channel and one of its slots for prepared replies.
+FuseChannel* PreparingChannel(napi_env env, napi_value handle, napi_value slot_value, uint32_t* slot) {
+  FuseChannel* channel = FuseChannel::From(env, handle);
+  if (channel == nullptr || !GetUint32(env, slot_value, "slot", slot)) return nullptr;
+  if (*slot < PreparedReplies::kSlots) return channel;
+  ThrowRange(env, "slot", "from 0 to 7");
+  return nullptr;
+}
+
+napi_value Prepare(napi_env env, napi_callback_info info) {
+  Arguments<6> arguments(env, info);
+  uint32_t slot, size, end;
+  int64_t node;
+  Bytes body;
+  FuseChannel* channel = PreparingChannel(env, arguments[0], arguments[1], &slot);
+  if (channel == nullptr || !GetInteger(env, arguments[2], "node", 1, int64_t{1} << 53, &node) ||
+      !GetUint32(env, arguments[3], "size", &size) || !GetBytes(env, arguments[4], "body", &body) ||
+      !GetUint32(env, arguments[5], "end", &end))
+    return nullptr;
+  if (!channel->is_open()) return ThrowClosed(env);
+  if (body.size > size || size > UINT32_MAX - kFuseOutHeaderBytes) {
+    ThrowRange(env, "body", "no more bytes than \"size\"");
+    return nullptr;
+  }
+  try {
+    channel->prepared().Put(slot, static_cast<uint64_t>(node), size, body.data, body.size, end);
+  } catch (const std::exception& error) {
+    napi_throw_error(env, nullptr, error.what());
+    return nullptr;
+  }
+  return Undefined(env);
+}
+
+napi_value Withdraw(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  uint32_t slot;
+  FuseChannel* channel = PreparingChannel(env, arguments[0], arguments[1], &slot);
+  if (channel == nullptr) return nullptr;
+  return MakeUint32(env, channel->prepared().Withdraw(slot));
+}
+
+napi_value Close(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  FuseChannel* channel = FuseChannel::From(env, arguments[0]);
+  if (channel == nullptr) return nullptr;
+  channel->Close();
+  return Undefined(env);
+}
+
+}  // namespace
+
+void RegisterFuseChannel(napi_env env, napi_value exports) {
+  ExportFunction(env, exports, "fuseStart", Start);
+  ExportFunction(env, exports, "fuseReply", Reply);
+  ExportFunction(env, exports, "fuseReplyWithPieces", ReplyWithPieces);
+  ExportFunction(env, exports, "fusePrepare", Prepare);
+  ExportFunction(env, exports, "fuseWithdraw", Withdraw);
+  ExportFunction(env, exports, "fuseNotify", Notify);
+  ExportFunction(env, exports, "fuseClose", Close);
+  RegisterFuseMount(env, exports);
+}
+
+}  // namespace yore
+
+#else
+
+namespace yore {
+
+// Other systems have no /dev/fuse of this kind; the fuse-native driver serves them.
+void RegisterFuseChannel(napi_env, napi_value) {}
+
+}  // namespace yore
+
+#endif
