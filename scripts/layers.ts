@@ -20,7 +20,8 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   repository: ["engine", "format", "backend"],
   cache: ["native", "format", "repository/blob-loader"],
   fuse: ["native"],
-  snapfs: ["format", "cache", "repository/blob-loader", "fuse/filesystem"],
+  // What a filesystem is to a driver, and how it writes many records of a directory at once; nothing of the drivers themselves.
+  snapfs: ["format", "cache", "repository/blob-loader", "fuse/filesystem", "fuse/record-writer"],
   // Never "repository" or "format": a server holds no key and reads no file.
   server: ["native", "backend"],
   archiver: ["native", "engine", "format", "patterns", "repository"],

@@ -5,6 +5,7 @@ import type { CompactTree } from "../cache/compact-tree.js";
 import type { TreeCache } from "../cache/tree-cache.js";
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../format/file-mode.js";
 import { type Attributes, FOREVER, type Moment } from "../fuse/filesystem.js";
+import type { EntryFacts } from "../fuse/record-writer.js";
 import { FileLayout, ZERO_CHUNK_BYTES, zeroBytes } from "./file-layout.js";
 import type { LinkPlace, TreePlace } from "./place.js";
 import type { VirtualDirectory } from "./virtual-directory.js";
@@ -17,20 +18,6 @@ export interface OwnershipOptions {
   readonly umask?: number | undefined;
   /** Everything belongs to root. */
   readonly ownerRoot?: boolean | undefined;
-}
-
-/** Of an object of a tree. */
-export interface Facts {
-  mode: number;
-  nlink: number;
-  uid: number;
-  gid: number;
-  /** Bytes. */
-  size: number;
-  /** Units of 512 bytes. */
-  blocks: number;
-  /** How long they may be believed, milliseconds or FOREVER. */
-  ttlMs: number;
 }
 
 export interface TimedAttributes {
@@ -54,7 +41,15 @@ export class AttributeMaker {
   readonly #ownUid: number;
   readonly #ownGid: number;
   /** Used again and again: a directory of a hundred thousand entries asks for as many. */
-  readonly #facts: Facts = { mode: 0, nlink: 1, uid: 0, gid: 0, size: 0, blocks: 0, ttlMs: FOREVER };
+  readonly #facts: { -readonly [Fact in keyof EntryFacts]: number } = {
+    mode: 0,
+    nlink: 1,
+    uid: 0,
+    gid: 0,
+    size: 0,
+    blocks: 0,
+    ttlMs: FOREVER,
+  };
 
   constructor(trees: TreeCache, blobSize: (id: Id) => number | undefined, options: OwnershipOptions) {
     this.#trees = trees;
@@ -90,7 +85,7 @@ export class AttributeMaker {
    * What the tree does not say as a stat shows it; good until the next call. A directory whose own tree was never seen has
    * to be asked for again: its nlink is not known.
    */
-  factsOfTree(tree: CompactTree, position: number): Readonly<Facts> {
+  factsOfTree(tree: CompactTree, position: number): EntryFacts {
     const facts = this.#facts;
     facts.mode = this.#mode(tree.mode(position));
     facts.nlink = Math.max(1, tree.links(position));

@@ -4,15 +4,11 @@ import type { Id } from "../bytes/id.js";
 import type { CompactTree } from "../cache/compact-tree.js";
 import { S_IFDIR } from "../format/file-mode.js";
 import type { Entry, NodeId, RecordTarget } from "../fuse/filesystem.js";
-import { type Addon, loadAddon } from "../native/addon.js";
-import { DIRECTORY_FACTS } from "../native/tree-functions.js";
+import { RecordWriter } from "../fuse/record-writer.js";
 import type { AttributeMaker } from "./attributes.js";
 import { treeIno } from "./ino.js";
 import type { NodeTable } from "./node-table.js";
 import type { TreePlace } from "./place.js";
-
-/** Records that are written in one go; more do not fit into a reply of 128 KiB. */
-const MAX_RECORDS = 1024;
 
 /** A directory of a snapshot whose tree is there. */
 export interface OpenTree {
@@ -21,13 +17,10 @@ export interface OpenTree {
   readonly tree: CompactTree;
 }
 
-/** The memory for one directory record after the other is 72 KiB. */
 export class TreeEntries {
   readonly #nodes: NodeTable;
   readonly #attributes: AttributeMaker;
-  readonly #addon: Addon | undefined = loadAddon();
-  readonly #inos = new BigUint64Array(MAX_RECORDS);
-  readonly #facts = new Float64Array(MAX_RECORDS * DIRECTORY_FACTS);
+  readonly #writer = RecordWriter.create();
 
   constructor(nodes: NodeTable, attributes: AttributeMaker) {
     this.#nodes = nodes;
@@ -46,49 +39,36 @@ export class TreeEntries {
 
   /** See `DirectoryListing`. */
   writeRecords(directory: OpenTree, position: number, target: RecordTarget): number {
+    const writer = this.#writer;
+    if (!writer) return 0;
     const { tree, place, node } = directory;
-    const { bytes, at, limit, plus, generation } = target;
-    if (!this.#addon) return 0;
     const ino = this.#nodes.ino(node);
-    const room = limit - at;
-    let count = this.#addon.directoryInos(tree.memory, position, room, plus, ino, place.view.ino, this.#inos);
-    if (plus) count = this.#handMany(directory, position, count, target);
-    if (count === 0) return 0;
-    const facts = plus ? this.#facts : undefined;
-    target.at = this.#addon.directoryRecords(
-      bytes,
-      at,
-      tree.memory,
-      position,
-      count,
-      generation,
-      this.#inos,
-      facts,
-    );
+    const stretch = { tree: tree.memory, position, ino, snapshotIno: place.view.ino };
+    let count = writer.fit(stretch, target);
+    if (target.plus) count = this.#handMany(writer, directory, position, count, target);
+    if (count > 0) writer.write(stretch, count, target);
     return count;
   }
 
   /** @returns how many went well */
-  #handMany(directory: OpenTree, from: number, count: number, target: RecordTarget): number {
-    const facts = this.#facts;
-    for (let i = 0, at = 0; i < count; i++, at += DIRECTORY_FACTS) {
+  #handMany(
+    writer: RecordWriter,
+    directory: OpenTree,
+    from: number,
+    count: number,
+    target: RecordTarget,
+  ): number {
+    for (let i = 0; i < count; i++) {
       try {
-        const found = this.#attributes.factsOfTree(directory.tree, from + i);
-        facts[at + 1] = found.ttlMs;
-        facts[at + 2] = found.size;
-        facts[at + 3] = found.blocks;
-        facts[at + 4] = found.mode;
-        facts[at + 5] = found.nlink;
-        facts[at + 6] = found.uid;
-        facts[at + 7] = found.gid;
+        const facts = this.#attributes.factsOfTree(directory.tree, from + i);
+        const nodeId = this.#hand(directory, from + i, writer.ino(i));
+        writer.note(i, nodeId, facts);
+        target.handedOut.push(nodeId);
+        if (directory.tree.typeBits(from + i) === S_IFDIR) target.directories.push(nodeId);
       } catch {
         // Who asks for this entry alone gets the error.
         return i;
       }
-      const nodeId = this.#hand(directory, from + i, this.#inos[i]!);
-      facts[at] = nodeId;
-      target.handedOut.push(nodeId);
-      if (directory.tree.typeBits(from + i) === S_IFDIR) target.directories.push(nodeId);
     }
     return count;
   }
