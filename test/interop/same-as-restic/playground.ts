@@ -4,6 +4,7 @@ import {
   appendFile,
   chmod,
   cp,
+  lutimes,
   mkdir,
   readdir,
   readFile,
@@ -286,6 +287,8 @@ export class Playground {
     // Both programs find the same, whenever they begin.
     for (const name of ["more", "sub/A big one"])
       await utimes(join(files, name), 1_700_000_000, 1_700_000_000);
+    // A copied link has the time of its copying.
+    await lutimes(join(files, "link"), 4_000_000_000, 4_000_000_000);
   }
 
   /** Whether a run has left the repository as it was; locks and all. */
