@@ -82,8 +82,9 @@ export class TreeCache {
   async loadAhead(ids: readonly Id[]): Promise<void> {
     const wanted = ids.filter((id) => !this.#subdirectories.has(idKey(id)));
     if (wanted.length === 0) return;
-    await this.#loadMany(wanted);
+    const loaded = this.#loadMany(wanted);
     this.#loadNeighbours(wanted);
+    await loaded;
   }
 
   async #loadMany(ids: readonly Id[], onKept?: () => Promise<void> | undefined): Promise<void> {
@@ -98,11 +99,12 @@ export class TreeCache {
   }
 
   async #loadAndKeep(id: Id): Promise<CompactTree> {
-    const plaintext = await this.#loads.load("tree", id, () => undefined);
-    const key = idKey(id);
-    const tree = this.#kept(key) ?? this.#keepPlain(key, plaintext) ?? (await this.#decode(key, plaintext));
+    const loaded = this.#loads.load("tree", id, () => undefined);
+    // Asked for behind it, but not only when it has come: a distant repository takes its time for each answer.
     this.#loadNeighbours([id]);
-    return tree;
+    const plaintext = await loaded;
+    const key = idKey(id);
+    return this.#kept(key) ?? this.#keepPlain(key, plaintext) ?? this.#decode(key, plaintext);
   }
 
   /**
@@ -120,7 +122,8 @@ export class TreeCache {
       this.#stretches.delete(stretch.key);
       this.#walked.set(stretch.key, stretch);
     }
-    if (this.#walked.size > 0 && !this.#isLoadingNeighbours) void this.#loadWalked();
+    // What fails here fails again for whoever really wants it.
+    if (this.#walked.size > 0 && !this.#isLoadingNeighbours) void this.#loadWalked().catch(() => undefined);
   }
 
   /**
@@ -131,12 +134,15 @@ export class TreeCache {
     this.#isLoadingNeighbours = true;
     let count = 0;
     const onKept = () => (++count % TREES_A_TURN === 0 ? nextTurn() : undefined);
-    for (const [key, stretch] of this.#walked) {
-      this.#walked.delete(key);
-      const ids = stretch.ids(MAX_NEIGHBOUR_BYTES).filter((id) => !this.#trees.has(idKey(id)));
-      await this.#loadMany(ids, onKept);
+    try {
+      for (const [key, stretch] of this.#walked) {
+        this.#walked.delete(key);
+        const ids = stretch.ids(MAX_NEIGHBOUR_BYTES).filter((id) => !this.#trees.has(idKey(id)));
+        await this.#loadMany(ids, onKept);
+      }
+    } finally {
+      this.#isLoadingNeighbours = false;
     }
-    this.#isLoadingNeighbours = false;
   }
 
   #kept(key: string): CompactTree | undefined {
