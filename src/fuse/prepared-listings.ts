@@ -113,10 +113,8 @@ export class PreparedListings {
     try {
       const listing = this.#filesystem.list(node);
       if (listing instanceof Promise) {
-        listing.then(
-          (loaded) => this.#fill(prepared, loaded),
-          () => this.#giveUp(prepared),
-        );
+        // The kernel may have forgotten the directory before its listing has come.
+        listing.then((loaded) => this.#fill(prepared, loaded)).catch(() => this.#giveUp(prepared));
         return false;
       }
       this.#fill(prepared, listing);
@@ -138,12 +136,16 @@ export class PreparedListings {
   #fill(prepared: Prepared, listing: DirectoryListing): void {
     // It may have been withdrawn while it was loaded.
     if (this.#slots[prepared.slot] !== prepared) return;
+    if (listing.changeable) {
+      this.#giveUp(prepared);
+      return;
+    }
     const { node, slot } = prepared;
-    let isSound = !listing.changeable;
+    let isSound = true;
     this.#reply.begin();
     const written = encodeDirectory(this.#reply, streamOf(this.#filesystem, node, listing, 0), {
       position: 0,
-      size: isSound ? this.#size : 0,
+      size: this.#size,
       plus: true,
       onProblem: () => {
         isSound = false;

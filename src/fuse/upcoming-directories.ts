@@ -67,10 +67,4 @@ export class UpcomingDirectories {
     }
     return found;
   }
-
-  clear(): void {
-    this.#stack.length = 0;
-    this.#streak = 0;
-    this.#last = undefined;
-  }
 }
