@@ -15,6 +15,7 @@ namespace {
 constexpr size_t kEntryBytes = 128;  // fuse_entry_out
 constexpr size_t kDirentBytes = 24;  // fuse_dirent without its name
 constexpr uint32_t kMaxNameBytes = 255;
+// As in src/snapfs/attributes.ts.
 constexpr uint32_t kBlockBytes = 4096;
 // As in src/fuse/reply-buffer.ts.
 constexpr uint64_t kForeverSeconds = 1000000000;

@@ -19,6 +19,9 @@ constexpr size_t kInHeaderBytes = 40;
 constexpr uint32_t kMinSlotBytes = 8192;
 constexpr uint32_t kOpForget = 2, kOpInterrupt = 36, kOpBatchForget = 42;
 
+// That a callback gets.
+constexpr size_t kMaxNumbers = 3;
+
 constexpr napi_type_tag kChannelTag = {0x6b1f3a5d9c2e4f70ULL, 0xa1d87e5540c94b36ULL};
 
 }  // namespace
@@ -296,10 +299,10 @@ void FuseChannel::Call(napi_ref callback, std::initializer_list<uint32_t> number
   napi_value function = nullptr, receiver = nullptr;
   napi_get_reference_value(env, callback, &function);
   napi_get_global(env, &receiver);
-  std::vector<napi_value> arguments;
-  for (uint32_t number : numbers) arguments.push_back(MakeUint32(env, number));
-  if (napi_make_callback(env, context_, receiver, function, arguments.size(), arguments.data(), nullptr) ==
-      napi_pending_exception) {
+  napi_value arguments[kMaxNumbers];
+  size_t count = 0;
+  for (uint32_t number : numbers) arguments[count++] = MakeUint32(env, number);
+  if (napi_make_callback(env, context_, receiver, function, count, arguments, nullptr) == napi_pending_exception) {
     napi_value exception = nullptr;
     if (napi_get_and_clear_last_exception(env, &exception) == napi_ok) napi_fatal_exception(env, exception);
   }

@@ -17,8 +17,6 @@
 #include <sys/types.h>
 #include <uv.h>
 
-#include "prepared_replies.h"
-
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -29,6 +27,8 @@
 #include <thread>
 #include <unordered_set>
 #include <vector>
+
+#include "prepared_replies.h"
 
 namespace yore {
 

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { SingleFlight } from "../async/single-flight.js";
 import { throwIfAborted } from "../errors.js";
 import type { Backend, FileInfo, FileType, Handle, LoadRange } from "./backend.js";
@@ -149,6 +150,8 @@ export class DiskCacheBackend implements Backend {
       if (cached) return cached;
       // Without anybody's signal: others may wait for it too.
       const bytes = await this.#inner.load(handle);
+      // Whoever finds damage reads once more, and must then get what the backend has, not the same again.
+      if (createHash("sha256").update(bytes).digest("hex") !== handle.name) return bytes;
       this.#fresh.set(key, bytes);
       await this.#keep(() =>
         cache.save(handle.type, handle.name, [bytes]).finally(() => this.#fresh.delete(key)),

@@ -30,6 +30,8 @@ const STRETCH_BYTES = 512 * 1024;
 const MAX_NEIGHBOUR_BYTES = 512 * 1024;
 /** Stretches that were asked for once. */
 const MAX_STRETCHES = 256;
+/** Stretches that wait to be loaded, of 512 KiB each. */
+const MAX_WALKED = 32;
 /** Trees of a stretch that are decoded before others have their turn. */
 const TREES_A_TURN = 16;
 const MAX_COUNTS = 100_000;
@@ -121,6 +123,8 @@ export class TreeCache {
       }
       this.#stretches.delete(stretch.key);
       this.#walked.set(stretch.key, stretch);
+      // A walker who is faster has been there already.
+      if (this.#walked.size > MAX_WALKED) this.#walked.delete(this.#walked.keys().next().value!);
     }
     // What fails here fails again for whoever really wants it.
     if (this.#walked.size > 0 && !this.#isLoadingNeighbours) void this.#loadWalked().catch(() => undefined);

@@ -24,6 +24,7 @@ export interface KernelPort {
   withdraw(slot: number): LeftOfPrepared;
 }
 
+/** As many as the addon has. */
 export const PREPARED_SLOTS = 8;
 
 export const LeftOfPrepared = {

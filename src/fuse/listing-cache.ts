@@ -85,6 +85,7 @@ export class ListingCache {
   }
 }
 
+/** A stream of a listing. @throws what the filesystem throws for nodes that it does not know any more */
 export function streamOf(
   filesystem: Filesystem,
   node: NodeId,

@@ -86,7 +86,7 @@ export class BlobReader implements BlobLoader {
   ): Promise<void> {
     const loadAlone = async (id: Id) => {
       const result = await settle(this.loadBlob(type, id, signal));
-      on(id, "value" in result ? { plaintext: result.value } : result);
+      await on(id, "value" in result ? { plaintext: result.value } : result);
     };
     const packs = await this.#byPack(type, ids, loadAlone);
     const copy = ({ id }: PackedBlob, result: PackBlobResult) =>

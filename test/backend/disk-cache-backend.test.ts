@@ -15,9 +15,17 @@ const REPOSITORY = "ab".repeat(32);
 class FarBackend extends MemoryBackend {
   readonly loads: string[] = [];
 
-  override load(handle: Handle, range?: LoadRange): Promise<Uint8Array> {
+  /** Of the next file that is loaded the first byte is flipped. */
+  damagesNext = false;
+
+  override async load(handle: Handle, range?: LoadRange): Promise<Uint8Array> {
     this.loads.push(`${handle.type} ${range?.offset ?? 0} ${range?.length ?? "all"}`);
-    return super.load(handle, range);
+    const bytes = await super.load(handle, range);
+    if (!this.damagesNext) return bytes;
+    this.damagesNext = false;
+    const damaged = Buffer.from(bytes);
+    damaged[0]! ^= 1;
+    return damaged;
   }
 }
 
@@ -78,6 +86,16 @@ describe("DiskCacheBackend", () => {
       expect(await read(backend, treePack, offset, 10)).toEqual(trees.subarray(offset, offset + 10));
     expect(far.loads).toEqual(["pack 0 all"]);
     await backend.close();
+  });
+
+  it("does not keep what came damaged: whoever reads again gets what the repository has", async () => {
+    const backend = await open();
+    far.damagesNext = true;
+    expect(await read(backend, treePack, 0, 10)).not.toEqual(trees.subarray(0, 10));
+    expect(await read(backend, treePack, 0, 10)).toEqual(trees.subarray(0, 10));
+    await backend.close();
+    expect(await read(await open(), treePack, 0, 10)).toEqual(trees.subarray(0, 10));
+    expect(far.loads).toEqual(["pack 0 all", "pack 0 all"]);
   });
 
   it("keeps file content only when asked to, in the parts that were read", async () => {
