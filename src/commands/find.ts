@@ -84,6 +84,7 @@ export async function* runFind<T>(
   await repository.loadIndex({ signal });
   const query = await makeQuery(session, options.target);
   const kept: TreeQuery<T> = {
+    needsNodes: query.needsNodes,
     hits: (path, node, tree) => query.hits(path, node, tree).map(keep),
     descends: (path) => query.descends(path),
   };
@@ -133,6 +134,7 @@ function pathQuery(target: Extract<FindTarget, { type: "paths" }>): FindQuery {
     return asked.match;
   };
   return {
+    needsNodes: false,
     root: () => NO_HITS,
     hits: (path, nodeOf) => {
       if (!match(path).matched) return NO_HITS;
@@ -168,6 +170,7 @@ class IdNames {
 
 function objectQuery(blobs: IdNames, trees: IdNames): FindQuery {
   return {
+    needsNodes: true,
     root: (id) => (trees.has(id) ? [{ type: "tree", path: ROOT, id }] : NO_HITS),
     hits: (path, nodeOf, parent) => {
       const node = nodeOf();

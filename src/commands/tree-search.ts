@@ -8,6 +8,8 @@ import type { Repository } from "../repository/repository.js";
 
 /** What is looked for below a tree. */
 export interface TreeQuery<T> {
+  /** `hits` looks at every node, so that trees are decoded without trying to do without. */
+  readonly needsNodes: boolean;
   /**
    * Asked for each node.
    *
@@ -148,7 +150,8 @@ export class TreeSearch<T> {
   #searchTree(waiting: Waiting<T>, blob: Uint8Array): void {
     const { id, places } = waiting;
     try {
-      const tree = SearchedTree.of(id, blob);
+      const compact = this.#query.needsNodes ? undefined : CompactTree.fromPlain(blob);
+      const tree = new SearchedTree(id, blob, compact);
       for (const { path, found } of places) this.#searchAt(path, tree, found);
     } catch (error) {
       this.#lose(idKey(id), waiting, error);
@@ -185,12 +188,8 @@ class SearchedTree {
   readonly #compact: CompactTree | undefined;
   #nodes: readonly TreeNode[] | undefined;
 
-  /** @throws {FormatError} if it is no tree */
-  static of(id: Id, blob: Uint8Array): SearchedTree {
-    return new SearchedTree(id, blob, CompactTree.fromPlain(blob));
-  }
-
-  private constructor(id: Id, blob: Uint8Array, compact: CompactTree | undefined) {
+  /** @throws {FormatError} if there is no compact form, and it is no tree */
+  constructor(id: Id, blob: Uint8Array, compact: CompactTree | undefined) {
     this.id = id;
     this.#blob = blob;
     this.#compact = compact;

@@ -17,6 +17,7 @@ describe("TreeSearch", () => {
     const search = new TreeSearch<string>(
       repository,
       {
+        needsNodes: true,
         hits: (path, node) => {
           asked.push(path.toString());
           return node().name.toString() === "file" ? [path.toString()] : [];
@@ -43,7 +44,7 @@ describe("TreeSearch", () => {
     const told: string[] = [];
     const search = new TreeSearch<string>(
       repository,
-      { hits: (_, node) => [node().name.toString()], descends: () => true },
+      { needsNodes: false, hits: (_, node) => [node().name.toString()], descends: () => true },
       { onError: (_, path) => told.push(path.toString()) },
     );
     expect([...(await search.search(root))]).toEqual(["a", "b", "file"]);
@@ -51,29 +52,32 @@ describe("TreeSearch", () => {
     expect(told).toEqual(["/a"]);
   });
 
-  it("gives each path its own node, in ordinary trees and in those with names that need escapes", async () => {
-    const repository = await createRepository();
-    const deep = await saveTree(repository, [node("one", { size: 1 }), node("two", { size: 2 })]);
-    const names = ["a\nb", 'c"d', "e\\f", "g"].map((name, i) => node(name, { size: i + 10 }));
-    const odd = await saveTree(repository, [...names, node("h", { type: "dir", subtree: deep })]);
-    const root = await saveTree(repository, [
-      node("odd", { type: "dir", subtree: odd }),
-      node("x", { size: 3 }),
-    ]);
-    await repository.flush();
-    const search = new TreeSearch<string>(
-      repository,
-      { hits: (path, node) => [`${path} ${node().size}`], descends: () => true },
-      { onError: (_, __, error) => expect.unreachable(error.message) },
-    );
-    expect([...(await search.search(root))].filter((hit) => !hit.endsWith(" 0"))).toEqual([
-      "/odd/a\nb 10",
-      '/odd/c"d 11',
-      "/odd/e\\f 12",
-      "/odd/g 13",
-      "/odd/h/one 1",
-      "/odd/h/two 2",
-      "/x 3",
-    ]);
-  });
+  it.each([true, false])(
+    "gives each path its own node, also where names need escapes (needs nodes: %s)",
+    async (needsNodes) => {
+      const repository = await createRepository();
+      const deep = await saveTree(repository, [node("one", { size: 1 }), node("two", { size: 2 })]);
+      const names = ["a\nb", 'c"d', "e\\f", "g"].map((name, i) => node(name, { size: i + 10 }));
+      const odd = await saveTree(repository, [...names, node("h", { type: "dir", subtree: deep })]);
+      const root = await saveTree(repository, [
+        node("odd", { type: "dir", subtree: odd }),
+        node("x", { size: 3 }),
+      ]);
+      await repository.flush();
+      const search = new TreeSearch<string>(
+        repository,
+        { needsNodes, hits: (path, node) => [`${path} ${node().size}`], descends: () => true },
+        { onError: (_, __, error) => expect.unreachable(error.message) },
+      );
+      expect([...(await search.search(root))].filter((hit) => !hit.endsWith(" 0"))).toEqual([
+        "/odd/a\nb 10",
+        '/odd/c"d 11',
+        "/odd/e\\f 12",
+        "/odd/g 13",
+        "/odd/h/one 1",
+        "/odd/h/two 2",
+        "/x 3",
+      ]);
+    },
+  );
 });
