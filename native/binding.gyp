@@ -17,6 +17,7 @@
         'src/fuse_channel.cc',
         'src/fuse_functions.cc',
         'src/fuse_mount.cc',
+        'src/fuse_notifier.cc',
         'src/index_file.cc',
         'src/metadata.cc',
         'src/open_beneath.cc',

@@ -1,7 +1,5 @@
 #include "fuse_channel.h"
 
-#include "napi_helpers.h"
-
 #ifdef __linux__
 
 #include <sys/uio.h>
@@ -19,60 +17,18 @@ constexpr size_t kInHeaderBytes = 40;
 constexpr uint32_t kMinSlotBytes = 8192;
 constexpr uint32_t kOpForget = 2, kOpInterrupt = 36, kOpBatchForget = 42;
 
+// fuse_out_header, then fuse_notify_store_out: nodeid u64, offset u64, size u32, padding u32.
+constexpr size_t kStoreBytes = kFuseOutHeaderBytes + 24;
+constexpr int32_t kNotifyStore = 4;
+// Of content that waits to be stored.
+constexpr size_t kMaxStoredBytes = size_t{4} << 20;
+
 // That a callback gets.
 constexpr size_t kMaxNumbers = 3;
 
 constexpr napi_type_tag kChannelTag = {0x6b1f3a5d9c2e4f70ULL, 0xa1d87e5540c94b36ULL};
 
 }  // namespace
-
-FuseDevice::~FuseDevice() { close(fd); }
-
-// --- Notifier ---------------------------------------------------------------------------------------------------
-
-void FuseNotifier::Start(const std::shared_ptr<FuseNotifier>& notifier) {
-  // Detached: a write that waits in the kernel must not keep anybody from ending.
-  std::thread([notifier] { notifier->Run(); }).detach();
-}
-
-void FuseNotifier::Push(std::vector<uint8_t> message) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  if (stopped_) return;
-  queue_.push_back(std::move(message));
-  wake_.notify_one();
-}
-
-void FuseNotifier::Stop() {
-  std::lock_guard<std::mutex> lock(mutex_);
-  stopped_ = true;
-  queue_.clear();
-  wake_.notify_one();
-}
-
-bool FuseNotifier::IsWriting() {
-  std::lock_guard<std::mutex> lock(mutex_);
-  return writing_;
-}
-
-void FuseNotifier::Run() {
-  std::unique_lock<std::mutex> lock(mutex_);
-  for (;;) {
-    wake_.wait(lock, [this] { return stopped_ || !queue_.empty(); });
-    if (stopped_) break;
-    std::vector<uint8_t> message = std::move(queue_.front());
-    queue_.pop_front();
-    writing_ = true;
-    lock.unlock();
-    // ENOENT: the kernel does not know the name or inode, so there is nothing to invalidate. Any other failure means
-    // that the connection has ended, which the poll reports.
-    ssize_t ignored = write(device_->fd, message.data(), message.size());
-    (void)ignored;
-    lock.lock();
-    writing_ = false;
-  }
-  lock.unlock();
-  device_.reset();
-}
 
 // --- Channel: life ----------------------------------------------------------------------------------------------
 
@@ -169,9 +125,12 @@ napi_value FuseChannel::Start(napi_env env, napi_value self, napi_value requests
 
 void FuseChannel::Close() {
   if (!device_) return;
-  if (notifier_) notifier_->Stop();
+  for (auto& notifier : {notifier_, storer_}) {
+    if (notifier) notifier->Stop();
+  }
   AnswerEverything();
   notifier_.reset();
+  storer_.reset();
   if (polling_) {
     polling_ = false;
     uv_poll_stop(&poll_);
@@ -187,9 +146,11 @@ void FuseChannel::Close() {
 void FuseChannel::AnswerEverything() {
   for (uint64_t unique : unanswered_) Refuse(unique);
   unanswered_.clear();
-  if (!notifier_) return;
+  const auto is_writing = [this] {
+    return (notifier_ && notifier_->IsWriting()) || (storer_ && storer_->IsWriting());
+  };
   std::vector<uint8_t> request(kMinSlotBytes);
-  for (int waited_ms = 0; waited_ms < 2000 && notifier_->IsWriting(); waited_ms++) {
+  for (int waited_ms = 0; waited_ms < 2000 && is_writing(); waited_ms++) {
     ssize_t length = read(device_->fd, request.data(), request.size());
     if (length < static_cast<ssize_t>(kInHeaderBytes)) {
       usleep(1000);
@@ -246,7 +207,7 @@ uint32_t FuseChannel::ReadRequests(int* end, bool* is_wanted) {
     uint8_t* request = requests_ + count * slot_bytes_;
     ssize_t length = read(device_->fd, request, slot_bytes_);
     if (length >= static_cast<ssize_t>(kInHeaderBytes)) {
-      const auto outcome = prepared_.Answer(device_->fd, request, static_cast<size_t>(length));
+      const auto outcome = prepared_.Answer(device_->fd, storer_.get(), request, static_cast<size_t>(length));
       if (outcome != PreparedReplies::Outcome::kQuiet) *is_wanted = true;
       if (outcome != PreparedReplies::Outcome::kUnknown) continue;
       Track(request);
@@ -328,12 +289,40 @@ int FuseChannel::Sent(ssize_t written) {
   return error;
 }
 
-void FuseChannel::Notify(std::vector<uint8_t> message) {
-  if (!notifier_) {
-    notifier_ = std::make_shared<FuseNotifier>(device_);
-    FuseNotifier::Start(notifier_);
-  }
+// --- Channel: notifications -------------------------------------------------------------------------------------
+
+void FuseChannel::Notify(OwnedBytes message) {
+  if (!notifier_) notifier_ = FuseNotifier::Start(device_, SIZE_MAX);
   notifier_->Push(std::move(message));
+}
+
+std::vector<OwnedBytes> FuseChannel::Encode(const std::vector<StoredContent>& contents) {
+  if (!contents.empty() && !storer_) storer_ = FuseNotifier::Start(device_, kMaxStoredBytes);
+  std::vector<OwnedBytes> messages;
+  messages.reserve(contents.size());
+  for (const auto& [node, data, size] : contents) {
+    OwnedBytes message(kStoreBytes + size);
+    uint8_t* head = message.data.get();
+    const auto total = static_cast<uint32_t>(kStoreBytes + size), length = static_cast<uint32_t>(size);
+    memset(head, 0, kStoreBytes);
+    memcpy(head, &total, sizeof total);
+    memcpy(head + 4, &kNotifyStore, sizeof kNotifyStore);
+    memcpy(head + kFuseOutHeaderBytes, &node, sizeof node);
+    memcpy(head + kFuseOutHeaderBytes + 16, &length, sizeof length);
+    if (size > 0) memcpy(head + kStoreBytes, data, size);
+    messages.push_back(std::move(message));
+  }
+  return messages;
+}
+
+size_t FuseChannel::Store(const std::vector<StoredContent>& contents) {
+  std::vector<OwnedBytes> messages = Encode(contents);
+  return storer_ ? storer_->PushFitting(std::move(messages)) : 0;
+}
+
+void FuseChannel::Prepare(uint32_t slot, uint64_t node, uint32_t size, const uint8_t* body, size_t length, uint64_t end,
+                          const std::vector<StoredContent>& contents) {
+  prepared_.Put(slot, node, size, body, length, end, Encode(contents));
 }
 
 }  // namespace yore

@@ -6,7 +6,8 @@
 //   fuseStart(channel, ...)             polls the descriptor in the event loop; requests arrive in one shared buffer
 //   fuseReply / fuseReplyWithPieces     one write(2) on the JavaScript thread, its errno returned
 //   fusePrepare / fuseWithdraw          the next reply to a question that will be asked
-//   fuseNotify                          one write(2) on a thread of its own, see Notifier
+//   fuseNotify                          one write(2) on a thread of its own, see fuse_notifier.h
+//   fuseStore                           content for the kernel's page cache, on another such thread
 //   fuseClose                           ends the connection; the kernel fails what is pending with ENOTCONN
 //
 // Why no reader thread: a hop over uv_async costs 8 us a request, and a process whose reader thread has taken a
@@ -17,50 +18,23 @@
 #include <sys/types.h>
 #include <uv.h>
 
-#include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <initializer_list>
 #include <memory>
-#include <mutex>
-#include <string>
-#include <thread>
 #include <unordered_set>
 #include <vector>
 
+#include "fuse_notifier.h"
+#include "napi_helpers.h"
 #include "prepared_replies.h"
 
 namespace yore {
 
-// An open /dev/fuse. Closed when its last owner (channel, notifier thread) is gone.
-struct FuseDevice {
-  explicit FuseDevice(int descriptor) : fd(descriptor) {}
-  FuseDevice(const FuseDevice&) = delete;
-  FuseDevice& operator=(const FuseDevice&) = delete;
-  ~FuseDevice();
-  const int fd;
-};
-
-// Writes notifications. The kernel takes the lock of the directory (or of pages) for them and so may have to wait for
-// a reply that only the JavaScript thread can give: such a write on that thread would never come back.
-class FuseNotifier {
- public:
-  explicit FuseNotifier(std::shared_ptr<FuseDevice> device) : device_(std::move(device)) {}
-  // Runs the thread; it keeps the notifier alive.
-  static void Start(const std::shared_ptr<FuseNotifier>& notifier);
-  void Push(std::vector<uint8_t> message);
-  // No more writes are begun afterwards.
-  void Stop();
-  bool IsWriting();
-
- private:
-  void Run();
-  std::shared_ptr<FuseDevice> device_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<std::vector<uint8_t>> queue_;
-  bool stopped_ = false;
-  bool writing_ = false;
+// The whole content of a file, from its first byte on.
+struct StoredContent {
+  uint64_t node;
+  const uint8_t* data;
+  size_t size;
 };
 
 class FuseChannel {
@@ -75,8 +49,13 @@ class FuseChannel {
   // Both return the errno of the write, 0 when the kernel took the reply.
   int Reply(size_t length);
   int ReplyWithPieces(size_t head_length, std::vector<struct iovec>& pieces);
-  void Notify(std::vector<uint8_t> message);
-  PreparedReplies& prepared() { return prepared_; }
+  void Notify(OwnedBytes message);
+  // Copies as many as there is room for. Returns how many that were.
+  size_t Store(const std::vector<StoredContent>& contents);
+  // See PreparedReplies.
+  void Prepare(uint32_t slot, uint64_t node, uint32_t size, const uint8_t* body, size_t length, uint64_t end,
+               const std::vector<StoredContent>& contents);
+  PreparedReplies::Left Withdraw(uint32_t slot) { return prepared_.Withdraw(slot); }
   void Close();
 
   size_t reply_capacity() const { return replies_size_; }
@@ -93,6 +72,8 @@ class FuseChannel {
   void Track(const uint8_t* request);
   int Sent(ssize_t written);
   void Call(napi_ref callback, std::initializer_list<uint32_t> numbers);
+  // Notifications that store contents; the storer is there afterwards.
+  std::vector<OwnedBytes> Encode(const std::vector<StoredContent>& contents);
   void AnswerEverything();
   void Refuse(uint64_t unique);
   void DropReferences();
@@ -100,6 +81,8 @@ class FuseChannel {
 
   std::shared_ptr<FuseDevice> device_;
   std::shared_ptr<FuseNotifier> notifier_;
+  // Content has a thread of its own: it may wait for a page, and an invalidation must not wait behind it.
+  std::shared_ptr<FuseNotifier> storer_;
   PreparedReplies prepared_;
   // `unique` of each request that was handed to JavaScript and wants a reply still.
   std::unordered_set<uint64_t> unanswered_;

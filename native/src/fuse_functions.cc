@@ -15,6 +15,8 @@ namespace yore {
 
 namespace {
 
+constexpr size_t kMaxContentBytes = size_t{2} << 20;
+
 napi_value ThrowClosed(napi_env env) {
   napi_throw_error(env, "ERR_FUSE_CLOSED", "The channel is closed");
   return nullptr;
@@ -84,8 +86,53 @@ napi_value Notify(napi_env env, napi_callback_info info) {
     ThrowRange(env, "message", "at least 16 bytes");
     return nullptr;
   }
-  channel->Notify(std::vector<uint8_t>(message.data, message.data + message.size));
+  try {
+    OwnedBytes copy(message.size);
+    memcpy(copy.data.get(), message.data, message.size);
+    channel->Notify(std::move(copy));
+  } catch (const std::exception& error) {
+    napi_throw_error(env, nullptr, error.what());
+    return nullptr;
+  }
   return Undefined(env);
+}
+
+// Nodes, and the content of each. False when an exception is pending.
+bool GetContents(napi_env env, napi_value nodes, napi_value values, std::vector<StoredContent>* contents) {
+  uint32_t count, value_count;
+  if (!GetArrayLength(env, nodes, "nodes", &count) || !GetArrayLength(env, values, "contents", &value_count) ||
+      !SameLength(env, "contents", value_count, count))
+    return false;
+  contents->resize(count);
+  for (uint32_t i = 0; i < count; i++) {
+    napi_value node_value = nullptr, value = nullptr;
+    int64_t node;
+    Bytes content;
+    if (napi_get_element(env, nodes, i, &node_value) != napi_ok || napi_get_element(env, values, i, &value) != napi_ok ||
+        !GetInteger(env, node_value, "nodes", 1, int64_t{1} << 53, &node) ||
+        !GetBytes(env, value, "contents", &content))
+      return false;
+    if (content.size > kMaxContentBytes) {
+      ThrowRange(env, "contents", "at most 2 MiB each");
+      return false;
+    }
+    (*contents)[i] = {static_cast<uint64_t>(node), content.data, content.size};
+  }
+  return true;
+}
+
+napi_value Store(napi_env env, napi_callback_info info) {
+  Arguments<3> arguments(env, info);
+  FuseChannel* channel = FuseChannel::From(env, arguments[0]);
+  std::vector<StoredContent> contents;
+  if (channel == nullptr || !GetContents(env, arguments[1], arguments[2], &contents)) return nullptr;
+  if (!channel->is_open()) return ThrowClosed(env);
+  try {
+    return MakeUint32(env, static_cast<uint32_t>(channel->Store(contents)));
+  } catch (const std::exception& error) {
+    napi_throw_error(env, nullptr, error.what());
+    return nullptr;
+  }
 }
 
 // An open channel and one of its slots for prepared replies.
@@ -98,14 +145,15 @@ FuseChannel* PreparingChannel(napi_env env, napi_value handle, napi_value slot_v
 }
 
 napi_value Prepare(napi_env env, napi_callback_info info) {
-  Arguments<6> arguments(env, info);
+  Arguments<8> arguments(env, info);
   uint32_t slot, size, end;
   int64_t node;
   Bytes body;
+  std::vector<StoredContent> contents;
   FuseChannel* channel = PreparingChannel(env, arguments[0], arguments[1], &slot);
   if (channel == nullptr || !GetInteger(env, arguments[2], "node", 1, int64_t{1} << 53, &node) ||
       !GetUint32(env, arguments[3], "size", &size) || !GetBytes(env, arguments[4], "body", &body) ||
-      !GetUint32(env, arguments[5], "end", &end))
+      !GetUint32(env, arguments[5], "end", &end) || !GetContents(env, arguments[6], arguments[7], &contents))
     return nullptr;
   if (!channel->is_open()) return ThrowClosed(env);
   if (body.size > size || size > UINT32_MAX - kFuseOutHeaderBytes) {
@@ -113,7 +161,7 @@ napi_value Prepare(napi_env env, napi_callback_info info) {
     return nullptr;
   }
   try {
-    channel->prepared().Put(slot, static_cast<uint64_t>(node), size, body.data, body.size, end);
+    channel->Prepare(slot, static_cast<uint64_t>(node), size, body.data, body.size, end, contents);
   } catch (const std::exception& error) {
     napi_throw_error(env, nullptr, error.what());
     return nullptr;
@@ -126,7 +174,7 @@ napi_value Withdraw(napi_env env, napi_callback_info info) {
   uint32_t slot;
   FuseChannel* channel = PreparingChannel(env, arguments[0], arguments[1], &slot);
   if (channel == nullptr) return nullptr;
-  return MakeUint32(env, channel->prepared().Withdraw(slot));
+  return MakeUint32(env, channel->Withdraw(slot));
 }
 
 napi_value Close(napi_env env, napi_callback_info info) {
@@ -146,6 +194,7 @@ void RegisterFuseChannel(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "fusePrepare", Prepare);
   ExportFunction(env, exports, "fuseWithdraw", Withdraw);
   ExportFunction(env, exports, "fuseNotify", Notify);
+  ExportFunction(env, exports, "fuseStore", Store);
   ExportFunction(env, exports, "fuseClose", Close);
   RegisterFuseMount(env, exports);
 }

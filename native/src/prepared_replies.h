@@ -5,7 +5,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
+
+#include "fuse_notifier.h"
+#include "napi_helpers.h"
 
 namespace yore {
 
@@ -26,12 +30,14 @@ class PreparedReplies {
   enum Left : uint32_t { kNothing, kAll, kEnd };
 
   // Prepares the answer to the first READDIRPLUS of a directory. `end`: cookie with which the second one asks, which is
-  // answered that there is nothing more; 0 when there is more.
-  void Put(uint32_t slot, uint64_t node, uint32_t size, const uint8_t* body, size_t length, uint64_t end);
+  // answered that there is nothing more; 0 when there is more. `contents`: notifications that are sent when the second one
+  // comes, and the first of them before it is answered: so whoever reads the files at once finds them there.
+  void Put(uint32_t slot, uint64_t node, uint32_t size, const uint8_t* body, size_t length, uint64_t end,
+           std::vector<OwnedBytes> contents);
   Left Withdraw(uint32_t slot);
 
-  // Answers a request, whose header is there, if its reply is.
-  Outcome Answer(int fd, const uint8_t* request, size_t length);
+  // Answers a request, whose header is there, if its reply is. `storer` writes the contents; nullptr when there are none.
+  Outcome Answer(int fd, FuseNotifier* storer, const uint8_t* request, size_t length);
 
   // Bits of the slots whose entries the kernel got, or refused, since the last call.
   uint32_t TakeAnswered() { return Take(&answered_); }
@@ -46,6 +52,7 @@ class PreparedReplies {
     uint64_t end = 0;
     // Header and body.
     std::vector<uint8_t> reply;
+    std::vector<OwnedBytes> contents;
   };
 
   static uint32_t Take(uint32_t* bits) {
@@ -54,6 +61,7 @@ class PreparedReplies {
     return taken;
   }
   Outcome AnswerEntries(int fd, uint32_t number, uint64_t unique);
+  static Outcome AnswerEnd(int fd, FuseNotifier* storer, Slot& slot, uint64_t unique);
 
   Slot slots_[kSlots];
   uint32_t answered_ = 0;

@@ -17,6 +17,11 @@ export type Id = Uint8Array & { readonly [idBrand]: true };
 export const ID_LENGTH = 32;
 export const ID_HEX_LENGTH = 2 * ID_LENGTH;
 
+/** What `toString("latin1")` ends in. It takes any view; making a Buffer of one costs as much again (180 and 80 ns). */
+const { latin1Slice } = Buffer.prototype as unknown as {
+  latin1Slice(this: Uint8Array, start: number, end: number): string;
+};
+
 const HEX_ID = /^[0-9a-f]{64}$/;
 
 /** True for exactly 64 lower-case hex digits: the only names that count as files of a repository. */
@@ -48,7 +53,7 @@ export function formatShortId(id: Uint8Array): string {
 
 /** A key for maps and caches: one character a byte, cheaper to make than hex and as unique. */
 export function idKey(id: Uint8Array): string {
-  return asBuffer(id).toString("latin1");
+  return latin1Slice.call(id, 0, id.length);
 }
 
 export function equalIds(a: Uint8Array, b: Uint8Array): boolean {

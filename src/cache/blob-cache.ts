@@ -9,7 +9,13 @@
 import type { Id } from "../bytes/id.js";
 import { NotFoundError, YoreError } from "../errors.js";
 import type { BlobType } from "../format/blob.js";
-import type { BlobLoader, BlobResult, PlaintextRoom, PlaintextSink } from "../repository/blob-loader.js";
+import type {
+  BlobLoader,
+  BlobResult,
+  PlaintextRoom,
+  PlaintextSink,
+  SizedBlob,
+} from "../repository/blob-loader.js";
 import { type ArenaSegment, BlobArena } from "./blob-arena.js";
 import { BlobWaiter } from "./blob-waiter.js";
 import { blobKey } from "./shared-loads.js";
@@ -85,7 +91,7 @@ export class BlobCache implements BlobLoader {
     return this.#loader.blobSize(type, id);
   }
 
-  following(type: BlobType, id: Id, maxBytes: number): Id[] {
+  following(type: BlobType, id: Id, maxBytes: number): SizedBlob[] {
     return this.#loader.following?.(type, id, maxBytes) ?? [];
   }
 

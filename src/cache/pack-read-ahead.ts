@@ -6,6 +6,7 @@
 
 import { LRUCache } from "lru-cache";
 import { type Id, idKey } from "../bytes/id.js";
+import type { SizedBlob } from "../repository/blob-loader.js";
 
 const MIN_WINDOW_BYTES = 64 * 1024;
 const MAX_WINDOW_BYTES = 6 * 1024 * 1024;
@@ -16,7 +17,7 @@ const MAX_UNUSED = 16_384;
 
 interface Unused {
   readonly bytes: number;
-  /** The last blob of the window, to be gone on from when this one, in the window's middle, is read. */
+  /** The last blob of the window, to be gone on from when this one, one of its first, is read. */
   readonly goOnFrom: Id | undefined;
 }
 
@@ -52,12 +53,11 @@ export class PackReadAhead {
   }
 
   /** Notes what is loaded ahead, in the order of the pack. */
-  started(ids: readonly Id[], bytesOf: (id: Id) => number): void {
-    const middle = ids.length >> 1;
-    for (const [i, id] of ids.entries()) {
-      const bytes = bytesOf(id);
+  started(blobs: readonly SizedBlob[]): void {
+    const early = blobs.length >> 3;
+    for (const [i, { id, bytes }] of blobs.entries()) {
       this.#loadedBytes += bytes;
-      this.#unused.set(idKey(id), { bytes, goOnFrom: i === middle ? ids.at(-1) : undefined });
+      this.#unused.set(idKey(id), { bytes, goOnFrom: i === early ? blobs.at(-1)?.id : undefined });
     }
   }
 

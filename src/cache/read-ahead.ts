@@ -118,6 +118,8 @@ interface DirectoryReader {
   next: number;
   /** Nothing is left to load ahead. */
   exhausted: boolean;
+  /** Files were handed to their readers since the last read: nobody asks for those. */
+  hasHandedOver: boolean;
 }
 
 const READ = 1;
@@ -132,39 +134,70 @@ export class DirectoryReaders {
    *
    * @param count entries of the directory
    * @param smallFileBytes size of the entry at a position if it is a small file with content, else 0
+   * @param isWalk whether all of them are read, going by the directories before: then the first read is enough
    */
   note(
     directory: number,
     position: number,
     count: number,
     smallFileBytes: (position: number) => number,
+    isWalk = false,
   ): number[] {
-    let reader = this.#directories.get(directory);
-    if (!reader || reader.seen.length !== count) {
-      reader = {
-        seen: new Uint8Array(count),
-        reads: 0,
-        aheadBytes: 0,
-        window: FIRST_SIBLINGS_BYTES,
-        next: position,
-        exhausted: false,
-      };
-      this.#directories.set(directory, reader);
-    }
+    const reader = this.#reader(directory, count, position);
     const before = reader.seen[position]!;
     if (before === READ) return [];
     reader.seen[position] = READ;
     reader.reads++;
-    if (before === AHEAD) {
-      reader.aheadBytes -= smallFileBytes(position);
+    if (before === AHEAD) reader.aheadBytes -= smallFileBytes(position);
+    if (isWalk) reader.window = MAX_SIBLINGS_BYTES;
+    else if (before === AHEAD || reader.hasHandedOver)
       reader.window = Math.min(2 * reader.window, MAX_SIBLINGS_BYTES);
-    }
-    if (reader.reads < 2 || reader.exhausted) return [];
+    reader.hasHandedOver = false;
+    if ((reader.reads < 2 && !isWalk) || reader.exhausted) return [];
     return this.#siblings(reader, count, smallFileBytes);
+  }
+
+  /** Small files of a directory that nobody has read and that are not loaded ahead, at most 2 MiB of them. */
+  unread(directory: number, count: number, smallFileBytes: (position: number) => number): number[] {
+    const { seen } = this.#reader(directory, count, 0);
+    const found: number[] = [];
+    let bytes = 0;
+    for (let position = 0; position < count && bytes < MAX_SIBLINGS_BYTES; position++) {
+      const size = seen[position] === 0 ? smallFileBytes(position) : 0;
+      if (size === 0) continue;
+      found.push(position);
+      bytes += size;
+    }
+    return found;
+  }
+
+  /** The content of a file went to its reader before it was asked for. */
+  handedOver(directory: number, position: number, bytes: number): void {
+    const reader = this.#directories.get(directory);
+    if (!reader) return;
+    if (reader.seen[position] === AHEAD) reader.aheadBytes -= bytes;
+    reader.seen[position] = READ;
+    reader.hasHandedOver = true;
   }
 
   forget(directory: number): void {
     this.#directories.delete(directory);
+  }
+
+  #reader(directory: number, count: number, next: number): DirectoryReader {
+    const known = this.#directories.get(directory);
+    if (known?.seen.length === count) return known;
+    const reader: DirectoryReader = {
+      seen: new Uint8Array(count),
+      reads: 0,
+      aheadBytes: 0,
+      window: FIRST_SIBLINGS_BYTES,
+      next,
+      exhausted: false,
+      hasHandedOver: false,
+    };
+    this.#directories.set(directory, reader);
+    return reader;
   }
 
   /** Fills the window up again once half of it is used, so that requests stay few and large. */

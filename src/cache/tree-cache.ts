@@ -75,6 +75,11 @@ export class TreeCache {
     return this.#kept(key) ?? this.#decoding.run(key, () => this.#loadAndKeep(id));
   }
 
+  /** The tree, if it is in memory. */
+  peek(id: Id): CompactTree | undefined {
+    return this.#kept(idKey(id));
+  }
+
   /** How many subdirectories a tree has, if that was ever seen. */
   subdirectories(id: Id): number | undefined {
     return this.#subdirectories.get(idKey(id));

@@ -1,4 +1,4 @@
-import type { KernelNotifier, NodeId } from "./filesystem.js";
+import type { FileContents, KernelNotifier, NodeId } from "./filesystem.js";
 import { Notification, Size } from "./kernel-abi.js";
 import type { KernelPort } from "./kernel-port.js";
 import { ReplyBuffer } from "./reply-buffer.js";
@@ -41,6 +41,11 @@ export class DeferredNotifier implements KernelNotifier {
       buffer.setU64(buffer.take(24), node);
     });
     this.#send(node, "node", message);
+  }
+
+  /** Not deferred: an answer about the node that is pending only makes the thread of the contents wait. */
+  store(files: FileContents): number {
+    return this.#isOpen ? this.#port.store(files) : 0;
   }
 
   /** Sends what waited for this node. */

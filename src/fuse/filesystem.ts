@@ -115,10 +115,26 @@ export interface FilesystemStatistics {
   readonly maxNameBytes: number;
 }
 
-/** How a filesystem tells the kernel that a changeable answer has changed. */
+/** Whole contents of files, each as long as the file and at most MAX_STORED_BYTES. */
+export interface FileContents {
+  readonly nodes: readonly NodeId[];
+  /** Of each node. */
+  readonly contents: readonly Uint8Array[];
+}
+
+export const MAX_STORED_BYTES = 2 * 1024 * 1024;
+
+/** How a filesystem tells the kernel something without being asked. */
 export interface KernelNotifier {
+  /** A changeable answer has changed. */
   invalidateEntry(parent: NodeId, name: Buffer): void;
   invalidateNode(node: NodeId): void;
+  /**
+   * The kernel keeps what will be read soon: whoever reads it gets it from there, and is not heard of. It is copied.
+   *
+   * @returns how many files, from the first on, the kernel is going to get: not more than 4 MiB wait for it
+   */
+  store?(files: FileContents): number;
 }
 
 /** A failure that the filesystem has told its user of, better than a driver could: it is answered, but not logged again. */
@@ -133,6 +149,10 @@ export interface Filesystem {
   getattr(node: NodeId): Answer<{ readonly attributes: Attributes; readonly ttlMs: number }>;
   /** One listing serves all the reads of a directory stream; drivers may ask for it again at any offset. */
   list(node: NodeId): Answer<DirectoryListing>;
+  /** A directory is going to be listed: contents that will be read then, as far as they are there. */
+  contentsBehind?(node: NodeId): FileContents | undefined;
+  /** The kernel has got the beginning of a directory that was asked for with `list`. */
+  listed?(node: NodeId): void;
   /** The parent of a directory, for "..". */
   parent(node: NodeId): NodeId;
   /** st_ino of an object, without the rest of its attributes. */

@@ -1,7 +1,7 @@
 import { YoreError } from "../errors.js";
 import { loadAddon } from "../native/addon.js";
 import type { FuseChannelHandle } from "../native/fuse-functions.js";
-import type { NodeId } from "./filesystem.js";
+import type { FileContents, NodeId } from "./filesystem.js";
 
 /** What a session needs to send: the writing half of /dev/fuse. */
 export interface KernelPort {
@@ -11,6 +11,8 @@ export interface KernelPort {
   replyWithPieces(headLength: number, pieces: readonly Uint8Array[]): number;
   /** Sends a notification some time soon; the message is copied. */
   notify(message: Uint8Array): void;
+  /** Sends the whole contents of files some time soon; see `KernelNotifier.store`. */
+  store(files: FileContents): number;
   /**
    * Keeps the reply to the first READDIRPLUS of a directory, which is sent as soon as the kernel asks and offers `size`
    * bytes.
@@ -18,11 +20,21 @@ export interface KernelPort {
    * @param slot below PREPARED_SLOTS; what was there is dropped
    * @param body copied
    * @param end position behind the last record, whose request is answered that there is nothing more; 0 when there is more
+   * @param files stored as soon as the reply is sent; copied
    */
-  prepare(slot: number, node: NodeId, size: number, body: Uint8Array, end: number): void;
+  prepare(
+    slot: number,
+    node: NodeId,
+    size: number,
+    body: Uint8Array,
+    end: number,
+    files: FileContents | undefined,
+  ): void;
   /** Drops what was prepared. @returns what was left of it */
   withdraw(slot: number): LeftOfPrepared;
 }
+
+const NO_FILES: FileContents = { nodes: [], contents: [] };
 
 /** As many as the addon has. */
 export const PREPARED_SLOTS = 8;
@@ -74,8 +86,19 @@ export class ChannelPort implements KernelPort {
     if (this.#isOpen) this.#addon.fuseNotify(this.#channel, message);
   }
 
-  prepare(slot: number, node: NodeId, size: number, body: Uint8Array, end: number): void {
-    if (this.#isOpen) this.#addon.fusePrepare(this.#channel, slot, node, size, body, end);
+  store({ nodes, contents }: FileContents): number {
+    return this.#isOpen ? this.#addon.fuseStore(this.#channel, nodes, contents) : 0;
+  }
+
+  prepare(
+    slot: number,
+    node: NodeId,
+    size: number,
+    body: Uint8Array,
+    end: number,
+    { nodes, contents }: FileContents = NO_FILES,
+  ): void {
+    if (this.#isOpen) this.#addon.fusePrepare(this.#channel, slot, node, size, body, end, nodes, contents);
   }
 
   withdraw(slot: number): LeftOfPrepared {

@@ -35,6 +35,8 @@ export class PreparedListings {
   readonly #upcoming = new UpcomingDirectories();
   readonly #slots: (Prepared | undefined)[] = new Array(Math.min(AHEAD + 2, PREPARED_SLOTS)).fill(undefined);
   readonly #reply = new ReplyBuffer();
+  /** Directories whose entries were sent, which the filesystem is told of when nobody is waiting. */
+  readonly #listed: NodeId[] = [];
   /** Room that the last walker had, bytes. */
   #size = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -56,6 +58,7 @@ export class PreparedListings {
 
   onMore(node: NodeId, directories: readonly NodeId[]): void {
     this.#hasMoved = true;
+    this.#listed.push(node);
     this.#upcoming.onMore(node, directories);
   }
 
@@ -68,6 +71,7 @@ export class PreparedListings {
       const bit = 1 << prepared.slot;
       if (answered & bit) {
         prepared.state = "taken";
+        this.#listed.push(prepared.node);
         this.#upcoming.onListed(prepared.node, prepared.directories);
       } else if (refused & bit) {
         this.#slots[prepared.slot] = undefined;
@@ -78,6 +82,7 @@ export class PreparedListings {
 
   /** Prepares what comes next. To be called when nobody is waiting. */
   goOn(): void {
+    for (const node of this.#listed.splice(0)) this.#filesystem.listed?.(node);
     if (!this.#hasMoved || this.#upcoming.streak < MIN_STREAK) return;
     this.#hasMoved = false;
     for (let i = 0; i < AHEAD; i++) {
@@ -161,7 +166,8 @@ export class PreparedListings {
     prepared.state = "ready";
     const end = written.position === listing.length + 2 ? written.position : 0;
     const body = this.#reply.bytes.subarray(Size.OUT_HEADER, this.#reply.length);
-    this.#port.prepare(slot, node, this.#size, body, end);
+    const files = end === 0 ? undefined : this.#filesystem.contentsBehind?.(node);
+    this.#port.prepare(slot, node, this.#size, body, end, files);
   }
 
   /** Whoever asks for it gets the error. */

@@ -1,6 +1,12 @@
 import type { Id } from "../bytes/id.js";
 import type { BlobType } from "../format/blob.js";
-import type { BlobLoader, BlobResult, PackStretch, PlaintextSink } from "../repository/blob-loader.js";
+import type {
+  BlobLoader,
+  BlobResult,
+  PackStretch,
+  PlaintextSink,
+  SizedBlob,
+} from "../repository/blob-loader.js";
 import type { Repository } from "../repository/repository.js";
 
 /**
@@ -56,7 +62,7 @@ export class IndexedLoader implements BlobLoader {
     await this.#repository.loadBlobsInto(type, ids, sink, signal);
   }
 
-  following(type: BlobType, id: Id, maxBytes: number): Id[] {
+  following(type: BlobType, id: Id, maxBytes: number): SizedBlob[] {
     return this.#repository.following(type, id, maxBytes);
   }
 

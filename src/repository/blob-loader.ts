@@ -59,9 +59,15 @@ export interface BlobLoader {
    * The blobs of the same type that lie behind one in its pack, in their order, as many as have `maxBytes` of
    * plaintext together. Known from the index alone; empty when it does not know the blob.
    */
-  following?(type: BlobType, id: Id, maxBytes: number): Id[];
+  following?(type: BlobType, id: Id, maxBytes: number): SizedBlob[];
   /** The stretch of a pack that a blob begins in; `undefined` when no index knows the blob. */
   stretch?(type: BlobType, id: Id, stretchBytes: number): PackStretch | undefined;
+}
+
+/** A blob, and the bytes of its plaintext. */
+export interface SizedBlob {
+  readonly id: Id;
+  readonly bytes: number;
 }
 
 /** One of the equal parts that a pack is thought to be cut into. */

@@ -1,7 +1,7 @@
 import type { Id } from "../bytes/id.js";
 import type { BlobType } from "../format/blob.js";
 import type { BlobIndex } from "./blob-index.js";
-import type { PackStretch } from "./blob-loader.js";
+import type { PackStretch, SizedBlob } from "./blob-loader.js";
 
 /** A pack is cut into no more parts; the last takes what is left. */
 const MAX_PARTS = 1 << 20;
@@ -10,19 +10,20 @@ const MAX_PARTS = 1 << 20;
  * The blobs of the same type that stand behind the first copy of one in its pack, up to so many bytes of plaintext.
  * Index files list packs in the order of the offsets; where one does not, fewer are found.
  */
-export function following(index: BlobIndex, type: BlobType, id: Uint8Array, maxBytes: number): Id[] {
+export function following(index: BlobIndex, type: BlobType, id: Uint8Array, maxBytes: number): SizedBlob[] {
   const entry = index.entryOf(type, id);
   if (entry < 0) return [];
-  const found: Id[] = [];
+  const found: SizedBlob[] = [];
   const pack = index.packOf(entry);
   let offset = index.offsetOf(entry);
-  let bytes = 0;
+  let sum = 0;
   for (let next = entry + 1; next < index.entryEnd && index.packOf(next) === pack; next++) {
     const blob = index.blobOf(next);
-    bytes += blob.uncompressedLength || blob.length;
-    if (blob.type !== type || blob.offset <= offset || bytes > maxBytes) break;
+    const bytes = blob.uncompressedLength || blob.length;
+    sum += bytes;
+    if (blob.type !== type || blob.offset <= offset || sum > maxBytes) break;
     offset = blob.offset;
-    found.push(blob.id);
+    found.push({ id: blob.id, bytes });
   }
   return found;
 }

@@ -14,7 +14,7 @@ import {
 import { BlobCopies } from "./blob-copies.js";
 import { plainLengthOf } from "./blob-groups.js";
 import type { BlobIndex } from "./blob-index.js";
-import type { BlobLoader, BlobResult, PackStretch, PlaintextSink } from "./blob-loader.js";
+import type { BlobLoader, BlobResult, PackStretch, PlaintextSink, SizedBlob } from "./blob-loader.js";
 import { following, stretchAround } from "./blob-neighbours.js";
 import { GroupLoader } from "./group-loader.js";
 import { PackBlobReader } from "./pack-blob-reader.js";
@@ -66,7 +66,7 @@ export class BlobReader implements BlobLoader {
     return location && plainLengthOf(location);
   }
 
-  following(type: BlobType, id: Id, maxBytes: number): Id[] {
+  following(type: BlobType, id: Id, maxBytes: number): SizedBlob[] {
     return following(this.#options.index, type, id, maxBytes);
   }
 

@@ -9,7 +9,7 @@ import type { IndexedPack } from "../format/index-file.js";
 import type { PackedBlob } from "../format/pack-header.js";
 import { randomPolynomial } from "../format/polynomial.js";
 import { BlobIndex } from "./blob-index.js";
-import type { BlobLoader, BlobResult, PackStretch, PlaintextSink } from "./blob-loader.js";
+import type { BlobLoader, BlobResult, PackStretch, PlaintextSink, SizedBlob } from "./blob-loader.js";
 import { BlobReader } from "./blob-reader.js";
 import { BlobSaver, type SavedBlob, type SmallBlob } from "./blob-saver.js";
 import type { CompressionMode } from "./compression.js";
@@ -264,7 +264,7 @@ export class Repository implements BlobLoader {
     return this.#reader.loadBlobsInto(type, ids, sink, signal);
   }
 
-  following(type: BlobType, id: Id, maxBytes: number): Id[] {
+  following(type: BlobType, id: Id, maxBytes: number): SizedBlob[] {
     return this.#reader.following(type, id, maxBytes);
   }
 

@@ -4,41 +4,33 @@ import { LRUCache } from "lru-cache";
 import { formatShortId, type Id } from "../bytes/id.js";
 import type { BlobCache } from "../cache/blob-cache.js";
 import type { CompactTree } from "../cache/compact-tree.js";
-import { PackReadAhead } from "../cache/pack-read-ahead.js";
 import {
   type AheadRange,
   DEFAULT_READ_AHEAD_BYTES,
-  DirectoryReaders,
   SequentialReaders,
   SMALL_FILE_BYTES,
 } from "../cache/read-ahead.js";
 import { DamagedError } from "../errors.js";
-import type { Answer, NodeId } from "../fuse/filesystem.js";
+import type { Answer, FileContents, NodeId } from "../fuse/filesystem.js";
 import { type BlobSlice, FileLayout } from "./file-layout.js";
-
-/** A file, as far as reading it goes. */
-export interface OpenFile {
-  readonly node: NodeId;
-  readonly directory: NodeId;
-  readonly tree: CompactTree;
-  readonly position: number;
-}
+import type { OpenFile } from "./open-file.js";
+import { type EarlyContent, SmallFiles } from "./small-files.js";
 
 const LAYOUT_CACHE_BYTES = 4 * 1024 * 1024;
 
 export class FileReader {
   readonly #blobs: BlobCache;
   readonly #sequential: SequentialReaders;
-  readonly #directories = new DirectoryReaders();
-  readonly #packs = new PackReadAhead();
+  readonly #small: SmallFiles;
   readonly #layouts = new LRUCache<NodeId, FileLayout>({
     maxSize: LAYOUT_CACHE_BYTES,
     sizeCalculation: (layout) => layout.ends.byteLength + 512,
   });
   readonly #blobSize = (id: Id) => this.#blobs.blobSize("data", id);
 
-  constructor(blobs: BlobCache) {
+  constructor(blobs: BlobCache, early: EarlyContent) {
     this.#blobs = blobs;
+    this.#small = new SmallFiles(blobs, early);
     // What is loaded ahead must not push out what is being read.
     this.#sequential = new SequentialReaders({
       maxBytes: Math.min(DEFAULT_READ_AHEAD_BYTES, blobs.maxBytes / 2),
@@ -72,11 +64,11 @@ export class FileReader {
   ): Answer<readonly Uint8Array[]> {
     const isSmall = offset === 0 && file.tree.size(file.position) <= SMALL_FILE_BYTES;
     const kept = this.#blobs.peek("data", id);
-    if (isSmall) this.#loadFollowing(id);
+    if (isSmall) this.#small.onBlob(id);
     const pieces = kept
       ? onePiece(kept, offset, size)
       : this.#blobs.borrow("data", [id], signal()).then(([plaintext]) => onePiece(plaintext!, offset, size));
-    if (isSmall) this.#loadSiblings(file);
+    if (isSmall) this.#small.onRead(file);
     return pieces;
   }
 
@@ -115,10 +107,19 @@ export class FileReader {
     return this.#layout(file).seek(offset, what);
   }
 
+  /** See `SmallFiles`, as for the next. */
+  contentsBehind(directory: NodeId, tree: CompactTree): FileContents | undefined {
+    return this.#small.contentsBehind(directory, tree);
+  }
+
+  onListed(directory: NodeId, tree: CompactTree): void {
+    this.#small.onListed(directory, tree);
+  }
+
   forget(node: NodeId): void {
     this.#layouts.delete(node);
     this.#sequential.forget(node);
-    this.#directories.forget(node);
+    this.#small.forget(node);
   }
 
   #layout(file: OpenFile): FileLayout {
@@ -134,7 +135,7 @@ export class FileReader {
   #loadAhead(file: OpenFile, layout: FileLayout, offset: number, size: number): void {
     const range = this.#sequential.note(file.node, offset, size);
     if (range) this.#loadRange(layout, range);
-    if (offset === 0 && layout.size <= SMALL_FILE_BYTES) this.#loadSiblings(file);
+    if (offset === 0 && layout.size <= SMALL_FILE_BYTES) this.#small.onRead(file);
   }
 
   #loadRange(layout: FileLayout, { from, to }: AheadRange): void {
@@ -142,29 +143,6 @@ export class FileReader {
       .slices(from, to - from)
       .filter(({ blob }) => layout.isPlaced(blob))
       .map(({ blob }) => layout.content.at(blob));
-    if (ids.length > 0) void this.#blobs.loadAhead("data", ids);
-  }
-
-  /** In one request with the blob itself where that is not here yet: it comes first. */
-  #loadFollowing(id: Id): void {
-    const isHere = this.#blobs.knows("data", id);
-    const window = this.#packs.note(id, isHere);
-    if (!window) return;
-    const ids = this.#blobs
-      .following("data", window.from, window.bytes)
-      .filter((next) => !this.#blobs.knows("data", next));
-    if (ids.length === 0) return;
-    this.#packs.started(ids, (next) => this.#blobSize(next) ?? 0);
-    void this.#blobs.loadAhead("data", isHere ? ids : [id, ...ids]);
-  }
-
-  #loadSiblings({ directory, tree, position }: OpenFile): void {
-    const smallFileBytes = (sibling: number) => {
-      const size = tree.size(sibling);
-      return size > 0 && size <= SMALL_FILE_BYTES && tree.content(sibling).length > 0 ? size : 0;
-    };
-    const siblings = this.#directories.note(directory, position, tree.length, smallFileBytes);
-    const ids = siblings.flatMap((sibling) => [...tree.content(sibling)]);
     if (ids.length > 0) void this.#blobs.loadAhead("data", ids);
   }
 }

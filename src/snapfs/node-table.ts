@@ -73,6 +73,12 @@ export class NodeTable {
     return this.#idOf(row);
   }
 
+  /** The object at a position of a tree, if the kernel was handed it and has not given it back. */
+  handedOut(parent: NodeId, position: number): NodeId | undefined {
+    const row = this.#slots[this.#slotOf(this.#rowOf(parent), position)]!;
+    return row === FREE || this.#lookups[row] === 0 ? undefined : this.#idOf(row);
+  }
+
   /** Hands out an object of a virtual directory once more. `key` tells apart what is of the same name. */
   enterVirtual(parent: NodeId, key: string, ino: bigint, place: Place): NodeId {
     const parentRow = this.#rowOf(parent);
@@ -90,6 +96,11 @@ export class NodeTable {
   /** Hands out an object whose number is known once more. */
   enterAgain(node: NodeId): void {
     this.#lookups[this.#rowOf(node)]!++;
+  }
+
+  isKnown(node: NodeId): boolean {
+    const row = node % ROWS;
+    return this.#isUsed(row) && this.#idOf(row) === node;
   }
 
   /** @throws {NotFoundError} for a number that is not known any more, as all that follow */
@@ -212,8 +223,7 @@ export class NodeTable {
   }
 
   #rowOf(node: NodeId): number {
-    const row = node % ROWS;
-    if (this.#isUsed(row) && this.#idOf(row) === node) return row;
+    if (this.isKnown(node)) return node % ROWS;
     throw new NotFoundError(`Cannot look up node ${node}: it is not known any more`);
   }
 }

@@ -19,6 +19,7 @@ import {
   type Answer,
   type DirectoryListing,
   type Entry,
+  type FileContents,
   type Filesystem,
   type FilesystemStatistics,
   FOREVER,
@@ -28,10 +29,11 @@ import {
   ToldError,
 } from "../fuse/filesystem.js";
 import { AttributeMaker, type OwnershipOptions, type TimedAttributes } from "./attributes.js";
-import { FileReader, type OpenFile } from "./file-reader.js";
+import { FileReader } from "./file-reader.js";
 import { ROOT_INO, snapshotSeed, virtualIno } from "./ino.js";
 import { TreeListing, VirtualListing } from "./listing.js";
 import { NodeTable } from "./node-table.js";
+import type { OpenFile } from "./open-file.js";
 import type { Place, TreePlace, VirtualPlace } from "./place.js";
 import { SnapshotDirectories, type SnapshotDirectoriesOptions } from "./snapshot-directories.js";
 import { TreeEntries } from "./tree-entries.js";
@@ -94,7 +96,10 @@ export class SnapshotFilesystem implements Filesystem {
   ) {
     this.#source = source;
     this.#trees = trees;
-    this.#reader = new FileReader(blobs);
+    this.#reader = new FileReader(blobs, {
+      nodeAt: (directory, position) => this.#nodes.handedOut(directory, position),
+      store: (files) => this.#notifier?.store?.(files),
+    });
     this.#attributes = new AttributeMaker(trees, (id) => blobs.blobSize("data", id), options);
     this.#directories = new SnapshotDirectories(options);
     this.#listTtlMs = options.listTtlMs ?? DEFAULT_LIST_TTL_MS;
@@ -190,6 +195,16 @@ export class SnapshotFilesystem implements Filesystem {
     return after(this.#loadTree(node, place.tree), (tree) =>
       after(this.#seeSubtrees(subtreesOf(tree)), () => new TreeListing({ node, place, tree }, this.#entries)),
     );
+  }
+
+  contentsBehind(node: NodeId): FileContents | undefined {
+    const tree = this.#treeInMemory(node);
+    return tree && this.#reader.contentsBehind(node, tree);
+  }
+
+  listed(node: NodeId): void {
+    const tree = this.#treeInMemory(node);
+    if (tree) this.#reader.onListed(node, tree);
   }
 
   parent(node: NodeId): NodeId {
@@ -322,6 +337,11 @@ export class SnapshotFilesystem implements Filesystem {
     if (place && (place.kind !== "tree" || place.isSnapshotRoot)) return [];
     const { tree: parentTree, position } = this.#parentTree(node);
     return after(parentTree, (tree) => tree.extendedAttributes(position));
+  }
+
+  #treeInMemory(node: NodeId): CompactTree | undefined {
+    const place = this.#nodes.isKnown(node) ? this.#nodes.place(node) : undefined;
+    return place?.kind === "tree" && place.tree ? this.#trees.peek(place.tree) : undefined;
   }
 
   #loadTree(node: NodeId, id: Id | undefined): Answer<CompactTree> {

@@ -25,7 +25,7 @@ function readAll(order: Iterable<number>, blobBytes: number): { misses: number; 
     const first = numberOf(window.from) + 1;
     const ids = Array.from({ length: Math.floor(window.bytes / blobBytes) }, (_, i) => idOf(first + i));
     const fresh = ids.filter((id) => !here.has(numberOf(id)));
-    ahead.started(fresh, () => blobBytes);
+    ahead.started(fresh.map((id) => ({ id, bytes: blobBytes })));
     for (const id of fresh) here.add(numberOf(id));
   }
   return outcome;

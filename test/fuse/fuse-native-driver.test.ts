@@ -12,5 +12,6 @@ describe.runIf(!problem && process.getuid?.() === 0)("fuse-native driver", () =>
     canSeek: false,
     canInterrupt: false,
     canInvalidate: false,
+    canStore: false,
   });
 });

@@ -28,6 +28,7 @@ describe("Session", () => {
           pieces.reduce((sum, piece) => sum + piece.length, headLength),
         ),
       notify: () => {},
+      store: () => 0,
       prepare: () => {},
       withdraw: () => LeftOfPrepared.ALL,
     };

@@ -39,6 +39,10 @@ class RecordingPort implements KernelPort {
     this.notifications.push(Buffer.from(message));
   }
 
+  store(): number {
+    return 0;
+  }
+
   prepare(): void {}
 
   withdraw(): LeftOfPrepared {

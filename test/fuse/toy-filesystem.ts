@@ -10,6 +10,7 @@ import {
   type Attributes,
   type DirectoryListing,
   type Entry,
+  type FileContents,
   type Filesystem,
   type FilesystemStatistics,
   FOREVER,
@@ -128,6 +129,8 @@ export interface ToyFilesystemOptions {
   /** Every answer is a promise. */
   readonly isAsync?: boolean;
   readonly ttlMs?: number;
+  /** Contents of files go with the prepared listing of their directory. */
+  readonly givesContents?: boolean;
 }
 
 export class ToyFilesystem implements Filesystem {
@@ -207,6 +210,17 @@ export class ToyFilesystem implements Filesystem {
         entry: (position) => this.#entry(at(position)[1], above),
       };
     });
+  }
+
+  contentsBehind(id: NodeId): FileContents | undefined {
+    if (!this.#options.givesContents) return undefined;
+    const files = [...this.#node(id).children!.values()].filter(({ options }) => options.read);
+    const { signal } = new AbortController();
+    const contents = files.map(({ options }) => {
+      const pieces = options.read!(0, options.size ?? 0, signal);
+      return Buffer.concat(pieces as readonly Uint8Array[]);
+    });
+    return { nodes: files.map((node) => this.nodeIdOf(node)), contents };
   }
 
   parent(id: NodeId): NodeId {

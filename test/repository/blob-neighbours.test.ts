@@ -21,7 +21,10 @@ describe("neighbours of a blob", () => {
     index.add(id("first"), packed.slice(0, 10));
     index.add(id("second"), packed.slice(10));
     const behind = (i: number, maxBytes: number) =>
-      following(index, "data", id(`blob ${i}`), maxBytes).map((found) => formatId(found));
+      following(index, "data", id(`blob ${i}`), maxBytes).map((found) => {
+        expect(found.bytes).toBe(1000);
+        return formatId(found.id);
+      });
     const names = (from: number, to: number) => packed.slice(from, to).map((blob) => formatId(blob.id));
     expect(behind(2, 3000)).toEqual(names(3, 6));
     expect(behind(2, 2999)).toEqual(names(3, 5));
