@@ -31,6 +31,7 @@
         'src/scrypt.cc',
         'src/seal.cc',
         'src/sealed_parts.cc',
+        'src/sha256_lanes.cc',
         'src/small_files.cc',
         'src/thread_pool.cc',
         'src/tree_match.cc',

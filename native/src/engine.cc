@@ -15,6 +15,7 @@
 #include "scrypt.h"
 #include "seal.h"
 #include "seal_task.h"
+#include "sha256_lanes.h"
 #include "thread_pool.h"
 
 namespace yore {
@@ -60,8 +61,10 @@ class HashManyTask final : public Task {
 
   void Execute() override {
     hashes_ = OwnedBytes(inputs.size() * kHashSize);
+    std::vector<HashInput> all(inputs.size());
     for (size_t i = 0; i < inputs.size(); i++)
-      Sha256(inputs[i].data, inputs[i].size, hashes_.data.get() + i * kHashSize);
+      all[i] = {inputs[i].data, inputs[i].size, hashes_.data.get() + i * kHashSize};
+    Sha256All(all.data(), all.size());
   }
 
   napi_value Complete(napi_env env) override { return MakeBuffer(env, std::move(hashes_)); }
@@ -341,11 +344,13 @@ class CutTask final : public Task {
   void Execute() override {
     lengths_ = chunker->Cut(data.data, data.size, is_last, scanned);
     ids_ = OwnedBytes(lengths_.size() * kHashSize);
+    std::vector<HashInput> chunks(lengths_.size());
     const uint8_t* chunk = data.data;
     for (size_t i = 0; i < lengths_.size(); i++) {
-      Sha256(chunk, lengths_[i], ids_.data.get() + i * kHashSize);
+      chunks[i] = {chunk, lengths_[i], ids_.data.get() + i * kHashSize};
       chunk += lengths_[i];
     }
+    Sha256All(chunks.data(), chunks.size());
   }
 
   napi_value Complete(napi_env env) override {

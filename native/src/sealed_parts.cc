@@ -11,11 +11,48 @@
 #include "handles.h"
 #include "napi_helpers.h"
 #include "seal.h"
+#include "sha256_lanes.h"
 #include "thread_pool.h"
 
 namespace yore {
 
 namespace {
+
+// So much is unsealed before it is hashed, in two lanes; it is in the cache of the processor then.
+constexpr size_t kBatchBytes = size_t{256} << 10;
+constexpr size_t kBatchParts = 16;
+
+// Plaintexts whose hashes are still to be compared with what they should be.
+class HashChecks {
+ public:
+  bool IsFull() const { return count_ == kBatchParts; }
+
+  // `failure` becomes kHash when the hash is another.
+  void Add(Bytes plaintext, const uint8_t* id, uint8_t* failure) {
+    inputs_[count_] = {plaintext.data, plaintext.size, hashes_[count_]};
+    ids_[count_] = id;
+    failures_[count_++] = failure;
+  }
+
+  // With a long message beside them, or nullptr.
+  void Run(Sha256Lanes* lanes) {
+    if (lanes != nullptr)
+      lanes->Hash(inputs_, count_);
+    else
+      Sha256All(inputs_, count_);
+    for (size_t i = 0; i < count_; i++) {
+      if (memcmp(hashes_[i], ids_[i], kHashSize) != 0) *failures_[i] = static_cast<uint8_t>(UnsealFailure::kHash);
+    }
+    count_ = 0;
+  }
+
+ private:
+  size_t count_ = 0;
+  HashInput inputs_[kBatchParts];
+  const uint8_t* ids_[kBatchParts];
+  uint8_t* failures_[kBatchParts];
+  uint8_t hashes_[kBatchParts][kHashSize];
+};
 
 // What all of them are asked for.
 class PartsTask : public Task {
@@ -45,17 +82,41 @@ class PartsTask : public Task {
   uint32_t UncompressedLength(size_t i) const { return places[3 * i + 2]; }
   const uint8_t* Id(size_t i) const { return ids.data() + i * kHashSize; }
 
-  // The plaintext is valid until the thread unseals the next one.
-  bool Unseal(size_t i, Bytes* plaintext) {
-    thread_local Scratch scratch;
+  bool IsSound(size_t i) const { return failures.data[i] == static_cast<uint8_t>(UnsealFailure::kNone); }
+
+  // Unseals a part into `room`, where it fits, or else into the scratch. Its hash is compared by `checks`.
+  void UnsealUnchecked(size_t i, uint8_t* room, Scratch* scratch, HashChecks* checks, Bytes* plaintext) {
     UnsealFailure failure = UnsealFailure::kLength;
     try {
-      failure = UnsealToScratch(*key, SealedPart(i), UncompressedLength(i), Id(i), &scratch, plaintext);
+      if (room != nullptr) {
+        *plaintext = {room, PlainSize(SealedPart(i), UncompressedLength(i))};
+        failure = UnsealInto(*key, SealedPart(i), UncompressedLength(i), nullptr, room);
+      } else {
+        failure = UnsealToScratch(*key, SealedPart(i), UncompressedLength(i), nullptr, scratch, plaintext);
+      }
     } catch (const std::bad_alloc&) {
       // It claims to be larger than the memory.
     }
     failures.data[i] = static_cast<uint8_t>(failure);
-    return failure == UnsealFailure::kNone;
+    if (failure == UnsealFailure::kNone) checks->Add(*plaintext, Id(i), &failures.data[i]);
+  }
+
+  // Unseals and checks the parts from `first` on that fit into memory of the thread, one at least. The plaintexts are valid
+  // until it does so again; those of parts that are not sound mean nothing. Returns the part behind them.
+  size_t UnsealBatch(size_t first, Sha256Lanes* lanes, Bytes plaintexts[kBatchParts]) {
+    thread_local Scratch scratch, batch;
+    HashChecks checks;
+    uint8_t* const memory = batch.Reserve(kBatchBytes);
+    size_t used = 0, i = first;
+    for (; i < count() && !checks.IsFull() && i - first < kBatchParts; i++) {
+      const size_t size = PlainSize(SealedPart(i), UncompressedLength(i));
+      const bool fits = size <= kBatchBytes - used;
+      if (!fits && i > first) break;
+      UnsealUnchecked(i, fits ? memory + used : nullptr, &scratch, &checks, &plaintexts[i - first]);
+      used = fits ? used + size : kBatchBytes;
+    }
+    checks.Run(lanes);
+    return i;
   }
 
   std::shared_ptr<const MasterKey> key;
@@ -81,16 +142,25 @@ class UnsealPartsTask final : public PartsTask {
   }
 
   void Execute() override {
+    HashChecks checks;
     uint8_t* out = plaintexts.data;
     uint8_t nothing = 0;
+    size_t first = 0;
+    uint8_t* first_out = out;
     for (size_t i = 0; i < count(); i++) {
       const size_t size = PlainSize(SealedPart(i), UncompressedLength(i));
-      const UnsealFailure failure =
-          UnsealInto(*key, SealedPart(i), UncompressedLength(i), Id(i), size > 0 ? out : &nothing);
-      failures.data[i] = static_cast<uint8_t>(failure);
-      // Nothing that was not verified may be seen, nor what the memory held before.
-      if (failure != UnsealFailure::kNone && size > 0) memset(out, 0, size);
+      Bytes plaintext;
+      UnsealUnchecked(i, size > 0 ? out : &nothing, nullptr, &checks, &plaintext);
       out += size;
+      const bool is_batch = checks.IsFull() || static_cast<size_t>(out - first_out) >= kBatchBytes;
+      if (!is_batch && i + 1 < count()) continue;
+      checks.Run(nullptr);
+      for (; first <= i; first++) {
+        const size_t length = PlainSize(SealedPart(first), UncompressedLength(first));
+        // Nothing that was not verified may be seen, nor what the memory held before.
+        if (!IsSound(first) && length > 0) memset(first_out, 0, length);
+        first_out += length;
+      }
     }
   }
 
@@ -110,19 +180,24 @@ napi_value UnsealParts(napi_env env, napi_callback_info info) {
   return Submit(env, std::move(task));
 }
 
-class VerifyPartsTask final : public PartsTask {
+class VerifyPackTask final : public PartsTask {
  public:
   void Execute() override {
-    Bytes plaintext;
-    for (size_t i = 0; i < count(); i++) Unseal(i, &plaintext);
+    Sha256Lanes lanes({sealed.data, sealed.size, hash_});
+    Bytes plaintexts[kBatchParts];
+    for (size_t i = 0; i < count();) i = UnsealBatch(i, &lanes, plaintexts);
+    lanes.Finish();
   }
 
-  napi_value Complete(napi_env env) override { return Undefined(env); }
+  napi_value Complete(napi_env env) override { return MakeBufferCopy(env, hash_, sizeof hash_); }
+
+ private:
+  uint8_t hash_[kHashSize];
 };
 
-napi_value VerifyParts(napi_env env, napi_callback_info info) {
+napi_value VerifyPack(napi_env env, napi_callback_info info) {
   Arguments<5> arguments(env, info);
-  auto task = std::make_unique<VerifyPartsTask>();
+  auto task = std::make_unique<VerifyPackTask>();
   if (!task->Read(env, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4]))
     return Abandon(env, std::move(task));
   return Submit(env, std::move(task));
@@ -141,20 +216,20 @@ class UnsealToFilesTask final : public PartsTask, private PlaintextSource {
   napi_value Complete(napi_env env) override { return MakeInt32Array(env, call_failures_); }
 
  private:
-  // Calls for the same part follow one another, as a rule: it is unsealed once for all of them.
+  // Calls want the parts in their order, as a rule, some of them several times.
   bool Open(uint32_t part, Bytes* plaintext) override {
-    if (part >= count() || failures.data[part] != static_cast<uint8_t>(UnsealFailure::kNone)) return false;
-    if (!has_current_ || part != current_) {
-      has_current_ = Unseal(part, &plaintext_);
-      current_ = part;
+    if (part >= count() || !IsSound(part)) return false;
+    if (part < first_ || part >= behind_) {
+      first_ = part;
+      behind_ = UnsealBatch(part, nullptr, plaintexts_);
     }
-    *plaintext = plaintext_;
-    return has_current_;
+    *plaintext = plaintexts_[part - first_];
+    return IsSound(part);
   }
 
-  bool has_current_ = false;
-  uint32_t current_ = 0;
-  Bytes plaintext_;
+  // What is unsealed now.
+  size_t first_ = 0, behind_ = 0;
+  Bytes plaintexts_[kBatchParts];
   std::vector<int32_t> call_failures_;
 };
 
@@ -172,7 +247,7 @@ napi_value UnsealToFiles(napi_env env, napi_callback_info info) {
 
 void RegisterSealedParts(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "unsealParts", UnsealParts);
-  ExportFunction(env, exports, "verifyParts", VerifyParts);
+  ExportFunction(env, exports, "verifyPack", VerifyPack);
   ExportFunction(env, exports, "unsealToFiles", UnsealToFiles);
 }
 

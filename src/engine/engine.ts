@@ -163,6 +163,13 @@ export interface TreeReferences {
 
 export const INDEX_TREE_BIT = 0x8000_0000;
 
+export interface VerifiedPack {
+  /** SHA-256 of the whole. */
+  readonly hash: Id;
+  /** Of each part; `undefined` for those that can be unsealed. */
+  readonly failures: readonly (UnsealFailure | undefined)[];
+}
+
 export interface Engine {
   readonly name: "native" | "portable";
   /** SHA-256 at once, for small things. */
@@ -210,12 +217,8 @@ export interface Engine {
     parts: readonly UnsealPart[],
     into: Uint8Array,
   ): Promise<Unsealed[]>;
-  /** Unseals parts of one piece of memory only to know why some cannot be; `undefined` for those that can. */
-  verifyParts(
-    key: MasterKey,
-    sealed: Uint8Array,
-    parts: readonly UnsealPart[],
-  ): Promise<(UnsealFailure | undefined)[]>;
+  /** Hashes a pack, and unseals parts of it only to know which cannot be, in one hop. */
+  verifyPack(key: MasterKey, pack: Uint8Array, parts: readonly UnsealPart[]): Promise<VerifiedPack>;
   /**
    * Unseals parts and writes them into files, in the same hop, so that no plaintext ever comes here. Only the native
    * engine can: what a program of file calls is, and what the numbers mean that come back, is drawn in

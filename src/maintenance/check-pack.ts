@@ -1,4 +1,5 @@
 import { equalIds, formatId } from "../bytes/id.js";
+import type { UnsealFailure } from "../engine/engine.js";
 import { messageOf, NotFoundError, throwIfAborted, YoreError } from "../errors.js";
 import type { IndexedPack } from "../format/index-file.js";
 import {
@@ -7,15 +8,12 @@ import {
   HEADER_LENGTH_LENGTH,
   type PackedBlob,
 } from "../format/pack-header.js";
-import { groupBlobs } from "../repository/blob-groups.js";
 import type { Repository } from "../repository/repository.js";
 import { formatUnsealFailure } from "../repository/unseal-failure.js";
 import type { CheckProblem, DamagedBlob } from "./check-options.js";
 
 /** Memory that is kept for the next pack: the largest that restic and yore make, and what the last blobs add. */
 const MAX_KEPT_BYTES = 144 * 1024 * 1024;
-/** Plaintext that is verified with one hop; between two of them the signal is looked at. */
-const GROUP_BYTES = 8 * 1024 * 1024;
 
 /**
  * Checks packs, several at a time. The memory for one is used for the next: with new memory for each, a third of the time
@@ -98,8 +96,9 @@ async function checkBytes(
   const reasons: string[] = [];
   if (bytes.length !== expectedSize) reasons.push(`it has ${bytes.length} bytes instead of ${expectedSize}`);
   if (!isContinuous(pack.blobs)) reasons.push("the index has gaps or overlapping blobs in it");
-  const blobs = await damagedBlobs(repository, pack.blobs, bytes, signal);
-  const hash = (await repository.engine.hashAll([bytes])).at(0);
+  throwIfAborted(signal);
+  const { hash, failures } = await repository.engine.verifyPack(repository.masterKey, bytes, pack.blobs);
+  const blobs = damagedBlobs(pack.blobs, failures, bytes.length);
   // A pack of another hash was not written by anyone who has the keys: its header proves nothing.
   if (!equalIds(hash, packId)) reasons.push(`its SHA-256 is ${formatId(hash)}`);
   else reasons.push(...(await headerProblems(repository, pack, bytes)));
@@ -116,24 +115,17 @@ function isContinuous(blobs: readonly PackedBlob[]): boolean {
   return true;
 }
 
-/** Unseals every blob of a pack and tells which fail. */
-async function damagedBlobs(
-  repository: Repository,
+function damagedBlobs(
   blobs: readonly PackedBlob[],
-  bytes: Uint8Array,
-  signal: AbortSignal | undefined,
-): Promise<DamagedBlob[]> {
+  failures: readonly (UnsealFailure | undefined)[],
+  packBytes: number,
+): DamagedBlob[] {
   const damaged: DamagedBlob[] = [];
-  for (const group of groupBlobs(blobs, GROUP_BYTES)) {
-    throwIfAborted(signal);
-    const failures = await repository.engine.verifyParts(repository.masterKey, bytes, group.blobs);
-    for (const [i, failure] of failures.entries()) {
-      if (failure === undefined) continue;
-      const { type, id, offset, length } = group.blobs[i]!;
-      const isCut = offset + length > bytes.length;
-      const reason = isCut ? "the pack ends before it" : formatUnsealFailure(failure);
-      damaged.push({ type, id, reason });
-    }
+  for (const [i, failure] of failures.entries()) {
+    if (failure === undefined) continue;
+    const { type, id, offset, length } = blobs[i]!;
+    const reason = offset + length > packBytes ? "the pack ends before it" : formatUnsealFailure(failure);
+    damaged.push({ type, id, reason });
   }
   return damaged;
 }

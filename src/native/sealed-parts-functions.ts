@@ -22,14 +22,14 @@ export interface SealedPartsFunctions {
     failures: Uint8Array,
     plaintexts: Uint8Array,
   ): Promise<void>;
-  /** Unseals parts and forgets them. */
-  verifyParts(
+  /** Unseals parts and forgets them. @returns the SHA-256 of all of `sealed` */
+  verifyPack(
     key: MasterKeyHandle,
     sealed: Uint8Array,
     places: Uint32Array,
     ids: Uint8Array,
     failures: Uint8Array,
-  ): Promise<void>;
+  ): Promise<Buffer>;
   /**
    * Carries out a program of file system calls (drawn in native/src/file_calls.h) whose contents are the plaintexts. A part
    * that no call wants is not unsealed.

@@ -80,7 +80,7 @@ function cases(engine: EngineFunctions): Case[] {
       accepts: [[], ["3 bytes"], [], [], [], []],
     },
     {
-      name: "verifyParts",
+      name: "verifyPack",
       right: () => [key, bytes(40), Uint32Array.of(0, 40, 0), bytes(32), bytes(1)],
       accepts: [[], [], [], [], []],
     },

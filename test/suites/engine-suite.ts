@@ -101,6 +101,18 @@ export function engineSuite(name: string, make: () => Promise<Engine>, poly1305A
         expect([...ids].map(hex)).toEqual(inputs.map((input) => hex(sha256Of(input))));
         expect((await engine.hashAll([])).length).toBe(0);
       });
+
+      it("hashes all vectors at once, and any lengths side by side", async () => {
+        const vectors = await engine.hashAll(SHA256_VECTORS.map(({ text }) => Buffer.from(text)));
+        expect([...vectors].map(hex)).toEqual(SHA256_VECTORS.map(({ hash }) => hash));
+        const lengths = [0, 1, 55, 56, 63, 64, 65, 119, 120, 127, 128, 129, 1000, 70_001];
+        const pairs = lengths.flatMap((a) => lengths.map((b) => [randomBytes(a), randomBytes(b)]));
+        const triples = lengths.map((a) => [randomBytes(a), randomBytes(64), randomBytes(129 - (a % 130))]);
+        for (const inputs of [...pairs, ...triples, pairs.flat()]) {
+          const ids = await engine.hashAll(inputs);
+          expect([...ids].map(hex)).toEqual(inputs.map((input) => hex(sha256Of(input))));
+        }
+      });
     });
 
     describe("Poly1305-AES", () => {
@@ -364,11 +376,57 @@ export function engineSuite(name: string, make: () => Promise<Engine>, poly1305A
           "too-short",
           "too-short",
         ]);
-        const verified = await engine.verifyParts(KEY, memory, wrong);
-        expect(verified).toEqual(results.map((one) => ("failure" in one ? one.failure : undefined)));
-        expect(await engine.verifyParts(KEY, memory, [])).toEqual([]);
+        const verified = await engine.verifyPack(KEY, memory, wrong);
+        expect(verified.failures).toEqual(results.map((one) => ("failure" in one ? one.failure : undefined)));
+        expect(Buffer.from(verified.hash)).toEqual(sha256Of(memory));
+        expect((await engine.verifyPack(KEY, memory, [])).failures).toEqual([]);
         expect(plaintextOf(results[4]).toString()).toBe("last");
         expect(await engine.unsealParts(KEY, memory, [], into)).toEqual([]);
+      });
+
+      it("tells the damaged from the sound in packs of any parts, and verifies them the same", async () => {
+        // More than fit into one batch in number, in bytes, and alone.
+        const lengths = [
+          ...Array(40).keys(),
+          300_000,
+          5,
+          90_000,
+          90_000,
+          90_000,
+          0,
+          0,
+          1_500_000,
+          7,
+          200_000,
+        ];
+        const texts = lengths.map((length, i) =>
+          i % 2 ? randomBytes(length) : Buffer.alloc(length, `words ${i}, `),
+        );
+        const sealed = await engine.seal(
+          KEY,
+          texts.map((plaintext, i) => ({ plaintext, compressionLevel: i % 3 ? 3 : undefined })),
+        );
+        let offset = 0;
+        const parts = sealed.map(({ sealed: { length }, uncompressedLength }, i) => {
+          offset += length;
+          const id = engine.hash(i % 7 === 3 ? Buffer.from("other") : texts[i]!);
+          return { offset: offset - length, length, uncompressedLength, id };
+        });
+        const pack = Buffer.concat([...sealed.map((one) => one.sealed), randomBytes(100)]);
+        for (const [i, part] of parts.entries()) if (i % 11 === 5) pack[part.offset + 3]! ^= 1;
+        const expected = parts.map((_, i) => (i % 11 === 5 ? "mac" : i % 7 === 3 ? "hash" : undefined));
+        const verified = await engine.verifyPack(KEY, pack, parts);
+        expect(verified.failures).toEqual(expected);
+        expect(hex(verified.hash)).toBe(hex(sha256Of(pack)));
+        const into = Buffer.alloc(
+          lengths.reduce((sum, length) => sum + length, 0),
+          0xee,
+        );
+        const results = await engine.unsealParts(KEY, pack, parts, into);
+        for (const [i, result] of results.entries()) {
+          if (expected[i]) expect(failureOf(result)).toBe(expected[i]);
+          else expect(plaintextOf(result).equals(texts[i]!)).toBe(true);
+        }
       });
     });
 

@@ -41,6 +41,7 @@ import {
   type UnsealFailure,
   type UnsealInput,
   type UnsealPart,
+  type VerifiedPack,
 } from "../engine.js";
 import { UNSEAL_FAILURES } from "../unseal-failures.js";
 import { NativeSealedFile } from "./native-sealed-file.js";
@@ -166,14 +167,10 @@ export class NativeEngine implements Engine {
     return results;
   }
 
-  async verifyParts(
-    key: MasterKey,
-    sealed: Uint8Array,
-    parts: readonly UnsealPart[],
-  ): Promise<(UnsealFailure | undefined)[]> {
-    const { places, ids, failures } = layOut(sealed, parts);
-    await this.#addon.verifyParts(this.#handleOf(key), sealed, places, ids, failures);
-    return Array.from(failures, (_, i) => failureAt(failures, i));
+  async verifyPack(key: MasterKey, pack: Uint8Array, parts: readonly UnsealPart[]): Promise<VerifiedPack> {
+    const { places, ids, failures } = layOut(pack, parts);
+    const hash = await this.#addon.verifyPack(this.#handleOf(key), pack, places, ids, failures);
+    return { hash: idFromBytes(hash), failures: Array.from(failures, (_, i) => failureAt(failures, i)) };
   }
 
   async unsealToFiles(

@@ -28,6 +28,7 @@ import {
   type UnsealFailure,
   type UnsealInput,
   type UnsealPart,
+  type VerifiedPack,
 } from "../engine.js";
 import { Breather } from "./breather.js";
 import {
@@ -132,17 +133,13 @@ export class PortableEngine implements Engine {
   }
 
   /** One by one, so that only one plaintext is there at a time. */
-  async verifyParts(
-    key: MasterKey,
-    sealed: Uint8Array,
-    parts: readonly UnsealPart[],
-  ): Promise<(UnsealFailure | undefined)[]> {
+  async verifyPack(key: MasterKey, pack: Uint8Array, parts: readonly UnsealPart[]): Promise<VerifiedPack> {
     const failures: (UnsealFailure | undefined)[] = [];
     for (const part of parts) {
-      const [result] = await this.unsealParts(key, sealed, [part]);
+      const [result] = await this.unsealParts(key, pack, [part]);
       failures.push("failure" in result! ? result.failure : undefined);
     }
-    return failures;
+    return { hash: (await this.hashAll([pack])).at(0), failures };
   }
 
   async compress(data: Uint8Array, level: number): Promise<Uint8Array> {

@@ -1,0 +1,251 @@
+#include "sha256_lanes.h"
+
+#include "crypto.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+
+#include <cpuid.h>
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace yore {
+
+namespace {
+
+constexpr size_t kBlock = 64;
+
+// FIPS 180-4, 4.2.2 and 5.3.3.
+alignas(16) constexpr uint32_t kConstants[64] = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+constexpr uint32_t kStart[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+
+bool HasInstructions() {
+  uint32_t a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_SSSE3) == 0 || (c & bit_SSE4_1) == 0) return false;
+  constexpr uint32_t kSha = 1u << 29;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & kSha) != 0;
+}
+
+// One message on its way: whole blocks of it, then its end with the padding.
+class Lane {
+ public:
+  void Begin(const HashInput& input) {
+    memcpy(state, kStart, sizeof state);
+    at = input.data;
+    blocks = input.size / kBlock;
+    hash_ = input.hash;
+    is_end_ = false;
+    const size_t rest = input.size % kBlock;
+    end_blocks_ = rest + 9 > kBlock ? 2 : 1;
+    memset(end_, 0, sizeof end_);
+    if (rest > 0) memcpy(end_, input.data + input.size - rest, rest);
+    end_[rest] = 0x80;
+    const uint64_t bits = __builtin_bswap64(static_cast<uint64_t>(input.size) * 8);
+    memcpy(end_ + end_blocks_ * kBlock - sizeof bits, &bits, sizeof bits);
+    if (blocks == 0) TurnToEnd();
+  }
+
+  // Goes on by so many of its blocks, which have been hashed. False when the message is at its end.
+  bool Advance(size_t done) {
+    at += done * kBlock;
+    blocks -= done;
+    if (blocks > 0) return true;
+    if (!is_end_) {
+      TurnToEnd();
+      return true;
+    }
+    for (int i = 0; i < 8; i++) {
+      const uint32_t word = __builtin_bswap32(state[i]);
+      memcpy(hash_ + 4 * i, &word, sizeof word);
+    }
+    return false;
+  }
+
+  uint32_t state[8];
+  const uint8_t* at;
+  size_t blocks;
+
+ private:
+  void TurnToEnd() {
+    is_end_ = true;
+    at = end_;
+    blocks = end_blocks_;
+  }
+
+  uint8_t* hash_;
+  bool is_end_;
+  size_t end_blocks_;
+  uint8_t end_[2 * kBlock];
+};
+
+// Hashes so many blocks of each of the lanes, all of which have as many. The state is kept as the instructions want it:
+// words a, b, e, f in one register and c, d, g, h in the other.
+template <int kLanes>
+__attribute__((target("sha,sse4.1,ssse3"))) void Compress(Lane* const* lanes, size_t count) {
+  const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
+  __m128i abef[kLanes], cdgh[kLanes];
+  const uint8_t* at[kLanes];
+  for (int lane = 0; lane < kLanes; lane++) {
+    const auto* words = reinterpret_cast<const __m128i*>(lanes[lane]->state);
+    const __m128i cdab = _mm_shuffle_epi32(_mm_loadu_si128(words), 0xB1);
+    const __m128i efgh = _mm_shuffle_epi32(_mm_loadu_si128(words + 1), 0x1B);
+    abef[lane] = _mm_alignr_epi8(cdab, efgh, 8);
+    cdgh[lane] = _mm_blend_epi16(efgh, cdab, 0xF0);
+    at[lane] = lanes[lane]->at;
+  }
+  for (; count > 0; count--) {
+    __m128i words[kLanes][4], abef_before[kLanes], cdgh_before[kLanes];
+    for (int lane = 0; lane < kLanes; lane++) {
+      abef_before[lane] = abef[lane];
+      cdgh_before[lane] = cdgh[lane];
+      for (int i = 0; i < 4; i++) {
+        const __m128i four = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at[lane] + 16 * i));
+        words[lane][i] = _mm_shuffle_epi8(four, big_endian);
+      }
+      at[lane] += kBlock;
+    }
+#pragma GCC unroll 16
+    for (int step = 0; step < 16; step++) {
+#pragma GCC unroll 2
+      for (int lane = 0; lane < kLanes; lane++) {
+        __m128i* w = words[lane];
+        const __m128i constants = _mm_load_si128(reinterpret_cast<const __m128i*>(kConstants + 4 * step));
+        const __m128i sum = _mm_add_epi32(w[step & 3], constants);
+        cdgh[lane] = _mm_sha256rnds2_epu32(cdgh[lane], abef[lane], sum);
+        abef[lane] = _mm_sha256rnds2_epu32(abef[lane], cdgh[lane], _mm_shuffle_epi32(sum, 0x0E));
+        if (step >= 12) continue;
+        // The four words that are wanted four steps later.
+        const __m128i middle = _mm_alignr_epi8(w[(step + 3) & 3], w[(step + 2) & 3], 4);
+        const __m128i next = _mm_add_epi32(_mm_sha256msg1_epu32(w[step & 3], w[(step + 1) & 3]), middle);
+        w[step & 3] = _mm_sha256msg2_epu32(next, w[(step + 3) & 3]);
+      }
+    }
+    for (int lane = 0; lane < kLanes; lane++) {
+      abef[lane] = _mm_add_epi32(abef[lane], abef_before[lane]);
+      cdgh[lane] = _mm_add_epi32(cdgh[lane], cdgh_before[lane]);
+    }
+  }
+  for (int lane = 0; lane < kLanes; lane++) {
+    auto* words = reinterpret_cast<__m128i*>(lanes[lane]->state);
+    const __m128i feba = _mm_shuffle_epi32(abef[lane], 0x1B);
+    const __m128i dchg = _mm_shuffle_epi32(cdgh[lane], 0xB1);
+    _mm_storeu_si128(words, _mm_blend_epi16(feba, dchg, 0xF0));
+    _mm_storeu_si128(words + 1, _mm_alignr_epi8(dchg, feba, 8));
+  }
+}
+
+const bool kHasInstructions = HasInstructions();
+
+// Hashes all inputs, and, where `beside` is none of the two lanes that they want, as much of it as fits in between.
+// Returns whether something of `beside` is left.
+bool HashInLanes(const HashInput* inputs, size_t count, Lane* beside) {
+  Lane memory[2];
+  Lane* lanes[2];
+  const HashInput* const behind = inputs + count;
+  int running = 0;
+  Lane* free_lane = &memory[0];
+  if (beside != nullptr) lanes[running++] = beside;
+  for (; running < 2 && inputs < behind; free_lane++) {
+    free_lane->Begin(*inputs++);
+    lanes[running++] = free_lane;
+  }
+  // The long message alone waits for more.
+  while (running > 0 && !(running == 1 && lanes[0] == beside)) {
+    const size_t blocks = running == 2 ? std::min(lanes[0]->blocks, lanes[1]->blocks) : lanes[0]->blocks;
+    if (running == 2)
+      Compress<2>(lanes, blocks);
+    else
+      Compress<1>(lanes, blocks);
+    for (int i = running - 1; i >= 0; i--) {
+      if (lanes[i]->Advance(blocks)) continue;
+      if (lanes[i] == beside) {
+        beside = nullptr;
+        lanes[i] = free_lane;
+      }
+      if (inputs < behind)
+        lanes[i]->Begin(*inputs++);
+      else
+        std::swap(lanes[i], lanes[--running]);
+    }
+  }
+  return beside != nullptr;
+}
+
+}  // namespace
+
+void Sha256All(const HashInput* inputs, size_t count) {
+  if (kHasInstructions && count > 1) {
+    HashInLanes(inputs, count, nullptr);
+    return;
+  }
+  for (; count > 0; count--, inputs++) Sha256(inputs->data, inputs->size, inputs->hash);
+}
+
+struct Sha256Lanes::State {
+  HashInput beside;
+  Lane lane;
+  bool is_left = true;
+};
+
+Sha256Lanes::Sha256Lanes(const HashInput& beside) : state_(std::make_unique<State>()) {
+  state_->beside = beside;
+  state_->lane.Begin(beside);
+}
+
+Sha256Lanes::~Sha256Lanes() = default;
+
+void Sha256Lanes::Hash(const HashInput* inputs, size_t count) {
+  if (kHasInstructions && state_->is_left)
+    state_->is_left = HashInLanes(inputs, count, &state_->lane);
+  else
+    Sha256All(inputs, count);
+}
+
+void Sha256Lanes::Finish() {
+  if (!kHasInstructions) {
+    Sha256(state_->beside.data, state_->beside.size, state_->beside.hash);
+    return;
+  }
+  Lane* lane = &state_->lane;
+  while (state_->is_left) {
+    const size_t blocks = lane->blocks;
+    Compress<1>(&lane, blocks);
+    state_->is_left = lane->Advance(blocks);
+  }
+}
+
+}  // namespace yore
+
+#else
+
+namespace yore {
+
+void Sha256All(const HashInput* inputs, size_t count) {
+  for (; count > 0; count--, inputs++) Sha256(inputs->data, inputs->size, inputs->hash);
+}
+
+struct Sha256Lanes::State {
+  HashInput beside;
+};
+
+Sha256Lanes::Sha256Lanes(const HashInput& beside) : state_(std::make_unique<State>()) { state_->beside = beside; }
+
+Sha256Lanes::~Sha256Lanes() = default;
+
+void Sha256Lanes::Hash(const HashInput* inputs, size_t count) { Sha256All(inputs, count); }
+
+void Sha256Lanes::Finish() { Sha256(state_->beside.data, state_->beside.size, state_->beside.hash); }
+
+}  // namespace yore
+
+#endif
