@@ -291,23 +291,26 @@ int FuseChannel::Sent(ssize_t written) {
 
 // --- Channel: notifications -------------------------------------------------------------------------------------
 
-void FuseChannel::Notify(OwnedBytes message) {
+void FuseChannel::Notify(Bytes message) {
   if (!notifier_) notifier_ = FuseNotifier::Start(device_, SIZE_MAX);
-  notifier_->Push(std::move(message));
+  OwnedBytes copy = notifier_->Room(message.size);
+  memcpy(copy.data.get(), message.data, message.size);
+  notifier_->Push(std::move(copy));
 }
 
 std::vector<OwnedBytes> FuseChannel::Encode(const std::vector<StoredContent>& contents) {
   if (!contents.empty() && !storer_) storer_ = FuseNotifier::Start(device_, kMaxStoredBytes);
   std::vector<OwnedBytes> messages;
   messages.reserve(contents.size());
-  for (const auto& [node, data, size] : contents) {
-    OwnedBytes message(kStoreBytes + size);
+  for (const auto& [node, offset, data, size] : contents) {
+    OwnedBytes message = storer_->Room(kStoreBytes + size);
     uint8_t* head = message.data.get();
     const auto total = static_cast<uint32_t>(kStoreBytes + size), length = static_cast<uint32_t>(size);
     memset(head, 0, kStoreBytes);
     memcpy(head, &total, sizeof total);
     memcpy(head + 4, &kNotifyStore, sizeof kNotifyStore);
     memcpy(head + kFuseOutHeaderBytes, &node, sizeof node);
+    memcpy(head + kFuseOutHeaderBytes + 8, &offset, sizeof offset);
     memcpy(head + kFuseOutHeaderBytes + 16, &length, sizeof length);
     if (size > 0) memcpy(head + kStoreBytes, data, size);
     messages.push_back(std::move(message));

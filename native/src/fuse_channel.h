@@ -30,9 +30,10 @@
 
 namespace yore {
 
-// The whole content of a file, from its first byte on.
+// Content of a file.
 struct StoredContent {
   uint64_t node;
+  uint64_t offset;
   const uint8_t* data;
   size_t size;
 };
@@ -49,7 +50,8 @@ class FuseChannel {
   // Both return the errno of the write, 0 when the kernel took the reply.
   int Reply(size_t length);
   int ReplyWithPieces(size_t head_length, std::vector<struct iovec>& pieces);
-  void Notify(OwnedBytes message);
+  // Copies.
+  void Notify(Bytes message);
   // Copies as many as there is room for. Returns how many that were.
   size_t Store(const std::vector<StoredContent>& contents);
   // See PreparedReplies.

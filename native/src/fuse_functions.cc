@@ -87,9 +87,7 @@ napi_value Notify(napi_env env, napi_callback_info info) {
     return nullptr;
   }
   try {
-    OwnedBytes copy(message.size);
-    memcpy(copy.data.get(), message.data, message.size);
-    channel->Notify(std::move(copy));
+    channel->Notify(message);
   } catch (const std::exception& error) {
     napi_throw_error(env, nullptr, error.what());
     return nullptr;
@@ -97,35 +95,40 @@ napi_value Notify(napi_env env, napi_callback_info info) {
   return Undefined(env);
 }
 
-// Nodes, and the content of each. False when an exception is pending.
-bool GetContents(napi_env env, napi_value nodes, napi_value values, std::vector<StoredContent>* contents) {
-  uint32_t count, value_count;
-  if (!GetArrayLength(env, nodes, "nodes", &count) || !GetArrayLength(env, values, "contents", &value_count) ||
+// Nodes, and an offset and a content for each. False when an exception is pending.
+bool GetContents(napi_env env, napi_value nodes, napi_value offsets, napi_value values,
+                 std::vector<StoredContent>* contents) {
+  uint32_t count, offset_count, value_count;
+  if (!GetArrayLength(env, nodes, "nodes", &count) || !GetArrayLength(env, offsets, "offsets", &offset_count) ||
+      !SameLength(env, "offsets", offset_count, count) || !GetArrayLength(env, values, "contents", &value_count) ||
       !SameLength(env, "contents", value_count, count))
     return false;
   contents->resize(count);
   for (uint32_t i = 0; i < count; i++) {
-    napi_value node_value = nullptr, value = nullptr;
-    int64_t node;
+    napi_value node_value = nullptr, offset_value = nullptr, value = nullptr;
+    int64_t node, offset;
     Bytes content;
-    if (napi_get_element(env, nodes, i, &node_value) != napi_ok || napi_get_element(env, values, i, &value) != napi_ok ||
+    if (napi_get_element(env, nodes, i, &node_value) != napi_ok ||
+        napi_get_element(env, offsets, i, &offset_value) != napi_ok ||
+        napi_get_element(env, values, i, &value) != napi_ok ||
         !GetInteger(env, node_value, "nodes", 1, int64_t{1} << 53, &node) ||
+        !GetInteger(env, offset_value, "offsets", 0, int64_t{1} << 53, &offset) ||
         !GetBytes(env, value, "contents", &content))
       return false;
     if (content.size > kMaxContentBytes) {
       ThrowRange(env, "contents", "at most 2 MiB each");
       return false;
     }
-    (*contents)[i] = {static_cast<uint64_t>(node), content.data, content.size};
+    (*contents)[i] = {static_cast<uint64_t>(node), static_cast<uint64_t>(offset), content.data, content.size};
   }
   return true;
 }
 
 napi_value Store(napi_env env, napi_callback_info info) {
-  Arguments<3> arguments(env, info);
+  Arguments<4> arguments(env, info);
   FuseChannel* channel = FuseChannel::From(env, arguments[0]);
   std::vector<StoredContent> contents;
-  if (channel == nullptr || !GetContents(env, arguments[1], arguments[2], &contents)) return nullptr;
+  if (channel == nullptr || !GetContents(env, arguments[1], arguments[2], arguments[3], &contents)) return nullptr;
   if (!channel->is_open()) return ThrowClosed(env);
   try {
     return MakeUint32(env, static_cast<uint32_t>(channel->Store(contents)));
@@ -145,7 +148,7 @@ FuseChannel* PreparingChannel(napi_env env, napi_value handle, napi_value slot_v
 }
 
 napi_value Prepare(napi_env env, napi_callback_info info) {
-  Arguments<8> arguments(env, info);
+  Arguments<9> arguments(env, info);
   uint32_t slot, size, end;
   int64_t node;
   Bytes body;
@@ -153,7 +156,8 @@ napi_value Prepare(napi_env env, napi_callback_info info) {
   FuseChannel* channel = PreparingChannel(env, arguments[0], arguments[1], &slot);
   if (channel == nullptr || !GetInteger(env, arguments[2], "node", 1, int64_t{1} << 53, &node) ||
       !GetUint32(env, arguments[3], "size", &size) || !GetBytes(env, arguments[4], "body", &body) ||
-      !GetUint32(env, arguments[5], "end", &end) || !GetContents(env, arguments[6], arguments[7], &contents))
+      !GetUint32(env, arguments[5], "end", &end) ||
+      !GetContents(env, arguments[6], arguments[7], arguments[8], &contents))
     return nullptr;
   if (!channel->is_open()) return ThrowClosed(env);
   if (body.size > size || size > UINT32_MAX - kFuseOutHeaderBytes) {

@@ -9,6 +9,16 @@
 
 namespace yore {
 
+namespace {
+
+// The allocator has smaller ones at hand.
+constexpr size_t kSmallBytes = size_t{64} << 10;
+constexpr size_t kMaxSpare = 2;
+
+bool IsLarge(size_t bytes) { return bytes > kSmallBytes && bytes <= FuseNotifier::kLargeBytes; }
+
+}  // namespace
+
 FuseDevice::~FuseDevice() { close(fd); }
 
 std::shared_ptr<FuseNotifier> FuseNotifier::Start(std::shared_ptr<FuseDevice> device, size_t max_bytes) {
@@ -16,6 +26,21 @@ std::shared_ptr<FuseNotifier> FuseNotifier::Start(std::shared_ptr<FuseDevice> de
   // Detached: a write that waits in the kernel must not keep anybody from ending.
   std::thread([notifier] { notifier->Run(); }).detach();
   return notifier;
+}
+
+OwnedBytes FuseNotifier::Room(size_t bytes) {
+  if (!IsLarge(bytes)) return OwnedBytes(bytes);
+  OwnedBytes room;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (!spare_.empty()) {
+      room = std::move(spare_.back());
+      spare_.pop_back();
+    }
+  }
+  if (room.data == nullptr) room = OwnedBytes(kLargeBytes);
+  room.size = bytes;
+  return room;
 }
 
 void FuseNotifier::Push(OwnedBytes message) {
@@ -77,7 +102,7 @@ void FuseNotifier::Run() {
   for (;;) {
     wake_.wait(lock, [this] { return stopped_ || !queue_.empty(); });
     if (stopped_) break;
-    const Queued next = std::move(queue_.front());
+    Queued next = std::move(queue_.front());
     queue_.pop_front();
     taken_++;
     writing_ = true;
@@ -87,6 +112,7 @@ void FuseNotifier::Run() {
     lock.lock();
     queued_bytes_ -= std::min(queued_bytes_, next.message.size);
     writing_ = false;
+    if (IsLarge(next.message.size) && spare_.size() < kMaxSpare) spare_.push_back(std::move(next.message));
   }
   lock.unlock();
   device_.reset();

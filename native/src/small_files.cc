@@ -12,10 +12,14 @@
 #include "napi_helpers.h"
 #include "scan_record.h"
 #include "scan_record_writer.h"
+#include "sha256_lanes.h"
 #include "thread_pool.h"
 
 namespace yore {
 namespace {
+
+// So much is read before it is hashed.
+constexpr size_t kBatchBytes = size_t{128} << 10;
 
 #ifndef O_NOATIME
 #define O_NOATIME 0
@@ -47,19 +51,35 @@ class ReadFilesTask final : public Task {
       Put(&out_, start + 124, static_cast<int32_t>(ReadFile(file, start, at, &length)));
       Put(&out_, start + 8, static_cast<uint32_t>(length));
       if (length > 0) {
-        uint8_t hash[kHashSize];
-        Sha256(at, length, hash);
         Put(&out_, start + 4, static_cast<uint32_t>(kHashSize));
-        PutBytes(&out_, hash, kHashSize);
+        HashLater(at, length, out_.size());
+        out_.resize(out_.size() + kHashSize);
       }
       EndRecord(&out_, start);
       at += file.room;
     }
+    HashNow();
   }
 
   napi_value Complete(napi_env env) override { return MakeBufferCopy(env, out_.data(), out_.size()); }
 
  private:
+  // A content, and where in the records its hash goes. Several are hashed at a time, while they are in the caches.
+  void HashLater(const uint8_t* content, size_t length, size_t record_at) {
+    contents_.push_back({content, length, nullptr});
+    hashes_at_.push_back(record_at);
+    waiting_bytes_ += length;
+    if (contents_.size() > 1 && waiting_bytes_ >= kBatchBytes) HashNow();
+  }
+
+  void HashNow() {
+    for (size_t i = 0; i < contents_.size(); i++) contents_[i].hash = out_.data() + hashes_at_[i];
+    Sha256All(contents_.data(), contents_.size());
+    contents_.clear();
+    hashes_at_.clear();
+    waiting_bytes_ = 0;
+  }
+
   int ReadFile(const File& file, size_t record, uint8_t* into, size_t* length) {
     int descriptor = OpenForReading(file.path.c_str());
     if (descriptor < 0) return errno;
@@ -110,6 +130,9 @@ class ReadFilesTask final : public Task {
   std::vector<File> files_;
   uint8_t* into_;
   std::vector<uint8_t> out_;
+  std::vector<HashInput> contents_;
+  std::vector<size_t> hashes_at_;
+  size_t waiting_bytes_ = 0;
 };
 
 // readSmallFiles(paths, rooms, into): Promise<Buffer> of a record for each; every path ends with a zero byte, and file i

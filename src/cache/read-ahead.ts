@@ -26,6 +26,8 @@ const GROWTH = 4;
 /** The kernel sends the requests of one readahead in parallel, so they come a little out of order. */
 const REORDER_BYTES = 4 * 1024 * 1024;
 const MAX_READERS = 256;
+/** More often to somewhere else than on makes a reader one who reads here and there. */
+const SCATTERED_JUMPS = 8;
 
 interface Reader {
   /** Where the furthest read so far has ended. */
@@ -35,6 +37,8 @@ interface Reader {
   window: number;
   /** When it was last heard of, in reads of all. */
   at: number;
+  /** How often it went somewhere else. */
+  jumps: number;
 }
 
 /** A range of a file that is worth loading now, in bytes. */
@@ -64,12 +68,13 @@ export class SequentialReaders {
     const reader = this.#readers.get(file);
     if (!reader) {
       const window = offset === 0 ? FIRST_WINDOW_BYTES : 0;
-      this.#readers.set(file, { end, ahead: end + window, window, at });
+      this.#readers.set(file, { end, ahead: end + window, window, at, jumps: 0 });
       return window === 0 ? undefined : { from: end, to: end + window };
     }
     reader.at = at;
     const inSequence = offset <= reader.end + REORDER_BYTES && end + REORDER_BYTES >= reader.end;
     if (!inSequence) {
+      reader.jumps = Math.min(reader.jumps + 1, 2 * SCATTERED_JUMPS);
       reader.end = end;
       reader.ahead = end;
       reader.window = 0;
@@ -77,12 +82,18 @@ export class SequentialReaders {
     }
     if (end <= reader.end) return undefined;
     reader.end = end;
+    reader.jumps = Math.max(0, reader.jumps - 1);
     if (reader.ahead - end > (reader.window * 3) / 4) return undefined;
     reader.window = Math.min(Math.max(GROWTH * reader.window, FIRST_WINDOW_BYTES), this.#share());
     const from = Math.max(reader.ahead, end);
     if (from >= end + reader.window) return undefined;
     reader.ahead = end + reader.window;
     return { from, to: reader.ahead };
+  }
+
+  /** Whether a file is read here and there, a little at a time. */
+  isScattered(file: number): boolean {
+    return (this.#readers.get(file)?.jumps ?? 0) >= SCATTERED_JUMPS;
   }
 
   forget(file: number): void {

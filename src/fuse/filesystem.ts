@@ -115,10 +115,14 @@ export interface FilesystemStatistics {
   readonly maxNameBytes: number;
 }
 
-/** Whole contents of files, each as long as the file and at most MAX_STORED_BYTES. */
+/**
+ * Contents of files. Each begins at a multiple of 4 KiB and ends at one, or at the end of its file; none is longer than
+ * MAX_STORED_BYTES.
+ */
 export interface FileContents {
   readonly nodes: readonly NodeId[];
-  /** Of each node. */
+  /** Where each begins in its file, bytes. */
+  readonly offsets: readonly number[];
   readonly contents: readonly Uint8Array[];
 }
 
@@ -132,7 +136,7 @@ export interface KernelNotifier {
   /**
    * The kernel keeps what will be read soon: whoever reads it gets it from there, and is not heard of. It is copied.
    *
-   * @returns how many files, from the first on, the kernel is going to get: not more than 4 MiB wait for it
+   * @returns how many, from the first on, the kernel is going to get: not more than 4 MiB wait for it
    */
   store?(files: FileContents): number;
 }

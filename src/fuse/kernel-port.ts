@@ -11,7 +11,7 @@ export interface KernelPort {
   replyWithPieces(headLength: number, pieces: readonly Uint8Array[]): number;
   /** Sends a notification some time soon; the message is copied. */
   notify(message: Uint8Array): void;
-  /** Sends the whole contents of files some time soon; see `KernelNotifier.store`. */
+  /** Sends contents of files some time soon; see `KernelNotifier.store`. */
   store(files: FileContents): number;
   /**
    * Keeps the reply to the first READDIRPLUS of a directory, which is sent as soon as the kernel asks and offers `size`
@@ -34,7 +34,7 @@ export interface KernelPort {
   withdraw(slot: number): LeftOfPrepared;
 }
 
-const NO_FILES: FileContents = { nodes: [], contents: [] };
+const NO_CONTENTS: FileContents = { nodes: [], offsets: [], contents: [] };
 
 /** As many as the addon has. */
 export const PREPARED_SLOTS = 8;
@@ -86,8 +86,8 @@ export class ChannelPort implements KernelPort {
     if (this.#isOpen) this.#addon.fuseNotify(this.#channel, message);
   }
 
-  store({ nodes, contents }: FileContents): number {
-    return this.#isOpen ? this.#addon.fuseStore(this.#channel, nodes, contents) : 0;
+  store({ nodes, offsets, contents }: FileContents): number {
+    return this.#isOpen ? this.#addon.fuseStore(this.#channel, nodes, offsets, contents) : 0;
   }
 
   prepare(
@@ -96,9 +96,10 @@ export class ChannelPort implements KernelPort {
     size: number,
     body: Uint8Array,
     end: number,
-    { nodes, contents }: FileContents = NO_FILES,
+    { nodes, offsets, contents }: FileContents = NO_CONTENTS,
   ): void {
-    if (this.#isOpen) this.#addon.fusePrepare(this.#channel, slot, node, size, body, end, nodes, contents);
+    if (!this.#isOpen) return;
+    this.#addon.fusePrepare(this.#channel, slot, node, size, body, end, nodes, offsets, contents);
   }
 
   withdraw(slot: number): LeftOfPrepared {

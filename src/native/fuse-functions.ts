@@ -54,7 +54,7 @@ export interface FuseFunctions {
    * @param body copied
    * @param end cookie of the request that follows, which is answered that there is nothing more; 0 when there is more.
    * While such an end is waited for, `onRequests` is not called
-   * @param nodes and their `contents` are stored, as by `fuseStore`, once the kernel has got the entries
+   * @param nodes with their `offsets` and `contents` are stored, as by `fuseStore`, once the kernel has got the entries
    */
   fusePrepare(
     channel: FuseChannelHandle,
@@ -64,6 +64,7 @@ export interface FuseFunctions {
     body: Uint8Array,
     end: number,
     nodes: readonly number[],
+    offsets: readonly number[],
     contents: readonly Uint8Array[],
   ): void;
   /** Drops what is prepared. @returns 0 when nothing was left, 1 when all was, 2 when only the end was */
@@ -71,13 +72,18 @@ export interface FuseFunctions {
   /** Queues a notification; it is copied, and written by a thread of its own. */
   fuseNotify(channel: FuseChannelHandle, message: Uint8Array): void;
   /**
-   * Queues the whole contents of files for the kernel's page cache, at most 4 MiB at a time; they are copied, and written by
-   * a thread of their own. What the kernel does not know, or has pages of already, does no harm.
+   * Queues contents of files for the kernel's page cache, at most 4 MiB at a time; they are copied, and written by a thread of
+   * their own. What the kernel does not know, or has pages of already, does no harm.
    *
-   * @param contents of one node each, at most 2 MiB
+   * @param contents of one node and at one offset each, at most 2 MiB
    * @returns how many, from the first on, there was room for
    */
-  fuseStore(channel: FuseChannelHandle, nodes: readonly number[], contents: readonly Uint8Array[]): number;
+  fuseStore(
+    channel: FuseChannelHandle,
+    nodes: readonly number[],
+    offsets: readonly number[],
+    contents: readonly Uint8Array[],
+  ): number;
   /** Ends the connection: what is pending fails in the kernel. Calling it again does nothing. */
   fuseClose(channel: FuseChannelHandle): void;
   /** umount2(2). @throws an error as those of node:fs */

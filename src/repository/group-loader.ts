@@ -13,6 +13,9 @@ import { type Settled, settle } from "./settle.js";
  * first of them wait for the last.
  */
 const GROUP_BYTES = 256 * 1024;
+/** Fewer than this are not made fewer still. */
+const MIN_PAIRED_GROUPS = 4;
+const MAX_PAIRED_BYTES = 4 * 1024 * 1024;
 /** Ranges above it are no ordinary blobs: only the backend knows whether the pack is that long. */
 const MAX_BUFFER_BYTES = 16 * 1024 * 1024;
 /** For plaintexts above it memory is made only after they were authenticated. */
@@ -58,7 +61,7 @@ export class GroupLoader {
       const { bytes, buffer } = await next!;
       next = this.#read(packId, ranges[i + 1], isKept, signal);
       const range: ReadRange = { offset: ranges[i]!.offset, bytes };
-      const groups = groupBlobs(ranges[i]!.blobs, GROUP_BYTES);
+      const groups = pairLarge(groupBlobs(ranges[i]!.blobs, GROUP_BYTES));
       await Promise.all(groups.map((group) => this.#open(packId, group, range, sink, signal)));
       // After a failure the backend may still be writing.
       if (buffer && "value" in bytes) this.#buffers.giveBack(buffer);
@@ -105,4 +108,24 @@ export class GroupLoader {
     }
     sink.arrived(ids, results, room);
   }
+}
+
+/**
+ * Joins blobs that would be alone in their hop with one of their neighbours, where enough hops are left for all cores: two
+ * plaintexts are hashed in little more time than one (see native/src/sha256_lanes.h).
+ */
+function pairLarge(groups: readonly BlobGroup[]): readonly BlobGroup[] {
+  if (groups.length < MIN_PAIRED_GROUPS) return groups;
+  const paired: BlobGroup[] = [];
+  let waiting: BlobGroup | undefined;
+  for (const group of groups) {
+    if (group.blobs.length > 1 || group.plainLength > MAX_PAIRED_BYTES) {
+      paired.push(group);
+    } else if (waiting) {
+      const blobs = [...waiting.blobs, ...group.blobs];
+      paired.push({ blobs, plainLength: waiting.plainLength + group.plainLength });
+      waiting = undefined;
+    } else waiting = group;
+  }
+  return waiting ? [...paired, waiting] : paired;
 }

@@ -1,5 +1,6 @@
 /** Reads ranges of files through the blob cache, and loads ahead what will be read next. */
 
+import { freemem } from "node:os";
 import { LRUCache } from "lru-cache";
 import { formatShortId, type Id } from "../bytes/id.js";
 import type { BlobCache } from "../cache/blob-cache.js";
@@ -11,16 +12,19 @@ import {
   SMALL_FILE_BYTES,
 } from "../cache/read-ahead.js";
 import { DamagedError } from "../errors.js";
-import type { Answer, FileContents, NodeId } from "../fuse/filesystem.js";
+import { type Answer, type FileContents, MAX_STORED_BYTES, type NodeId } from "../fuse/filesystem.js";
 import { type BlobSlice, FileLayout } from "./file-layout.js";
 import type { OpenFile } from "./open-file.js";
 import { type EarlyContent, SmallFiles } from "./small-files.js";
 
+/** What the kernel keeps content in. */
+const PAGE_BYTES = 4096;
 const LAYOUT_CACHE_BYTES = 4 * 1024 * 1024;
 
 export class FileReader {
   readonly #blobs: BlobCache;
   readonly #sequential: SequentialReaders;
+  readonly #early: EarlyContent;
   readonly #small: SmallFiles;
   readonly #layouts = new LRUCache<NodeId, FileLayout>({
     maxSize: LAYOUT_CACHE_BYTES,
@@ -30,6 +34,7 @@ export class FileReader {
 
   constructor(blobs: BlobCache, early: EarlyContent) {
     this.#blobs = blobs;
+    this.#early = early;
     this.#small = new SmallFiles(blobs, early);
     // What is loaded ahead must not push out what is being read.
     this.#sequential = new SequentialReaders({
@@ -87,8 +92,11 @@ export class FileReader {
       if (!layout.isPlaced(blob)) throw unplaced(layout.content.at(blob));
     }
     const kept = slices.map(({ blob }) => this.#blobs.peek("data", layout.content.at(blob)));
-    const cutAll = (plaintexts: readonly (Uint8Array | undefined)[]) =>
-      slices.map((slice, i) => cut(layout, slice, plaintexts[i]!));
+    const cutAll = (plaintexts: readonly (Uint8Array | undefined)[]) => {
+      const pieces = slices.map((slice, i) => cut(layout, slice, plaintexts[i]!));
+      if (this.#sequential.isScattered(file.node)) this.#storeBlobs(file.node, layout, slices, plaintexts);
+      return pieces;
+    };
     // The blobs of this read are asked for first, what is ahead of it after them.
     const pieces = kept.every((blob) => blob !== undefined)
       ? cutAll(kept)
@@ -136,6 +144,29 @@ export class FileReader {
     const range = this.#sequential.note(file.node, offset, size);
     if (range) this.#loadRange(layout, range);
     if (offset === 0 && layout.size <= SMALL_FILE_BYTES) this.#small.onRead(file);
+  }
+
+  /**
+   * Who reads here and there comes back: the whole of a blob that had to be verified goes to the kernel, which has room for
+   * more of them than our cache. Not of a file that is larger than what memory is left: that would only push out others.
+   */
+  #storeBlobs(
+    node: NodeId,
+    layout: FileLayout,
+    slices: readonly BlobSlice[],
+    plaintexts: readonly (Uint8Array | undefined)[],
+  ): void {
+    if (layout.size > freemem() / 2) return;
+    for (const [i, { blob }] of slices.entries()) {
+      const start = layout.start(blob);
+      const from = Math.ceil(start / PAGE_BYTES) * PAGE_BYTES;
+      const end = layout.start(blob) + layout.length(blob);
+      const to = end === layout.size ? end : Math.floor(end / PAGE_BYTES) * PAGE_BYTES;
+      for (let at = from; at < to; at += MAX_STORED_BYTES) {
+        const content = plaintexts[i]!.subarray(at - start, Math.min(to, at + MAX_STORED_BYTES) - start);
+        this.#early.store({ nodes: [node], offsets: [at], contents: [content] });
+      }
+    }
   }
 
   #loadRange(layout: FileLayout, { from, to }: AheadRange): void {

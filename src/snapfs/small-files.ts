@@ -113,14 +113,15 @@ export class SmallFiles {
         contents.push(kept);
       }
     }
-    return { nodes, contents };
+    return { nodes, offsets: nodes.map(() => 0), contents };
   }
 
   /** What cannot be loaded fails again for whoever asks for it. */
   #handOverLater(node: NodeId, id: Id, size: number): void {
     this.#blobs.borrow("data", [id]).then(
       ([plaintext]) => {
-        if (plaintext?.length === size) this.#early.store({ nodes: [node], contents: [plaintext] });
+        if (plaintext?.length === size)
+          this.#early.store({ nodes: [node], offsets: [0], contents: [plaintext] });
       },
       () => undefined,
     );

@@ -53,7 +53,35 @@ describe("SequentialReaders", () => {
   });
 });
 
+describe("SequentialReaders", () => {
+  it("isScattered tells who reads here and there from who reads on, and sees it change", () => {
+    const readers = new SequentialReaders();
+    const page = 4096;
+    for (let i = 0; i < 100; i++) readers.note(1, i * page, page);
+    expect(readers.isScattered(1)).toBe(false);
+    for (let i = 0; i < 20; i++) readers.note(1, ((i * 37) % 50) * 16 * MIB, page);
+    expect(readers.isScattered(1)).toBe(true);
+    for (let i = 0; i < 100; i++) readers.note(1, 2 ** 40 + i * page, page);
+    expect(readers.isScattered(1)).toBe(false);
+    expect(readers.isScattered(2)).toBe(false);
+  });
+});
+
 describe("DirectoryReaders", () => {
+  it("a walk is given all siblings with the first read, and what it was handed is not asked for again", () => {
+    const readers = new DirectoryReaders();
+    const size = () => 10_000;
+    expect(readers.note(1, 3, 20, size, true).toSorted((a, b) => a - b)).toEqual(
+      [...Array(20).keys()].filter((position) => position !== 3),
+    );
+    const unread = readers.unread(2, 300, size);
+    expect(unread.length).toBeGreaterThan(200);
+    expect(unread.length).toBeLessThan(220);
+    for (const position of unread) readers.handedOver(2, position, 10_000);
+    expect(readers.unread(2, 300, size)[0]).toBe(unread.at(-1)! + 1);
+    expect(readers.note(2, 0, 300, size, true)).toEqual([]);
+  });
+
   it("note asks for the siblings once a second file was read, each once, in whatever order they are read", () => {
     const readers = new DirectoryReaders();
     const size = () => 10_000;

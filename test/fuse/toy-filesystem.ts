@@ -220,7 +220,7 @@ export class ToyFilesystem implements Filesystem {
       const pieces = options.read!(0, options.size ?? 0, signal);
       return Buffer.concat(pieces as readonly Uint8Array[]);
     });
-    return { nodes: files.map((node) => this.nodeIdOf(node)), contents };
+    return { nodes: files.map((node) => this.nodeIdOf(node)), offsets: files.map(() => 0), contents };
   }
 
   parent(id: NodeId): NodeId {

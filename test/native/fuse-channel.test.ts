@@ -170,18 +170,20 @@ const LIVES: readonly Life[] = [
       attempt(() => addon.fuseReplyWithPieces(channel, 16, [1]));
       attempt(() => addon.fuseReplyWithPieces(channel, 16, new Array(1024).fill(new Uint8Array(1))));
       attempt(() => addon.fuseNotify(channel, new Uint8Array(15)));
-      attempt(() => addon.fusePrepare(channel, 8, 1, 100, new Uint8Array(1), 0, [], []));
-      attempt(() => addon.fusePrepare(channel, 0, 0, 100, new Uint8Array(1), 0, [], []));
-      attempt(() => addon.fusePrepare(channel, 0, 1, 100, new Uint8Array(101), 0, [], []));
-      attempt(() => addon.fusePrepare(channel, 0, 1, 2 ** 32 - 1, new Uint8Array(1), 0, [], []));
-      attempt(() => addon.fusePrepare(channel, 0, 1, 100, new Uint8Array(1), 0, [2], []));
+      attempt(() => addon.fusePrepare(channel, 8, 1, 100, new Uint8Array(1), 0, [], [], []));
+      attempt(() => addon.fusePrepare(channel, 0, 0, 100, new Uint8Array(1), 0, [], [], []));
+      attempt(() => addon.fusePrepare(channel, 0, 1, 100, new Uint8Array(101), 0, [], [], []));
+      attempt(() => addon.fusePrepare(channel, 0, 1, 2 ** 32 - 1, new Uint8Array(1), 0, [], [], []));
+      attempt(() => addon.fusePrepare(channel, 0, 1, 100, new Uint8Array(1), 0, [2], [0], []));
       attempt(() => addon.fuseWithdraw(channel, 8));
-      attempt(() => addon.fuseStore(channel, [2, 3], [new Uint8Array(1)]));
-      attempt(() => addon.fuseStore(channel, [0], [new Uint8Array(1)]));
-      attempt(() => addon.fuseStore(channel, ["2"], [new Uint8Array(1)]));
-      attempt(() => addon.fuseStore(channel, [2], [1]));
-      attempt(() => addon.fuseStore(channel, [2], [new Uint8Array(2 ** 21 + 1)]));
-      addon.fusePrepare(channel, 7, 1, 100, new Uint8Array(0), 2, [], []);
+      attempt(() => addon.fuseStore(channel, [2, 3], [0, 0], [new Uint8Array(1)]));
+      attempt(() => addon.fuseStore(channel, [2], [], [new Uint8Array(1)]));
+      attempt(() => addon.fuseStore(channel, [2], [-1], [new Uint8Array(1)]));
+      attempt(() => addon.fuseStore(channel, [0], [0], [new Uint8Array(1)]));
+      attempt(() => addon.fuseStore(channel, ["2"], [0], [new Uint8Array(1)]));
+      attempt(() => addon.fuseStore(channel, [2], [0], [1]));
+      attempt(() => addon.fuseStore(channel, [2], [0], [new Uint8Array(2 ** 21 + 1)]));
+      addon.fusePrepare(channel, 7, 1, 100, new Uint8Array(0), 2, [], [], []);
       failures.push(addon.fuseWithdraw(channel, 7), addon.fuseWithdraw(channel, 7));
       await unmount(2); addon.fuseClose(channel);
       console.log(failures.join(" "));
@@ -190,7 +192,8 @@ const LIVES: readonly Life[] = [
       "ERR_OUT_OF_RANGE ERR_OUT_OF_RANGE ERR_INVALID_ARG_TYPE ERR_OUT_OF_RANGE ERR_INVALID_ARG_TYPE ERR_FUSE_STARTED " +
       "ERR_OUT_OF_RANGE ERR_OUT_OF_RANGE ERR_INVALID_ARG_TYPE ERR_OUT_OF_RANGE ERR_OUT_OF_RANGE " +
       "ERR_OUT_OF_RANGE ERR_OUT_OF_RANGE ERR_OUT_OF_RANGE ERR_OUT_OF_RANGE ERR_OUT_OF_RANGE ERR_OUT_OF_RANGE " +
-      "ERR_OUT_OF_RANGE ERR_OUT_OF_RANGE ERR_INVALID_ARG_TYPE ERR_INVALID_ARG_TYPE ERR_OUT_OF_RANGE 1 0",
+      "ERR_OUT_OF_RANGE ERR_OUT_OF_RANGE ERR_OUT_OF_RANGE ERR_OUT_OF_RANGE ERR_INVALID_ARG_TYPE " +
+      "ERR_INVALID_ARG_TYPE ERR_OUT_OF_RANGE 1 0",
   },
   {
     name: "says what the kernel thinks of a reply",

@@ -75,8 +75,9 @@ class Walker {
     filesystem.start({ invalidateEntry() {}, invalidateNode() {}, store });
   }
 
-  #store({ nodes, contents }: FileContents): number {
+  #store({ nodes, offsets, contents }: FileContents): number {
     for (const [i, node] of nodes.entries()) {
+      expect(offsets[i]).toBe(0);
       expect(this.known.has(node)).toBe(true);
       this.stored.set(node, Buffer.from(contents[i]!));
     }

@@ -448,7 +448,9 @@ except OSError as error: print(error.errno)`;
       );
       await shell("ls -l");
       const ids = nodes.map((node) => filesystem.nodeIdOf(node));
-      expect(filesystem.notifier!.store!({ nodes: ids, contents })).toBe(contents.length);
+      expect(filesystem.notifier!.store!({ nodes: ids, offsets: ids.map(() => 0), contents })).toBe(
+        contents.length,
+      );
       // Nobody tells when the kernel has it all.
       await eventually(async () => {
         const { stdout } = await shell("sha256sum *");
@@ -482,7 +484,8 @@ except OSError as error: print(error.errno)`;
         const { shell, filesystem } = await mounted(directory({ known: file("known\n") }));
         const strangers = Array.from({ length: 16 }, (_, i) => (1_000_000 + i) as NodeId);
         const contents = strangers.map(() => Buffer.alloc(2 ** 20));
-        const store = (nodes: NodeId[], of: Buffer[]) => filesystem.notifier!.store!({ nodes, contents: of });
+        const store = (nodes: NodeId[], of: Buffer[]) =>
+          filesystem.notifier!.store!({ nodes, offsets: nodes.map(() => 0), contents: of });
         expect(store(strangers, contents)).toBeLessThan(8);
         expect(() => store(strangers, contents.slice(1))).toThrow(RangeError);
         expect(() => store(strangers.slice(0, 1), [Buffer.alloc(2 ** 21 + 1)])).toThrow(RangeError);
@@ -504,7 +507,7 @@ except OSError as error: print(error.errno)`;
       const reading = shell("sha256sum < slow");
       await until(() => waiting.length > 0);
       // The kernel keeps the pages locked for the reader, and who stores waits for them.
-      const stored = { nodes: [filesystem.nodeIdOf(slow)], contents: [content] };
+      const stored = { nodes: [filesystem.nodeIdOf(slow)], offsets: [0], contents: [content] };
       expect(filesystem.notifier!.store!(stored)).toBe(1);
       expect((await shell("cat other; ls")).stdout).toBe("other\nother\nslow\n");
       let isRead = false;
@@ -524,7 +527,7 @@ except OSError as error: print(error.errno)`;
       const reading = shell("cat silent");
       await asked;
       const silent = filesystem.nodeIdOf(filesystem.root.children!.get("silent")!);
-      filesystem.notifier!.store!({ nodes: [silent], contents: [Buffer.from("silent")] });
+      filesystem.notifier!.store!({ nodes: [silent], offsets: [0], contents: [Buffer.from("silent")] });
       await mount.unmount({ lazyIfBusy: true, graceMs: 100 });
       await mount.done;
       // What was stored may still have come in time.
