@@ -117,6 +117,8 @@ export const SMALL_FILE_BYTES = 1024 * 1024;
 const FIRST_SIBLINGS_BYTES = 128 * 1024;
 const MAX_SIBLINGS_BYTES = 2 * 1024 * 1024;
 const MAX_DIRECTORIES = 64;
+/** Entries of one directory that are looked at at once. */
+const MAX_LOOKED_AT = 1024;
 
 interface DirectoryReader {
   /** Bit for each position that was read or is loaded ahead. */
@@ -168,12 +170,16 @@ export class DirectoryReaders {
     return this.#siblings(reader, count, smallFileBytes);
   }
 
-  /** Small files of a directory that nobody has read and that are not loaded ahead, at most 2 MiB of them. */
+  /**
+   * Small files among the first entries of a directory that nobody has read and that are not loaded ahead, at most 2 MiB of
+   * them.
+   */
   unread(directory: number, count: number, smallFileBytes: (position: number) => number): number[] {
     const { seen } = this.#reader(directory, count, 0);
     const found: number[] = [];
     let bytes = 0;
-    for (let position = 0; position < count && bytes < MAX_SIBLINGS_BYTES; position++) {
+    const end = Math.min(count, MAX_LOOKED_AT);
+    for (let position = 0; position < end && bytes < MAX_SIBLINGS_BYTES; position++) {
       const size = seen[position] === 0 ? smallFileBytes(position) : 0;
       if (size === 0) continue;
       found.push(position);

@@ -155,7 +155,7 @@ export interface Filesystem {
   list(node: NodeId): Answer<DirectoryListing>;
   /** A directory is going to be listed: contents that will be read then, as far as they are there. */
   contentsBehind?(node: NodeId): FileContents | undefined;
-  /** The kernel has got the beginning of a directory that was asked for with `list`. */
+  /** A directory was listed to its end: the kernel knows of what is in it. */
   listed?(node: NodeId): void;
   /** The parent of a directory, for "..". */
   parent(node: NodeId): NodeId;

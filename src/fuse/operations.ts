@@ -73,8 +73,10 @@ function readDirectory(plus: boolean): Handler {
     const size = request.u32(16);
     return when(listings.at(node, request.u32(12), position), (stream) => {
       const written = reply.directory(stream, position, size, plus);
-      if (position >= stream.listing.length + 2) listings.drop(stream);
+      const isEnd = position >= stream.listing.length + 2;
+      if (isEnd) listings.drop(stream);
       if (!written || !plus) return;
+      if (isEnd) prepared.onEnd(node);
       if (position === 0) prepared.onListed(node, size, written.directories);
       else prepared.onMore(node, written.directories);
     });

@@ -26,6 +26,8 @@ interface Prepared {
   state: "loading" | "ready" | "taken" | "impossible";
   handedOut: readonly NodeId[];
   directories: readonly NodeId[];
+  /** One reply has all of it. */
+  isWhole: boolean;
 }
 
 /** Memory: one reply of at most 128 KiB for each of AHEAD and two more slots, in the port. */
@@ -35,7 +37,7 @@ export class PreparedListings {
   readonly #upcoming = new UpcomingDirectories();
   readonly #slots: (Prepared | undefined)[] = new Array(Math.min(AHEAD + 2, PREPARED_SLOTS)).fill(undefined);
   readonly #reply = new ReplyBuffer();
-  /** Directories whose entries were sent, which the filesystem is told of when nobody is waiting. */
+  /** Directories that were listed to their end, which the filesystem is told of when nobody is waiting. */
   readonly #listed: NodeId[] = [];
   /** Room that the last walker had, bytes. */
   #size = 0;
@@ -58,8 +60,12 @@ export class PreparedListings {
 
   onMore(node: NodeId, directories: readonly NodeId[]): void {
     this.#hasMoved = true;
-    this.#listed.push(node);
     this.#upcoming.onMore(node, directories);
+  }
+
+  /** Somebody has got all of a directory, and its kernel knows of what is in it. */
+  onEnd(node: NodeId): void {
+    this.#listed.push(node);
   }
 
   /** Bits of the slots whose replies the kernel took, and of those that it refused. */
@@ -71,7 +77,7 @@ export class PreparedListings {
       const bit = 1 << prepared.slot;
       if (answered & bit) {
         prepared.state = "taken";
-        this.#listed.push(prepared.node);
+        if (prepared.isWhole) this.#listed.push(prepared.node);
         this.#upcoming.onListed(prepared.node, prepared.directories);
       } else if (refused & bit) {
         this.#slots[prepared.slot] = undefined;
@@ -113,7 +119,14 @@ export class PreparedListings {
   #prepare(node: NodeId, wanted: readonly NodeId[]): boolean {
     const slot = this.#freeSlot(wanted);
     if (slot < 0) return false;
-    const prepared: Prepared = { node, slot, state: "loading", handedOut: [], directories: [] };
+    const prepared: Prepared = {
+      node,
+      slot,
+      state: "loading",
+      handedOut: [],
+      directories: [],
+      isWhole: false,
+    };
     this.#slots[slot] = prepared;
     try {
       const listing = this.#filesystem.list(node);
@@ -164,9 +177,10 @@ export class PreparedListings {
     prepared.handedOut = written.handedOut;
     prepared.directories = written.directories;
     prepared.state = "ready";
-    const end = written.position === listing.length + 2 ? written.position : 0;
+    prepared.isWhole = written.position === listing.length + 2;
+    const end = prepared.isWhole ? written.position : 0;
     const body = this.#reply.bytes.subarray(Size.OUT_HEADER, this.#reply.length);
-    const files = end === 0 ? undefined : this.#filesystem.contentsBehind?.(node);
+    const files = prepared.isWhole ? this.#filesystem.contentsBehind?.(node) : undefined;
     this.#port.prepare(slot, node, this.#size, body, end, files);
   }
 

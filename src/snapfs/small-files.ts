@@ -68,7 +68,7 @@ export class SmallFiles {
     return this.#take(directory, tree, this.#unread(directory, tree, isHere));
   }
 
-  /** The kernel has got the beginning of a directory. Only what is here, or on its way, is handed over. */
+  /** A directory was listed to its end. Only what is here, or on its way, is handed over. */
   onListed(directory: NodeId, tree: CompactTree): void {
     if (!this.#walk.onListed(directory)) return;
     const isComing = (id: Id) => this.#blobs.knows("data", id);
