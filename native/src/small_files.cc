@@ -52,8 +52,10 @@ class ReadFilesTask final : public Task {
       Put(&out_, start + 8, static_cast<uint32_t>(length));
       if (length > 0) {
         Put(&out_, start + 4, static_cast<uint32_t>(kHashSize));
-        HashLater(at, length, out_.size());
-        out_.resize(out_.size() + kHashSize);
+        // Its place has to be there before anything is hashed.
+        const size_t hash_at = out_.size();
+        out_.resize(hash_at + kHashSize);
+        HashLater(at, length, hash_at);
       }
       EndRecord(&out_, start);
       at += file.room;

@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
-import { lstatSync, openSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
+import { createHash, randomBytes } from "node:crypto";
+import { lstatSync, openSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { type FileRecord, isRegularFile, isUnreadable } from "../../src/archiver/file-record.js";
@@ -91,6 +92,45 @@ export function testScanner(createScanner: () => Scanner): void {
       // A FIFO without a writer must not make anybody wait.
       expect(fifo).toMatchObject({ content: undefined });
       expect(isRegularFile((fifo as { stat: FileRecord["stat"] }).stat)).toBe(false);
+    });
+
+    it("hashes small files of all sizes, in whatever company they are read", async () => {
+      const folder = await temporaryFolder();
+      const sizes = [
+        ...Array(30).keys(),
+        200_000,
+        1,
+        70_000,
+        70_000,
+        70_000,
+        0,
+        300_000,
+        63,
+        64,
+        65,
+        130_000,
+      ];
+      const contents = sizes.map((size) => randomBytes(size));
+      const files = contents.map((content, i) => {
+        writeFileSync(join(folder, `${i}`), content);
+        return { path: rawPath(join(folder, `${i}`)), size: content.length };
+      });
+      // One that is not there takes no hash from the others.
+      files.splice(33, 0, { path: rawPath(join(folder, "nothing")), size: 10 });
+      const expected = [...contents.slice(0, 33), undefined, ...contents.slice(33)];
+      const into = Buffer.alloc(files.reduce((sum, { size }) => sum + size + 1, 0));
+      const read = await scanner.readSmallFiles(files, into);
+      for (const [i, content] of expected.entries()) {
+        const one = read[i]!;
+        if (!content) expect(one).toMatchObject({ error: { code: "ENOENT" } });
+        else if ("error" in one) throw one.error;
+        else {
+          expect(one.content).toEqual(content);
+          const hash = createHash("sha256").update(content).digest();
+          if (content.length > 0) expect(Buffer.from(one.id!).toString("hex")).toBe(hash.toString("hex"));
+          else expect(one.id).toBeUndefined();
+        }
+      }
     });
 
     it("knows the names of users and groups, and of the unknown that they have none", () => {
