@@ -126,7 +126,7 @@ class SealTask final : public AnySealTask {
   void Execute() override {
     results_.resize(plaintexts.size());
     for (size_t i = 0; i < plaintexts.size(); i++) {
-      if (!Seal(*key, plaintexts[i], levels[i], verify, &results_[i])) results_[i] = OwnedBytes();
+      if (!IsRight(i) || !Seal(*key, plaintexts[i], levels[i], verify, &results_[i])) results_[i] = OwnedBytes();
     }
   }
 
@@ -145,9 +145,9 @@ class SealTask final : public AnySealTask {
 };
 
 napi_value SealMany(napi_env env, napi_callback_info info) {
-  Arguments<4> arguments(env, info);
+  Arguments<5> arguments(env, info);
   auto task = std::make_unique<SealTask>();
-  if (!task->Read(env, arguments[0], arguments[1], arguments[2], arguments[3])) return Abandon(env, std::move(task));
+  if (!task->Read(env, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4])) return Abandon(env, std::move(task));
   return Submit(env, std::move(task));
 }
 
@@ -159,7 +159,7 @@ class SealIntoTask final : public AnySealTask {
     lengths_.resize(plaintexts.size());
     Bytes rest = room;
     for (size_t i = 0; i < plaintexts.size(); i++) {
-      const size_t length = SealInto(*key, plaintexts[i], levels[i], verify, rest);
+      const size_t length = IsRight(i) ? SealInto(*key, plaintexts[i], levels[i], verify, rest) : 0;
       lengths_[i] = static_cast<uint32_t>(length);
       rest.data += length;
       rest.size -= length;
@@ -173,10 +173,10 @@ class SealIntoTask final : public AnySealTask {
 };
 
 napi_value SealManyInto(napi_env env, napi_callback_info info) {
-  Arguments<5> arguments(env, info);
+  Arguments<6> arguments(env, info);
   auto task = std::make_unique<SealIntoTask>();
   // The room comes last: a getter among the plaintexts could detach it.
-  if (!task->Read(env, arguments[0], arguments[1], arguments[2], arguments[3]) ||
+  if (!task->Read(env, arguments[0], arguments[1], arguments[2], arguments[3], arguments[5]) ||
       !GetBytes(env, arguments[4], "room", &task->room) || !task->Hold(env, arguments[4]))
     return Abandon(env, std::move(task));
   if (task->room.size > UINT32_MAX) {

@@ -178,7 +178,8 @@ class SealTask final : public AnySealTask {
     size_t used = 0;
     size_t first = 0;
     for (size_t i = 0; i < plaintexts.size() && error_ == 0; i++) {
-      const size_t length = SealInto(*key, plaintexts[i], levels[i], verify, {memory + used, room - used});
+      const Bytes rest = {memory + used, room - used};
+      const size_t length = IsRight(i) ? SealInto(*key, plaintexts[i], levels[i], verify, rest) : 0;
       places_[2 * i + 1] = static_cast<uint32_t>(length);
       used += length;
       if (used < kPortionBytes && i + 1 < plaintexts.size()) continue;
@@ -278,20 +279,20 @@ napi_value Append(napi_env env, napi_callback_info info) {
 }
 
 napi_value SealTo(napi_env env, napi_callback_info info) {
-  Arguments<5> arguments(env, info);
-  auto file = GetPackFile(env, arguments[0]);
-  if (file == nullptr) return nullptr;
-  auto task = std::make_unique<SealTask>(std::move(file));
-  if (!task->Read(env, arguments[1], arguments[2], arguments[3], arguments[4])) return Abandon(env, std::move(task));
-  return Submit(env, std::move(task));
-}
-
-napi_value SealPartsTo(napi_env env, napi_callback_info info) {
   Arguments<6> arguments(env, info);
   auto file = GetPackFile(env, arguments[0]);
   if (file == nullptr) return nullptr;
   auto task = std::make_unique<SealTask>(std::move(file));
-  if (!task->ReadParts(env, arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]))
+  if (!task->Read(env, arguments[1], arguments[2], arguments[3], arguments[4], arguments[5])) return Abandon(env, std::move(task));
+  return Submit(env, std::move(task));
+}
+
+napi_value SealPartsTo(napi_env env, napi_callback_info info) {
+  Arguments<7> arguments(env, info);
+  auto file = GetPackFile(env, arguments[0]);
+  if (file == nullptr) return nullptr;
+  auto task = std::make_unique<SealTask>(std::move(file));
+  if (!task->ReadParts(env, arguments[1], arguments[2], arguments[3], arguments[4], arguments[5], arguments[6]))
     return Abandon(env, std::move(task));
   return Submit(env, std::move(task));
 }

@@ -9,6 +9,7 @@
 #include "handles.h"
 #include "napi_helpers.h"
 #include "seal.h"
+#include "sha256_lanes.h"
 #include "thread_pool.h"
 
 namespace yore {
@@ -21,14 +22,15 @@ class AnySealTask : public Task {
   std::vector<int32_t> levels;
   bool verify = false;
 
-  bool Read(napi_env env, napi_value key_handle, napi_value inputs, napi_value input_levels, napi_value verify_wanted) {
+  bool Read(napi_env env, napi_value key_handle, napi_value inputs, napi_value input_levels, napi_value verify_wanted,
+            napi_value input_ids) {
     return GetBytesList(env, inputs, "plaintexts", this, &plaintexts) &&
-           ReadRest(env, key_handle, input_levels, verify_wanted);
+           ReadRest(env, key_handle, input_levels, verify_wanted, input_ids);
   }
 
   // Plaintexts that are parts of one piece of memory, `places` being offset and length of each.
   bool ReadParts(napi_env env, napi_value key_handle, napi_value memory_bytes, napi_value part_places,
-                 napi_value input_levels, napi_value verify_wanted) {
+                 napi_value input_levels, napi_value verify_wanted, napi_value input_ids) {
     Bytes memory;
     std::vector<uint32_t> places;
     if (!GetBytes(env, memory_bytes, "memory", &memory) ||
@@ -45,16 +47,31 @@ class AnySealTask : public Task {
       }
       plaintexts.push_back({memory.data + places[i], places[i + 1]});
     }
-    return Hold(env, memory_bytes) && ReadRest(env, key_handle, input_levels, verify_wanted);
+    return Hold(env, memory_bytes) && ReadRest(env, key_handle, input_levels, verify_wanted, input_ids);
+  }
+
+ protected:
+  // Whether a plaintext is still what its ID says; without IDs it is. To be asked in order, before each is sealed: several
+  // are hashed at a time, and then sealed while they are in the cache.
+  bool IsRight(size_t i) {
+    if (!verify || ids_.empty()) return true;
+    if (i >= checked_) CheckFrom(i);
+    return is_right_[i - first_checked_];
   }
 
  private:
-  bool ReadRest(napi_env env, napi_value key_handle, napi_value input_levels, napi_value verify_wanted) {
+  bool ReadRest(napi_env env, napi_value key_handle, napi_value input_levels, napi_value verify_wanted,
+                napi_value input_ids) {
+    Bytes hashes;
     key = GetHandle<const MasterKey>(env, key_handle, "key", &kKeyTag);
     if (key == nullptr ||
         !GetNumbers(env, input_levels, "levels", napi_int32_array, "an Int32Array", plaintexts.size(), &levels) ||
         !GetBool(env, verify_wanted, "verify", &verify))
       return false;
+    if (!IsNullish(env, input_ids)) {
+      if (!GetBytesOfSize(env, input_ids, "ids", plaintexts.size() * kHashSize, &hashes)) return false;
+      if (hashes.size > 0) ids_.assign(hashes.data, hashes.data + hashes.size);
+    }
     for (const Bytes& plaintext : plaintexts) {
       if (plaintext.size > UINT32_MAX) {
         ThrowRange(env, "plaintexts", "less than 4 GiB each");
@@ -69,6 +86,33 @@ class AnySealTask : public Task {
     }
     return true;
   }
+
+  void CheckFrom(size_t first) {
+    first_checked_ = first;
+    HashInput inputs[kCheckedAtOnce];
+    uint8_t hashes[kCheckedAtOnce][kHashSize];
+    size_t count = 0, bytes = 0;
+    while (first + count < plaintexts.size() && count < kCheckedAtOnce && (count == 0 || bytes < kCheckedBytes)) {
+      const Bytes& plaintext = plaintexts[first + count];
+      inputs[count] = {plaintext.data, plaintext.size, hashes[count]};
+      bytes += plaintext.size;
+      count++;
+    }
+    checked_ = first + count;
+    Sha256All(inputs, count);
+    for (size_t i = 0; i < count; i++)
+      is_right_[i] = memcmp(hashes[i], ids_.data() + (first + i) * kHashSize, kHashSize) == 0;
+  }
+
+  static constexpr size_t kCheckedAtOnce = 16;
+  static constexpr size_t kCheckedBytes = size_t{128} << 10;
+
+  // One for each plaintext, or none.
+  std::vector<uint8_t> ids_;
+  // Those from the first to before `checked_` were checked.
+  size_t first_checked_ = 0;
+  size_t checked_ = 0;
+  bool is_right_[kCheckedAtOnce];
 };
 
 }  // namespace yore

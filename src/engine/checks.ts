@@ -85,10 +85,10 @@ export function decompressError(failure: UnsealFailure | undefined, maxBytes: nu
   return new DamagedError(`Cannot decompress data: ${reason}`);
 }
 
-/** The error for a seal that does not open again. */
+/** The error for a seal that does not open again, or a plaintext that is not what its ID says. */
 export function verifyError(plainLength: number): DamagedError {
   return new DamagedError(
-    `Cannot seal ${plainLength} bytes: what was sealed did not open again as it was before`,
+    `Cannot seal ${plainLength} bytes: they changed meanwhile, or did not open again as they were before`,
     {
       hint: "The memory or the processor of this machine may be faulty; nothing of it was saved",
     },

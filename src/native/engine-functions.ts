@@ -28,7 +28,8 @@ export interface EngineFunctions {
    * compressed.
    *
    * @param levels zstd levels or `STORED`, one for each plaintext
-   * @param verify unseal each result again and compare
+   * @param verify unseal each result again and compare, and hash each plaintext when there are IDs
+   * @param ids SHA-256 of each plaintext as it was before, one behind the other
    * @returns IV | ciphertext | MAC of each; `undefined` where the verification failed
    */
   sealMany(
@@ -36,6 +37,7 @@ export interface EngineFunctions {
     plaintexts: readonly Uint8Array[],
     levels: Int32Array,
     verify: boolean,
+    ids: Uint8Array | undefined,
   ): Promise<(Buffer | undefined)[]>;
   /**
    * The same, one result behind the other into `room`, which must be left alone meanwhile.
@@ -49,6 +51,7 @@ export interface EngineFunctions {
     levels: Int32Array,
     verify: boolean,
     room: Uint8Array,
+    ids: Uint8Array | undefined,
   ): Promise<Uint32Array>;
   /**
    * Authenticates, decrypts, decompresses and verifies each.

@@ -28,6 +28,7 @@ export interface PackFileFunctions {
     plaintexts: readonly Uint8Array[],
     levels: Int32Array,
     verify: boolean,
+    ids: Uint8Array | undefined,
   ): Promise<Uint32Array>;
   /**
    * The same for plaintexts that lie in one piece of memory, which costs a tenth of what a list of views does.
@@ -41,6 +42,7 @@ export interface PackFileFunctions {
     places: Uint32Array,
     levels: Int32Array,
     verify: boolean,
+    ids: Uint8Array | undefined,
   ): Promise<Uint32Array>;
   /**
    * Makes the content durable; nothing more can be put into the file.

@@ -61,13 +61,13 @@ function cases(engine: EngineFunctions): Case[] {
     { name: "createMasterKey", right: () => [bytes(32), bytes(16), bytes(16)], accepts: [[], [], []] },
     {
       name: "sealMany",
-      right: () => [key, [bytes(3)], Int32Array.of(STORED), false],
-      accepts: [[], ["an array of 3 bytes"], [], ["true"]],
+      right: () => [key, [bytes(3)], Int32Array.of(STORED), false, bytes(32)],
+      accepts: [[], ["an array of 3 bytes"], [], ["true"], ["undefined", "null"]],
     },
     {
       name: "sealManyInto",
-      right: () => [key, [bytes(3)], Int32Array.of(STORED), false, bytes(100)],
-      accepts: [[], ["an array of 3 bytes"], [], ["true"], ["3 bytes"]],
+      right: () => [key, [bytes(3)], Int32Array.of(STORED), false, bytes(100), bytes(32)],
+      accepts: [[], ["an array of 3 bytes"], [], ["true"], ["3 bytes"], ["undefined", "null"]],
     },
     {
       name: "unsealMany",
@@ -154,7 +154,7 @@ describe.skipIf(!addon)(`engine functions of the addon ${addonProblem() ?? ""}`,
     const key = addon!.createMasterKey(bytes(32), bytes(16), bytes(16));
     const chunker = addon!.createChunker(0x3caf26730a7f8dn, 64, 1024, 20);
     expect(() => engine["cutChunks"]!(key, bytes(3), true, 0)).toThrow(TypeError);
-    expect(() => engine["sealMany"]!(chunker, [], new Int32Array(0), false)).toThrow(TypeError);
+    expect(() => engine["sealMany"]!(chunker, [], new Int32Array(0), false, undefined)).toThrow(TypeError);
   });
 
   it("an element that detaches those before it is refused, not read", () => {
@@ -215,7 +215,9 @@ describe.skipIf(!addon)(`engine functions of the addon ${addonProblem() ?? ""}`,
 
   it("lists that do not belong together are refused", () => {
     const key = addon!.createMasterKey(bytes(32), bytes(16), bytes(16));
-    expect(() => addon!.sealMany(key, [bytes(1), bytes(1)], new Int32Array(1), false)).toThrow(RangeError);
+    expect(() => addon!.sealMany(key, [bytes(1), bytes(1)], new Int32Array(1), false, undefined)).toThrow(
+      RangeError,
+    );
     expect(() => addon!.unsealMany(key, [bytes(32)], new Uint32Array(1), [])).toThrow(RangeError);
     expect(() => addon!.unsealMany(key, [bytes(32)], new Uint32Array(1), [bytes(31)])).toThrow(RangeError);
     const parts = (places: number[], ids = 32, failures = 1, room = 8) =>

@@ -73,7 +73,7 @@ describe.skipIf(addonProblem() !== undefined)("pack file functions of the addon"
         return {
           plaintexts,
           levels,
-          places: await addon.packFileSeal(file, key, plaintexts, levels, true),
+          places: await addon.packFileSeal(file, key, plaintexts, levels, true, undefined),
         };
       const memory = Buffer.concat(plaintexts);
       let at = 0;
@@ -81,7 +81,15 @@ describe.skipIf(addonProblem() !== undefined)("pack file functions of the addon"
         at += length;
         return [at - length, length];
       });
-      const places = await addon.packFileSealParts(file, key, memory, Uint32Array.from(parts), levels, true);
+      const places = await addon.packFileSealParts(
+        file,
+        key,
+        memory,
+        Uint32Array.from(parts),
+        levels,
+        true,
+        undefined,
+      );
       return { plaintexts, levels, places };
     });
     const sealed = await Promise.all(hops);
@@ -110,9 +118,9 @@ describe.skipIf(addonProblem() !== undefined)("pack file functions of the addon"
     const levels = Int32Array.of(3);
     const closed = { code: "EBADF" };
     await expect(addon.packFileAppend(file, [randomBytes(1)])).rejects.toMatchObject(closed);
-    await expect(addon.packFileSeal(file, key, [randomBytes(1)], levels, false)).rejects.toMatchObject(
-      closed,
-    );
+    await expect(
+      addon.packFileSeal(file, key, [randomBytes(1)], levels, false, undefined),
+    ).rejects.toMatchObject(closed);
     await expect(addon.packFileLoad(file)).rejects.toMatchObject(closed);
     await expect(addon.packFileFinish(file, 0o400, true)).rejects.toMatchObject(closed);
     await expect(addon.packFileCommit(file, pathOf("x"))).rejects.toMatchObject(closed);
@@ -168,6 +176,7 @@ describe.skipIf(addonProblem() !== undefined)("pack file functions of the addon"
         Uint32Array.from(places),
         new Int32Array(levels).fill(3),
         true,
+        undefined,
       );
     expect(() => seal([0])).toThrow(/places/);
     expect(() => seal([0, 11])).toThrow(/places/);

@@ -7,6 +7,7 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
 import { poly1305 } from "@noble/ciphers/_poly1305.js";
 import { beforeAll, describe, expect, it } from "vitest";
+import { idFromBytes } from "../../src/bytes/id.js";
 import {
   CHUNK_MAX_BYTES,
   CHUNK_MIN_BYTES,
@@ -18,6 +19,7 @@ import {
   type Unsealed,
 } from "../../src/engine/engine.js";
 import { DamagedError, FormatError } from "../../src/errors.js";
+import { temporaryFolder } from "../support/temporary.js";
 import * as chunks from "../vectors/chunker.js";
 import { POLY1305_AES_VECTORS, RFC_8439_POLY1305 } from "../vectors/poly1305-aes.js";
 import { SCRYPT_VECTORS } from "../vectors/scrypt.js";
@@ -335,6 +337,41 @@ export function engineSuite(name: string, make: () => Promise<Engine>, poly1305A
         ]);
         expect(plaintextOf(results[0]).equals(plaintext)).toBe(true);
         expect(failureOf(results[1])).toBe("length");
+      });
+    });
+
+    describe("seal with verify", () => {
+      const texts = [1, 0, 70_000, 5, 400_000].map((length) => randomBytes(length));
+      const inputs = () =>
+        texts.map((text, i) => ({
+          plaintext: Buffer.from(text),
+          compressionLevel: i % 2 ? undefined : 3,
+          id: engine.hash(text),
+        }));
+      type Inputs = ReturnType<typeof inputs>;
+      const seal = (some: Inputs) => engine.seal(KEY, some, { verify: true });
+      const sealInto = (some: Inputs) =>
+        engine.sealInto(KEY, some, Buffer.alloc(1_000_000), { verify: true });
+      const sealToFile = async (some: Inputs) => {
+        if (!engine.createSealedFile) return seal(some);
+        const file = await engine.createSealedFile(await temporaryFolder(), "pack", 0o600);
+        return await file.seal(KEY, some, { verify: true }).finally(() => file.discard());
+      };
+
+      it.each([
+        ["seal", seal],
+        ["sealInto", sealInto],
+        ["a sealed file", sealToFile],
+      ] as const)("%s refuses a plaintext that is no longer what its ID says", async (_, work) => {
+        expect(await work(inputs())).toHaveLength(texts.length);
+        for (const i of [0, 2, 4]) {
+          const changed = inputs();
+          changed[i]!.plaintext[0]! ^= 4;
+          await expect(work(changed)).rejects.toThrow(DamagedError);
+        }
+        const zero = inputs();
+        zero[1] = { ...zero[1]!, id: idFromBytes(Buffer.alloc(32)) };
+        await expect(work(zero)).rejects.toThrow("changed meanwhile");
       });
     });
 

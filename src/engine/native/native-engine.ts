@@ -94,12 +94,13 @@ export class NativeEngine implements Engine {
     inputs: readonly SealInput[],
     options: { verify?: boolean } = {},
   ): Promise<Sealed[]> {
-    const { plaintexts, levels } = checkedInputs(inputs);
+    const { plaintexts, levels, ids } = checkedInputs(inputs);
     const results = await this.#addon.sealMany(
       this.#handleOf(key),
       plaintexts,
       levels,
       options.verify ?? false,
+      ids,
     );
     return results.map((sealed, i) => {
       const { plaintext, compressionLevel } = inputs[i] as SealInput;
@@ -114,13 +115,14 @@ export class NativeEngine implements Engine {
     room: Uint8Array,
     options: { verify?: boolean } = {},
   ): Promise<SealedPart[]> {
-    const { plaintexts, levels } = checkedInputs(inputs);
+    const { plaintexts, levels, ids } = checkedInputs(inputs);
     const lengths = await this.#addon.sealManyInto(
       this.#handleOf(key),
       plaintexts,
       levels,
       options.verify ?? false,
       room,
+      ids,
     );
     return inputs.map(({ plaintext, compressionLevel }, i) => {
       const length = lengths[i] ?? 0;

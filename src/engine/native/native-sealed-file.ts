@@ -34,17 +34,18 @@ export class NativeSealedFile implements SealedFile {
   }
 
   #seal(key: MasterKeyHandle, inputs: readonly SealInput[], verify: boolean): Promise<Uint32Array> {
-    const { plaintexts, levels } = checkedInputs(inputs);
+    const { plaintexts, levels, ids } = checkedInputs(inputs);
     const memory = plaintexts[0]?.buffer;
     const isOneMemory = memory !== undefined && plaintexts.every(({ buffer }) => buffer === memory);
     if (!isOneMemory || memory.byteLength > MAX_UINT32)
-      return this.#addon.packFileSeal(this.#file, key, plaintexts, levels, verify);
+      return this.#addon.packFileSeal(this.#file, key, plaintexts, levels, verify, ids);
     const places = new Uint32Array(2 * plaintexts.length);
     for (const [i, { byteOffset, length }] of plaintexts.entries()) {
       places[2 * i] = byteOffset;
       places[2 * i + 1] = length;
     }
-    return this.#addon.packFileSealParts(this.#file, key, new Uint8Array(memory), places, levels, verify);
+    const whole = new Uint8Array(memory);
+    return this.#addon.packFileSealParts(this.#file, key, whole, places, levels, verify, ids);
   }
 
   append(pieces: readonly Uint8Array[]): Promise<number> {

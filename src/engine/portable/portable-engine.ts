@@ -92,7 +92,7 @@ export class PortableEngine implements Engine {
     const results: Sealed[] = [];
     for (const input of inputs) {
       const made = await this.#sealOne(key, input, breather);
-      if (options.verify && !(await this.#opensAs(key, made, input.plaintext, breather)))
+      if (options.verify && !(await this.#opensAs(key, made, input, breather)))
         throw verifyError(input.plaintext.length);
       results.push(made);
     }
@@ -215,9 +215,9 @@ export class PortableEngine implements Engine {
     return plaintext;
   }
 
-  async #opensAs(key: MasterKey, made: Sealed, plaintext: Uint8Array, breather: Breather): Promise<boolean> {
-    const again = await this.#unsealOne(key, { ...made, id: undefined }, breather);
-    return typeof again !== "string" && equalInConstantTime(again, plaintext);
+  async #opensAs(key: MasterKey, made: Sealed, input: SealInput, breather: Breather): Promise<boolean> {
+    const again = await this.#unsealOne(key, { ...made, id: input.id }, breather);
+    return typeof again !== "string" && equalInConstantTime(again, input.plaintext);
   }
 }
 
