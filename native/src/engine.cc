@@ -147,7 +147,8 @@ class SealTask final : public AnySealTask {
 napi_value SealMany(napi_env env, napi_callback_info info) {
   Arguments<5> arguments(env, info);
   auto task = std::make_unique<SealTask>();
-  if (!task->Read(env, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4])) return Abandon(env, std::move(task));
+  if (!task->Read(env, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4]))
+    return Abandon(env, std::move(task));
   return Submit(env, std::move(task));
 }
 

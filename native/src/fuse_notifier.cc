@@ -11,8 +11,8 @@ namespace yore {
 
 namespace {
 
-// The allocator has smaller ones at hand.
-constexpr size_t kSmallBytes = size_t{64} << 10;
+// Smaller ones get what they need: many of them may wait, and all large ones have room for the largest.
+constexpr size_t kSmallBytes = size_t{1} << 20;
 constexpr size_t kMaxSpare = 2;
 
 bool IsLarge(size_t bytes) { return bytes > kSmallBytes && bytes <= FuseNotifier::kLargeBytes; }

@@ -283,7 +283,8 @@ napi_value SealTo(napi_env env, napi_callback_info info) {
   auto file = GetPackFile(env, arguments[0]);
   if (file == nullptr) return nullptr;
   auto task = std::make_unique<SealTask>(std::move(file));
-  if (!task->Read(env, arguments[1], arguments[2], arguments[3], arguments[4], arguments[5])) return Abandon(env, std::move(task));
+  if (!task->Read(env, arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]))
+    return Abandon(env, std::move(task));
   return Submit(env, std::move(task));
 }
 

@@ -126,6 +126,7 @@ export interface FileContents {
   readonly contents: readonly Uint8Array[];
 }
 
+/** The longest of one piece of `FileContents`. */
 export const MAX_STORED_BYTES = 2 * 1024 * 1024;
 
 /** How a filesystem tells the kernel something without being asked. */
@@ -153,7 +154,7 @@ export interface Filesystem {
   getattr(node: NodeId): Answer<{ readonly attributes: Attributes; readonly ttlMs: number }>;
   /** One listing serves all the reads of a directory stream; drivers may ask for it again at any offset. */
   list(node: NodeId): Answer<DirectoryListing>;
-  /** A directory is going to be listed: contents that will be read then, as far as they are there. */
+  /** A directory is going to be listed: contents that will be read then, as far as they are there; 3 MiB at most. */
   contentsBehind?(node: NodeId): FileContents | undefined;
   /** A directory was listed to its end: the kernel knows of what is in it. */
   listed?(node: NodeId): void;

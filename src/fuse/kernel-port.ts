@@ -20,7 +20,7 @@ export interface KernelPort {
    * @param slot below PREPARED_SLOTS; what was there is dropped
    * @param body copied
    * @param end position behind the last record, whose request is answered that there is nothing more; 0 when there is more
-   * @param files stored as soon as the reply is sent; copied
+   * @param files stored when the kernel asks for the end; copied
    */
   prepare(
     slot: number,

@@ -30,7 +30,10 @@ interface Prepared {
   isWhole: boolean;
 }
 
-/** Memory: one reply of at most 128 KiB for each of AHEAD and two more slots, in the port. */
+/**
+ * Memory, in the port: for each of AHEAD and two more slots one reply of at most 128 KiB and the contents that go with it,
+ * which are the filesystem's to bound.
+ */
 export class PreparedListings {
   readonly #filesystem: Filesystem;
   readonly #port: KernelPort;

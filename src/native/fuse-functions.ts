@@ -54,7 +54,7 @@ export interface FuseFunctions {
    * @param body copied
    * @param end cookie of the request that follows, which is answered that there is nothing more; 0 when there is more.
    * While such an end is waited for, `onRequests` is not called
-   * @param nodes with their `offsets` and `contents` are stored, as by `fuseStore`, once the kernel has got the entries
+   * @param nodes with their `offsets` and `contents` are stored, as by `fuseStore`, when the kernel asks for the end
    */
   fusePrepare(
     channel: FuseChannelHandle,

@@ -148,7 +148,7 @@ export class FileReader {
 
   /**
    * Who reads here and there comes back: the whole of a blob that had to be verified goes to the kernel, which has room for
-   * more of them than our cache. Not of a file that is larger than what memory is left: that would only push out others.
+   * more of them than our cache. Not of a file that is larger than half of what memory is left: that would only push out others.
    */
   #storeBlobs(
     node: NodeId,
