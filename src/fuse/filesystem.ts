@@ -155,7 +155,7 @@ export interface Filesystem {
   /** One listing serves all the reads of a directory stream; drivers may ask for it again at any offset. */
   list(node: NodeId): Answer<DirectoryListing>;
   /** A directory is going to be listed: contents that will be read then, as far as they are there; 3 MiB at most. */
-  contentsBehind?(node: NodeId): FileContents | undefined;
+  contentsAhead?(node: NodeId): FileContents | undefined;
   /** A directory was listed to its end: the kernel knows of what is in it. */
   listed?(node: NodeId): void;
   /** The parent of a directory, for "..". */

@@ -3,6 +3,18 @@ import { loadAddon } from "../native/addon.js";
 import type { FuseChannelHandle } from "../native/fuse-functions.js";
 import type { FileContents, NodeId } from "./filesystem.js";
 
+/** The answer to who lists a directory; everything is copied. */
+export interface PreparedListing {
+  readonly node: NodeId;
+  /** Bytes that the kernel must offer. */
+  readonly size: number;
+  readonly body: Uint8Array;
+  /** Position behind the last record, whose request is answered that there is nothing more; 0 when there is more. */
+  readonly end: number;
+  /** Stored when the kernel asks for the end. */
+  readonly files: FileContents | undefined;
+}
+
 /** What a session needs to send: the writing half of /dev/fuse. */
 export interface KernelPort {
   /** Sends the first `length` bytes of the reply buffer. @returns 0, or the errno with which the kernel refused */
@@ -14,22 +26,11 @@ export interface KernelPort {
   /** Sends contents of files some time soon; see `KernelNotifier.store`. */
   store(files: FileContents): number;
   /**
-   * Keeps the reply to the first READDIRPLUS of a directory, which is sent as soon as the kernel asks and offers `size`
-   * bytes.
+   * Keeps the reply to the first READDIRPLUS of a directory, which is sent as soon as the kernel asks.
    *
    * @param slot below PREPARED_SLOTS; what was there is dropped
-   * @param body copied
-   * @param end position behind the last record, whose request is answered that there is nothing more; 0 when there is more
-   * @param files stored when the kernel asks for the end; copied
    */
-  prepare(
-    slot: number,
-    node: NodeId,
-    size: number,
-    body: Uint8Array,
-    end: number,
-    files: FileContents | undefined,
-  ): void;
+  prepare(slot: number, listing: PreparedListing): void;
   /** Drops what was prepared. @returns what was left of it */
   withdraw(slot: number): LeftOfPrepared;
 }
@@ -90,15 +91,9 @@ export class ChannelPort implements KernelPort {
     return this.#isOpen ? this.#addon.fuseStore(this.#channel, nodes, offsets, contents) : 0;
   }
 
-  prepare(
-    slot: number,
-    node: NodeId,
-    size: number,
-    body: Uint8Array,
-    end: number,
-    { nodes, offsets, contents }: FileContents = NO_CONTENTS,
-  ): void {
+  prepare(slot: number, { node, size, body, end, files }: PreparedListing): void {
     if (!this.#isOpen) return;
+    const { nodes, offsets, contents } = files ?? NO_CONTENTS;
     this.#addon.fusePrepare(this.#channel, slot, node, size, body, end, nodes, offsets, contents);
   }
 

@@ -183,8 +183,8 @@ export class PreparedListings {
     prepared.isWhole = written.position === listing.length + 2;
     const end = prepared.isWhole ? written.position : 0;
     const body = this.#reply.bytes.subarray(Size.OUT_HEADER, this.#reply.length);
-    const files = prepared.isWhole ? this.#filesystem.contentsBehind?.(node) : undefined;
-    this.#port.prepare(slot, node, this.#size, body, end, files);
+    const files = prepared.isWhole ? this.#filesystem.contentsAhead?.(node) : undefined;
+    this.#port.prepare(slot, { node, size: this.#size, body, end, files });
   }
 
   /** Whoever asks for it gets the error. */

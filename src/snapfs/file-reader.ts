@@ -116,8 +116,8 @@ export class FileReader {
   }
 
   /** See `SmallFiles`, as for the next. */
-  contentsBehind(directory: NodeId, tree: CompactTree): FileContents | undefined {
-    return this.#small.contentsBehind(directory, tree);
+  contentsAhead(directory: NodeId, tree: CompactTree): FileContents | undefined {
+    return this.#small.contentsAhead(directory, tree);
   }
 
   onListed(directory: NodeId, tree: CompactTree): void {

@@ -62,7 +62,7 @@ export class SmallFiles {
   }
 
   /** A directory is going to be listed. @returns what is worth handing over with its entries */
-  contentsBehind(directory: NodeId, tree: CompactTree): FileContents | undefined {
+  contentsAhead(directory: NodeId, tree: CompactTree): FileContents | undefined {
     if (!this.#walk.readsNext) return undefined;
     const isHere = (id: Id) => this.#blobs.peek("data", id) !== undefined;
     return this.#take(directory, tree, this.#unread(directory, tree, isHere));

@@ -197,9 +197,9 @@ export class SnapshotFilesystem implements Filesystem {
     );
   }
 
-  contentsBehind(node: NodeId): FileContents | undefined {
+  contentsAhead(node: NodeId): FileContents | undefined {
     const tree = this.#treeInMemory(node);
-    return tree && this.#reader.contentsBehind(node, tree);
+    return tree && this.#reader.contentsAhead(node, tree);
   }
 
   listed(node: NodeId): void {

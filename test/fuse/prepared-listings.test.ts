@@ -2,9 +2,9 @@
 
 import { describe, expect, it } from "vitest";
 import { DamagedError, NotFoundError } from "../../src/errors.js";
-import type { FileContents, NodeId } from "../../src/fuse/filesystem.js";
+import type { NodeId } from "../../src/fuse/filesystem.js";
 import { Opcode, REQUEST_BYTES } from "../../src/fuse/kernel-abi.js";
-import { type KernelPort, LeftOfPrepared } from "../../src/fuse/kernel-port.js";
+import { type KernelPort, LeftOfPrepared, type PreparedListing } from "../../src/fuse/kernel-port.js";
 import { Session } from "../../src/fuse/session.js";
 import { UpcomingDirectories } from "../../src/fuse/upcoming-directories.js";
 import { directory, file, forest, ToyFilesystem, type ToyNode } from "./toy-filesystem.js";
@@ -24,8 +24,6 @@ class Kernel implements KernelPort {
   /** Slot by slot, as the addon keeps it. */
   readonly prepared = new Map<number, { node: number; body: Buffer; end: number; left: LeftOfPrepared }>();
   readonly has = new Map<number, number>();
-  /** Directories that were prepared with contents, and of which files. */
-  readonly withFiles: { node: number; nodes: number[] }[] = [];
   /** Directories that were answered without the session. */
   answeredAhead = 0;
   readonly #session: Session;
@@ -57,16 +55,8 @@ class Kernel implements KernelPort {
     return 0;
   }
 
-  prepare(
-    slot: number,
-    node: NodeId,
-    size: number,
-    body: Uint8Array,
-    end: number,
-    files: FileContents | undefined,
-  ): void {
+  prepare(slot: number, { node, size, body, end }: PreparedListing): void {
     expect(body.length).toBeLessThanOrEqual(size);
-    if (files) this.withFiles.push({ node, nodes: [...files.nodes] });
     this.prepared.set(slot, { node, body: Buffer.from(body), end, left: LeftOfPrepared.ALL });
   }
 

@@ -212,7 +212,7 @@ export class ToyFilesystem implements Filesystem {
     });
   }
 
-  contentsBehind(id: NodeId): FileContents | undefined {
+  contentsAhead(id: NodeId): FileContents | undefined {
     if (!this.#options.givesContents) return undefined;
     const files = [...this.#node(id).children!.values()].filter(({ options }) => options.read);
     const { signal } = new AbortController();
