@@ -1,3 +1,4 @@
+import { ROOM_FOR_BLOCKS } from "../backend/backend.js";
 import { equalIds, formatId } from "../bytes/id.js";
 import type { UnsealFailure } from "../engine/engine.js";
 import { messageOf, NotFoundError, throwIfAborted, YoreError } from "../errors.js";
@@ -21,10 +22,13 @@ const MAX_KEPT_BYTES = 144 * 1024 * 1024;
  */
 export class PackChecker {
   readonly #repository: Repository;
+  readonly #largest: number;
   readonly #spare: Uint8Array[] = [];
 
-  constructor(repository: Repository) {
+  /** @param largest of the packs that will be checked, bytes: memory for one does for every other */
+  constructor(repository: Repository, largest: number) {
     this.#repository = repository;
+    this.#largest = Math.min(largest, MAX_KEPT_BYTES);
   }
 
   /**
@@ -79,9 +83,9 @@ export class PackChecker {
 
   /** What an index claims may be gigabytes: beyond what packs are, only the backend knows how much there is. */
   #memoryFor(expectedSize: number): Uint8Array | undefined {
-    if (expectedSize > MAX_KEPT_BYTES) return undefined;
-    const spare = this.#spare.pop();
-    return spare && spare.length >= expectedSize ? spare : Buffer.allocUnsafeSlow(expectedSize);
+    return expectedSize > this.#largest
+      ? undefined
+      : (this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#largest + ROOM_FOR_BLOCKS));
   }
 }
 

@@ -238,7 +238,7 @@ class CheckRun {
     // While one is read, every processor has another to verify.
     const worthwhile = Math.max(this.#repository.backend.connections, availableParallelism() + 1);
     const limit = Math.max(1, Math.min(worthwhile, fitting));
-    const checker = new PackChecker(this.#repository);
+    const checker = new PackChecker(this.#repository, largest);
     const sizes = new Map(chosen.map(({ packId, size }) => [idKey(packId), size]));
     await forEachConcurrently(
       chosenPacks(this.#repository.index.packs(), sizes),
