@@ -6,7 +6,10 @@ import { interruptedError } from "../errors.js";
 import { EXIT_FAILURE, EXIT_INTERRUPTED } from "./exit-code.js";
 import { type Io, Output } from "./output.js";
 import { outputError, runProgram } from "./program.js";
+import { keepHeapSmall } from "./small-heap.js";
 import { StatusArea } from "./status-area.js";
+
+keepHeapSmall();
 
 const stop = new AbortController();
 
