@@ -26,6 +26,12 @@ export interface IndexProgress {
 const MAX_ROUNDS = 4;
 
 /**
+ * While one is taken in on the main thread, two are unsealed and parsed: 5 million blobs load in 3.25 s instead of 3.55
+ * with one, and take 15 MiB more. A fourth saves nothing.
+ */
+const FILES_AT_A_TIME = 3;
+
+/**
  * Keeps the index in memory in step with the index files of the repository: knows which files are in it and
  * which packs each one listed, so that loading again costs only what is new.
  */
@@ -77,7 +83,7 @@ export class IndexFiles {
       const problems: IndexProblem[] = [];
       await forEachConcurrently(
         missing,
-        Math.max(2, this.#backend.connections),
+        Math.max(FILES_AT_A_TIME, this.#backend.connections),
         (name) => this.#loadOne(name, problems, options),
         options.signal,
       );
