@@ -33,7 +33,7 @@ import {
 import { type LockOptions, RepositoryLock } from "./lock.js";
 import { type ListedLock, listLocks, unlock } from "./lock-conflicts.js";
 import type { OnPackBlob, TakeSealed } from "./pack-blobs.js";
-import { PackReadAhead } from "./pack-read-ahead.js";
+import { PackWindowBackend } from "./pack-window-backend.js";
 import {
   loadRawFile,
   type NamedFileType,
@@ -84,7 +84,7 @@ export class Repository implements BlobLoader {
   readonly #files: RepositoryFiles;
   readonly #indexFiles: IndexFiles;
   readonly #reader: BlobReader;
-  readonly #readAhead: PackReadAhead;
+  readonly #packWindows: PackWindowBackend;
   readonly #aheadReader: BlobReader;
   readonly #saver: BlobSaver;
   readonly #locks = new Set<RepositoryLock>();
@@ -113,8 +113,8 @@ export class Repository implements BlobLoader {
     const refreshIndex = (signal?: AbortSignal) => this.#refreshIndex(signal);
     const reading = { engine, masterKey, version, index: this.index, refreshIndex };
     this.#reader = new BlobReader({ ...reading, backend });
-    this.#readAhead = new PackReadAhead(backend);
-    this.#aheadReader = new BlobReader({ ...reading, backend: this.#readAhead });
+    this.#packWindows = new PackWindowBackend(backend);
+    this.#aheadReader = new BlobReader({ ...reading, backend: this.#packWindows });
     this.#saver = new BlobSaver({ ...parts, indexFiles: this.#indexFiles, packSizeBytes });
   }
 
@@ -325,7 +325,7 @@ export class Repository implements BlobLoader {
    * interruption.
    */
   flush(): Promise<void> {
-    this.#readAhead.clear();
+    this.#packWindows.clear();
     return this.#saver.flush();
   }
 

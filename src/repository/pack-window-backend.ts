@@ -11,7 +11,7 @@ const WINDOWS = 16;
  * a kernel's source come with 20 reads. What is larger than a window is read as it is asked for. It holds at
  * most 4 MiB, until `clear`.
  */
-export class PackReadAhead implements Backend {
+export class PackWindowBackend implements Backend {
   readonly #backend: Backend;
   readonly #windows = new LRUCache<string, Promise<Uint8Array>>({ max: WINDOWS });
   readonly #sizes = new Map<string, Promise<FileInfo>>();
