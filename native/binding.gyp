@@ -30,6 +30,7 @@
         'src/scan.cc',
         'src/scrypt.cc',
         'src/seal.cc',
+        'src/seal_functions.cc',
         'src/sealed_parts.cc',
         'src/sha256_lanes.cc',
         'src/small_files.cc',

@@ -32,6 +32,7 @@ NAPI_MODULE_INIT() {
   yore::RegisterPackFile(env, exports);
   yore::RegisterPageCache(env, exports);
   yore::RegisterSealedParts(env, exports);
+  yore::RegisterSealFunctions(env, exports);
   yore::RegisterSmallFiles(env, exports);
   yore::RegisterUpload(env, exports);
   yore::RegisterPlacement(env, exports);

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <new>
 #include <string>
@@ -291,6 +292,12 @@ inline napi_value MakeBuffer(napi_env env, OwnedBytes&& bytes) {
   return MakeBufferCopy(env, bytes.data.get(), bytes.size);
 }
 
+inline napi_value MakeArray(napi_env env, size_t length) {
+  napi_value array = nullptr;
+  napi_create_array_with_length(env, length, &array);
+  return array;
+}
+
 template <typename T>
 napi_value MakeNumbers(napi_env env, const std::vector<T>& numbers, napi_typedarray_type type) {
   void* memory = nullptr;
@@ -326,6 +333,17 @@ inline napi_value ThrowSystemError(napi_env env, int error_number, const char* s
   napi_value error = MakeSystemError(env, error_number, syscall, path);
   if (error != nullptr) napi_throw(env, error);
   return nullptr;
+}
+
+// For functions that compute on the JavaScript thread.
+template <typename Work>
+napi_value Guard(napi_env env, Work work) {
+  try {
+    return work();
+  } catch (const std::exception& error) {
+    napi_throw_error(env, nullptr, error.what());
+    return nullptr;
+  }
 }
 
 inline void ExportFunction(napi_env env, napi_value exports, const char* name, napi_callback callback) {

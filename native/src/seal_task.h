@@ -89,7 +89,7 @@ class AnySealTask : public Task {
 
   void CheckFrom(size_t first) {
     first_checked_ = first;
-    HashInput inputs[kCheckedAtOnce];
+    HashInput inputs[kCheckedAtOnce] = {};
     uint8_t hashes[kCheckedAtOnce][kHashSize];
     size_t count = 0, bytes = 0;
     while (first + count < plaintexts.size() && count < kCheckedAtOnce && (count == 0 || bytes < kCheckedBytes)) {
