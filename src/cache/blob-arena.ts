@@ -10,6 +10,7 @@
 const ALIGNMENT = 64;
 /** What a blob costs beside its bytes: key, entry, view. It is set aside in the ring, so that the bound counts it. */
 const BLOB_OVERHEAD_BYTES = 384;
+const GROWTH_BYTES = 4 * 1024 * 1024;
 
 /** A stretch of the ring. Its memory means something else once it is neither pinned nor told of by `onEvict`. */
 export class ArenaSegment {
@@ -43,6 +44,8 @@ export class ArenaSegment {
 
 export class BlobArena {
   readonly maxBytes: number;
+  /** Where the ring ends now. */
+  #ringBytes: number;
   readonly #onEvict: (segment: ArenaSegment) => void;
   /** Made when it is first needed; pages that were never written take no memory. */
   #memory: Buffer | undefined;
@@ -50,10 +53,21 @@ export class BlobArena {
   #newest: ArenaSegment | undefined;
   #bytes = 0;
 
-  /** @param onEvict is called before the memory of a segment is used for something else */
-  constructor(maxBytes: number, onEvict: (segment: ArenaSegment) => void) {
+  /**
+   * @param onEvict is called before the memory of a segment is used for something else
+   * @param firstBytes what the ring has before it grows
+   */
+  constructor(maxBytes: number, onEvict: (segment: ArenaSegment) => void, firstBytes = maxBytes) {
     this.maxBytes = maxBytes;
+    this.#ringBytes = Math.min(firstBytes, maxBytes);
     this.#onEvict = onEvict;
+  }
+
+  /** Makes the ring larger, up to the bound. @returns false when it is there already */
+  grow(): boolean {
+    if (this.#ringBytes === this.maxBytes) return false;
+    this.#ringBytes = Math.min(this.#ringBytes + GROWTH_BYTES, this.maxBytes);
+    return true;
   }
 
   /** Bytes in segments. */
@@ -68,7 +82,8 @@ export class BlobArena {
   take(length: number, blobs: number): ArenaSegment | undefined {
     const size = Math.ceil((length + blobs * BLOB_OVERHEAD_BYTES) / ALIGNMENT) * ALIGNMENT;
     if (size > this.maxBytes) return undefined;
-    const place = this.#findPlace(size);
+    let place = this.#findPlace(size);
+    while (!place && this.grow()) place = this.#findPlace(size);
     if (!place) return undefined;
     let { next } = place;
     const previous = next ? next.previous : this.#last();
@@ -96,7 +111,7 @@ export class BlobArena {
     let at = this.#newest?.end ?? 0;
     let next = this.#newest?.following;
     for (let wraps = 0; ; ) {
-      if (at + size > this.maxBytes) {
+      if (at + size > this.#ringBytes) {
         if (++wraps > 1) return undefined;
         at = 0;
         next = this.#first;

@@ -29,7 +29,7 @@ export interface MountOptions extends Omit<SnapshotFilesystemOptions, "statistic
   readonly defaultPermissions?: boolean | undefined;
   /** As in `MountOptions` of `fuse/mount.ts`: true when left out. */
   readonly busyWait?: boolean | undefined;
-  /** Bytes of plaintext that are kept in memory; 36 MiB when left out. */
+  /** Bytes of plaintext that are kept in memory; 64 MiB when left out, of which a few readers need half. */
   readonly cacheBytes?: number | undefined;
   /** After so many milliseconds without an answer of the backend a reader gets an error; 60,000 when left out. */
   readonly readTimeoutMs?: number | undefined;

@@ -5,12 +5,7 @@ import { LRUCache } from "lru-cache";
 import { formatShortId, type Id } from "../bytes/id.js";
 import type { BlobCache } from "../cache/blob-cache.js";
 import type { CompactTree } from "../cache/compact-tree.js";
-import {
-  type AheadRange,
-  DEFAULT_READ_AHEAD_BYTES,
-  SequentialReaders,
-  SMALL_FILE_BYTES,
-} from "../cache/read-ahead.js";
+import { type AheadRange, SequentialReaders, SMALL_FILE_BYTES } from "../cache/read-ahead.js";
 import { DamagedError } from "../errors.js";
 import { type Answer, type FileContents, MAX_STORED_BYTES, type NodeId } from "../fuse/filesystem.js";
 import { type BlobSlice, FileLayout } from "./file-layout.js";
@@ -36,10 +31,7 @@ export class FileReader {
     this.#blobs = blobs;
     this.#early = early;
     this.#small = new SmallFiles(blobs, early);
-    // What is loaded ahead must not push out what is being read.
-    this.#sequential = new SequentialReaders({
-      maxBytes: Math.min(DEFAULT_READ_AHEAD_BYTES, blobs.maxBytes / 2),
-    });
+    this.#sequential = new SequentialReaders({ maxBytes: blobs.aheadBytes });
   }
 
   /**

@@ -54,6 +54,23 @@ describe("BlobCache", () => {
     expect(cache.peek("data", ids[0]!)).toBeUndefined();
   });
 
+  it("begins with half of its bound, and grows when what was given up is wanted again", async () => {
+    const MIB = 1024 * 1024;
+    const loader = new MemoryLoader();
+    const ids = Array.from({ length: 50 }, (_, i) => loader.add("data", Buffer.alloc(MIB, i)));
+    const cache = new BlobCache(loader);
+    const readAll = async () => {
+      for (const id of ids) await cache.loadAhead("data", [id]);
+    };
+    await readAll();
+    expect(cache.bytes).toBeLessThanOrEqual(36 * MIB);
+    for (let round = 0; round < 3; round++) await readAll();
+    expect(ids.filter((id) => cache.knows("data", id))).toHaveLength(50);
+    const before = loader.loads.length + loader.bulks.length;
+    await readAll();
+    expect(loader.loads.length + loader.bulks.length).toBe(before);
+  });
+
   it("keeps nothing of the large buffer that a small view came in", async () => {
     const large = Buffer.alloc(1_000_000, 7);
     const loader = new MemoryLoader();

@@ -65,7 +65,7 @@ export function registerMount(program: Command, io: Io): void {
   flag("--daemon", "serve in the background, and return when the mount is usable");
   flag("--foreground", "serve until the mount ends (default)").conflicts("daemon");
   flag("--log-file <file>", "with --daemon: where to write what cannot be read");
-  flag("--cache-size <size>", "memory for file content (default: 36M)").argParser(parseSize);
+  flag("--cache-size <size>", "most memory for file content (default: 64M)").argParser(parseSize);
   flag("--read-timeout <duration>", "give a read up with an error after so long (default: 1m)").argParser(
     parseDuration,
   );
