@@ -4,6 +4,9 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#endif
 
 #include <algorithm>
 #include <cstring>
@@ -15,6 +18,20 @@
 namespace yore {
 
 namespace {
+
+// After OpenSSL's Poly1305 in AVX-512, instructions without AVX (SHA-256, AES, copies) run at half their speed on Zen 5,
+// although it ends with VZEROALL. With VZEROUPPER behind it, packs are verified at 1.5 GB/s instead of 1.0.
+#if defined(__x86_64__) && defined(__GNUC__)
+__attribute__((target("avx"))) void ClearUpperHalvesByAvx() { _mm256_zeroupper(); }
+
+const bool kHasAvx = __builtin_cpu_supports("avx");
+
+void ClearUpperHalves() {
+  if (kHasAvx) ClearUpperHalvesByAvx();
+}
+#else
+void ClearUpperHalves() {}
+#endif
 
 // OpenSSL counts in int.
 constexpr size_t kMaxUpdate = size_t{1} << 30;
@@ -145,6 +162,7 @@ void Poly1305Aes(const uint8_t k[16], const uint8_t r[16], const uint8_t nonce[k
     Check(EVP_MAC_update(contexts.mac.get(), data, size), "Poly1305 update");
     Check(EVP_MAC_final(contexts.mac.get(), mac, &length, kMacSize), "Poly1305 final");
     if (length != kMacSize) Fail("Poly1305 came out short");
+    ClearUpperHalves();
   }
   OPENSSL_cleanse(one_time_key, sizeof(one_time_key));
 }
