@@ -75,7 +75,8 @@ class FuseChannel {
   int Sent(ssize_t written);
   void Call(napi_ref callback, std::initializer_list<uint32_t> numbers);
   // Notifications that store contents; the storer is there afterwards.
-  std::vector<OwnedBytes> Encode(const std::vector<StoredContent>& contents);
+  OwnedBytes Encode(const StoredContent& content);
+  void StartStorer();
   void AnswerEverything();
   void Refuse(uint64_t unique);
   void DropReferences();

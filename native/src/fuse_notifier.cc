@@ -11,9 +11,10 @@ namespace yore {
 
 namespace {
 
-// Smaller ones get what they need: many of them may wait, and all large ones have room for the largest.
-constexpr size_t kSmallBytes = size_t{1} << 20;
-constexpr size_t kMaxSpare = 2;
+// Smaller ones get what they need: many of them may wait. All others have room for the largest, which costs nothing as long
+// as it is not written to.
+constexpr size_t kSmallBytes = size_t{128} << 10;
+constexpr size_t kMaxSpare = 4;
 
 bool IsLarge(size_t bytes) { return bytes > kSmallBytes && bytes <= FuseNotifier::kLargeBytes; }
 
@@ -51,12 +52,17 @@ void FuseNotifier::Push(OwnedBytes message) {
   wake_.notify_one();
 }
 
+bool FuseNotifier::Fits(size_t bytes) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return !stopped_ && HaveRoom(bytes);
+}
+
 size_t FuseNotifier::PushFitting(std::vector<OwnedBytes> messages) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (stopped_) return 0;
   size_t pushed = 0;
   for (OwnedBytes& message : messages) {
-    if (queued_bytes_ >= max_bytes_ || message.size > max_bytes_ - queued_bytes_) break;
+    if (!HaveRoom(message.size)) break;
     queued_bytes_ += message.size;
     queue_.push_back({std::move(message), {}});
     pushed++;

@@ -32,11 +32,13 @@ class FuseNotifier {
   FuseNotifier(std::shared_ptr<FuseDevice> device, size_t max_bytes)
       : device_(std::move(device)), max_bytes_(max_bytes) {}
 
-  // Memory for a message. That for those of 1 MiB to kLargeBytes is used again: mapped anew for each it would take more
-  // time than the message, 0.9 of 1.6 s of the main thread while a large file is read at random. No more than four such
-  // messages fit below the bound.
+  // Memory for a message. That for those of 128 KiB to kLargeBytes is used again: mapped anew for each it would take more
+  // time than the message, 0.9 of 1.6 s of the main thread while a large file is read at random. Up to four such pieces of
+  // memory are kept.
   OwnedBytes Room(size_t bytes);
   void Push(OwnedBytes message);
+  // Whether so many bytes more are below the bound.
+  bool Fits(size_t bytes);
   // As many as fit below the bound, from the first on. Returns how many that were.
   size_t PushFitting(std::vector<OwnedBytes> messages);
   // How many messages were pushed so far: the number of the last one.
@@ -48,6 +50,8 @@ class FuseNotifier {
   bool IsWriting();
 
  private:
+  // The mutex is held.
+  bool HaveRoom(size_t bytes) const { return queued_bytes_ < max_bytes_ && bytes <= max_bytes_ - queued_bytes_; }
   void Run();
   void Write(const OwnedBytes& message);
   std::shared_ptr<FuseDevice> device_;
