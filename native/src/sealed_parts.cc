@@ -22,6 +22,8 @@ namespace {
 constexpr size_t kBatchBytes = size_t{256} << 10;
 constexpr size_t kBatchParts = 16;
 
+constexpr char kOneLargePart[] = "one large part";
+
 // Plaintexts whose hashes are still to be compared with what they should be.
 class HashChecks {
  public:
@@ -141,6 +143,21 @@ class UnsealPartsTask final : public PartsTask {
     return true;
   }
 
+  const char* PairKind() const override { return IsOneLarge() ? kOneLargePart : nullptr; }
+
+  // Two large plaintexts are hashed at 2.5 GB/s by one thread, one at 1.7 (Zen 5): `cp` of 2 GiB out of a mount takes 3.5 s
+  // instead of 4.1.
+  void ExecuteWith(Task& companion) override {
+    HashChecks checks;
+    UnsealPartsTask* const both[] = {this, static_cast<UnsealPartsTask*>(&companion)};
+    for (UnsealPartsTask* task : both) {
+      Bytes plaintext;
+      task->UnsealUnchecked(0, task->plaintexts.data, nullptr, &checks, &plaintext);
+    }
+    checks.Run(nullptr);
+    for (UnsealPartsTask* task : both) task->ClearUnsound(0, task->plaintexts.data);
+  }
+
   void Execute() override {
     HashChecks checks;
     uint8_t* out = plaintexts.data;
@@ -156,16 +173,23 @@ class UnsealPartsTask final : public PartsTask {
       const bool is_batch = checks.IsFull() || (i > first && static_cast<size_t>(out - first_out) >= kBatchBytes);
       if (!is_batch && i + 1 < count()) continue;
       checks.Run(nullptr);
-      for (; first <= i; first++) {
-        const size_t length = PlainSize(SealedPart(first), UncompressedLength(first));
-        // Nothing that was not verified may be seen, nor what the memory held before.
-        if (!IsSound(first) && length > 0) memset(first_out, 0, length);
-        first_out += length;
-      }
+      for (; first <= i; first++) first_out += ClearUnsound(first, first_out);
     }
   }
 
   napi_value Complete(napi_env env) override { return Undefined(env); }
+
+ private:
+  bool IsOneLarge() const {
+    return count() == 1 && PlainSize(SealedPart(0), UncompressedLength(0)) >= kBatchBytes;
+  }
+
+  // Nothing that was not verified may be seen, nor what the memory held before. Returns the length of the part's plaintext.
+  size_t ClearUnsound(size_t i, uint8_t* plaintext) {
+    const size_t length = PlainSize(SealedPart(i), UncompressedLength(i));
+    if (!IsSound(i) && length > 0) memset(plaintext, 0, length);
+    return length;
+  }
 };
 
 napi_value UnsealParts(napi_env env, napi_callback_info info) {

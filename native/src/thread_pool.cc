@@ -36,13 +36,14 @@ class EnvironmentTasks {
   // JavaScript thread.
   napi_value Enqueue(napi_env env, std::unique_ptr<Task> task, Lane lane);
 
-  // Pool thread.
-  void Run(std::unique_ptr<Task> task);
+  // Pool thread. `companion`: nullptr, or what is executed with it.
+  void Run(std::unique_ptr<Task> task, std::unique_ptr<Task> companion);
 
  private:
   static void OnBell(napi_env env, napi_value, void* context, void*);
   static void OnCleanup(void* self);
 
+  void Done(std::unique_ptr<Task> task, const std::string* failure);
   void CompleteAll(napi_env env);
   void Settle(napi_env env, Task* task);
 
@@ -98,7 +99,7 @@ class ThreadPool {
  private:
   struct Entry {
     std::unique_ptr<Task> task;
-    EnvironmentTasks* environment;
+    EnvironmentTasks* environment = nullptr;
   };
 
   static void StopAllAtExit() {
@@ -147,20 +148,32 @@ class ThreadPool {
       idle_++;
       work_.wait(lock, [this] { return !stopping_ && !queue_.empty(); });
       idle_--;
-      Entry entry = std::move(queue_.front());
-      queue_.pop_front();
+      Entry entry = TakeFirst();
+      Entry companion;
+      if (idle_ == 0 && HasCompanion(entry)) companion = TakeFirst();
       busy_++;
-      // Counted before the lock is given up, so that a cleanup that found nothing to withdraw waits for it.
-      {
-        std::lock_guard<std::mutex> environment_lock(entry.environment->mutex_);
-        entry.environment->running_++;
-      }
       lock.unlock();
-      entry.environment->Run(std::move(entry.task));
+      entry.environment->Run(std::move(entry.task), std::move(companion.task));
       lock.lock();
       busy_--;
       if (stopping_ && busy_ == 0) quiet_.notify_all();
     }
+  }
+
+  // With mutex_ held. Counted before the lock is given up, so that a cleanup that found nothing to withdraw waits for it.
+  Entry TakeFirst() {
+    Entry entry = std::move(queue_.front());
+    queue_.pop_front();
+    std::lock_guard<std::mutex> environment_lock(entry.environment->mutex_);
+    entry.environment->running_++;
+    return entry;
+  }
+
+  // With mutex_ held. Where nothing else waits, the two are better done side by side: a thread may soon be idle.
+  bool HasCompanion(const Entry& entry) const {
+    if (queue_.size() < 2 || queue_.front().environment != entry.environment) return false;
+    const char* const kind = entry.task->PairKind();
+    return kind != nullptr && kind == queue_.front().task->PairKind();
   }
 
   const unsigned size_;
@@ -239,15 +252,30 @@ napi_value EnvironmentTasks::Enqueue(napi_env env, std::unique_ptr<Task> task, L
   return promise;
 }
 
-void EnvironmentTasks::Run(std::unique_ptr<Task> task) {
+void EnvironmentTasks::Run(std::unique_ptr<Task> task, std::unique_ptr<Task> companion) {
+  std::string message;
+  const std::string* failure = nullptr;
   try {
-    task->Execute();
+    if (companion != nullptr)
+      task->ExecuteWith(*companion);
+    else
+      task->Execute();
   } catch (const std::exception& error) {
-    task->failed_ = true;
-    task->failure_ = error.what();
+    message = error.what();
+    failure = &message;
   } catch (...) {
+    message = "unknown exception";
+    failure = &message;
+  }
+  // The environment may be gone after the last one.
+  if (companion != nullptr) Done(std::move(companion), failure);
+  Done(std::move(task), failure);
+}
+
+void EnvironmentTasks::Done(std::unique_ptr<Task> task, const std::string* failure) {
+  if (failure != nullptr) {
     task->failed_ = true;
-    task->failure_ = "unknown exception";
+    task->failure_ = *failure;
   }
   bool ring = false;
   {

@@ -55,6 +55,15 @@ class Task {
   virtual void Execute() = 0;
   virtual napi_value Complete(napi_env env) = 0;
 
+  // Some do more in the same time together with another of their kind. A thread takes both when the second one would have
+  // to wait: it is the next in the queue but not the last, and no thread is idle. Then ExecuteWith is called instead of
+  // Execute. nullptr: of a kind that is executed alone.
+  virtual const char* PairKind() const { return nullptr; }
+  virtual void ExecuteWith(Task& companion) {
+    Execute();
+    companion.Execute();
+  }
+
   // Keeps an object (a buffer, an array) from being collected until the task is done. False: an exception is pending.
   bool Hold(napi_env env, napi_value object);
 

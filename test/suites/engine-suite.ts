@@ -421,6 +421,28 @@ export function engineSuite(name: string, make: () => Promise<Engine>, poly1305A
         expect(await engine.unsealParts(KEY, memory, [], into)).toEqual([]);
       });
 
+      it("tells the damaged from the sound among many large parts at once", async () => {
+        const texts = Array.from({ length: 24 }, (_, i) => randomBytes(260_000 + 100_000 * (i % 5)));
+        const sealed = await engine.seal(
+          KEY,
+          texts.map((plaintext, i) => ({ plaintext, compressionLevel: i % 2 ? 3 : undefined })),
+        );
+        const results = await Promise.all(
+          sealed.map(async ({ sealed: memory, uncompressedLength }, i) => {
+            if (i % 7 === 2) memory[1000]! ^= 1;
+            const id = engine.hash(i % 5 === 3 ? Buffer.from("other") : texts[i]!);
+            const part = { offset: 0, length: memory.length, uncompressedLength, id };
+            return (await engine.unsealParts(KEY, memory, [part], Buffer.alloc(texts[i]!.length)))[0]!;
+          }),
+        );
+        for (const [i, result] of results.entries()) {
+          const failure = i % 7 === 2 ? "mac" : i % 5 === 3 ? "hash" : "unsealed";
+          expect(failureOf(result)).toBe(failure);
+          if (failure === "unsealed")
+            expect(hex(sha256Of(plaintextOf(result)))).toBe(hex(sha256Of(texts[i]!)));
+        }
+      });
+
       it("tells the damaged from the sound in packs of any parts, and verifies them the same", async () => {
         // More than fit into one batch in number, in bytes, and alone.
         const lengths = [
