@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "addon.h"
@@ -205,27 +206,80 @@ napi_value UnsealParts(napi_env env, napi_callback_info info) {
   return Submit(env, std::move(task));
 }
 
-class VerifyPackTask final : public PartsTask {
+constexpr napi_type_tag kPackHashTag = {0x4d0f83b2a96e51c7, 0xb8e2607f19ad345c};
+
+// Of a pack that comes in pieces, which belong to one task at a time.
+struct PackHash {
+  Sha256Message message;
+  bool is_busy = false;
+};
+
+class VerifyPieceTask final : public PartsTask {
  public:
+  // JavaScript thread.
+  bool Take(napi_env env, napi_value handle) {
+    std::shared_ptr<PackHash> hash = GetHandle<PackHash>(env, handle, "hash", &kPackHashTag);
+    if (hash == nullptr) return false;
+    if (hash->is_busy) {
+      napi_throw_error(env, "ERR_BUSY", "The piece before is still being verified");
+      return false;
+    }
+    hash_ = std::move(hash);
+    hash_->is_busy = true;
+    return true;
+  }
+
   void Execute() override {
-    Sha256Lanes lanes({sealed.data, sealed.size, hash_});
+    Sha256Lanes lanes(&hash_->message, sealed.data, sealed.size);
     Bytes plaintexts[kBatchParts];
     for (size_t i = 0; i < count();) i = UnsealBatch(i, &lanes, plaintexts);
     lanes.Finish();
   }
 
-  napi_value Complete(napi_env env) override { return MakeBufferCopy(env, hash_, sizeof hash_); }
+  napi_value Complete(napi_env env) override {
+    hash_->is_busy = false;
+    return Undefined(env);
+  }
 
  private:
-  uint8_t hash_[kHashSize];
+  std::shared_ptr<PackHash> hash_;
 };
 
-napi_value VerifyPack(napi_env env, napi_callback_info info) {
-  Arguments<5> arguments(env, info);
-  auto task = std::make_unique<VerifyPackTask>();
-  if (!task->Read(env, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4]))
+napi_value CreatePackHash(napi_env env, napi_callback_info) {
+  try {
+    return MakeHandle<PackHash>(env, std::make_shared<PackHash>(), &kPackHashTag);
+  } catch (const std::exception& error) {
+    napi_throw_error(env, nullptr, error.what());
+    return nullptr;
+  }
+}
+
+napi_value VerifyPiece(napi_env env, napi_callback_info info) {
+  Arguments<6> arguments(env, info);
+  auto task = std::make_unique<VerifyPieceTask>();
+  if (!task->Read(env, arguments[0], arguments[2], arguments[3], arguments[4], arguments[5]) ||
+      !task->Take(env, arguments[1]))
     return Abandon(env, std::move(task));
   return Submit(env, std::move(task));
+}
+
+napi_value FinishPackHash(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  std::shared_ptr<PackHash> hash = GetHandle<PackHash>(env, arguments[0], "hash", &kPackHashTag);
+  if (hash == nullptr) return nullptr;
+  // Once.
+  if (std::exchange(hash->is_busy, true)) {
+    napi_throw_error(env, "ERR_BUSY", "A piece is still being verified, or the hash was finished before");
+    return nullptr;
+  }
+  try {
+    uint8_t bytes[kHashSize];
+    hash->message.Finish(bytes);
+    return MakeBufferCopy(env, bytes, sizeof bytes);
+  } catch (const std::exception& error) {
+    napi_throw_error(env, nullptr, error.what());
+    return nullptr;
+  }
 }
 
 class UnsealToFilesTask final : public PartsTask, private PlaintextSource {
@@ -272,7 +326,9 @@ napi_value UnsealToFiles(napi_env env, napi_callback_info info) {
 
 void RegisterSealedParts(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "unsealParts", UnsealParts);
-  ExportFunction(env, exports, "verifyPack", VerifyPack);
+  ExportFunction(env, exports, "createPackHash", CreatePackHash);
+  ExportFunction(env, exports, "verifyPiece", VerifyPiece);
+  ExportFunction(env, exports, "finishPackHash", FinishPackHash);
   ExportFunction(env, exports, "unsealToFiles", UnsealToFiles);
 }
 

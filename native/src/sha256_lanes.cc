@@ -36,6 +36,24 @@ bool HasInstructions() {
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & kSha) != 0;
 }
 
+// The last blocks of a message: what is left of it, less than a block, and the padding. Returns how many those are.
+size_t Pad(const uint8_t* rest, size_t rest_size, uint64_t message_size, uint8_t blocks[2 * kBlock]) {
+  const size_t count = rest_size + 9 > kBlock ? 2 : 1;
+  memset(blocks, 0, 2 * kBlock);
+  if (rest_size > 0) memcpy(blocks, rest, rest_size);
+  blocks[rest_size] = 0x80;
+  const uint64_t bits = __builtin_bswap64(message_size * 8);
+  memcpy(blocks + count * kBlock - sizeof bits, &bits, sizeof bits);
+  return count;
+}
+
+void PutHash(const uint32_t state[8], uint8_t* hash) {
+  for (int i = 0; i < 8; i++) {
+    const uint32_t word = __builtin_bswap32(state[i]);
+    memcpy(hash + 4 * i, &word, sizeof word);
+  }
+}
+
 // One message on its way: whole blocks of it, then its end with the padding.
 class Lane {
  public:
@@ -44,15 +62,19 @@ class Lane {
     at = input.data;
     blocks = input.size / kBlock;
     hash_ = input.hash;
+    message_ = nullptr;
     is_end_ = false;
     const size_t rest = input.size % kBlock;
-    end_blocks_ = rest + 9 > kBlock ? 2 : 1;
-    memset(end_, 0, sizeof end_);
-    if (rest > 0) memcpy(end_, input.data + input.size - rest, rest);
-    end_[rest] = 0x80;
-    const uint64_t bits = __builtin_bswap64(static_cast<uint64_t>(input.size) * 8);
-    memcpy(end_ + end_blocks_ * kBlock - sizeof bits, &bits, sizeof bits);
+    end_blocks_ = Pad(input.data + input.size - rest, rest, input.size, end_);
     if (blocks == 0) TurnToEnd();
+  }
+
+  // So many blocks, one at least, of a message that goes on: its state is kept when they have been hashed.
+  void Continue(uint32_t message[8], const uint8_t* data, size_t count) {
+    memcpy(state, message, sizeof state);
+    at = data;
+    blocks = count;
+    message_ = message;
   }
 
   // Goes on by so many of its blocks, which have been hashed. False when the message is at its end.
@@ -60,14 +82,15 @@ class Lane {
     at += done * kBlock;
     blocks -= done;
     if (blocks > 0) return true;
+    if (message_ != nullptr) {
+      memcpy(message_, state, sizeof state);
+      return false;
+    }
     if (!is_end_) {
       TurnToEnd();
       return true;
     }
-    for (int i = 0; i < 8; i++) {
-      const uint32_t word = __builtin_bswap32(state[i]);
-      memcpy(hash_ + 4 * i, &word, sizeof word);
-    }
+    PutHash(state, hash_);
     return false;
   }
 
@@ -83,6 +106,7 @@ class Lane {
   }
 
   uint8_t* hash_;
+  uint32_t* message_;
   bool is_end_;
   size_t end_blocks_;
   uint8_t end_[2 * kBlock];
@@ -144,6 +168,14 @@ __attribute__((target("sha,sse4.1,ssse3"))) void Compress(Lane* const* lanes, si
   }
 }
 
+void HashAlone(Lane* lane) {
+  size_t blocks = 0;
+  do {
+    blocks = lane->blocks;
+    Compress<1>(&lane, blocks);
+  } while (lane->Advance(blocks));
+}
+
 const bool kHasInstructions = HasInstructions();
 
 // Hashes all inputs, and, where `beside` is none of the two lanes that they want, as much of it as fits in between.
@@ -191,37 +223,79 @@ void Sha256All(const HashInput* inputs, size_t count) {
   for (; count > 0; count--, inputs++) Sha256(inputs->data, inputs->size, inputs->hash);
 }
 
-struct Sha256Lanes::State {
-  HashInput beside;
-  Lane lane;
-  bool is_left = true;
+struct Sha256Message::State {
+  // Where there are no instructions.
+  std::unique_ptr<Sha256Stream> stream;
+  uint32_t state[8];
+  uint64_t size = 0;
+  // Less than a block.
+  uint8_t rest[kBlock];
+  size_t rest_size = 0;
 };
 
-Sha256Lanes::Sha256Lanes(const HashInput& beside) : state_(std::make_unique<State>()) {
-  state_->beside = beside;
-  state_->lane.Begin(beside);
+Sha256Message::Sha256Message() : state_(std::make_unique<State>()) {
+  memcpy(state_->state, kStart, sizeof kStart);
+  if (!kHasInstructions) state_->stream = std::make_unique<Sha256Stream>();
+}
+
+Sha256Message::~Sha256Message() = default;
+
+void Sha256Message::Finish(uint8_t* hash) {
+  if (state_->stream != nullptr) return state_->stream->Finish(hash);
+  uint8_t end[2 * kBlock];
+  Lane lane;
+  lane.Continue(state_->state, end, Pad(state_->rest, state_->rest_size, state_->size, end));
+  HashAlone(&lane);
+  PutHash(state_->state, hash);
+}
+
+struct Sha256Lanes::State {
+  Sha256Message::State* message;
+  const uint8_t* piece;
+  size_t size;
+  Lane lane;
+  bool is_left = false;
+};
+
+Sha256Lanes::Sha256Lanes(Sha256Message* of, const uint8_t* piece, size_t size) : state_(std::make_unique<State>()) {
+  Sha256Message::State* message = of->state_.get();
+  state_->message = message;
+  message->size += size;
+  if (kHasInstructions && message->rest_size > 0) {
+    const size_t taken = std::min(size, kBlock - message->rest_size);
+    if (taken > 0) memcpy(message->rest + message->rest_size, piece, taken);
+    message->rest_size += taken;
+    piece += taken;
+    size -= taken;
+    if (message->rest_size == kBlock) {
+      state_->lane.Continue(message->state, message->rest, 1);
+      HashAlone(&state_->lane);
+      message->rest_size = 0;
+    }
+  }
+  state_->piece = piece;
+  state_->size = size;
+  state_->is_left = kHasInstructions && size >= kBlock;
+  if (state_->is_left) state_->lane.Continue(message->state, piece, size / kBlock);
 }
 
 Sha256Lanes::~Sha256Lanes() = default;
 
 void Sha256Lanes::Hash(const HashInput* inputs, size_t count) {
-  if (kHasInstructions && state_->is_left)
+  if (state_->is_left)
     state_->is_left = HashInLanes(inputs, count, &state_->lane);
   else
     Sha256All(inputs, count);
 }
 
 void Sha256Lanes::Finish() {
-  if (!kHasInstructions) {
-    Sha256(state_->beside.data, state_->beside.size, state_->beside.hash);
-    return;
-  }
-  Lane* lane = &state_->lane;
-  while (state_->is_left) {
-    const size_t blocks = lane->blocks;
-    Compress<1>(&lane, blocks);
-    state_->is_left = lane->Advance(blocks);
-  }
+  Sha256Message::State* message = state_->message;
+  if (message->stream != nullptr) return message->stream->Update(state_->piece, state_->size);
+  if (state_->is_left) HashAlone(&state_->lane);
+  const size_t rest = state_->size % kBlock;
+  if (rest == 0) return;
+  memcpy(message->rest, state_->piece + state_->size - rest, rest);
+  message->rest_size = rest;
 }
 
 }  // namespace yore
@@ -234,17 +308,30 @@ void Sha256All(const HashInput* inputs, size_t count) {
   for (; count > 0; count--, inputs++) Sha256(inputs->data, inputs->size, inputs->hash);
 }
 
-struct Sha256Lanes::State {
-  HashInput beside;
+struct Sha256Message::State {
+  Sha256Stream stream;
 };
 
-Sha256Lanes::Sha256Lanes(const HashInput& beside) : state_(std::make_unique<State>()) { state_->beside = beside; }
+Sha256Message::Sha256Message() : state_(std::make_unique<State>()) {}
+
+Sha256Message::~Sha256Message() = default;
+
+void Sha256Message::Finish(uint8_t* hash) { state_->stream.Finish(hash); }
+
+struct Sha256Lanes::State {
+  Sha256Message::State* message;
+  const uint8_t* piece;
+  size_t size;
+};
+
+Sha256Lanes::Sha256Lanes(Sha256Message* of, const uint8_t* piece, size_t size)
+    : state_(std::make_unique<State>(State{of->state_.get(), piece, size})) {}
 
 Sha256Lanes::~Sha256Lanes() = default;
 
 void Sha256Lanes::Hash(const HashInput* inputs, size_t count) { Sha256All(inputs, count); }
 
-void Sha256Lanes::Finish() { Sha256(state_->beside.data, state_->beside.size, state_->beside.hash); }
+void Sha256Lanes::Finish() { state_->message->stream.Update(state_->piece, state_->size); }
 
 }  // namespace yore
 

@@ -19,20 +19,36 @@ struct HashInput {
 
 void Sha256All(const HashInput* inputs, size_t count);
 
-// The same in portions, beside one long message that is there as a whole: it takes the lane that the others leave free.
+// One long message that comes in pieces. Not by two threads at a time.
+class Sha256Message {
+ public:
+  Sha256Message();
+  ~Sha256Message();
+  Sha256Message(const Sha256Message&) = delete;
+  Sha256Message& operator=(const Sha256Message&) = delete;
+  // kHashSize bytes. To be called once, behind the last piece.
+  void Finish(uint8_t* hash);
+
+ private:
+  friend class Sha256Lanes;
+  struct State;
+  const std::unique_ptr<State> state_;
+};
+
+// Hashes in portions, beside the next piece of a long message, which takes the lane that the others leave free.
 class Sha256Lanes {
  public:
-  explicit Sha256Lanes(const HashInput& beside);
+  Sha256Lanes(Sha256Message* message, const uint8_t* piece, size_t size);
   ~Sha256Lanes();
   Sha256Lanes(const Sha256Lanes&) = delete;
   Sha256Lanes& operator=(const Sha256Lanes&) = delete;
   void Hash(const HashInput* inputs, size_t count);
-  // Hashes the rest of the long message. To be called once, at the end.
+  // Hashes the rest of the piece. To be called once, at the end.
   void Finish();
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  const std::unique_ptr<State> state_;
 };
 
 }  // namespace yore

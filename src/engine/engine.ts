@@ -165,11 +165,18 @@ export interface TreeReferences {
 
 export const INDEX_TREE_BIT = 0x8000_0000;
 
-export interface VerifiedPack {
-  /** SHA-256 of the whole. */
-  readonly hash: Id;
-  /** Of each part; `undefined` for those that can be unsealed. */
-  readonly failures: readonly (UnsealFailure | undefined)[];
+/** Verifies a pack of which never more than a piece is in memory. */
+export interface PackVerifier {
+  /**
+   * Hashes the next piece of the pack, and unseals parts of it only to know which cannot be, in one hop. The promise must
+   * be settled before the next piece comes.
+   *
+   * @param parts with their offsets in the piece
+   * @returns why not, for each part; `undefined` for those that can be unsealed
+   */
+  verify(piece: Uint8Array, parts: readonly UnsealPart[]): Promise<readonly (UnsealFailure | undefined)[]>;
+  /** Once, behind the last piece. @returns SHA-256 of all pieces */
+  finish(): Id;
 }
 
 export interface Engine {
@@ -219,8 +226,7 @@ export interface Engine {
     parts: readonly UnsealPart[],
     into: Uint8Array,
   ): Promise<Unsealed[]>;
-  /** Hashes a pack, and unseals parts of it only to know which cannot be, in one hop. */
-  verifyPack(key: MasterKey, pack: Uint8Array, parts: readonly UnsealPart[]): Promise<VerifiedPack>;
+  createPackVerifier(key: MasterKey): PackVerifier;
   /**
    * Unseals parts and writes them into files, in the same hop, so that no plaintext ever comes here. Only the native
    * engine can: what a program of file calls is, and what the numbers mean that come back, is drawn in

@@ -234,11 +234,11 @@ class CheckRun {
     const packsTotal = candidates.length;
     this.#watch.on?.({ type: "reading", packs: chosen.length, packsTotal, bytes, bytesTotal, isFiltered });
     const largest = chosen.reduce((most, { size }) => Math.max(most, size), 1);
-    const fitting = Math.floor(PACK_MEMORY_BYTES / largest);
+    const checker = new PackChecker(this.#repository, largest);
+    const fitting = Math.floor(PACK_MEMORY_BYTES / checker.bytesOfOne);
     // While one is read, every processor has another to verify.
     const worthwhile = Math.max(this.#repository.backend.connections, availableParallelism() + 1);
     const limit = Math.max(1, Math.min(worthwhile, fitting));
-    const checker = new PackChecker(this.#repository, largest);
     const sizes = new Map(chosen.map(({ packId, size }) => [idKey(packId), size]));
     await forEachConcurrently(
       chosenPacks(this.#repository.index.packs(), sizes),

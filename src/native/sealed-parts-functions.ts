@@ -1,5 +1,10 @@
 import type { MasterKeyHandle } from "./engine-functions.js";
 
+declare const packHashBrand: unique symbol;
+
+/** The hash of a pack, which goes on from piece to piece. Opaque. */
+export type PackHashHandle = object & { readonly [packHashBrand]: true };
+
 /**
  * Functions of native/src/sealed_parts.cc: sealed things that lie in one piece of memory, many in one hop. All inputs must
  * be left alone until the promise is settled. Common arguments:
@@ -22,14 +27,23 @@ export interface SealedPartsFunctions {
     failures: Uint8Array,
     plaintexts: Uint8Array,
   ): Promise<void>;
-  /** Unseals parts and forgets them. @returns the SHA-256 of all of `sealed` */
-  verifyPack(
+  /** Makes what `verifyPiece` hashes a pack with. */
+  createPackHash(): PackHashHandle;
+  /**
+   * Hashes the next piece of a pack, unseals parts of it and forgets them.
+   *
+   * @throws `ERR_BUSY` while the piece before is not through
+   */
+  verifyPiece(
     key: MasterKeyHandle,
-    sealed: Uint8Array,
+    hash: PackHashHandle,
+    piece: Uint8Array,
     places: Uint32Array,
     ids: Uint8Array,
     failures: Uint8Array,
-  ): Promise<Buffer>;
+  ): Promise<void>;
+  /** Once. @returns SHA-256 of all pieces */
+  finishPackHash(hash: PackHashHandle): Buffer;
   /**
    * Carries out a program of file system calls (drawn in native/src/file_calls.h) whose contents are the plaintexts. A part
    * that no call wants is not unsealed.

@@ -80,10 +80,11 @@ function cases(engine: EngineFunctions): Case[] {
       accepts: [[], ["3 bytes"], [], [], [], []],
     },
     {
-      name: "verifyPack",
-      right: () => [key, bytes(40), Uint32Array.of(0, 40, 0), bytes(32), bytes(1)],
-      accepts: [[], [], [], [], []],
+      name: "verifyPiece",
+      right: () => [key, addon!.createPackHash(), bytes(40), Uint32Array.of(0, 40, 0), bytes(32), bytes(1)],
+      accepts: [[], [], [], [], [], []],
     },
+    { name: "finishPackHash", right: () => [addon!.createPackHash()], accepts: [[]] },
     {
       name: "unsealToFiles",
       right: () => [

@@ -413,12 +413,48 @@ export function engineSuite(name: string, make: () => Promise<Engine>, poly1305A
           "too-short",
           "too-short",
         ]);
-        const verified = await engine.verifyPack(KEY, memory, wrong);
-        expect(verified.failures).toEqual(results.map((one) => ("failure" in one ? one.failure : undefined)));
-        expect(Buffer.from(verified.hash)).toEqual(sha256Of(memory));
-        expect((await engine.verifyPack(KEY, memory, [])).failures).toEqual([]);
+        const verifier = engine.createPackVerifier(KEY);
+        const failures = results.map((one) => ("failure" in one ? one.failure : undefined));
+        expect(await verifier.verify(memory, wrong)).toEqual(failures);
+        expect(await verifier.verify(Buffer.alloc(0), [])).toEqual([]);
+        expect(Buffer.from(verifier.finish())).toEqual(sha256Of(memory));
         expect(plaintextOf(results[4]).toString()).toBe("last");
         expect(await engine.unsealParts(KEY, memory, [], into)).toEqual([]);
+      });
+
+      it("hashes a pack that comes in pieces of any lengths, several packs at a time", async () => {
+        const pieces = [0, 1, 63, 64, 65, 100, 27, 1, 63, 128, 0, 5, 59, 4096, 200_001, 3];
+        const packs = [pieces, pieces.toReversed(), [], [55], [56], [64], [119, 1]];
+        await Promise.all(
+          packs.map(async (lengths) => {
+            const verifier = engine.createPackVerifier(KEY);
+            const whole: Buffer[] = [];
+            for (const length of lengths) {
+              const text = randomBytes(length + (length % 5));
+              const [sealed] = await engine.seal(KEY, [{ plaintext: text, compressionLevel: undefined }]);
+              const ahead = randomBytes(length);
+              const piece = Buffer.concat([ahead, sealed!.sealed]);
+              const part = {
+                offset: length,
+                length: sealed!.sealed.length,
+                uncompressedLength: 0,
+                id: engine.hash(text),
+              };
+              whole.push(ahead, Buffer.from(sealed!.sealed));
+              expect(await verifier.verify(ahead, [])).toEqual([]);
+              expect(await verifier.verify(piece.subarray(length), [{ ...part, offset: 0 }])).toEqual([
+                undefined,
+              ]);
+              const other = engine.createPackVerifier(KEY);
+              expect(await other.verify(piece, [part, { ...part, id: engine.hash(piece) }])).toEqual([
+                undefined,
+                "hash",
+              ]);
+              expect(hex(other.finish())).toBe(hex(sha256Of(piece)));
+            }
+            expect(hex(verifier.finish())).toBe(hex(sha256Of(Buffer.concat(whole))));
+          }),
+        );
       });
 
       it("tells the damaged from the sound among many large parts at once", async () => {
@@ -474,9 +510,9 @@ export function engineSuite(name: string, make: () => Promise<Engine>, poly1305A
         const pack = Buffer.concat([...sealed.map((one) => one.sealed), randomBytes(100)]);
         for (const [i, part] of parts.entries()) if (i % 11 === 5) pack[part.offset + 3]! ^= 1;
         const expected = parts.map((_, i) => (i % 11 === 5 ? "mac" : i % 7 === 3 ? "hash" : undefined));
-        const verified = await engine.verifyPack(KEY, pack, parts);
-        expect(verified.failures).toEqual(expected);
-        expect(hex(verified.hash)).toBe(hex(sha256Of(pack)));
+        const whole = engine.createPackVerifier(KEY);
+        expect(await whole.verify(pack, parts)).toEqual(expected);
+        expect(hex(whole.finish())).toBe(hex(sha256Of(pack)));
         const into = Buffer.alloc(
           lengths.reduce((sum, length) => sum + length, 0),
           0xee,

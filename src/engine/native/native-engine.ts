@@ -29,6 +29,7 @@ import {
   type Engine,
   type IndexColumns,
   type MasterKey,
+  type PackVerifier,
   type ScryptParameters,
   SEAL_OVERHEAD,
   type Sealed,
@@ -41,7 +42,6 @@ import {
   type UnsealFailure,
   type UnsealInput,
   type UnsealPart,
-  type VerifiedPack,
 } from "../engine.js";
 import { UNSEAL_FAILURES } from "../unseal-failures.js";
 import { NativeSealedFile } from "./native-sealed-file.js";
@@ -169,10 +169,17 @@ export class NativeEngine implements Engine {
     return results;
   }
 
-  async verifyPack(key: MasterKey, pack: Uint8Array, parts: readonly UnsealPart[]): Promise<VerifiedPack> {
-    const { places, ids, failures } = layOut(pack, parts);
-    const hash = await this.#addon.verifyPack(this.#handleOf(key), pack, places, ids, failures);
-    return { hash: idFromBytes(hash), failures: Array.from(failures, (_, i) => failureAt(failures, i)) };
+  createPackVerifier(key: MasterKey): PackVerifier {
+    const handle = this.#handleOf(key);
+    const hash = this.#addon.createPackHash();
+    return {
+      verify: async (piece, parts) => {
+        const { places, ids, failures } = layOut(piece, parts);
+        await this.#addon.verifyPiece(handle, hash, piece, places, ids, failures);
+        return Array.from(failures, (_, i) => failureAt(failures, i));
+      },
+      finish: () => idFromBytes(this.#addon.finishPackHash(hash)),
+    };
   }
 
   async unsealToFiles(

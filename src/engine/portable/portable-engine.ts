@@ -19,6 +19,7 @@ import {
   type Chunker,
   type Engine,
   type MasterKey,
+  type PackVerifier,
   type ScryptParameters,
   SEAL_OVERHEAD,
   type Sealed,
@@ -28,7 +29,6 @@ import {
   type UnsealFailure,
   type UnsealInput,
   type UnsealPart,
-  type VerifiedPack,
 } from "../engine.js";
 import { Breather } from "./breather.js";
 import {
@@ -132,14 +132,23 @@ export class PortableEngine implements Engine {
     return this.unseal(key, inputs);
   }
 
-  /** One by one, so that only one plaintext is there at a time. */
-  async verifyPack(key: MasterKey, pack: Uint8Array, parts: readonly UnsealPart[]): Promise<VerifiedPack> {
-    const failures: (UnsealFailure | undefined)[] = [];
-    for (const part of parts) {
-      const [result] = await this.unsealParts(key, pack, [part]);
-      failures.push("failure" in result! ? result.failure : undefined);
-    }
-    return { hash: (await this.hashAll([pack])).at(0), failures };
+  createPackVerifier(key: MasterKey): PackVerifier {
+    const hash = createHash();
+    const breather = new Breather();
+    return {
+      /** One by one, so that only one plaintext is there at a time. */
+      verify: async (piece, parts) => {
+        hash.update(piece);
+        const failures: (UnsealFailure | undefined)[] = [];
+        for (const part of parts) {
+          await breather.breathe();
+          const [result] = await this.unsealParts(key, piece, [part]);
+          failures.push("failure" in result! ? result.failure : undefined);
+        }
+        return failures;
+      },
+      finish: () => hash.digest(),
+    };
   }
 
   async compress(data: Uint8Array, level: number): Promise<Uint8Array> {
