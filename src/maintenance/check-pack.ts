@@ -14,15 +14,15 @@ import type { Repository } from "../repository/repository.js";
 import { formatUnsealFailure } from "../repository/unseal-failure.js";
 import type { CheckProblem, DamagedBlob } from "./check-options.js";
 
+/** Packs up to this size are read as a whole: in pieces they take a tenth more time. Bytes. */
+const MAX_WHOLE_BYTES = 24 * 1024 * 1024;
 /**
- * So much of a pack is read at a time, from whole blob to whole blob, where that takes no more requests. With 1 MiB, packs of
- * 17 MiB take a sixth more time; as a whole, packs of 137 MiB half as much again, because few of them fit into memory.
+ * So much is read at a time of a larger one, from whole blob to whole blob, where that takes no more requests. As a whole, so
+ * few of them fit into memory that packs of 137 MiB take half as much again.
  */
 const PIECE_BYTES = 4 * 1024 * 1024;
-/** Memory for one piece, which is kept for the next. The few blobs that need more get their own. */
-const PIECE_MEMORY_BYTES = 2 * PIECE_BYTES;
-/** For packs that are read as a whole: the largest that restic and yore make, and what the last blobs add. */
-const MAX_KEPT_BYTES = 144 * 1024 * 1024;
+/** The largest packs that restic and yore make, and what the last blobs add. */
+const MAX_PACK_BYTES = 144 * 1024 * 1024;
 
 /** What is read of a pack at a time. */
 interface Piece {
@@ -53,14 +53,12 @@ export class PackChecker {
   constructor(repository: Repository, largest: number) {
     this.#repository = repository;
     this.#readsPieces = repository.backend.place !== undefined;
-    this.#memoryBytes = Math.min(largest, this.#readsPieces ? PIECE_MEMORY_BYTES : MAX_KEPT_BYTES);
+    this.#memoryBytes = Math.min(largest, this.#readsPieces ? MAX_WHOLE_BYTES : MAX_PACK_BYTES);
   }
 
-  /** Memory that checking one pack takes, as a rule, bytes. */
+  /** Memory that checking one pack takes, bytes: of one in pieces there are two, each of at most half a whole one as a rule. */
   get bytesOfOne(): number {
-    return this.#memoryBytes < PIECE_MEMORY_BYTES || !this.#readsPieces
-      ? this.#memoryBytes
-      : 2 * this.#memoryBytes;
+    return this.#memoryBytes;
   }
 
   /**
@@ -91,7 +89,11 @@ export class PackChecker {
   /** Verifies one piece while the next is read. */
   async #isSound(pack: IndexedPack, size: number, signal: AbortSignal | undefined): Promise<boolean> {
     if (!isContinuous(pack.blobs)) return false;
-    const pieces = cutPieces(pack.blobs, size, this.#readsPieces ? PIECE_BYTES : size);
+    const pieces = cutPieces(
+      pack.blobs,
+      size,
+      this.#readsPieces && size > MAX_WHOLE_BYTES ? PIECE_BYTES : size,
+    );
     const verifier = this.#repository.engine.createPackVerifier(this.#repository.masterKey);
     let next: Promise<ReadPiece> | undefined;
     try {
@@ -141,7 +143,7 @@ export class PackChecker {
 
   /** What an index claims may be gigabytes: beyond what packs are, only the backend knows how much there is. */
   #memoryFor(length: number): Uint8Array | undefined {
-    if (length > MAX_KEPT_BYTES) return undefined;
+    if (length > MAX_PACK_BYTES) return undefined;
     const kept = length <= this.#memoryBytes ? this.#spare.pop() : undefined;
     return kept ?? Buffer.allocUnsafeSlow(Math.max(length, this.#memoryBytes) + ROOM_FOR_BLOCKS);
   }
