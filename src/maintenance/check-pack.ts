@@ -45,20 +45,19 @@ export class PackChecker {
   readonly #repository: Repository;
   readonly #readsPieces: boolean;
   readonly #memoryBytes: number;
+  /** Memory that checking one pack takes, bytes. Packs that take more are checked one after the other. */
+  readonly bytesOfOne: number;
   readonly #spare: Uint8Array[] = [];
-  /** One pack after the other: they may be large. */
-  readonly #readingWhole = new Semaphore(1);
+  readonly #large = new Semaphore(1);
 
   /** @param largest of the packs that will be checked, bytes: memory for one does for every other */
   constructor(repository: Repository, largest: number) {
     this.#repository = repository;
     this.#readsPieces = repository.backend.place !== undefined;
     this.#memoryBytes = Math.min(largest, this.#readsPieces ? MAX_WHOLE_BYTES : MAX_PACK_BYTES);
-  }
-
-  /** Memory that checking one pack takes, bytes: of one in pieces there are two, each of at most half a whole one as a rule. */
-  get bytesOfOne(): number {
-    return this.#memoryBytes;
+    // Of a pack in pieces there are two in memory, of which the second takes at most half of what a whole pack may.
+    const hasPieces = this.#readsPieces && largest > MAX_WHOLE_BYTES;
+    this.bytesOfOne = hasPieces ? this.#memoryBytes + MAX_WHOLE_BYTES / 2 : this.#memoryBytes;
   }
 
   /**
@@ -75,9 +74,7 @@ export class PackChecker {
     signal: AbortSignal | undefined,
   ): Promise<CheckProblem | undefined> {
     if (await this.#isSound(pack, expectedSize, signal)) return undefined;
-    const second = await this.#readingWhole.run(() =>
-      findProblem(this.#repository, pack, expectedSize, signal),
-    );
+    const second = await this.#large.run(() => findProblem(this.#repository, pack, expectedSize, signal));
     if (second) return second;
     const error = new YoreError(
       "backend",
@@ -86,14 +83,23 @@ export class PackChecker {
     return { kind: "pack-unreadable", packId: pack.packId, error };
   }
 
-  /** Verifies one piece while the next is read. */
   async #isSound(pack: IndexedPack, size: number, signal: AbortSignal | undefined): Promise<boolean> {
     if (!isContinuous(pack.blobs)) return false;
-    const pieces = cutPieces(
-      pack.blobs,
-      size,
-      this.#readsPieces && size > MAX_WHOLE_BYTES ? PIECE_BYTES : size,
-    );
+    const isCut = this.#readsPieces && size > MAX_WHOLE_BYTES;
+    const pieces = cutPieces(pack.blobs, size, isCut ? PIECE_BYTES : size);
+    // A tree of a million files is one blob.
+    const isLarge = pieces.some(({ length }) => length > this.#memoryBytes);
+    const verify = () => this.#arePiecesSound(pack, size, pieces, signal);
+    return isLarge ? this.#large.run(verify) : verify();
+  }
+
+  /** Verifies one piece while the next is read. */
+  async #arePiecesSound(
+    pack: IndexedPack,
+    size: number,
+    pieces: readonly Piece[],
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
     const verifier = this.#repository.engine.createPackVerifier(this.#repository.masterKey);
     let next: Promise<ReadPiece> | undefined;
     try {
