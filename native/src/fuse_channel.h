@@ -74,9 +74,9 @@ class FuseChannel {
   void Track(const uint8_t* request);
   int Sent(ssize_t written);
   void Call(napi_ref callback, std::initializer_list<uint32_t> numbers);
-  // Notifications that store contents; the storer is there afterwards.
-  OwnedBytes Encode(const StoredContent& content);
   void StartStorer();
+  // The notification that stores a content, in memory of the storer, which is there.
+  OwnedBytes Encode(const StoredContent& content);
   void AnswerEverything();
   void Refuse(uint64_t unique);
   void DropReferences();
