@@ -208,25 +208,25 @@ napi_value UnsealParts(napi_env env, napi_callback_info info) {
 
 constexpr napi_type_tag kPackHashTag = {0x4d0f83b2a96e51c7, 0xb8e2607f19ad345c};
 
-// Of a pack that comes in pieces, which belong to one task at a time.
+// Of a pack that comes in pieces. JavaScript thread: `is_taken` while a piece is on its way, and when it is finished.
 struct PackHash {
   Sha256Message message;
-  bool is_busy = false;
+  bool is_taken = false;
 };
+
+// nullptr: an exception is pending.
+std::shared_ptr<PackHash> TakePackHash(napi_env env, napi_value handle) {
+  std::shared_ptr<PackHash> hash = GetHandle<PackHash>(env, handle, "hash", &kPackHashTag);
+  if (hash == nullptr || !std::exchange(hash->is_taken, true)) return hash;
+  napi_throw_error(env, "ERR_BUSY", "The hash of the pack is finished, or a piece is still being verified");
+  return nullptr;
+}
 
 class VerifyPieceTask final : public PartsTask {
  public:
-  // JavaScript thread.
   bool Take(napi_env env, napi_value handle) {
-    std::shared_ptr<PackHash> hash = GetHandle<PackHash>(env, handle, "hash", &kPackHashTag);
-    if (hash == nullptr) return false;
-    if (hash->is_busy) {
-      napi_throw_error(env, "ERR_BUSY", "The piece before is still being verified");
-      return false;
-    }
-    hash_ = std::move(hash);
-    hash_->is_busy = true;
-    return true;
+    hash_ = TakePackHash(env, handle);
+    return hash_ != nullptr;
   }
 
   void Execute() override {
@@ -237,7 +237,7 @@ class VerifyPieceTask final : public PartsTask {
   }
 
   napi_value Complete(napi_env env) override {
-    hash_->is_busy = false;
+    hash_->is_taken = false;
     return Undefined(env);
   }
 
@@ -265,13 +265,8 @@ napi_value VerifyPiece(napi_env env, napi_callback_info info) {
 
 napi_value FinishPackHash(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
-  std::shared_ptr<PackHash> hash = GetHandle<PackHash>(env, arguments[0], "hash", &kPackHashTag);
+  std::shared_ptr<PackHash> hash = TakePackHash(env, arguments[0]);
   if (hash == nullptr) return nullptr;
-  // Once.
-  if (std::exchange(hash->is_busy, true)) {
-    napi_throw_error(env, "ERR_BUSY", "A piece is still being verified, or the hash was finished before");
-    return nullptr;
-  }
   try {
     uint8_t bytes[kHashSize];
     hash->message.Finish(bytes);

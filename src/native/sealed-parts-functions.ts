@@ -32,7 +32,7 @@ export interface SealedPartsFunctions {
   /**
    * Hashes the next piece of a pack, unseals parts of it and forgets them.
    *
-   * @throws `ERR_BUSY` while the piece before is not through
+   * @throws `ERR_BUSY` while the piece before is not through, and when the hash is finished
    */
   verifyPiece(
     key: MasterKeyHandle,
@@ -42,7 +42,7 @@ export interface SealedPartsFunctions {
     ids: Uint8Array,
     failures: Uint8Array,
   ): Promise<void>;
-  /** Once. @returns SHA-256 of all pieces */
+  /** @returns SHA-256 of all pieces @throws `ERR_BUSY` as `verifyPiece` does */
   finishPackHash(hash: PackHashHandle): Buffer;
   /**
    * Carries out a program of file system calls (drawn in native/src/file_calls.h) whose contents are the plaintexts. A part

@@ -1,4 +1,4 @@
-import { randomBytes, randomInt, scryptSync } from "node:crypto";
+import { createHash, randomBytes, randomInt, scryptSync } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { formatId, idFromBytes } from "../../src/bytes/id.js";
 import { INDEX_TREE_BIT } from "../../src/engine/engine.js";
@@ -201,6 +201,26 @@ if (addon) {
         const found = await parsed(changed);
         if (found) expect(found).toEqual(decoded(changed));
       }
+    });
+  });
+
+  describe("the hash of a pack", () => {
+    const key = addon.createMasterKey(Buffer.alloc(32, 1), Buffer.alloc(16, 2), Buffer.alloc(16, 3));
+    const busy = expect.objectContaining({ code: "ERR_BUSY" });
+    const nothing = [new Uint32Array(0), Buffer.alloc(0), Buffer.alloc(0)] as const;
+
+    it("takes one piece at a time, and is finished once", async () => {
+      const hash = addon.createPackHash();
+      const pieces = [Buffer.alloc(3_000_000, "a"), Buffer.from("b")] as const;
+      const first = addon.verifyPiece(key, hash, pieces[0], ...nothing);
+      expect(() => addon.verifyPiece(key, hash, pieces[1], ...nothing)).toThrow(busy);
+      expect(() => addon.finishPackHash(hash)).toThrow(busy);
+      await first;
+      await addon.verifyPiece(key, hash, pieces[1], ...nothing);
+      const expected = createHash("sha256").update(pieces[0]).update(pieces[1]).digest("hex");
+      expect(addon.finishPackHash(hash).toString("hex")).toBe(expected);
+      expect(() => addon.finishPackHash(hash)).toThrow(busy);
+      expect(() => addon.verifyPiece(key, hash, pieces[1], ...nothing)).toThrow(busy);
     });
   });
 
