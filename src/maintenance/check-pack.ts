@@ -74,7 +74,7 @@ export class PackChecker {
     signal: AbortSignal | undefined,
   ): Promise<CheckProblem | undefined> {
     if (await this.#isSound(pack, expectedSize, signal)) return undefined;
-    const second = await this.#large.run(() => findProblem(this.#repository, pack, expectedSize, signal));
+    const second = await this.#large.run(() => this.#findProblem(pack, expectedSize, signal));
     if (second) return second;
     const error = new YoreError(
       "backend",
@@ -108,16 +108,18 @@ export class PackChecker {
         next = i + 1 < pieces.length ? this.#read(pack.packId, pieces, i + 1, signal) : undefined;
         // Until its turn comes nobody waits for it.
         next?.catch(() => {});
-        throwIfAborted(signal);
-        if (bytes.length !== length) return false;
-        const parts = blobs.map((blob) => ({ ...blob, offset: blob.offset - offset }));
-        const failures = await verifier.verify(bytes, parts);
-        if (failures.some((failure) => failure !== undefined)) return false;
-        if (!next && (await headerProblems(this.#repository, pack, bytes, size)).length > 0) return false;
-        if (memory) this.#giveBack(memory);
+        try {
+          throwIfAborted(signal);
+          if (bytes.length !== length) return false;
+          const parts = blobs.map((blob) => ({ ...blob, offset: blob.offset - offset }));
+          const failures = await verifier.verify(bytes, parts);
+          if (failures.some((failure) => failure !== undefined)) return false;
+          if (!next && (await headerProblems(this.#repository, pack, bytes, size)).length > 0) return false;
+        } finally {
+          if (memory) this.#giveBack(memory);
+        }
       }
     } catch {
-      // The memory is left alone: what failed may write to it later still.
       throwIfAborted(signal);
       return false;
     }
@@ -132,6 +134,7 @@ export class PackChecker {
   ): Promise<ReadPiece> {
     const { offset, length } = pieces[i]!;
     const memory = this.#memoryFor(length);
+    // When it fails, the memory is left alone: it may be written to later still.
     const bytes = await this.#repository.backend.load(handleOf(packId), {
       once: true,
       ...(offset > 0 ? { offset } : {}),
@@ -141,6 +144,29 @@ export class PackChecker {
       ...(signal ? { signal } : {}),
     });
     return { bytes, memory };
+  }
+
+  /** Reads a pack as a whole, and tells all that is wrong with it. */
+  async #findProblem(
+    pack: IndexedPack,
+    expectedSize: number,
+    signal: AbortSignal | undefined,
+  ): Promise<CheckProblem | undefined> {
+    const { packId } = pack;
+    let read: ReadPiece;
+    try {
+      read = await this.#read(packId, [{ offset: 0, length: expectedSize, blobs: pack.blobs }], 0, signal);
+    } catch (cause) {
+      throwIfAborted(signal);
+      const reason = cause instanceof NotFoundError ? "it does not exist" : messageOf(cause);
+      const error = cause instanceof YoreError ? cause : new YoreError("backend", reason, { cause });
+      return { kind: "pack-unreadable", packId, error };
+    }
+    try {
+      return await problemOf(this.#repository, pack, expectedSize, read.bytes, signal);
+    } finally {
+      if (read.memory) this.#giveBack(read.memory);
+    }
   }
 
   #giveBack(memory: Uint8Array): void {
@@ -175,23 +201,14 @@ function cutPieces(blobs: readonly PackedBlob[], size: number, bytes: number): P
   return pieces;
 }
 
-/** Reads a pack as a whole, and tells all that is wrong with it. */
-async function findProblem(
+async function problemOf(
   repository: Repository,
   pack: IndexedPack,
   expectedSize: number,
+  bytes: Uint8Array,
   signal: AbortSignal | undefined,
 ): Promise<CheckProblem | undefined> {
   const { packId } = pack;
-  let bytes: Uint8Array;
-  try {
-    bytes = await repository.backend.load(handleOf(packId), { once: true, ...(signal ? { signal } : {}) });
-  } catch (cause) {
-    throwIfAborted(signal);
-    const reason = cause instanceof NotFoundError ? "it does not exist" : messageOf(cause);
-    const error = cause instanceof YoreError ? cause : new YoreError("backend", reason, { cause });
-    return { kind: "pack-unreadable", packId, error };
-  }
   const reasons: string[] = [];
   if (bytes.length !== expectedSize) reasons.push(`it has ${bytes.length} bytes instead of ${expectedSize}`);
   if (!isContinuous(pack.blobs)) reasons.push("the index has gaps or overlapping blobs in it");
