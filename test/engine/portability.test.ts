@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { PortableEngine } from "../../src/engine/portable/portable-engine.js";
-import { KEY } from "../suites/engine-suite.js";
+import { KEY } from "../suites/engine-support.js";
 
 const SOURCE = join(import.meta.dirname, "../../src");
 
