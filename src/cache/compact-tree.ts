@@ -19,6 +19,7 @@
  */
 
 import { ID_LENGTH, type Id, IdList } from "../bytes/id.js";
+import { textKeepingBytes } from "../bytes/utf8.js";
 import { posixModeFromNode, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../format/file-mode.js";
 import type { ExtendedAttribute, TreeNode } from "../format/node.js";
 import type { Timestamp } from "../format/timestamp.js";
@@ -80,6 +81,15 @@ export class CompactTree {
   name(position: number): Buffer {
     const offset = this.#words[FIRST_WORD + position * WORDS + 12]!;
     return this.memory.subarray(offset, offset + this.#words[FIRST_WORD + position * WORDS + 13]!);
+  }
+
+  /** A name as `textKeepingBytes` makes it. */
+  nameText(position: number): string {
+    const offset = this.#words[FIRST_WORD + position * WORDS + 12]!;
+    const end = offset + this.#words[FIRST_WORD + position * WORDS + 13]!;
+    // A view costs three times as much as the text. This character also stands for bytes that are no UTF-8.
+    const text = this.memory.toString("utf8", offset, end);
+    return text.includes("\ufffd") ? textKeepingBytes(this.name(position)) : text;
   }
 
   /** Where a name is, -1 when it is not there. */

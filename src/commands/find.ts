@@ -1,4 +1,5 @@
 import { formatId, formatShortId, type Id } from "../bytes/id.js";
+import { bytesOfText } from "../bytes/utf8.js";
 import { UsageError, type YoreError } from "../errors.js";
 import type { BlobType } from "../format/blob.js";
 import type { TreeNode } from "../format/node.js";
@@ -42,7 +43,12 @@ export interface FindOptions {
 
 /** One thing that was found, in whatever snapshot. */
 export type FindHit =
-  | { readonly type: "path"; readonly path: Buffer; readonly node: TreeNode }
+  | {
+      readonly type: "path";
+      readonly path: Buffer;
+      /** Decodes its tree, and must be called when the hit is told of or never. @throws {DamagedError} */
+      readonly node: () => TreeNode;
+    }
   /** A tree, and the directory that it is of; "/" is the root. */
   | { readonly type: "tree"; readonly path: Buffer; readonly id: Id }
   /** A blob, and a file that has it, which stands in the tree `parent`. */
@@ -84,7 +90,6 @@ export async function* runFind<T>(
   await repository.loadIndex({ signal });
   const query = await makeQuery(session, options.target);
   const kept: TreeQuery<T> = {
-    needsNodes: query.needsNodes,
     hits: (path, node, tree) => query.hits(path, node, tree).map(keep),
     descends: (path) => query.descends(path),
   };
@@ -128,20 +133,18 @@ function pathQuery(target: Extract<FindTarget, { type: "paths" }>): FindQuery {
   const texts = target.patterns.map((text) => text.replace(/^!/, ""));
   const patterns = parsePatterns(texts.includes("") ? ["/"] : texts, { ignoreCase });
   // A directory is asked about twice.
-  let asked: { path: Buffer; match: PatternMatch } | undefined;
-  const match = (path: Buffer) => {
+  let asked: { path: string; match: PatternMatch } | undefined;
+  const match = (path: string) => {
     if (asked?.path !== path) asked = { path, match: patterns.match(path) };
     return asked.match;
   };
   return {
-    needsNodes: false,
     root: () => NO_HITS,
-    hits: (path, nodeOf) => {
+    hits: (path, node) => {
       if (!match(path).matched) return NO_HITS;
-      const node = nodeOf();
       if (oldest && compareTimestamps(node.mtime, oldest) < 0) return NO_HITS;
       if (newest && compareTimestamps(node.mtime, newest) > 0) return NO_HITS;
-      return [{ type: "path", path, node }];
+      return [{ type: "path", path: bytesOfText(path), node: () => node.decode() }];
     },
     descends: (path) => match(path).childMayMatch,
   };
@@ -164,21 +167,21 @@ class IdNames {
   }
 
   has(id: Id): boolean {
+    if (this.#names.size === 0) return false;
     return this.#names.has(formatShortId(id)) || this.#names.has(formatId(id));
   }
 }
 
 function objectQuery(blobs: IdNames, trees: IdNames): FindQuery {
   return {
-    needsNodes: true,
     root: (id) => (trees.has(id) ? [{ type: "tree", path: ROOT, id }] : NO_HITS),
-    hits: (path, nodeOf, parent) => {
-      const node = nodeOf();
-      if (node.type === "dir" && node.subtree && trees.size > 0 && trees.has(node.subtree))
-        return [{ type: "tree", path, id: node.subtree }];
-      if (node.type !== "file" || blobs.size === 0 || !node.content) return NO_HITS;
+    hits: (path, { subtree, content }, parent) => {
+      if (subtree)
+        return trees.has(subtree) ? [{ type: "tree", path: bytesOfText(path), id: subtree }] : NO_HITS;
+      if (blobs.size === 0 || content.length === 0) return NO_HITS;
       const hits: FindHit[] = [];
-      for (const id of node.content) if (blobs.has(id)) hits.push({ type: "blob", path, id, parent });
+      for (const id of content)
+        if (blobs.has(id)) hits.push({ type: "blob", path: bytesOfText(path), id, parent });
       return hits;
     },
     descends: () => true,

@@ -1,27 +1,41 @@
 import { LRUCache } from "lru-cache";
-import { type Id, idKey } from "../bytes/id.js";
+import { type Id, IdList, idKey } from "../bytes/id.js";
+import { bytesOfText, textKeepingBytes } from "../bytes/utf8.js";
 import { CompactTree } from "../cache/compact-tree.js";
 import { throwIfAborted, YoreError } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
+import type { Moment } from "../format/timestamp.js";
 import { decodeLoadedTree } from "../repository/load-tree.js";
 import type { Repository } from "../repository/repository.js";
 
+/** A node that a search comes to. What it says is read when it is asked for, which must be before the query returns. */
+export interface SearchedNode {
+  /** The tree of a directory. */
+  readonly subtree: Id | undefined;
+  /** The blobs of a file; empty for everything else. */
+  readonly content: IdList;
+  readonly mtime: Moment;
+  /**
+   * All that is stored of it. Decodes the whole tree when it is first called, so whoever can say no before does.
+   *
+   * @throws {DamagedError} if it is no tree
+   */
+  decode(): TreeNode;
+}
+
 /** What is looked for below a tree. */
 export interface TreeQuery<T> {
-  /** `hits` looks at every node, so that trees are decoded without trying to do without. */
-  readonly needsNodes: boolean;
   /**
    * Asked for each node.
    *
-   * @param path raw bytes, "/" in front
-   * @param node decodes the whole tree when it is first called, so whoever can say no by the path does
+   * @param path as `textKeepingBytes` makes it, "/" in front
    * @param tree the tree that the node stands in
    * @returns what is kept of it, usually nothing
-   * @throws what `node` throws
+   * @throws what `node.decode` throws
    */
-  hits(path: Buffer, node: () => TreeNode, tree: Id): readonly T[];
+  hits(path: string, node: SearchedNode, tree: Id): readonly T[];
   /** Asked for each directory: `false` leaves out what is below. */
-  descends(path: Buffer): boolean;
+  descends(path: string): boolean;
 }
 
 /** Counters that the search adds to. */
@@ -42,7 +56,7 @@ export interface TreeSearchOptions {
 /** A tree that waits to be loaded, and the places where it stands. */
 interface Waiting<T> {
   readonly id: Id;
-  readonly places: { readonly path: Buffer; readonly found: Found<T> }[];
+  readonly places: { readonly path: string; readonly found: Found<T> }[];
 }
 
 /** What was found in a directory and below it. */
@@ -94,7 +108,7 @@ export class TreeSearch<T> {
   /** All hits below a tree; they belong to the search and must not be changed. */
   async search(root: Id): Promise<Found<T>> {
     const searched: Found<T>[] = [];
-    const result = this.#foundAt(root, Buffer.alloc(0));
+    const result = this.#foundAt(root, "");
     while (this.#waiting.size > 0) {
       throwIfAborted(this.#options.signal);
       const level = this.#waiting;
@@ -108,9 +122,9 @@ export class TreeSearch<T> {
     return result;
   }
 
-  #foundAt(tree: Id, path: Buffer): Found<T> {
+  #foundAt(tree: Id, path: string): Found<T> {
     const treeKey = idKey(tree);
-    const key = treeKey + path.toString("latin1");
+    const key = treeKey + path;
     const known = this.#known.get(key);
     if (known) return known;
     const found = new Found<T>();
@@ -150,19 +164,19 @@ export class TreeSearch<T> {
   #searchTree(waiting: Waiting<T>, blob: Uint8Array): void {
     const { id, places } = waiting;
     try {
-      const compact = this.#query.needsNodes ? undefined : CompactTree.fromPlain(blob);
-      const tree = new SearchedTree(id, blob, compact);
+      const tree = new SearchedTree(id, blob);
       for (const { path, found } of places) this.#searchAt(path, tree, found);
     } catch (error) {
       this.#lose(idKey(id), waiting, error);
     }
   }
 
-  #searchAt(directory: Buffer, tree: SearchedTree, found: Found<T>): void {
+  #searchAt(directory: string, tree: SearchedTree, found: Found<T>): void {
     for (let i = 0; i < tree.length; i++) {
-      const path = Buffer.concat([directory, SLASH, tree.name(i)]);
-      found.items.push(...this.#query.hits(path, () => tree.node(i), tree.id));
-      const subtree = tree.subtree(i);
+      const path = `${directory}/${tree.name(i)}`;
+      const node = tree.at(i);
+      for (const hit of this.#query.hits(path, node, tree.id)) found.items.push(hit);
+      const { subtree } = node;
       if (subtree && this.#query.descends(path)) found.items.push(this.#foundAt(subtree, path));
     }
   }
@@ -171,15 +185,13 @@ export class TreeSearch<T> {
     throwIfAborted(this.#options.signal);
     if (!(error instanceof YoreError)) throw error;
     this.#lost.add(key);
-    this.#options.onError(id, places[0]!.path, error);
+    this.#options.onError(id, bytesOfText(places[0]!.path), error);
   }
 }
 
-const SLASH = Buffer.from("/");
-
 /**
- * The nodes of a tree, decoded when somebody wants one. Names and subtrees come from the compact form of the addon where
- * it knows the tree: decoding everything to look at names was a third of the time of `find`.
+ * The nodes of a tree, decoded when somebody wants all of one. Everything else comes from the compact form of the addon,
+ * where it knows the tree: `find Makefile` in 79,000 files takes 0.5 s less so.
  */
 class SearchedTree {
   readonly id: Id;
@@ -188,30 +200,79 @@ class SearchedTree {
   readonly #compact: CompactTree | undefined;
   #nodes: readonly TreeNode[] | undefined;
 
-  /** @throws {FormatError} if there is no compact form, and it is no tree */
-  constructor(id: Id, blob: Uint8Array, compact: CompactTree | undefined) {
+  /** @throws {DamagedError} if there is no compact form, and it is no tree */
+  constructor(id: Id, blob: Uint8Array) {
     this.id = id;
     this.#blob = blob;
-    this.#compact = compact;
-    this.length = compact?.length ?? this.#decoded().length;
+    this.#compact = CompactTree.fromPlain(blob);
+    this.length = this.#compact?.length ?? this.nodes.length;
   }
 
-  name(position: number): Buffer {
-    return this.#compact?.name(position) ?? this.node(position).name;
-  }
-
-  subtree(position: number): Id | undefined {
-    if (this.#compact) return this.#compact.subtree(position);
-    const node = this.node(position);
-    return node.type === "dir" ? node.subtree : undefined;
-  }
-
-  node(position: number): TreeNode {
-    return this.#decoded()[position]!;
-  }
-
-  #decoded(): readonly TreeNode[] {
+  get nodes(): readonly TreeNode[] {
     this.#nodes ??= decodeLoadedTree(this.id, this.#blob);
     return this.#nodes;
+  }
+
+  /** As `textKeepingBytes` makes it. */
+  name(position: number): string {
+    return this.#compact?.nameText(position) ?? textKeepingBytes(this.nodes[position]!.name);
+  }
+
+  at(position: number): SearchedNode {
+    return this.#compact
+      ? new CompactNode(this, this.#compact, position)
+      : new DecodedNode(this.nodes[position]!);
+  }
+}
+
+class CompactNode implements SearchedNode {
+  readonly #tree: SearchedTree;
+  readonly #compact: CompactTree;
+  readonly #position: number;
+
+  constructor(tree: SearchedTree, compact: CompactTree, position: number) {
+    this.#tree = tree;
+    this.#compact = compact;
+    this.#position = position;
+  }
+
+  get subtree(): Id | undefined {
+    return this.#compact.subtree(this.#position);
+  }
+
+  get content(): IdList {
+    return this.#compact.content(this.#position);
+  }
+
+  get mtime(): Moment {
+    return this.#compact.time(this.#position, "mtime");
+  }
+
+  decode(): TreeNode {
+    return this.#tree.nodes[this.#position]!;
+  }
+}
+
+class DecodedNode implements SearchedNode {
+  readonly #node: TreeNode;
+
+  constructor(node: TreeNode) {
+    this.#node = node;
+  }
+
+  get subtree(): Id | undefined {
+    return this.#node.type === "dir" ? this.#node.subtree : undefined;
+  }
+
+  get content(): IdList {
+    return (this.#node.type === "file" && this.#node.content) || IdList.EMPTY;
+  }
+
+  get mtime(): Moment {
+    return this.#node.mtime;
+  }
+
+  decode(): TreeNode {
+    return this.#node;
   }
 }

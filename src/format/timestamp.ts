@@ -16,6 +16,9 @@ export interface Timestamp {
   readonly zoneMinutes: number;
 }
 
+/** Which moment it is, however it is written. */
+export type Moment = Pick<Timestamp, "seconds" | "nanoseconds">;
+
 const DAY_SECONDS = 86_400;
 const NS_PER_SECOND = 1_000_000_000n;
 /** The Gregorian calendar repeats after 400 years, weekdays included. */
@@ -148,12 +151,12 @@ export function timestampNs(timestamp: Timestamp): bigint {
 }
 
 /** Negative, zero or positive as the first moment is before, at or after the second; zones do not matter. */
-export function compareTimestamps(a: Timestamp, b: Timestamp): number {
+export function compareTimestamps(a: Moment, b: Moment): number {
   return a.seconds - b.seconds || a.nanoseconds - b.nanoseconds;
 }
 
 /** True if both are the same moment, in whatever zone they are written. */
-export function equalMoments(a: Timestamp, b: Timestamp): boolean {
+export function equalMoments(a: Moment, b: Moment): boolean {
   return a.seconds === b.seconds && a.nanoseconds === b.nanoseconds;
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { IdList } from "../../src/bytes/id.js";
 import { TreeSearch } from "../../src/commands/tree-search.js";
 import { createRepository, node, saveTree } from "../repository/support.js";
 
@@ -17,10 +18,9 @@ describe("TreeSearch", () => {
     const search = new TreeSearch<string>(
       repository,
       {
-        needsNodes: true,
         hits: (path, node) => {
-          asked.push(path.toString());
-          return node().name.toString() === "file" ? [path.toString()] : [];
+          asked.push(path);
+          return node.decode().name.toString() === "file" ? [path] : [];
         },
         descends: () => true,
       },
@@ -44,7 +44,7 @@ describe("TreeSearch", () => {
     const told: string[] = [];
     const search = new TreeSearch<string>(
       repository,
-      { needsNodes: false, hits: (_, node) => [node().name.toString()], descends: () => true },
+      { hits: (_, node) => [node.decode().name.toString()], descends: () => true },
       { onError: (_, path) => told.push(path.toString()) },
     );
     expect([...(await search.search(root))]).toEqual(["a", "b", "file"]);
@@ -52,32 +52,44 @@ describe("TreeSearch", () => {
     expect(told).toEqual(["/a"]);
   });
 
-  it.each([true, false])(
-    "gives each path its own node, also where names need escapes (needs nodes: %s)",
-    async (needsNodes) => {
-      const repository = await createRepository();
-      const deep = await saveTree(repository, [node("one", { size: 1 }), node("two", { size: 2 })]);
-      const names = ["a\nb", 'c"d', "e\\f", "g"].map((name, i) => node(name, { size: i + 10 }));
-      const odd = await saveTree(repository, [...names, node("h", { type: "dir", subtree: deep })]);
-      const root = await saveTree(repository, [
-        node("odd", { type: "dir", subtree: odd }),
-        node("x", { size: 3 }),
-      ]);
-      await repository.flush();
-      const search = new TreeSearch<string>(
-        repository,
-        { needsNodes, hits: (path, node) => [`${path} ${node().size}`], descends: () => true },
-        { onError: (_, __, error) => expect.unreachable(error.message) },
-      );
-      expect([...(await search.search(root))].filter((hit) => !hit.endsWith(" 0"))).toEqual([
-        "/odd/a\nb 10",
-        '/odd/c"d 11',
-        "/odd/e\\f 12",
-        "/odd/g 13",
-        "/odd/h/one 1",
-        "/odd/h/two 2",
-        "/x 3",
-      ]);
-    },
-  );
+  it("gives each path its own node, also where names need escapes or are no UTF-8", async () => {
+    const repository = await createRepository();
+    const content = new IdList(Buffer.alloc(64, 7));
+    const mtime = { seconds: -5, nanoseconds: 999_999_999, zoneMinutes: 60 };
+    const deep = await saveTree(repository, [
+      node("one", { size: 1, content, mtime }),
+      node("two", { size: 2 }),
+      node("\ufffd", { size: 4 }),
+    ]);
+    const names = ["a\nb", 'c"d', "e\\f", Buffer.of(0x66, 0xff)].map((name, i) =>
+      node(name, { size: i + 10, mtime }),
+    );
+    const odd = await saveTree(repository, [...names, node("h", { type: "dir", subtree: deep })]);
+    const root = await saveTree(repository, [
+      node("odd", { type: "dir", subtree: odd }),
+      node("x", { size: 3 }),
+    ]);
+    await repository.flush();
+    const search = new TreeSearch<string>(
+      repository,
+      {
+        hits: (path, node) => [
+          `${path} ${node.decode().size} ${node.content.length} ${node.mtime.seconds} ${node.mtime.nanoseconds}`,
+        ],
+        descends: () => true,
+      },
+      { onError: (_, __, error) => expect.unreachable(error.message) },
+    );
+    const found = [...(await search.search(root))].filter((hit) => !/^\S*(odd|h) 0 /s.test(hit));
+    expect(found).toEqual([
+      "/odd/a\nb 10 0 -5 999999999",
+      '/odd/c"d 11 0 -5 999999999',
+      "/odd/e\\f 12 0 -5 999999999",
+      "/odd/f\udcff 13 0 -5 999999999",
+      "/odd/h/one 1 2 -5 999999999",
+      "/odd/h/two 2 0 -62135596800 0",
+      "/odd/h/\ufffd 4 0 -62135596800 0",
+      "/x 3 0 -62135596800 0",
+    ]);
+  });
 });

@@ -77,9 +77,9 @@ export function wrapBackend(inner: Backend, changes: Partial<Backend>): Backend 
   };
 }
 
-export function node(name: string, fields: Partial<TreeNode> = {}): TreeNode {
+export function node(name: string | Buffer, fields: Partial<TreeNode> = {}): TreeNode {
   return {
-    name: Buffer.from(name),
+    name: typeof name === "string" ? Buffer.from(name) : name,
     type: "file",
     mode: 0o644,
     mtime: ZERO_TIME,

@@ -167,7 +167,7 @@ function pathTextWriter(context: CommandContext, flags: FindFlags): FindWriter {
   return {
     render: (hit) => {
       if (hit.type !== "path") return "";
-      return `${(flags.long ? longLine(hit.path, hit.node, options) : options.name(hit.path)).toString("latin1")}\n`;
+      return `${(flags.long ? longLine(hit.path, hit.node(), options) : options.name(hit.path)).toString("latin1")}\n`;
     },
     write: async (snapshot, hits) => {
       let any = false;
@@ -193,7 +193,7 @@ function pathJsonWriter(io: Io): FindWriter {
   const out = new Gatherer(io);
   let snapshots = 0;
   return {
-    render: (hit) => (hit.type === "path" ? latin1(foundNodeJson(hit.path, hit.node)) : ""),
+    render: (hit) => (hit.type === "path" ? latin1(foundNodeJson(hit.path, hit.node())) : ""),
     write: async (snapshot, hits) => {
       let count = 0;
       for (const hit of hits) {
