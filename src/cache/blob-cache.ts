@@ -7,7 +7,7 @@
  */
 
 import { LRUCache } from "lru-cache";
-import type { Id } from "../bytes/id.js";
+import { type Id, idKey } from "../bytes/id.js";
 import { NotFoundError, YoreError } from "../errors.js";
 import type { BlobType } from "../format/blob.js";
 import type {
@@ -19,7 +19,6 @@ import type {
 } from "../repository/blob-loader.js";
 import { type ArenaSegment, BlobArena } from "./blob-arena.js";
 import { BlobWaiter } from "./blob-waiter.js";
-import { blobKey } from "./shared-loads.js";
 
 export interface BlobCacheOptions {
   /** Bytes of plaintext that are kept, with what keeping them costs; 64 MiB when left out. */
@@ -62,6 +61,11 @@ interface Flight {
   /** Begun to read ahead: a failure there may be that of a neighbour. */
   readonly ahead: boolean;
   readonly waiters: Map<string, BlobWaiter[]>;
+}
+
+/** The two types are separate worlds. */
+function blobKey(type: BlobType, id: Id): string {
+  return type === "data" ? idKey(id) : `t${idKey(id)}`;
 }
 
 /** Memory for neighbours; without a segment when too much of the cache is in use. */
@@ -274,7 +278,13 @@ export class BlobCache implements BlobLoader {
         for (const { segment } of rooms) segment?.unpin();
       }
     } else if (loader.loadBlobs && ids.length > 1) {
-      await loader.loadBlobs(type, ids, (id, result) => sink.arrived([id], [result], undefined), signal);
+      const arrived = (id: Id, result: BlobResult) =>
+        sink.arrived(
+          [id],
+          ["error" in result ? result : { plaintext: Buffer.from(result.plaintext) }],
+          undefined,
+        );
+      await loader.loadBlobs(type, ids, arrived, signal);
     } else {
       await Promise.all(
         ids.map(async (id) => {

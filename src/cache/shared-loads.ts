@@ -1,13 +1,13 @@
 /**
- * Loads of blobs that are under way, each one only once however many wait for it. A load belongs to nobody: a waiter
- * that gives up does not stop it for the others, and a load that gets no answer in time is stopped and forgotten, so
- * that the next reader starts afresh instead of joining a dead one.
+ * Loads of blobs that are under way, each one only once however many wait for what it is decoded to. A load belongs to
+ * nobody: a waiter that gives up does not stop it for the others, and a load that gets no answer in time is stopped and
+ * forgotten, so that the next reader starts afresh instead of joining a dead one.
  */
 
 import { type Id, idKey } from "../bytes/id.js";
-import { interruptedError, NotFoundError, YoreError } from "../errors.js";
+import { NotFoundError, YoreError } from "../errors.js";
 import type { BlobType } from "../format/blob.js";
-import type { BlobLoader } from "../repository/blob-loader.js";
+import type { BlobLoader, BlobResult } from "../repository/blob-loader.js";
 
 export interface SharedLoadsOptions {
   /** Milliseconds after which a load is given up; 60,000 when left out. */
@@ -18,127 +18,107 @@ const DEFAULT_TIMEOUT_MS = 60_000;
 /** Loads at a time for loaders that cannot load many at once. */
 const SINGLE_LOADS = 4;
 
-interface Load {
-  readonly promise: Promise<Uint8Array>;
+interface Load<T> {
+  readonly promise: Promise<T>;
   /** Started to read ahead, together with others: its failure may be theirs. */
   readonly ahead: boolean;
 }
 
-/** Key of a blob in the maps of this folder; the two types are separate worlds. */
-export function blobKey(type: BlobType, id: Id): string {
-  return type === "data" ? idKey(id) : `t${idKey(id)}`;
-}
+/** Makes of a plaintext what is wanted of it; the plaintext is valid until it returns. */
+export type DecodeBlob<T> = (id: Id, plaintext: Uint8Array) => T | Promise<T>;
 
-export class SharedLoads {
+export class SharedLoads<T> {
   readonly #loader: BlobLoader;
+  readonly #type: BlobType;
+  readonly #decode: DecodeBlob<T>;
   readonly #timeoutMs: number;
-  readonly #underWay = new Map<string, Load>();
+  readonly #underWay = new Map<string, Load<T>>();
 
-  constructor(loader: BlobLoader, options: SharedLoadsOptions = {}) {
+  /** @param decode is called once for each load */
+  constructor(loader: BlobLoader, type: BlobType, decode: DecodeBlob<T>, options: SharedLoadsOptions = {}) {
     this.#loader = loader;
+    this.#type = type;
+    this.#decode = decode;
     this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-  }
-
-  get size(): number {
-    return this.#underWay.size;
-  }
-
-  has(type: BlobType, id: Id): boolean {
-    return this.#underWay.has(blobKey(type, id));
   }
 
   /**
    * Joins the load of a blob, or starts it. A load started ahead that fails is tried once more on its own, because
    * what failed may have been a neighbour.
    *
-   * @param keep is called with the plaintext before anybody gets it, once a load
+   * @throws what the loader and the decoder throw
    */
-  async load(
-    type: BlobType,
-    id: Id,
-    keep: (plaintext: Uint8Array) => void,
-    signal?: AbortSignal,
-  ): Promise<Uint8Array> {
-    const key = blobKey(type, id);
+  async load(id: Id): Promise<T> {
+    const key = idKey(id);
     const already = this.#underWay.get(key);
     if (already?.ahead) {
       try {
-        return await untilAborted(already.promise, signal);
+        return await already.promise;
       } catch (error) {
-        if (signal?.aborted || (error instanceof YoreError && error.code === "timeout")) throw error;
+        if (error instanceof YoreError && error.code === "timeout") throw error;
       }
     } else if (already) {
-      return untilAborted(already.promise, signal);
+      return already.promise;
     }
-    return untilAborted((this.#underWay.get(key) ?? this.#start(key, type, id, keep)).promise, signal);
+    return (this.#underWay.get(key) ?? this.#start(key, id)).promise;
   }
 
   /**
    * Starts the loads of all that are not under way yet, and resolves when they have ended, well or badly.
    *
-   * @param keep is called with each plaintext before anybody gets it; what follows may wait for a promise of it
+   * @param onDecoded is called behind each that went well; what follows may wait for a promise of it
    */
-  async loadAhead(
-    type: BlobType,
-    ids: readonly Id[],
-    keep: (id: Id, plaintext: Uint8Array) => Promise<void> | void,
-  ): Promise<void> {
-    const wanted = ids.filter((id) => !this.#underWay.has(blobKey(type, id)));
+  async loadAhead(ids: readonly Id[], onDecoded?: () => Promise<void> | undefined): Promise<void> {
+    const wanted = ids.filter((id) => !this.#underWay.has(idKey(id)));
     if (wanted.length === 0) return;
-    if (this.#loader.loadBlobs) return this.#startMany(type, wanted, keep);
+    if (this.#loader.loadBlobs) return this.#startMany(wanted, onDecoded);
     const queue = wanted.values();
     const worker = async () => {
-      for (const id of queue) {
-        await this.load(type, id, (plaintext) => keep(id, plaintext)).catch(() => undefined);
-      }
+      for (const id of queue) await this.load(id).then(onDecoded, () => undefined);
     };
     await Promise.all(Array.from({ length: SINGLE_LOADS }, worker));
   }
 
-  #start(key: string, type: BlobType, id: Id, keep: (plaintext: Uint8Array) => void): Load {
-    const promise = this.#withTimeout(`load ${type} blob`, async (signal) => {
-      const plaintext = await this.#loader.loadBlob(type, id, signal);
-      keep(plaintext);
-      return plaintext;
-    });
-    const load: Load = { promise, ahead: false };
+  #start(key: string, id: Id): Load<T> {
+    const type = this.#type;
+    const promise = this.#withTimeout(`load ${type} blob`, async (signal) =>
+      this.#decode(id, await this.#loader.loadBlob(type, id, signal)),
+    );
+    const load: Load<T> = { promise, ahead: false };
     this.#underWay.set(key, load);
     this.#removeWhenDone(key, load);
     return load;
   }
 
   async #startMany(
-    type: BlobType,
     ids: readonly Id[],
-    keep: (id: Id, plaintext: Uint8Array) => Promise<void> | void,
+    onDecoded: (() => Promise<void> | undefined) | undefined,
   ): Promise<void> {
-    const waiting = new Map<string, PromiseWithResolvers<Uint8Array>>();
+    const waiting = new Map<string, PromiseWithResolvers<T>>();
     let error: unknown;
     for (const id of ids) {
-      const key = blobKey(type, id);
+      const key = idKey(id);
       if (waiting.has(key)) continue;
-      const settle = withResolvers<Uint8Array>();
+      const settle = withResolvers<T>();
       waiting.set(key, settle);
-      const load: Load = { promise: settle.promise, ahead: true };
+      const load: Load<T> = { promise: settle.promise, ahead: true };
       this.#underWay.set(key, load);
       this.#removeWhenDone(key, load);
     }
+    const on = (id: Id, result: BlobResult) => {
+      const settle = waiting.get(idKey(id));
+      waiting.delete(idKey(id));
+      if ("error" in result) return settle?.reject(result.error);
+      try {
+        settle?.resolve(this.#decode(id, result.plaintext));
+      } catch (error) {
+        return settle?.reject(error);
+      }
+      return onDecoded?.();
+    };
     try {
       await this.#withTimeout("load blobs ahead", (signal) =>
-        this.#loader.loadBlobs!(
-          type,
-          ids,
-          (id, result) => {
-            const key = blobKey(type, id);
-            const settle = waiting.get(key);
-            waiting.delete(key);
-            if ("error" in result) return settle?.reject(result.error);
-            const kept = keep(id, result.plaintext);
-            settle?.resolve(result.plaintext);
-            return kept;
-          },
-          signal,
-        ),
+        this.#loader.loadBlobs!(this.#type, ids, on, signal),
       );
     } catch (cause) {
       error = cause;
@@ -149,14 +129,14 @@ export class SharedLoads {
   }
 
   /** Nobody may be waiting, so a failure must not count as unhandled; whoever waits still sees it. */
-  #removeWhenDone(key: string, load: Load): void {
+  #removeWhenDone(key: string, load: Load<T>): void {
     const remove = () => {
       if (this.#underWay.get(key) === load) this.#underWay.delete(key);
     };
     load.promise.then(remove, remove);
   }
 
-  async #withTimeout<T>(what: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #withTimeout<R>(what: string, work: (signal: AbortSignal) => Promise<R>): Promise<R> {
     const controller = new AbortController();
     const late = withResolvers<never>();
     const timer = setTimeout(() => {
@@ -176,28 +156,17 @@ export class SharedLoads {
 
 interface PromiseWithResolvers<T> {
   readonly promise: Promise<T>;
-  resolve(value: T): void;
+  resolve(value: T | PromiseLike<T>): void;
   reject(error: unknown): void;
 }
 
 /** `Promise.withResolvers`, which Node.js 20 does not have. */
 function withResolvers<T>(): PromiseWithResolvers<T> {
-  let resolve!: (value: T) => void;
+  let resolve!: PromiseWithResolvers<T>["resolve"];
   let reject!: (error: unknown) => void;
   const promise = new Promise<T>((onValue, onError) => {
     resolve = onValue;
     reject = onError;
   });
   return { promise, resolve, reject };
-}
-
-/** The promise's outcome, or the `interrupted` error as soon as the signal fires; the work itself goes on. */
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  if (signal.aborted) return Promise.reject(interruptedError(signal));
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = () => reject(interruptedError(signal));
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
 }

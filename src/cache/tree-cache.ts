@@ -5,7 +5,6 @@
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { LRUCache } from "lru-cache";
-import { SingleFlight } from "../async/single-flight.js";
 import { type Id, idKey } from "../bytes/id.js";
 import type { TreeNode } from "../format/node.js";
 import { decodeTree } from "../format/tree.js";
@@ -45,8 +44,7 @@ const MAX_FLATTENED_LEVELS = 4;
 
 export class TreeCache {
   readonly #loader: BlobLoader;
-  readonly #loads: SharedLoads;
-  readonly #decoding = new SingleFlight<string, CompactTree>();
+  readonly #loads: SharedLoads<CompactTree>;
   readonly #trees: LRUCache<string, CompactTree>;
   readonly #largeTrees = new LRUCache<string, CompactTree>({ max: MAX_LARGE_TREES });
   readonly #largeBytes: number;
@@ -59,7 +57,12 @@ export class TreeCache {
 
   constructor(loader: BlobLoader, options: TreeCacheOptions = {}) {
     this.#loader = loader;
-    this.#loads = new SharedLoads(loader, options);
+    this.#loads = new SharedLoads(
+      loader,
+      "tree",
+      (id, plaintext) => this.#decodeAndKeep(id, plaintext),
+      options,
+    );
     this.#rename = options.rename;
     const maxBytes = options.maxBytes ?? DEFAULT_TREE_CACHE_BYTES;
     this.#largeBytes = maxBytes / 4;
@@ -71,8 +74,7 @@ export class TreeCache {
 
   /** The tree if it is in memory, else a promise of it. @throws what the loader and the decoder throw */
   load(id: Id): CompactTree | Promise<CompactTree> {
-    const key = idKey(id);
-    return this.#kept(key) ?? this.#decoding.run(key, () => this.#loadAndKeep(id));
+    return this.#kept(idKey(id)) ?? this.#load(id);
   }
 
   /** The tree, if it is in memory. */
@@ -89,29 +91,16 @@ export class TreeCache {
   async loadAhead(ids: readonly Id[]): Promise<void> {
     const wanted = ids.filter((id) => !this.#subdirectories.has(idKey(id)));
     if (wanted.length === 0) return;
-    const loaded = this.#loadMany(wanted);
+    const loaded = this.#loads.loadAhead(wanted);
     this.#loadNeighbours(wanted);
     await loaded;
   }
 
-  async #loadMany(ids: readonly Id[], onKept?: () => Promise<void> | undefined): Promise<void> {
-    await this.#loads.loadAhead("tree", ids, (id, plaintext) => {
-      const key = idKey(id);
-      if (!this.#keepPlain(key, plaintext)) {
-        // What cannot be decoded fails again, and then audibly, for whoever really wants it.
-        void this.#decoding.run(key, () => this.#decode(key, plaintext)).catch(() => undefined);
-      }
-      return onKept?.();
-    });
-  }
-
-  async #loadAndKeep(id: Id): Promise<CompactTree> {
-    const loaded = this.#loads.load("tree", id, () => undefined);
+  #load(id: Id): Promise<CompactTree> {
+    const loaded = this.#loads.load(id);
     // Asked for behind it, but not only when it has come: a distant repository takes its time for each answer.
     this.#loadNeighbours([id]);
-    const plaintext = await loaded;
-    const key = idKey(id);
-    return this.#kept(key) ?? this.#keepPlain(key, plaintext) ?? this.#decode(key, plaintext);
+    return loaded;
   }
 
   /**
@@ -142,12 +131,12 @@ export class TreeCache {
   async #loadWalked(): Promise<void> {
     this.#isLoadingNeighbours = true;
     let count = 0;
-    const onKept = () => (++count % TREES_A_TURN === 0 ? nextTurn() : undefined);
+    const onDecoded = () => (++count % TREES_A_TURN === 0 ? nextTurn() : undefined);
     try {
       for (const [key, stretch] of this.#walked) {
         this.#walked.delete(key);
         const ids = stretch.ids(MAX_NEIGHBOUR_BYTES).filter((id) => !this.#trees.has(idKey(id)));
-        await this.#loadMany(ids, onKept);
+        await this.#loads.loadAhead(ids, onDecoded);
       }
     } finally {
       this.#isLoadingNeighbours = false;
@@ -158,14 +147,15 @@ export class TreeCache {
     return this.#trees.get(key) ?? this.#largeTrees.get(key);
   }
 
-  /** Most trees need neither objects nor tidying. @returns `undefined` for those that do */
-  #keepPlain(key: string, plaintext: Uint8Array): CompactTree | undefined {
+  /** Most trees need neither objects nor tidying. */
+  #decodeAndKeep(id: Id, plaintext: Uint8Array): CompactTree | Promise<CompactTree> {
+    const key = idKey(id);
     const tree = this.#rename ? undefined : CompactTree.fromPlain(plaintext);
-    return tree && this.#keep(key, tree);
+    return tree ? this.#keep(key, tree) : this.#tidyAndKeep(key, decodeTree(plaintext));
   }
 
-  async #decode(key: string, plaintext: Uint8Array): Promise<CompactTree> {
-    const nodes = await this.#flatten(decodeTree(plaintext), 0);
+  async #tidyAndKeep(key: string, stored: readonly TreeNode[]): Promise<CompactTree> {
+    const nodes = await this.#flatten(stored, 0);
     return this.#keep(key, CompactTree.from(tidy(nodes, this.#rename)));
   }
 

@@ -221,10 +221,9 @@ class Comparison {
         (id, tree) => {
           if ("error" in tree) throw tree.error;
           forget("tree", id);
-          for (const { type, content } of tree.nodes)
-            if (type === "file") for (const blob of content ?? []) forget("data", blob);
+          for (const blob of tree.contents) forget("data", blob);
         },
-        { signal },
+        { signal, engine: repository.engine },
       );
     }
     for (const { blobs, counts } of sides) {

@@ -212,7 +212,7 @@ class Contents {
       "data",
       ids,
       (id, result) => {
-        loaded.set(idKey(id), result);
+        loaded.set(idKey(id), "error" in result ? result : { plaintext: Buffer.from(result.plaintext) });
       },
       this.#signal,
     );

@@ -68,8 +68,7 @@ export interface FindWatch {
 }
 
 /**
- * Searches snapshots, newest first. Every tree is loaded once, however many snapshots have it; only one that stands
- * at different paths may be loaded again when much lies between.
+ * Searches snapshots, newest first. Every tree is loaded once, however many snapshots have it at the same path.
  *
  * @param keep what is kept of a hit; the same one comes for each snapshot that has it unchanged
  * @throws {UsageError} if a pack is not known, or a pattern is none

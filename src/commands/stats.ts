@@ -9,7 +9,7 @@ import { countTrees } from "../repository/count-trees.js";
 import type { Repository } from "../repository/repository.js";
 import type { SnapshotFilter } from "../repository/snapshots.js";
 import { TreeCursor } from "../repository/tree-cursor.js";
-import { visitTrees } from "../repository/walk-tree.js";
+import { type VisitedTree, type VisitOptions, visitTrees } from "../repository/walk-tree.js";
 import { type IgnoredSnapshot, selectSnapshots } from "./select-snapshots.js";
 import type { Session } from "./session.js";
 
@@ -92,16 +92,17 @@ const COUNTERS: Readonly<Record<StatsMode, (run: StatsRun) => Promise<void>>> = 
 /** Hands out every tree of the snapshots once, in no order. */
 function everyTree(
   { session, snapshots, progress }: StatsRun,
-  on: (id: Id, nodes: readonly TreeNode[]) => void,
+  on: (id: Id, tree: VisitedTree) => undefined,
+  options: Pick<VisitOptions, "engine"> = {},
 ): Promise<void> {
   const { repository, signal } = session;
   const roots = snapshots.map(({ tree }) => tree);
   const visit: Parameters<typeof visitTrees>[2] = (id, tree) => {
     if ("error" in tree) throw tree.error;
     progress.trees++;
-    on(id, tree.nodes);
+    on(id, tree);
   };
-  return visitTrees(repository, roots, visit, { signal });
+  return visitTrees(repository, roots, visit, { ...options, signal });
 }
 
 /** What has to be known of a tree to count it wherever it stands. */
@@ -118,7 +119,7 @@ interface TreeSums {
 
 async function countRestoreSize(run: StatsRun): Promise<void> {
   const trees = new Map<string, TreeSums>();
-  await everyTree(run, (id, nodes) => {
+  await everyTree(run, (id, { nodes }) => {
     const hardLinks: { key: string; size: number }[] = [];
     let bytes = 0;
     for (const { type, links, inode, deviceId, size } of nodes) {
@@ -176,7 +177,7 @@ function contentKey({ content }: TreeNode, { engine }: Repository): string {
 async function countContents(run: StatsRun): Promise<void> {
   const { stats, session } = run;
   const seen = new Set<string>();
-  await everyTree(run, (_, nodes) => {
+  await everyTree(run, (_, { nodes }) => {
     for (const node of nodes) {
       const key = contentKey(node, session.repository);
       if (seen.has(key)) continue;
@@ -247,10 +248,11 @@ async function countRawData(run: StatsRun): Promise<void> {
     stats.compressedBlobsSize += length;
     stats.compressedBlobsUncompressedSize += uncompressed;
   };
-  await everyTree(run, (tree, nodes) => {
-    take("tree", tree);
-    for (const { content } of nodes) for (const id of content ?? []) take("data", id);
-  });
+  const visit = (id: Id, { contents }: VisitedTree): undefined => {
+    take("tree", id);
+    for (const blob of contents) take("data", blob);
+  };
+  await everyTree(run, visit, { engine: repository.engine });
 }
 
 function missing(type: BlobType, id: Id): never {

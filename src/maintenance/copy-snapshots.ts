@@ -176,10 +176,9 @@ class CopyRun {
       (_, tree) => {
         if ("error" in tree) throw cannotCopy(snapshot, tree.error);
         this.#progress.trees++;
-        for (const { type, content } of tree.nodes)
-          if (type === "file") for (const id of content ?? []) want("data", id);
+        for (const id of tree.contents) want("data", id);
       },
-      { signal, isNew },
+      { signal, isNew, engine: this.#source.engine },
     );
   }
 

@@ -101,9 +101,9 @@ async function findRoots(repository: Repository, watch: RecoverWatch): Promise<I
         watch.on?.({ type: "unreadable-tree", id, error: tree.error });
         return;
       }
-      for (const { type, subtree } of tree.nodes) if (type === "dir" && subtree) reach(subtree);
+      for (const subtree of tree.subtrees) reach(subtree);
     },
-    { signal: watch.signal, seen: known },
+    { signal: watch.signal, seen: known, engine: repository.engine },
   );
   watch.on?.({ type: "snapshots" });
   const onError = (id: Id, error: YoreError) => watch.on?.({ type: "unreadable-snapshot", id, error });

@@ -49,10 +49,9 @@ export async function findUsedBlobs(
       (id, loaded) => {
         if ("error" in loaded) throw unreadable(id, loaded.error);
         watch.onTree?.();
-        for (const { type, content } of loaded.nodes)
-          if (type === "file" && content) for (const blob of content) mark("data", blob);
+        for (const blob of loaded.contents) mark("data", blob);
       },
-      { signal: watch.signal, isNew: (id) => mark("tree", id) },
+      { signal: watch.signal, isNew: (id) => mark("tree", id), engine: repository.engine },
     );
     watch.onRoot?.();
   }

@@ -37,7 +37,7 @@ export interface BlobLoader {
   /**
    * Loads many with few requests, for loaders that know which blobs lie side by side. `on` is called once for
    * each blob, in the order in which they arrive; one failure does not touch the others. The blobs behind it in its pack
-   * wait for a promise that it returns.
+   * wait for a promise that it returns. A plaintext is valid until then only: whoever wants it longer keeps a copy.
    */
   loadBlobs?(
     type: BlobType,

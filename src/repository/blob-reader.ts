@@ -89,13 +89,12 @@ export class BlobReader implements BlobLoader {
       await on(id, "value" in result ? { plaintext: result.value } : result);
     };
     const packs = await this.#byPack(type, ids, loadAlone);
-    const copy = ({ id }: PackedBlob, result: PackBlobResult) =>
-      on(id, "plaintext" in result ? { plaintext: Buffer.from(result.plaintext) } : result);
+    const give = ({ id }: PackedBlob, result: PackBlobResult) => on(id, result);
     await forEachConcurrently(
       packs.values(),
       Math.max(2, this.#options.backend.connections),
       // Trees are wanted again by the next command.
-      ({ packId, blobs }) => this.#packs.load(packId, blobs, copy, { signal, once: false }),
+      ({ packId, blobs }) => this.#packs.load(packId, blobs, give, { signal, once: false }),
       signal,
     );
   }

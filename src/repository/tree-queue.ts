@@ -183,7 +183,7 @@ export class TreeQueue {
       }
     }
     const arrive = (id: Id, result: BlobResult) => {
-      const tree = "error" in result ? result : { json: result.plaintext };
+      const tree = "error" in result ? result : { json: Buffer.from(result.plaintext) };
       for (const queued of places.get(idKey(id)) ?? []) this.#arrive(queued, tree);
     };
     await loader.loadBlobs("tree", ids, arrive, this.#signal);

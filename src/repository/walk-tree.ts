@@ -3,7 +3,7 @@ import { type Id, idKey } from "../bytes/id.js";
 import type { Engine, TreeReferences } from "../engine/engine.js";
 import { throwIfAborted, YoreError } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
-import type { BlobLoader } from "./blob-loader.js";
+import type { BlobLoader, BlobResult } from "./blob-loader.js";
 import { decodeLoadedTree } from "./load-tree.js";
 import { TreeCursor, type WalkedNode, type WalkOptions } from "./tree-cursor.js";
 
@@ -32,33 +32,38 @@ export async function* walkTree(
   }
 }
 
-/** A tree that was loaded. */
+/** A tree that was loaded. What it holds is read when it is asked for, which must be before the visit returns. */
 export interface VisitedTree {
   /** What it refers to, where the engine could tell without decoding it. */
   readonly references: TreeReferences | undefined;
-  /** Decoded at the latest when asked for, which must be before the visit returns. */
   readonly nodes: readonly TreeNode[];
+  /** The trees of its directories. */
+  readonly subtrees: Iterable<Id>;
+  /** The blobs of its files, in the order of the nodes. */
+  readonly contents: Iterable<Id>;
+}
+
+export interface VisitOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** `idKey`s: hand the same set in again to leave out what earlier calls visited. */
+  readonly seen?: Set<string>;
+  /** In place of `seen`, for callers who can tell with less memory: true for the first time that a tree is met. */
+  readonly isNew?: (id: Id) => boolean;
+  /** For callers who want the nodes of few trees: what the others refer to is told without decoding them. */
+  readonly engine?: Pick<Engine, "parseTree">;
 }
 
 /**
  * Visits every tree that can be reached from the roots once, in no order, many at a time: what check, prune
- * and statistics need. `seen` holds `idKey`s; hand the same set in again to leave out what earlier calls
- * visited.
+ * and statistics need.
  *
  * @param on is called for each tree, or with why it could not be loaded
  */
 export async function visitTrees(
   loader: BlobLoader,
   roots: Iterable<Id>,
-  on: (id: Id, tree: VisitedTree | { readonly error: YoreError }) => Promise<void> | void,
-  options: {
-    readonly signal?: AbortSignal | undefined;
-    readonly seen?: Set<string>;
-    /** In place of `seen`, for callers who can tell with less memory: true for the first time that a tree is met. */
-    readonly isNew?: (id: Id) => boolean;
-    /** For callers to whom it matters little what else is in a tree than what it refers to. */
-    readonly engine?: Pick<Engine, "parseTree">;
-  } = {},
+  on: (id: Id, tree: VisitedTree | { readonly error: YoreError }) => undefined,
+  options: VisitOptions = {},
 ): Promise<void> {
   const { seen = new Set<string>(), engine } = options;
   const isNewKey = (id: Id) => seen.size < seen.add(idKey(id)).size;
@@ -68,19 +73,20 @@ export async function visitTrees(
     if (isNew(id)) waiting.push(id);
   };
   for (const root of roots) push(root);
-  const visit = (id: Id, load: () => Uint8Array): Promise<void> | void => {
+  const visit = (id: Id, result: BlobResult): undefined => {
     let tree: VisitedTree;
     try {
-      const json = load();
-      const references = engine?.parseTree?.(json);
-      tree = references ? new ParsedTree(id, json, references) : decodedTree(id, json);
+      if ("error" in result) throw result.error;
+      const references = engine?.parseTree?.(result.plaintext);
+      tree = references
+        ? new ParsedTree(id, result.plaintext, references)
+        : new DecodedTree(decodeLoadedTree(id, result.plaintext));
     } catch (error) {
       throwIfAborted(options.signal);
       if (!(error instanceof YoreError)) throw error;
       return on(id, { error });
     }
-    if (tree.references) for (const subtree of tree.references.subtrees) push(subtree);
-    else for (const { type, subtree } of tree.nodes) if (type === "dir" && subtree) push(subtree);
+    for (const subtree of tree.subtrees) push(subtree);
     return on(id, tree);
   };
   while (waiting.length > 0) {
@@ -90,8 +96,21 @@ export async function visitTrees(
   }
 }
 
-function decodedTree(id: Id, json: Uint8Array): VisitedTree {
-  return { references: undefined, nodes: decodeLoadedTree(id, json) };
+class DecodedTree implements VisitedTree {
+  readonly references = undefined;
+  readonly nodes: readonly TreeNode[];
+
+  constructor(nodes: readonly TreeNode[]) {
+    this.nodes = nodes;
+  }
+
+  get subtrees(): Iterable<Id> {
+    return this.nodes.flatMap(({ type, subtree }) => (type === "dir" && subtree ? [subtree] : []));
+  }
+
+  get contents(): Iterable<Id> {
+    return this.nodes.flatMap(({ type, content }) => (type === "file" && content ? [...content] : []));
+  }
 }
 
 class ParsedTree implements VisitedTree {
@@ -108,41 +127,31 @@ class ParsedTree implements VisitedTree {
   get nodes(): readonly TreeNode[] {
     return decodeLoadedTree(this.#id, this.#json);
   }
+
+  get subtrees(): Iterable<Id> {
+    return this.references.subtrees;
+  }
+
+  get contents(): Iterable<Id> {
+    return this.references.contents;
+  }
 }
 
 /** Loads trees, with few requests where the loader knows which lie side by side in a pack. */
 async function loadMany(
   loader: BlobLoader,
   ids: readonly Id[],
-  visit: (id: Id, load: () => Uint8Array) => Promise<void> | void,
+  visit: (id: Id, result: BlobResult) => undefined,
   signal: AbortSignal | undefined,
 ): Promise<void> {
+  if (loader.loadBlobs && ids.length > 1) return loader.loadBlobs("tree", ids, visit, signal);
   const loadAlone = async (id: Id) => {
-    const loaded = await loader.loadBlob("tree", id, signal).then(
-      (json) => () => json,
-      (error: unknown) => () => {
-        throw error;
-      },
+    const loading = loader.loadBlob("tree", id, signal);
+    const loaded = loading.then(
+      (plaintext) => ({ plaintext }),
+      (error: unknown) => ({ error }),
     );
-    await visit(id, loaded);
+    visit(id, await loaded);
   };
-  if (!loader.loadBlobs || ids.length === 1)
-    return forEachConcurrently(ids, VISIT_CONCURRENCY, loadAlone, signal);
-  const visits: Promise<void>[] = [];
-  await loader.loadBlobs(
-    "tree",
-    ids,
-    (id, result) => {
-      const visited = visit(id, () => {
-        if ("error" in result) throw result.error;
-        return result.plaintext;
-      });
-      if (!visited) return;
-      // Awaited below; until then its failure is not unhandled.
-      visited.catch(() => {});
-      visits.push(visited);
-    },
-    signal,
-  );
-  await Promise.all(visits);
+  await forEachConcurrently(ids, VISIT_CONCURRENCY, loadAlone, signal);
 }

@@ -35,17 +35,17 @@ export class MemoryLoader implements BlobLoader {
   async loadBlobs(
     type: BlobType,
     ids: readonly Id[],
-    on: (id: Id, result: BlobResult) => void,
+    on: (id: Id, result: BlobResult) => Promise<void> | void,
   ): Promise<void> {
     this.bulks.push(ids.map(formatId));
     for (const id of ids) {
-      on(
-        id,
-        await this.loadBlob(type, id).then(
-          (plaintext) => ({ plaintext }),
-          (error: unknown) => ({ error }),
-        ),
+      const result = await this.loadBlob(type, id).then(
+        (blob) => ({ plaintext: Buffer.from(blob) }),
+        (error: unknown) => ({ error }),
       );
+      await on(id, result);
+      // Not valid any more.
+      if ("plaintext" in result) result.plaintext.fill(0);
       this.loads.pop();
     }
   }

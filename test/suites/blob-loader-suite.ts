@@ -72,7 +72,7 @@ export function blobLoaderSuite(name: string, makeFixture: () => Promise<BlobLoa
       const results = new Map<string, Uint8Array | undefined>();
       await loader.loadBlobs("data", [...known.map(([id]) => id), UNKNOWN], (id, result) => {
         expect(results.has(formatId(id))).toBe(false);
-        results.set(formatId(id), "plaintext" in result ? result.plaintext : undefined);
+        results.set(formatId(id), "plaintext" in result ? Buffer.from(result.plaintext) : undefined);
       });
       expect(results.size).toBe(known.length + 1);
       expect(results.get(formatId(UNKNOWN))).toBe(undefined);
