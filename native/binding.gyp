@@ -18,6 +18,7 @@
         'src/fuse_functions.cc',
         'src/fuse_mount.cc',
         'src/fuse_notifier.cc',
+        'src/heap_pages.cc',
         'src/index_file.cc',
         'src/metadata.cc',
         'src/open_beneath.cc',

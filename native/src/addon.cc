@@ -2,23 +2,13 @@
 
 #include "addon.h"
 
-#if defined(__GLIBC__)
-#include <malloc.h>
-#endif
-
+#include "heap_pages.h"
 #include "napi_helpers.h"
 #include "placement.h"
 #include "thread_pool.h"
 
 NAPI_MODULE_INIT() {
-#if defined(__GLIBC__)
-  // glibc gives every thread an arena of its own, and freed blobs of all sizes stay behind in each: a mount that reads
-  // 79,000 small files grew by 40 MiB for nothing.
-  mallopt(M_ARENA_MAX, 2);
-  // Of what is large each piece is mapped for itself, and goes back to the system when it is freed. Left alone, glibc stops
-  // doing so once such a piece was freed: `ls` of 79,000 files took 130 MiB instead of 115, a restore 111 instead of 92.
-  mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
-#endif
+  yore::PrepareHeap();
   if (!yore::AttachThreadPool(env)) return nullptr;
   yore::RegisterThreadPool(env, exports);
   yore::RegisterBodySocket(env, exports);
@@ -27,6 +17,7 @@ NAPI_MODULE_INIT() {
   yore::RegisterDirectoryRecords(env, exports);
   yore::RegisterEngine(env, exports);
   yore::RegisterFuseChannel(env, exports);
+  yore::RegisterHeapPages(env, exports);
   yore::RegisterScan(env, exports);
   yore::RegisterMetadata(env, exports);
   yore::RegisterPackFile(env, exports);

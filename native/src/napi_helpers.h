@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "heap_pages.h"
+
 namespace yore {
 
 // Bytes of a Uint8Array or Buffer. Valid while the JavaScript value is referenced (Task::Hold) and not detached.
@@ -32,7 +34,7 @@ struct OwnedBytes {
   size_t size = 0;
 
   OwnedBytes() = default;
-  explicit OwnedBytes(size_t wanted) : data(static_cast<uint8_t*>(malloc(wanted > 0 ? wanted : 1))), size(wanted) {
+  explicit OwnedBytes(size_t wanted) : data(static_cast<uint8_t*>(AllocatePages(wanted))), size(wanted) {
     if (data == nullptr) throw std::bad_alloc();
   }
 

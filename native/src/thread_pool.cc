@@ -12,6 +12,7 @@
 #include <mutex>
 #include <thread>
 
+#include "heap_pages.h"
 #include "napi_helpers.h"
 #include "placement.h"
 
@@ -253,6 +254,7 @@ napi_value EnvironmentTasks::Enqueue(napi_env env, std::unique_ptr<Task> task, L
 }
 
 void EnvironmentTasks::Run(std::unique_ptr<Task> task, std::unique_ptr<Task> companion) {
+  AdviseHeap();
   std::string message;
   const std::string* failure = nullptr;
   try {
@@ -296,6 +298,7 @@ void EnvironmentTasks::OnBell(napi_env env, napi_value, void* context, void*) {
 }
 
 void EnvironmentTasks::CompleteAll(napi_env env) {
+  AdviseHeap();
   std::deque<std::unique_ptr<Task>> done;
   {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -382,6 +385,7 @@ bool AttachThreadPool(napi_env env) {
 }
 
 napi_value Submit(napi_env env, std::unique_ptr<Task> task, Lane lane) {
+  AdviseHeap();
   void* tasks = nullptr;
   napi_get_instance_data(env, &tasks);
   return static_cast<EnvironmentTasks*>(tasks)->Enqueue(env, std::move(task), lane);

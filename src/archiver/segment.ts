@@ -1,3 +1,4 @@
+import { largeMemory } from "../bytes/large-memory.js";
 import { CHUNK_MAX_BYTES } from "../engine/engine.js";
 
 /** Bytes read from a file in one go. */
@@ -11,7 +12,7 @@ export const SEGMENT_BYTES = 2 * 1024 * 1024;
 export class Segment {
   static readonly #HEADROOM = CHUNK_MAX_BYTES;
   // Pages of the headroom that are never touched take no memory.
-  readonly #memory = Buffer.allocUnsafeSlow(Segment.#HEADROOM + SEGMENT_BYTES);
+  readonly #memory = largeMemory(Segment.#HEADROOM + SEGMENT_BYTES);
   /** Where the file is read to. */
   readonly body = this.#memory.subarray(Segment.#HEADROOM);
 

@@ -3,6 +3,7 @@ import { constants, type Stats } from "node:fs";
 import { access, type FileHandle, mkdir, open, readdir, rename, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isHexId } from "../bytes/id.js";
+import { LARGE_MEMORY_BYTES, largeMemory } from "../bytes/large-memory.js";
 import { DamagedError, systemCodeOf, throwIfAborted, YoreError } from "../errors.js";
 import {
   type Backend,
@@ -154,7 +155,7 @@ export class LocalBackend implements Backend {
           const at = await pageCache!.readAroundCache(file.fd, offset, length, into);
           if (at >= 0) return into.subarray(at, at + length);
         }
-        const bytes = into && into.length >= length ? into.subarray(0, length) : Buffer.allocUnsafe(length);
+        const bytes = into && into.length >= length ? into.subarray(0, length) : newMemory(length);
         const got = await readFully(file, bytes, offset, range.signal);
         if (!isCached && range.once) pageCache?.forgetCached(file.fd, offset, length);
         if (got < length) throw tooShort(path, offset, length, offset + got);
@@ -370,4 +371,9 @@ function tooShort(path: string, offset: number, length: number, size: number): D
   return new DamagedError(
     `Cannot load "${path}": file is too short, wanted ${length} bytes at offset ${offset}, but it ends at ${size}`,
   );
+}
+
+/** Small pieces share memory, as those of `Buffer` do. */
+function newMemory(bytes: number): Buffer {
+  return bytes < LARGE_MEMORY_BYTES ? Buffer.allocUnsafe(bytes) : largeMemory(bytes);
 }

@@ -1,3 +1,5 @@
+import { largeMemory } from "../bytes/large-memory.js";
+
 /**
  * Memory for plaintexts: one piece that is used again and again, in a ring. A buffer for each blob would keep the
  * garbage collector busy (a third of the processor time of a `tar` of small files was that), and so would its pages.
@@ -93,7 +95,7 @@ export class BlobArena {
       this.#onEvict(gone);
       this.#bytes -= gone.end - gone.start;
     }
-    this.#memory ??= Buffer.allocUnsafeSlow(this.maxBytes);
+    this.#memory ??= largeMemory(this.maxBytes);
     const memory = this.#memory.subarray(place.at, place.at + length);
     const segment = new ArenaSegment(place.at, place.at + size, memory);
     segment.previous = previous;

@@ -8,6 +8,7 @@
 
 import { LRUCache } from "lru-cache";
 import { type Id, idKey } from "../bytes/id.js";
+import { largeMemory } from "../bytes/large-memory.js";
 import { NotFoundError, YoreError } from "../errors.js";
 import type { BlobType } from "../format/blob.js";
 import type {
@@ -257,7 +258,7 @@ export class BlobCache implements BlobLoader {
     const sink: PlaintextSink = {
       room: (bytes, blobs) => {
         const segment = this.#arena.take(bytes, blobs);
-        const room = { segment, memory: segment?.memory ?? Buffer.allocUnsafeSlow(bytes) };
+        const room = { segment, memory: segment?.memory ?? largeMemory(bytes) };
         rooms.add(room);
         return room;
       },

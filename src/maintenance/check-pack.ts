@@ -1,6 +1,7 @@
 import { Semaphore } from "../async/semaphore.js";
 import { type Handle, ROOM_FOR_BLOCKS } from "../backend/backend.js";
 import { equalIds, formatId, type Id } from "../bytes/id.js";
+import { largeMemory } from "../bytes/large-memory.js";
 import type { UnsealFailure } from "../engine/engine.js";
 import { messageOf, NotFoundError, throwIfAborted, YoreError } from "../errors.js";
 import type { IndexedPack } from "../format/index-file.js";
@@ -177,7 +178,7 @@ export class PackChecker {
   #memoryFor(length: number): Uint8Array | undefined {
     if (length > MAX_PACK_BYTES) return undefined;
     const kept = length <= this.#memoryBytes ? this.#spare.pop() : undefined;
-    return kept ?? Buffer.allocUnsafeSlow(Math.max(length, this.#memoryBytes) + ROOM_FOR_BLOCKS);
+    return kept ?? largeMemory(Math.max(length, this.#memoryBytes) + ROOM_FOR_BLOCKS);
   }
 }
 

@@ -7,6 +7,7 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
+import { onLargeMemory } from "../bytes/large-memory.js";
 import { messageOf } from "../errors.js";
 import type { BodySocketFunctions } from "./body-socket-functions.js";
 import type { CachedReadFunctions } from "./cached-read-functions.js";
@@ -63,7 +64,9 @@ function load(): Outcome {
   const path = addonPath();
   if (!existsSync(path)) return { problem: `Cannot load the native addon: "${path}" is not built` };
   try {
-    return { addon: createRequire(import.meta.url)(path) as Addon };
+    const addon = createRequire(import.meta.url)(path) as Addon;
+    onLargeMemory((memory) => addon.useHugePages(memory));
+    return { addon };
   } catch (error) {
     return { problem: `Cannot load the native addon: ${messageOf(error)}` };
   }

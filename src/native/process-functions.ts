@@ -1,5 +1,7 @@
-/** The end of the process. Implemented in `native/src/thread_pool.cc`. */
+/** The process as a whole. Implemented in `native/src/thread_pool.cc` and `native/src/heap_pages.cc`. */
 export interface ProcessFunctions {
+  /** Asks the system for huge pages in the memory, as far as it fills them; best before it is used. Never fails. */
+  useHugePages(memory: Uint8Array): void;
   /**
    * Ends the process with this code after so many milliseconds, whatever its threads wait for, if it has not ended by
    * then. For a process that is about to end: Node.js waits for each file operation under way, also on a disk that hangs.

@@ -1,5 +1,6 @@
 import type { Backend } from "../backend/backend.js";
 import { formatId, type Id } from "../bytes/id.js";
+import { largeMemory } from "../bytes/large-memory.js";
 import { CHUNK_MAX_BYTES, maxSealedLength } from "../engine/engine.js";
 import type { BlobType } from "../format/blob.js";
 import type { PackedBlob } from "../format/pack-header.js";
@@ -27,9 +28,7 @@ export class PackMemory {
 
   takeRoom(bytes: number): Buffer {
     const isUsual = bytes <= SEALED_ROOM_BYTES;
-    return (
-      (isUsual ? this.#rooms.pop() : undefined) ?? Buffer.allocUnsafeSlow(Math.max(bytes, SEALED_ROOM_BYTES))
-    );
+    return (isUsual ? this.#rooms.pop() : undefined) ?? largeMemory(Math.max(bytes, SEALED_ROOM_BYTES));
   }
 
   giveRoom(room: Buffer): void {

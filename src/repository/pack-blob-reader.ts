@@ -1,6 +1,7 @@
 import { forEachConcurrently } from "../async/map-concurrently.js";
 import { ROOM_FOR_BLOCKS } from "../backend/backend.js";
 import type { Id } from "../bytes/id.js";
+import { largeMemory } from "../bytes/large-memory.js";
 import type { Engine, MasterKey } from "../engine/engine.js";
 import { throwIfAborted } from "../errors.js";
 import type { PackedBlob } from "../format/pack-header.js";
@@ -104,7 +105,7 @@ export class PackBlobReader {
       const isLarge = range.length > MAX_RANGE_BYTES || range.length < MAX_RANGE_BYTES / 8;
       const into = isLarge
         ? undefined
-        : (this.#spareRanges.pop() ?? Buffer.allocUnsafeSlow(MAX_RANGE_BYTES + ROOM_FOR_BLOCKS));
+        : (this.#spareRanges.pop() ?? largeMemory(MAX_RANGE_BYTES + ROOM_FOR_BLOCKS));
       const bytes = settle(loadRange(packId, range.offset, range.length, { signal, into, once }));
       return { into, bytes };
     };
@@ -196,7 +197,7 @@ export class PackBlobReader {
       const results = blobs.map((blob) => this.#options.copies.openInRange(packId, blob, range, signal));
       return { results: await Promise.all(results) };
     }
-    const buffer = this.#spareBuffers.pop() ?? Buffer.allocUnsafeSlow(MAX_GROUP_BYTES);
+    const buffer = this.#spareBuffers.pop() ?? largeMemory(MAX_GROUP_BYTES);
     const parts = partsOf(blobs, range.offset);
     const unsealed = await settle(engine.unsealParts(masterKey, range.bytes.value, parts, buffer));
     const results: PackBlobResult[] = [];

@@ -1,4 +1,5 @@
 import { ROOM_FOR_BLOCKS } from "../backend/backend.js";
+import { largeMemory } from "../bytes/large-memory.js";
 
 const SLAB_BYTES = 32 * 1024 * 1024;
 
@@ -24,8 +25,8 @@ export class RangeBuffers {
     let i = 0;
     for (; i < this.#used.length && this.#used[i]!.start < start + size; i++) start = this.#used[i]!.end;
     const end = start + size;
-    if (end > SLAB_BYTES) return Buffer.allocUnsafeSlow(size);
-    this.#slab ??= Buffer.allocUnsafeSlow(SLAB_BYTES);
+    if (end > SLAB_BYTES) return largeMemory(size);
+    this.#slab ??= largeMemory(SLAB_BYTES);
     this.#used.splice(i, 0, { start, end });
     return this.#slab.subarray(start, end);
   }

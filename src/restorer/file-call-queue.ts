@@ -1,3 +1,4 @@
+import { largeMemory } from "../bytes/large-memory.js";
 import type { FileCall, FileCallFailure, FileCallRunner } from "./file-call.js";
 
 /** Calls or bytes after which a batch is carried out: large enough that the hop costs nothing, small in memory. */
@@ -44,7 +45,7 @@ export class FileCallQueue<Owner> {
   /** A copy: what is handed in belongs to whoever read it, and is overwritten with the next. */
   #keep(data: Uint8Array): Uint8Array {
     if (data.length > BATCH_BYTES) return Buffer.from(data);
-    this.#arena ??= this.#spareArenas.pop() ?? Buffer.allocUnsafeSlow(2 * BATCH_BYTES);
+    this.#arena ??= this.#spareArenas.pop() ?? largeMemory(2 * BATCH_BYTES);
     if (this.#used + data.length > this.#arena.length) return Buffer.from(data);
     this.#arena.set(data, this.#used);
     this.#used += data.length;

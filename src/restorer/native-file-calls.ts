@@ -1,4 +1,5 @@
 import { getSystemErrorMap } from "node:util";
+import { largeMemory } from "../bytes/large-memory.js";
 import type { MetadataFunctions } from "../native/metadata-functions.js";
 import type { FileCall, FileCallFailure, FileCallRunner, FileStatus, PartCall } from "./file-call.js";
 
@@ -94,7 +95,7 @@ export function encodeFileCalls(calls: readonly (FileCall | PartCall)[], spare?:
   let size = 0;
   for (let i = 0; i < calls.length; i++) size += HEADER_SIZE + nameOf(calls[i]!).length + data[i]!.length;
   const isRoomy = spare !== undefined && spare.length >= size;
-  const program = isRoomy ? spare.subarray(0, size) : Buffer.allocUnsafeSlow(size);
+  const program = isRoomy ? spare.subarray(0, size) : largeMemory(size);
   let at = 0;
   for (let i = 0; i < calls.length; i++) {
     const call = calls[i]!;
