@@ -1,6 +1,7 @@
 import type { Id } from "../bytes/id.js";
 import type { Engine } from "../engine/engine.js";
 import type { BlobType } from "../format/blob.js";
+import type { BlobIndex } from "../repository/blob-index.js";
 import type { BlobLoader } from "../repository/blob-loader.js";
 import type { AddedBlobs } from "./backup-progress.js";
 
@@ -24,7 +25,7 @@ export interface SmallBlob {
 export interface BlobStore extends BlobLoader {
   readonly engine: Engine;
   readonly config: { readonly version: 1 | 2; readonly chunkerPolynomial: bigint };
-  readonly index: { has(type: BlobType, id: Id): boolean };
+  readonly index: Pick<BlobIndex, "has" | "hasAll">;
   /** For what is asked for about in the order in which it was saved. */
   readonly inOrder: BlobLoader;
   saveBlob(type: BlobType, plaintext: Uint8Array, id?: Id): Promise<SavedBlob>;

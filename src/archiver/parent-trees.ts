@@ -60,9 +60,7 @@ export class ParentTrees {
 
   /** True when the index knows all of these blobs of files. */
   hasAll(content: IdList): boolean {
-    const { index } = this.#options.store;
-    for (let i = 0; i < content.length; i++) if (!index.has("data", content.at(i))) return false;
-    return true;
+    return this.#options.store.index.hasAll("data", content);
   }
 
   #failure(tree: Id, error: unknown): Error {

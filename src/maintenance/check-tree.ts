@@ -1,30 +1,23 @@
 import { formatId, ID_LENGTH, type Id, type IdList } from "../bytes/id.js";
 import { isSafeName, quoteName } from "../format/name-quoting.js";
 import type { TreeNode } from "../format/node.js";
+import type { BlobIndex } from "../repository/blob-index.js";
 import type { VisitedTree } from "../repository/walk-tree.js";
 
 /** What trees are held against. */
 export interface TreeCheck {
-  /** Whether the index has a blob of content. */
-  readonly hasContent: (id: Id) => boolean;
+  readonly index: Pick<BlobIndex, "has" | "hasAll">;
   /** Hears of every blob of content, of some more than once. */
-  readonly onContent: (id: Id) => void;
+  readonly onContent: ((id: Id) => void) | undefined;
 }
 
 /** Everything that is wrong with a tree. */
 export function treeProblems(tree: VisitedTree, check: TreeCheck): string[] {
-  return tree.references && hasAll(tree.references.contents, check) ? [] : nodeProblems(tree.nodes, check);
-}
-
-/** A tree whose references the engine could tell has no other problem than that some lead nowhere. */
-function hasAll(contents: IdList, check: TreeCheck): boolean {
-  let missing = 0;
-  for (let position = 0; position < contents.length; position++) {
-    const id = contents.at(position);
-    check.onContent(id);
-    if (!check.hasContent(id)) missing++;
-  }
-  return missing === 0;
+  const contents = tree.references?.contents;
+  if (!contents || !check.index.hasAll("data", contents)) return nodeProblems(tree.nodes, check);
+  // A tree whose references the engine could tell has no other problem than that some lead nowhere.
+  if (check.onContent) for (const id of contents) check.onContent(id);
+  return [];
 }
 
 function nodeProblems(nodes: readonly TreeNode[], check: TreeCheck): string[] {
@@ -52,9 +45,9 @@ function nodeProblems(nodes: readonly TreeNode[], check: TreeCheck): string[] {
 function addContentProblems(node: TreeNode, content: IdList, check: TreeCheck, problems: string[]): void {
   for (let position = 0; position < content.length; position++) {
     const id = content.at(position);
-    check.onContent(id);
+    check.onContent?.(id);
     if (isNull(id)) problems.push(`file ${quoted(node)} blob ${position} has a null ID`);
-    else if (!check.hasContent(id))
+    else if (!check.index.has("data", id))
       problems.push(`file ${quoted(node)} blob ${position} (${formatId(id)}) is in no index`);
   }
 }

@@ -179,8 +179,8 @@ class CheckRun {
     this.#progress.snapshotsTotal = readable.length;
     this.#progress.treesTotal = countTrees(this.#repository, readable);
     const held: TreeCheck = {
-      hasContent: (id) => this.#repository.index.has("data", id),
-      onContent: (id) => this.#use("data", id),
+      index: this.#repository.index,
+      onContent: this.#needsUse ? (id) => this.#use("data", id) : undefined,
     };
     for (const snapshot of snapshots) {
       if ("kind" in snapshot) {
@@ -192,7 +192,7 @@ class CheckRun {
         [snapshot.tree],
         (id, tree) => {
           this.#progress.trees++;
-          this.#use("tree", id);
+          if (this.#needsUse) this.#use("tree", id);
           const reasons = "error" in tree ? [messageOf(tree.error)] : treeProblems(tree, held);
           if (reasons.length > 0) this.#report({ kind: "tree", id, reasons });
         },
@@ -202,7 +202,12 @@ class CheckRun {
     }
   }
 
-  /** Notes that a snapshot needs a blob, as far as anybody wants to know. */
+  /** Whether anybody wants to know which blobs snapshots need. */
+  get #needsUse(): boolean {
+    return this.#usedBlobs !== undefined || (this.#isFiltered && this.#options.readData !== undefined);
+  }
+
+  /** Notes that a snapshot needs a blob. */
   #use(type: "data" | "tree", id: Id): void {
     this.#usedBlobs?.[type].add(id);
     if (!this.#isFiltered || !this.#options.readData) return;

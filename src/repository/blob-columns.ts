@@ -80,13 +80,14 @@ export class BlobColumns {
     return this.#segments[entry >>> SEGMENT_BITS]!.ids[(entry & SEGMENT_MASK) * WORDS]!;
   }
 
-  /** True when an entry is of this blob. @param hash of the ID */
-  isOf(entry: number, type: BlobType, id: Uint8Array, hash: number): boolean {
+  /** True when an entry is of this blob. @param hash of the ID @param idAt where in the bytes it begins */
+  isOf(entry: number, type: BlobType, id: Uint8Array, hash: number, idAt = 0): boolean {
     const { ids, packs } = this.#segments[entry >>> SEGMENT_BITS]!;
     const at = entry & SEGMENT_MASK;
     const base = at * WORDS;
     if (ids[base] !== hash || packs[at]! >= TREE_BIT !== (type === "tree")) return false;
-    for (let word = 1; word < WORDS; word++) if (ids[base + word] !== wordOf(id, word)) return false;
+    for (let word = 1; word < WORDS; word++)
+      if (ids[base + word] !== wordAt(id, idAt + 4 * word)) return false;
     return true;
   }
 
@@ -114,7 +115,7 @@ export class BlobColumns {
     const entry = this.#length++;
     const segment = this.#segmentOf(entry);
     const at = entry & SEGMENT_MASK;
-    for (let word = 0; word < WORDS; word++) segment.ids[at * WORDS + word] = wordOf(id, word);
+    for (let word = 0; word < WORDS; word++) segment.ids[at * WORDS + word] = wordAt(id, 4 * word);
     segment.offsets[at] = offset;
     segment.lengths[at] = length;
     segment.uncompressed[at] = uncompressedLength;
@@ -187,8 +188,8 @@ export function* rowsOf(
 }
 
 /** The first word of an ID, as `hashOf` has it. */
-export function hashOfId(id: Uint8Array): number {
-  return wordOf(id, 0);
+export function hashOfId(bytes: Uint8Array, at = 0): number {
+  return wordAt(bytes, at);
 }
 
 function newSegment(): Segment {
@@ -201,10 +202,9 @@ function newSegment(): Segment {
   };
 }
 
-/** Word number `word` of an ID, little endian on every machine. */
-function wordOf(id: Uint8Array, word: number): number {
-  const at = word * 4;
-  return id[at]! | (id[at + 1]! << 8) | (id[at + 2]! << 16) | (id[at + 3]! << 24);
+/** Four bytes of an ID, little endian on every machine. */
+function wordAt(bytes: Uint8Array, at: number): number {
+  return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
 }
 
 function readId(ids: Int32Array, base: number): Id {

@@ -1,4 +1,4 @@
-import { formatId, ID_LENGTH, type Id } from "../bytes/id.js";
+import { formatId, ID_LENGTH, type Id, type IdList } from "../bytes/id.js";
 import type { IndexColumns } from "../engine/engine.js";
 import type { BlobType } from "../format/blob.js";
 import type { IndexedPack } from "../format/index-file.js";
@@ -168,7 +168,14 @@ export class BlobIndex {
   }
 
   has(type: BlobType, id: Uint8Array): boolean {
-    return this.#find(type, id, () => true);
+    return this.#find(type, id, FIRST);
+  }
+
+  /** Whether it knows every blob of a list, without a view of each ID. */
+  hasAll(type: BlobType, { bytes }: IdList): boolean {
+    for (let at = 0; at < bytes.length; at += ID_LENGTH)
+      if (!this.#find(type, bytes, FIRST, at)) return false;
+    return true;
   }
 
   /** The first copy of a blob. */
@@ -358,14 +365,15 @@ export class BlobIndex {
   }
 
   /** Walks the copies of a blob that are alive until `visit` says that it has enough. */
-  #find(type: BlobType, id: Uint8Array, visit: (entry: number) => boolean): boolean {
-    const hash = hashOfId(id);
+  /** @param at where in the bytes the ID begins */
+  #find(type: BlobType, id: Uint8Array, visit: (entry: number) => boolean, at = 0): boolean {
+    const hash = hashOfId(id, at);
     const mask = this.#slots.length - 1;
     for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
       const stored = this.#slots[slot]!;
       if (stored === 0) return false;
       const entry = stored - 1;
-      if (this.#columns.isOf(entry, type, id, hash) && this.isLive(entry) && visit(entry)) return true;
+      if (this.#columns.isOf(entry, type, id, hash, at) && this.isLive(entry) && visit(entry)) return true;
     }
   }
 
@@ -437,3 +445,5 @@ export class BlobIndex {
     return { order, starts };
   }
 }
+
+const FIRST = () => true;

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { formatId, type Id } from "../../src/bytes/id.js";
+import { formatId, type Id, IdList } from "../../src/bytes/id.js";
 import { INDEX_TREE_BIT, type IndexColumns } from "../../src/engine/engine.js";
 import type { PackedBlob } from "../../src/format/pack-header.js";
 import { BlobIndex } from "../../src/repository/blob-index.js";
@@ -35,6 +35,21 @@ describe("BlobIndex", () => {
         expect(index.has(type === "tree" ? "data" : "tree", id)).toBe(false);
       }
     for (let i = 0; i < 1000; i++) expect(index.has("data", id(`unknown ${i}`))).toBe(false);
+  });
+
+  it("tells whether it has all blobs of a list", () => {
+    const index = new BlobIndex();
+    const listed = blobs("list", 500);
+    index.add(id("pack"), listed);
+    for (const type of ["data", "tree"] as const) {
+      const known = listed.filter((blob) => blob.type === type).map((blob) => blob.id);
+      const other = type === "data" ? "tree" : "data";
+      expect(index.hasAll(type, IdList.from(known))).toBe(true);
+      expect(index.hasAll(other, IdList.from(known))).toBe(false);
+      expect(index.hasAll(type, IdList.from([...known, id("unknown")]))).toBe(false);
+      expect(index.hasAll(type, IdList.from([known[0]!, id("unknown"), known[1]!]))).toBe(false);
+      expect(index.hasAll(type, IdList.EMPTY)).toBe(true);
+    }
   });
 
   describe("addColumns", () => {
