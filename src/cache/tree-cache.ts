@@ -48,7 +48,8 @@ export class TreeCache {
   readonly #trees: LRUCache<string, CompactTree>;
   readonly #largeTrees = new LRUCache<string, CompactTree>({ max: MAX_LARGE_TREES });
   readonly #largeBytes: number;
-  readonly #subdirectories = new LRUCache<string, number>({ max: MAX_COUNTS });
+  /** With a `max`, all of its memory would be made at once: 30 ms before the first answer of a mount. */
+  readonly #subdirectories = new LRUCache<string, number>({ maxSize: MAX_COUNTS, sizeCalculation: () => 1 });
   readonly #stretches = new LRUCache<number, true>({ max: MAX_STRETCHES });
   /** Stretches that somebody walks through, whose trees are still to be loaded. */
   readonly #walked = new Map<number, PackStretch>();

@@ -14,19 +14,26 @@ export function degree(polynomial: bigint): number {
 }
 
 /**
- * Ben-Or's test: a polynomial f of degree n is irreducible if it has no factor in common with x^(2^i) - x for any i
- * from 1 to n/2, for these hold exactly the irreducible polynomials whose degree divides i.
+ * Rabin's test: a polynomial f of degree n is irreducible if f divides x^(2^n) - x, and has no factor in common with
+ * x^(2^(n/q)) - x for any prime q that divides n. For the prime degree of repositories that is one division.
  */
 export function isIrreducible(polynomial: bigint): boolean {
   const n = degree(polynomial);
-  if (n < 1) return false;
+  if (n < 2) return n === 1;
   const x = 2n;
-  let power = remainder(x, polynomial);
-  for (let i = 1; i <= n / 2; i++) {
-    power = remainder(square(power), polynomial);
-    if (greatestCommonDivisor(polynomial, power ^ x) !== 1n) return false;
+  const reduce = reducer(polynomial, n);
+  let power = x;
+  for (let i = 1; i <= n; i++) {
+    power = reduce(square(power));
+    const isTelling = n % i === 0 && isPrime(n / i);
+    if (isTelling && greatestCommonDivisor(polynomial, power ^ x) !== 1n) return false;
   }
-  return true;
+  return power === x;
+}
+
+function isPrime(n: number): boolean {
+  for (let divisor = 2; divisor * divisor <= n; divisor++) if (n % divisor === 0) return false;
+  return n > 1;
 }
 
 /**
@@ -55,6 +62,19 @@ function remainder(dividend: bigint, divisor: bigint): bigint {
     rest ^= divisor << BigInt(d - divisorDegree);
   }
   return rest;
+}
+
+/** The remainder of squares of polynomials below the divisor's degree `n`, without asking for the degree at each step. */
+function reducer(divisor: bigint, n: number): (dividend: bigint) => bigint {
+  const steps = Array.from({ length: n - 1 }, (_, shift) => ({
+    top: 1n << BigInt(n + shift),
+    divisor: divisor << BigInt(shift),
+  })).reverse();
+  return (dividend) => {
+    let rest = dividend;
+    for (const step of steps) if (rest >= step.top) rest ^= step.divisor;
+    return rest;
+  };
 }
 
 /** Squaring over GF(2) puts a zero between every two coefficients. */
