@@ -1,4 +1,4 @@
-import { type Id, IdList, idKey } from "../bytes/id.js";
+import { type Id, IdList, idFromBytes, idKey } from "../bytes/id.js";
 import { bytesOfText, textKeepingBytes } from "../bytes/utf8.js";
 import { CompactTree } from "../cache/compact-tree.js";
 import { throwIfAborted, YoreError } from "../errors.js";
@@ -124,7 +124,8 @@ export class TreeSearch<T> {
     this.#known.set(key, found);
     let waiting = this.#waiting.get(treeKey);
     if (!waiting) {
-      waiting = { id: tree, places: [] };
+      // The tree that it stands in can be let go of.
+      waiting = { id: idFromBytes(Buffer.from(tree)), places: [] };
       this.#waiting.set(treeKey, waiting);
     }
     waiting.places.push({ path, found });
@@ -147,11 +148,14 @@ export class TreeSearch<T> {
   #searchTree(waiting: Waiting<T>, blob: Uint8Array): void {
     const { id, places } = waiting;
     if (this.#options.progress) this.#options.progress.trees++;
+    let tree: SearchedTree | undefined;
     try {
-      const tree = new SearchedTree(id, blob);
+      tree = new SearchedTree(id, blob);
       for (const { path, found } of places) this.#searchAt(path, tree, found);
     } catch (error) {
       this.#lose(idKey(id), waiting, error);
+    } finally {
+      tree?.close();
     }
   }
 
@@ -180,7 +184,7 @@ export class TreeSearch<T> {
 class SearchedTree {
   readonly id: Id;
   readonly length: number;
-  readonly #blob: Uint8Array;
+  #blob: Uint8Array | undefined;
   readonly #compact: CompactTree | undefined;
   #nodes: readonly TreeNode[] | undefined;
 
@@ -192,9 +196,16 @@ class SearchedTree {
     this.length = this.#compact?.length ?? this.nodes.length;
   }
 
+  /** @throws {DamagedError} if it is no tree @throws {Error} when it is closed: its memory is another's by then */
   get nodes(): readonly TreeNode[] {
-    this.#nodes ??= decodeLoadedTree(this.id, this.#blob);
+    if (this.#nodes) return this.#nodes;
+    if (!this.#blob) throw new Error("a node was asked for after the search had left its tree");
+    this.#nodes = decodeLoadedTree(this.id, this.#blob);
     return this.#nodes;
+  }
+
+  close(): void {
+    this.#blob = undefined;
   }
 
   /** As `textKeepingBytes` makes it. */

@@ -87,7 +87,11 @@ export async function visitTrees(
       return on(id, { error });
     }
     for (const subtree of tree.subtrees) push(subtree);
-    return on(id, tree);
+    try {
+      return on(id, tree);
+    } finally {
+      if (tree instanceof ParsedTree) tree.close();
+    }
   };
   while (waiting.length > 0) {
     const batch = waiting;
@@ -115,7 +119,7 @@ class DecodedTree implements VisitedTree {
 
 class ParsedTree implements VisitedTree {
   readonly #id: Id;
-  readonly #json: Uint8Array;
+  #json: Uint8Array | undefined;
   readonly references: TreeReferences;
 
   constructor(id: Id, json: Uint8Array, references: TreeReferences) {
@@ -124,8 +128,14 @@ class ParsedTree implements VisitedTree {
     this.references = references;
   }
 
+  /** @throws {Error} when it is closed: its memory is another's by then */
   get nodes(): readonly TreeNode[] {
+    if (!this.#json) throw new Error("the nodes of a tree were asked for after the visit");
     return decodeLoadedTree(this.#id, this.#json);
+  }
+
+  close(): void {
+    this.#json = undefined;
   }
 
   get subtrees(): Iterable<Id> {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { IdList } from "../../src/bytes/id.js";
-import { TreeSearch } from "../../src/commands/tree-search.js";
+import { type SearchedNode, TreeSearch } from "../../src/commands/tree-search.js";
 import { createRepository, node, saveTree } from "../repository/support.js";
 
 describe("TreeSearch", () => {
@@ -34,6 +34,21 @@ describe("TreeSearch", () => {
     expect(progress.trees).toBe(6);
     // Below the unchanged directory nothing was asked again.
     expect(asked.filter((path) => path === "/a/b/file")).toHaveLength(1);
+  });
+
+  it("decodes no node after it has left the tree: its memory is another's by then", async () => {
+    const repository = await createRepository();
+    const root = await saveTree(repository, [node("file")]);
+    await repository.flush();
+    const kept: SearchedNode[] = [];
+    const hits = (_path: string, node: SearchedNode) => {
+      kept.push(node);
+      return [];
+    };
+    const options = { onError: () => expect.unreachable() };
+    await new TreeSearch(repository, { hits, descends: () => true }, options).search(root);
+    expect(kept).toHaveLength(1);
+    expect(() => kept[0]!.decode()).toThrow(/after the search had left/);
   });
 
   it("tells of a tree that is not there once, and finds the rest", async () => {

@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { formatId, type Id, parseId } from "../../src/bytes/id.js";
+import { formatId, type Id, IdList, parseId } from "../../src/bytes/id.js";
 import type { TreeNode } from "../../src/format/node.js";
 import type { BlobLoader } from "../../src/repository/blob-loader.js";
 import type { Repository } from "../../src/repository/repository.js";
-import { visitTrees, walkTree } from "../../src/repository/walk-tree.js";
+import { type VisitedTree, visitTrees, walkTree } from "../../src/repository/walk-tree.js";
 import { collect, createRepository, node, saveTree } from "./support.js";
 
 const MISSING = parseId("0".repeat(64))!;
@@ -144,6 +144,42 @@ describe("visitTrees", () => {
     expect(visited.length).toBe(4);
     expect(new Set(visited).size).toBe(4);
     expect(failed).toEqual([formatId(MISSING)]);
+  });
+
+  it("tells what trees refer to as their nodes do, and of no tree after its visit", async () => {
+    const content = IdList.from([MISSING.map(() => 1) as Id, MISSING.map(() => 2) as Id]);
+    const leaf = await saveTree(repository, [node("a", { content }), node("link", { type: "symlink" })]);
+    const plain = await saveTree(repository, [node("b"), node("c", { type: "dir", subtree: leaf })]);
+    const odd = await saveTree(repository, [
+      node('"', { content }),
+      node("c", { type: "dir", subtree: leaf }),
+    ]);
+    await repository.flush();
+    for (const engine of [repository.engine, undefined]) {
+      const told: string[][] = [];
+      const kept: VisitedTree[] = [];
+      await visitTrees(
+        repository,
+        [plain, odd],
+        (id, tree) => {
+          if ("error" in tree) throw tree.error;
+          kept.push(tree);
+          told.push([id, ...tree.subtrees, ...tree.contents].map(formatId));
+        },
+        engine ? { engine } : {},
+      );
+      expect(new Set(told.map((ids) => ids.join()))).toEqual(
+        new Set([
+          [leaf, ...content].map(formatId).join(),
+          [plain, leaf].map(formatId).join(),
+          [odd, leaf, ...content].map(formatId).join(),
+        ]),
+      );
+      // Their memory is another tree's by then.
+      for (const tree of kept.filter(({ references }) => references))
+        expect(() => tree.nodes).toThrow(/after the visit/);
+      expect(kept.some(({ references }) => references)).toBe(engine?.parseTree !== undefined);
+    }
   });
 
   it("leaves out what an earlier call has seen", async () => {
