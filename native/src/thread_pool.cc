@@ -368,9 +368,28 @@ napi_value ExitWithin(napi_env env, napi_callback_info info) {
   return Undefined(env);
 }
 
+// Of this thread, and so of all that it starts. What a thread does to itself (SIGSEGV) stays as it is.
+napi_value BlockSignals(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  bool block;
+  if (!GetBool(env, arguments[0], "block", &block)) return nullptr;
+  static thread_local unsigned times = 0;
+  static thread_local sigset_t before;
+  if (block && times++ == 0) {
+    sigset_t all;
+    sigfillset(&all);
+    for (int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP}) sigdelset(&all, own);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+  } else if (!block && times > 0 && --times == 0) {
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+  return Undefined(env);
+}
+
 }  // namespace
 
 void RegisterThreadPool(napi_env env, napi_value exports) {
+  ExportFunction(env, exports, "blockSignals", BlockSignals);
   ExportFunction(env, exports, "exitWithin", ExitWithin);
 }
 

@@ -13,6 +13,7 @@ import type FuseClass from "fuse-native";
 import type { Signal } from "fuse-native";
 import { delay } from "../../async/deadline.js";
 import { messageOf } from "../../errors.js";
+import { loadAddon } from "../../native/addon.js";
 import type { Filesystem, KernelNotifier } from "../filesystem.js";
 import { MountPlace } from "../mount-place.js";
 import type { Driver, DriverOptions, MountHandle, UnmountOptions } from "./driver.js";
@@ -43,9 +44,17 @@ export const fuseNativeDriver: Driver = {
     });
     const nodes = new PathNodes(filesystem);
     const fuse = createFuse(Fuse, new NativeOperations(filesystem, nodes, options), options);
-    await new Promise<void>((resolve, reject) => {
-      fuse.mount((error) => (error ? reject(mountError(options.mountpoint, error)) : resolve()));
-    });
+    // libfuse cancels its threads wherever they are. One that is in libuv's handler of a signal takes libuv's lock with
+    // it, and the process stands still at its next child or signal: so they take no signals.
+    const addon = loadAddon();
+    addon?.blockSignals(true);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        fuse.mount((error) => (error ? reject(mountError(options.mountpoint, error)) : resolve()));
+      });
+    } finally {
+      addon?.blockSignals(false);
+    }
     filesystem.start(new PathInvalidator(nodes));
     const place = await MountPlace.of(options.mountpoint);
     return new FuseNativeMount(fuse, place, () => closeAll(filesystem, nodes), options.onLog);
