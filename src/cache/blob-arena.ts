@@ -1,5 +1,3 @@
-import { largeMemory } from "../bytes/large-memory.js";
-
 /**
  * Memory for plaintexts: one piece that is used again and again, in a ring. A buffer for each blob would keep the
  * garbage collector busy (a third of the processor time of a `tar` of small files was that), and so would its pages.
@@ -7,6 +5,8 @@ import { largeMemory } from "../bytes/large-memory.js";
  * Segments are handed out one behind the other; what lies in the way is given up, which is what was loaded longest ago.
  * What somebody works with is pinned, and stepped over.
  */
+
+import { largeMemory } from "../bytes/large-memory.js";
 
 /** Segments begin at multiples of this: a cache line. */
 const ALIGNMENT = 64;

@@ -15,7 +15,7 @@ export function degree(polynomial: bigint): number {
 
 /**
  * Rabin's test: a polynomial f of degree n is irreducible if f divides x^(2^n) - x, and has no factor in common with
- * x^(2^(n/q)) - x for any prime q that divides n. For the prime degree of repositories that is one division.
+ * x^(2^(n/q)) - x for any prime q that divides n. The degree of repositories is prime: one common factor is looked for.
  */
 export function isIrreducible(polynomial: bigint): boolean {
   const n = degree(polynomial);

@@ -178,9 +178,11 @@ class CheckRun {
     const readable = snapshots.filter((snapshot) => "tree" in snapshot);
     this.#progress.snapshotsTotal = readable.length;
     this.#progress.treesTotal = countTrees(this.#repository, readable);
+    // Else nobody wants to know of each blob.
+    const needsUse = this.#usedBlobs !== undefined || this.#needsUsedPacks;
     const held: TreeCheck = {
       index: this.#repository.index,
-      onContent: this.#needsUse ? (id) => this.#use("data", id) : undefined,
+      onContent: needsUse ? (id) => this.#use("data", id) : undefined,
     };
     for (const snapshot of snapshots) {
       if ("kind" in snapshot) {
@@ -192,7 +194,7 @@ class CheckRun {
         [snapshot.tree],
         (id, tree) => {
           this.#progress.trees++;
-          if (this.#needsUse) this.#use("tree", id);
+          if (needsUse) this.#use("tree", id);
           const reasons = "error" in tree ? [messageOf(tree.error)] : treeProblems(tree, held);
           if (reasons.length > 0) this.#report({ kind: "tree", id, reasons });
         },
@@ -202,15 +204,15 @@ class CheckRun {
     }
   }
 
-  /** Whether anybody wants to know which blobs snapshots need. */
-  get #needsUse(): boolean {
-    return this.#usedBlobs !== undefined || (this.#isFiltered && this.#options.readData !== undefined);
+  /** Whether the packs that snapshots need are wanted, of which only those are read. */
+  get #needsUsedPacks(): boolean {
+    return this.#isFiltered && this.#options.readData !== undefined;
   }
 
   /** Notes that a snapshot needs a blob. */
   #use(type: "data" | "tree", id: Id): void {
     this.#usedBlobs?.[type].add(id);
-    if (!this.#isFiltered || !this.#options.readData) return;
+    if (!this.#needsUsedPacks) return;
     for (const { packId } of this.#repository.index.lookupAll(type, id)) this.#usedPacks.add(idKey(packId));
   }
 

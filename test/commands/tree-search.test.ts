@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { IdList } from "../../src/bytes/id.js";
-import { type SearchedNode, TreeSearch } from "../../src/commands/tree-search.js";
+import type { SearchedNode } from "../../src/commands/searched-tree.js";
+import { TreeSearch } from "../../src/commands/tree-search.js";
 import { createRepository, node, saveTree } from "../repository/support.js";
 
 describe("TreeSearch", () => {

@@ -1,7 +1,8 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { LARGE_MEMORY_BYTES, largeMemory } from "../../src/bytes/large-memory.js";
 import { loadAddon } from "../../src/native/addon.js";
+import { itWhere } from "../support/where.js";
 
 const addon = loadAddon()!;
 
@@ -22,13 +23,16 @@ function flagsOfLargestMapping(): string[] {
 const BYTES = 128 * 1024 * 1024 + 4097;
 
 describe("large memory", () => {
-  it("is asked for in huge pages, and holds what is put into it", () => {
-    const memory = largeMemory(BYTES);
-    memory.fill(0x5a);
-    expect(flagsOfLargestMapping()).toContain("hg");
-    expect(memory.length).toBe(BYTES);
-    expect(memory.equals(Buffer.alloc(BYTES, 0x5a))).toBe(true);
-  });
+  itWhere(existsSync("/sys/kernel/mm/transparent_hugepage"))(
+    "is asked for in huge pages, and holds what is put into it",
+    () => {
+      const memory = largeMemory(BYTES);
+      memory.fill(0x5a);
+      expect(flagsOfLargestMapping()).toContain("hg");
+      expect(memory.length).toBe(BYTES);
+      expect(memory.equals(Buffer.alloc(BYTES, 0x5a))).toBe(true);
+    },
+  );
 
   it.each([0, 1, 4096, LARGE_MEMORY_BYTES - 1, LARGE_MEMORY_BYTES, 3 * LARGE_MEMORY_BYTES + 5])(
     "has %i bytes",

@@ -4,9 +4,13 @@
  */
 
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { addonProblem, loadAddon } from "../../src/native/addon.js";
+
+const { SIGCHLD, SIGINT, SIGSEGV, SIGTERM } = constants.signals;
 
 const PATH =
   process.env["YORE_ADDON"] ||
@@ -252,5 +256,32 @@ describe.skipIf(!loadAddon())(`the addon survives ${addonProblem() ?? ""}`, () =
     const outcome = { signal: result.signal, status: result.status };
     expect(outcome, result.stderr).toEqual({ signal: null, status });
     if (prints !== undefined) expect(result.stdout).toContain(prints);
+  });
+});
+
+describe.skipIf(addonProblem() !== undefined)("blockSignals", () => {
+  /** The signals that the main thread does not take, as the kernel keeps them. */
+  const blocked = () => /^SigBlk:\s*(\S+)$/m.exec(readFileSync("/proc/self/status", "latin1"))![1]!;
+
+  it("blocks all but what a thread does to itself, until it is undone as often as it was done", () => {
+    const addon = loadAddon()!;
+    const before = blocked();
+    addon.blockSignals(true);
+    addon.blockSignals(true);
+    const bits = BigInt(`0x${blocked()}`);
+    addon.blockSignals(false);
+    expect(BigInt(`0x${blocked()}`)).toBe(bits);
+    addon.blockSignals(false);
+    expect(blocked()).toBe(before);
+    for (const signal of [SIGINT, SIGTERM, SIGCHLD]) expect(bits & (1n << BigInt(signal - 1))).not.toBe(0n);
+    expect(bits & (1n << BigInt(SIGSEGV - 1))).toBe(0n);
+    // Undone once too often.
+    addon.blockSignals(false);
+    expect(blocked()).toBe(before);
+  });
+
+  it("takes yes and no only", () => {
+    for (const block of [undefined, 1, "true"])
+      expect(() => loadAddon()!.blockSignals(block as unknown as boolean)).toThrow(/"block"/);
   });
 });
