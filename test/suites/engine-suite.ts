@@ -7,21 +7,14 @@
 import { createDecipheriv, randomBytes } from "node:crypto";
 import { beforeAll, describe, expect, it } from "vitest";
 import { idFromBytes } from "../../src/bytes/id.js";
-import {
-  CHUNK_MAX_BYTES,
-  CHUNK_MIN_BYTES,
-  type Cuts,
-  type Engine,
-  maxSealedLength,
-  SEAL_OVERHEAD,
-} from "../../src/engine/engine.js";
+import { type Engine, maxSealedLength, SEAL_OVERHEAD } from "../../src/engine/engine.js";
 import { DamagedError, FormatError } from "../../src/errors.js";
 import { temporaryFolder } from "../support/temporary.js";
-import * as chunks from "../vectors/chunker.js";
 import { POLY1305_AES_VECTORS, RFC_8439_POLY1305 } from "../vectors/poly1305-aes.js";
 import { SCRYPT_VECTORS } from "../vectors/scrypt.js";
 import { SHA256_VECTORS } from "../vectors/sha256.js";
 import { incompressible, unframed } from "../vectors/zstd-frames.js";
+import { chunkerSuite } from "./chunker-suite.js";
 import {
   bytes,
   failureOf,
@@ -43,10 +36,8 @@ export type Poly1305Aes = (
 export function engineSuite(name: string, make: () => Promise<Engine>, poly1305Aes: Poly1305Aes): void {
   describe(`${name} engine`, () => {
     let engine: Engine;
-    let stream: Buffer;
     beforeAll(async () => {
       engine = await make();
-      stream = chunks.makeStream();
     });
 
     it("has its name", () => expect(engine.name).toBe(name));
@@ -398,76 +389,7 @@ export function engineSuite(name: string, make: () => Promise<Engine>, poly1305A
       });
     });
 
-    describe("createChunker", () => {
-      it("cuts where restic cuts", async () => {
-        expect(hex(sha256Of(stream))).toBe(chunks.STREAM_HASH);
-        const cuts = await engine.createChunker(chunks.RESTIC_POLYNOMIAL).cut(stream, { final: true });
-        expect([...cuts.lengths].map((length, i) => [length, hex(cuts.ids.at(i)).slice(0, 16)])).toEqual(
-          chunks.RESTIC_CHUNKS,
-        );
-        expect(cuts.consumed).toBe(stream.length);
-      });
-
-      it("cuts elsewhere with another polynomial", async () => {
-        const cuts = await engine.createChunker(chunks.OTHER_POLYNOMIAL).cut(stream, { final: true });
-        expect([...cuts.lengths]).toEqual(chunks.OTHER_LENGTHS);
-      });
-
-      it("cuts zeros at the minimum", async () => {
-        const zeros = new Uint8Array(2 * CHUNK_MIN_BYTES + 5);
-        for (const polynomial of [chunks.RESTIC_POLYNOMIAL, chunks.OTHER_POLYNOMIAL]) {
-          const cuts = await engine.createChunker(polynomial).cut(zeros, { final: true });
-          expect([...cuts.lengths]).toEqual([CHUNK_MIN_BYTES, CHUNK_MIN_BYTES, 5]);
-          expect(hex(cuts.ids.at(0))).toBe(chunks.ZERO_CHUNK_ID);
-        }
-      });
-
-      it("cuts at the maximum where nothing else offers", async () => {
-        // Found by search: with this byte repeated the fingerprint never ends in zeros.
-        const data = new Uint8Array(CHUNK_MAX_BYTES + CHUNK_MIN_BYTES + 1).fill(0xff);
-        const chunker = engine.createChunker(chunks.RESTIC_POLYNOMIAL);
-        const cuts = await chunker.cut(data, { final: true });
-        expect([...cuts.lengths]).toEqual([CHUNK_MAX_BYTES, CHUNK_MIN_BYTES + 1]);
-        expect([...(await chunker.cut(data.subarray(0, CHUNK_MAX_BYTES), { final: false })).lengths]).toEqual(
-          [CHUNK_MAX_BYTES],
-        );
-        expect((await chunker.cut(data.subarray(0, CHUNK_MAX_BYTES - 1), { final: false })).consumed).toBe(0);
-      });
-
-      it("gives an empty file no chunk, and a short one a single chunk at its end only", async () => {
-        const chunker = engine.createChunker(chunks.RESTIC_POLYNOMIAL);
-        expect((await chunker.cut(new Uint8Array(0), { final: true })).lengths.length).toBe(0);
-        expect((await chunker.cut(stream.subarray(0, 1000), { final: false })).consumed).toBe(0);
-        expect([...(await chunker.cut(stream.subarray(0, 1000), { final: true })).lengths]).toEqual([1000]);
-      });
-
-      it.each([100_000, 524_288, 1_000_003])("cuts the same when fed %i bytes at a time", async (step) => {
-        const chunker = engine.createChunker(chunks.RESTIC_POLYNOMIAL);
-        const data = unaligned(stream.subarray(0, 6_000_000), 3);
-        const whole = await chunker.cut(data, { final: true });
-        const lengths: number[] = [];
-        let start = 0;
-        let scanned = 0;
-        for (let end = step; start < data.length; end += step) {
-          const available = data.subarray(start, Math.min(end, data.length));
-          const cuts: Cuts = await chunker.cut(available, { final: end >= data.length, scanned });
-          lengths.push(...cuts.lengths);
-          start += cuts.consumed;
-          scanned = available.length - cuts.consumed;
-        }
-        expect(lengths).toEqual([...whole.lengths]);
-      });
-
-      it("refuses polynomials that are not of degree 53, and impossible resumptions", async () => {
-        for (const polynomial of [0n, 1n, 2n ** 53n - 1n, 2n ** 54n, -chunks.RESTIC_POLYNOMIAL, 2n ** 64n])
-          expect(() => engine.createChunker(polynomial)).toThrow(RangeError);
-        const chunker = engine.createChunker(chunks.RESTIC_POLYNOMIAL);
-        for (const scanned of [-1, 11, 0.5, Number.NaN])
-          await expect(chunker.cut(new Uint8Array(10), { final: false, scanned })).rejects.toThrow(
-            RangeError,
-          );
-      });
-    });
+    chunkerSuite(() => engine);
 
     describe("scrypt", () => {
       it.each(SCRYPT_VECTORS)("derives as RFC 7914 does from '$password'", async (vector) => {

@@ -1,0 +1,217 @@
+import { randomBytes, randomInt } from "node:crypto";
+import { existsSync } from "node:fs";
+import { lstat, readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import { MemoryBackend } from "../../src/backend/memory-backend.js";
+import { formatId } from "../../src/bytes/id.js";
+import type { YoreError } from "../../src/errors.js";
+import type { TreeNode } from "../../src/format/node.js";
+import type { Repository } from "../../src/repository/repository.js";
+import { createRepository, openRepository } from "../repository/support.js";
+import { run } from "../support/run.js";
+import { temporaryFolder } from "../support/temporary.js";
+import { file, folderOf, listing, restoreTo, saveTree } from "./support.js";
+
+describe("restore of a damaged repository", () => {
+  /** A repository in memory with its tree and what its files should be. */
+  async function prepare() {
+    const backend = new MemoryBackend();
+    const repository = await createRepository({ packSizeBytes: 4 * 1024 * 1024 }, backend);
+    const contents = new Map<string, Buffer>();
+    const nodes: TreeNode[] = [];
+    for (let i = 0; i < 40; i++) {
+      const pieces = Array.from({ length: 1 + (i % 4) }, () => randomBytes(randomInt(1, 150_000)));
+      contents.set(`file ${i}`, Buffer.concat(pieces));
+      nodes.push(await file(repository, `file ${i}`, ...pieces));
+    }
+    const tree = await saveTree(repository, nodes);
+    await repository.flush();
+    const packs: string[] = [];
+    for await (const { name } of backend.list("pack")) packs.push(name);
+    const isData = (name: string) => {
+      const pack = [...repository.index.packs()].find(({ packId }) => formatId(packId) === name);
+      return pack?.blobs[0]?.type === "data";
+    };
+    return { backend, tree, contents, packs: packs.filter(isData) };
+  }
+
+  /** No file has wrong bytes under its own name, and each that is missing has an error. */
+  async function expectNothingWrong(
+    target: string,
+    contents: ReadonlyMap<string, Buffer>,
+    errors: readonly { readonly location: string; readonly error: YoreError }[],
+  ): Promise<number> {
+    const failed = new Set(errors.map(({ location }) => location));
+    for (const [name, content] of contents) {
+      const path = join(target, name);
+      if (existsSync(path)) expect((await readFile(path)).equals(content), name).toBe(true);
+      expect(failed.has(`/${name}`), name).toBe(!existsSync(path));
+    }
+    expect(errors.length).toBe(failed.size);
+    return failed.size;
+  }
+
+  it("never writes wrong bytes, whichever bit of a pack is flipped", async () => {
+    const { backend, tree, contents, packs } = await prepare();
+    for (let round = 0; round < 25; round++) {
+      const handle = { type: "pack", name: packs[randomInt(packs.length)]! } as const;
+      const whole = Buffer.from(await backend.load(handle));
+      const spoiled = Buffer.from(whole);
+      const at = randomInt(spoiled.length - 3000);
+      spoiled[at]! ^= 1 << randomInt(8);
+      await backend.save(handle, [spoiled]);
+      const target = await temporaryFolder();
+      const { errors } = await restoreTo(await openRepository(backend), tree, target);
+      const failed = await expectNothingWrong(target, contents, errors);
+      expect(failed, `byte ${at}`).toBe(1);
+      const { message, hint } = errors[0]!.error;
+      expect(`${message} ${hint}`).toContain(handle.name);
+      expect(message).toMatch(/blob [0-9a-f]{8}/);
+      await backend.save(handle, [whole]);
+    }
+  });
+
+  it("restores what a pack still has that was cut", async () => {
+    const { backend, tree, contents, packs } = await prepare();
+    const handle = { type: "pack", name: packs[0]! } as const;
+    const whole = await backend.load(handle);
+    await backend.save(handle, [whole.subarray(0, Math.floor(whole.length / 2))]);
+    const target = await temporaryFolder();
+    const { errors } = await restoreTo(await openRepository(backend), tree, target);
+    const failed = await expectNothingWrong(target, contents, errors);
+    expect(failed).toBeGreaterThan(0);
+    expect(failed).toBeLessThan(contents.size);
+  });
+
+  it("leaves nothing of a file of which nothing is good", async () => {
+    const backend = new MemoryBackend();
+    const repository = await createRepository({ version: 1 }, backend);
+    const pieces = [randomBytes(1000), randomBytes(2000)];
+    const tree = await saveTree(repository, [
+      await file(repository, "lost", ...pieces),
+      await file(repository, "small", pieces[1]!),
+    ]);
+    await repository.flush();
+    for (const { packId, blobs } of repository.index.packs()) {
+      const handle = { type: "pack", name: formatId(packId) } as const;
+      const bytes = Buffer.from(await backend.load(handle));
+      for (const { type, offset } of blobs) if (type === "data") bytes[offset + 40]! ^= 1;
+      await backend.save(handle, [bytes]);
+    }
+    const target = await temporaryFolder();
+    const { errors, summary } = await restoreTo(await openRepository(backend), tree, target);
+    expect(errors.map(({ location }) => location).sort()).toEqual(["/lost", "/small"]);
+    expect(summary.filesRestored).toBe(0);
+    expect(await listing(target)).toEqual([]);
+  });
+
+  it("takes another copy of a blob where one is damaged", async () => {
+    const backend = new MemoryBackend();
+    const pieces = [randomBytes(1000), randomBytes(2000)];
+    const build = async (repository: Repository) =>
+      saveTree(repository, [
+        await file(repository, "large", ...pieces),
+        await file(repository, "small", pieces[1]!),
+      ]);
+    const first = await createRepository({}, backend);
+    // Opened while nothing is there: it does not know what the first one saves, and saves it again.
+    const second = await openRepository(backend);
+    const tree = await build(first);
+    await build(second);
+    await first.flush();
+    await second.flush();
+    const [pack] = first.index.packs();
+    const handle = { type: "pack", name: formatId(pack!.packId) } as const;
+    const bytes = Buffer.from(await backend.load(handle));
+    for (const { offset } of pack!.blobs) bytes[offset + 40]! ^= 1;
+    await backend.save(handle, [bytes]);
+    const target = await temporaryFolder();
+    const { errors } = await restoreTo(await openRepository(backend), tree, target);
+    expect(errors).toEqual([]);
+    expect((await readFile(join(target, "large"))).equals(Buffer.concat(pieces))).toBe(true);
+    expect((await readFile(join(target, "small"))).equals(pieces[1]!)).toBe(true);
+    expect((await lstat(join(target, "small"), { bigint: true })).mtimeNs).toBe(1_600_000_000_123_456_789n);
+  });
+
+  it("tells of every file in a folder that cannot be entered", async () => {
+    const repository = await createRepository();
+    const inside = await saveTree(repository, [
+      await file(repository, "a", Buffer.from("a")),
+      await file(repository, "b", Buffer.from("b"), Buffer.from("c")),
+      await file(repository, "empty"),
+    ]);
+    const long = "n".repeat(300);
+    const tree = await saveTree(repository, [
+      folderOf("outer", await saveTree(repository, [folderOf(long, inside)])),
+    ]);
+    const target = await temporaryFolder();
+    const { errors, summary } = await restoreTo(repository, tree, target);
+    const locations = new Set(errors.map(({ location }) => location));
+    for (const one of ["a", "b", "empty"]) expect(locations).toContain(`/outer/${long}/${one}`);
+    expect(summary.filesRestored).toBe(1);
+    expect(await listing(target)).toEqual(["outer"]);
+  });
+
+  it("names the pack that is missing, once for each file", async () => {
+    const { backend, tree, contents, packs } = await prepare();
+    await backend.remove({ type: "pack", name: packs[0]! });
+    const target = await temporaryFolder();
+    const { errors } = await restoreTo(await openRepository(backend), tree, target);
+    expect(await expectNothingWrong(target, contents, errors)).toBeGreaterThan(0);
+    expect(errors[0]!.error.message).toContain(packs[0]!.slice(0, 8));
+  });
+
+  it("keeps the good parts of a damaged file under another name, and makes it whole later", async () => {
+    const { backend, tree, contents, packs } = await prepare();
+    const handle = { type: "pack", name: packs[0]! } as const;
+    const whole = await backend.load(handle);
+    const spoiled = Buffer.from(whole);
+    for (let at = 0; at < spoiled.length; at += 60_000) spoiled[at]! ^= 1;
+    await backend.save(handle, [spoiled]);
+    const target = await temporaryFolder();
+    const { errors } = await restoreTo(await openRepository(backend), tree, target, { delete: true });
+    await expectNothingWrong(target, contents, errors);
+    const kept = errors.filter(({ error }) => error.message.includes(".incomplete"));
+    expect(kept.length).toBeGreaterThan(0);
+    for (const { location } of kept) expect(existsSync(join(target, `${location}.incomplete`))).toBe(true);
+    await backend.save(handle, [whole]);
+    const again = await restoreTo(await openRepository(backend), tree, target, { delete: true });
+    expect(again.errors).toEqual([]);
+    expect((await readdir(target)).sort()).toEqual([...contents.keys()].sort());
+  });
+});
+
+const isRoot = process.getuid?.() === 0;
+
+describe.skipIf(!isRoot)("restore to a full disk", () => {
+  let mounted: string | undefined;
+
+  afterEach(async () => {
+    if (mounted) await run("umount", [mounted]);
+    mounted = undefined;
+  });
+
+  it("stops with one clear error, and goes on when there is room", async () => {
+    const repository = await createRepository();
+    const contents = Array.from({ length: 20 }, () => randomBytes(200_000));
+    const nodes = await Promise.all(contents.map((data, i) => file(repository, `f${i}`, data)));
+    nodes.push(await file(repository, "large", randomBytes(300_000), randomBytes(300_000)));
+    const tree = await saveTree(repository, nodes);
+    const target = await temporaryFolder();
+    expect((await run("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", target])).code).toBe(0);
+    mounted = target;
+    await expect(restoreTo(repository, tree, target)).rejects.toMatchObject({
+      code: "no-space",
+      message: expect.stringContaining("no space is left") as string,
+    });
+    for (const [i, data] of contents.entries()) {
+      const path = join(target, `f${i}`);
+      if (existsSync(path)) expect((await readFile(path)).equals(data)).toBe(true);
+    }
+    await run("mount", ["-o", "remount,size=10m", target]);
+    const { summary } = await restoreTo(repository, tree, target);
+    expect(summary.errors).toBe(0);
+    expect((await stat(join(target, "large"))).size).toBe(600_000);
+  });
+});
