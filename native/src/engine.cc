@@ -287,7 +287,7 @@ napi_value ScryptMixLanes(napi_env env, napi_callback_info info) {
     return Abandon(env, std::move(task));
   }
   if (task->lanes < 1 || task->lanes > kMaxScryptLanes) {
-    ThrowRange(env, "lanes", "1 to 3");
+    ThrowRange(env, "lanes", "1 to 4");
     return Abandon(env, std::move(task));
   }
   const size_t size = task->blocks.size;

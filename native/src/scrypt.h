@@ -7,7 +7,7 @@
 
 namespace yore {
 
-constexpr size_t kMaxScryptLanes = 3;
+constexpr size_t kMaxScryptLanes = 4;
 
 // Mixes some of the p blocks in place, side by side on one core.
 //
@@ -15,9 +15,9 @@ constexpr size_t kMaxScryptLanes = 3;
 // lanes   1 to kMaxScryptLanes
 // cost    N, a power of two from 2 on
 // stride  a power of two up to N: of the table only every so-manieth state is kept, and what lies between is worked out
-//         again. Measured, three lanes of restic's keys: 78 ms with 1, 89 with 2, 122 with 4, 198 with 8.
+//         again. Measured, four lanes of restic's keys: 100 ms with 1, 107 with 2, 137 with 4, 198 with 8.
 //
-// Takes lanes * 128 * r * (N / stride + 4) bytes, which are wiped afterwards. Throws std::bad_alloc where there are not so
+// Takes lanes * 128 * r * (N / stride + 5) bytes, which are wiped afterwards. Throws std::bad_alloc where there are not so
 // many.
 void ScryptMix(uint8_t* blocks, size_t lanes, size_t r, uint32_t cost, uint32_t stride);
 

@@ -87,10 +87,10 @@ export interface EngineFunctions {
   ): Promise<{ readonly lengths: Uint32Array; readonly ids: Buffer }>;
   /**
    * scryptROMix of RFC 7914: mixes blocks of 128 * r bytes in place, side by side on one core, with
-   * lanes * 128 * r * (cost / stride + 4) bytes of memory, at most 2 GiB.
+   * lanes * 128 * r * (cost / stride + 5) bytes of memory, at most 2 GiB.
    *
    * @param blocks one behind the other
-   * @param lanes how many they are, 1 to 3
+   * @param lanes how many they are, 1 to 4
    * @param cost N, a power of two
    * @param stride a power of two up to the cost: so much less memory is taken, for more time
    */

@@ -187,7 +187,7 @@ describe.skipIf(!addon)(`engine functions of the addon ${addonProblem() ?? ""}`,
       [128, 1, 2 ** 25, 1],
       [2 ** 20, 1, 2 ** 12, 1],
       [128, 0, 2, 1],
-      [512, 4, 2, 1],
+      [640, 5, 2, 1],
       [384, 2, 2, 1],
       [128, 1, 2, 0],
       [128, 1, 2, 4],
@@ -198,7 +198,7 @@ describe.skipIf(!addon)(`engine functions of the addon ${addonProblem() ?? ""}`,
     }
   });
 
-  it.each([1, 2, 3])(
+  it.each([1, 2, 3, 4])(
     "scrypt mixes %i blocks side by side as one by one, however little it keeps",
     async (lanes) => {
       const [r, cost] = [3, 64];
