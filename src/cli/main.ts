@@ -51,4 +51,4 @@ process.on("uncaughtException", (error) => {
   process.exit(EXIT_FAILURE);
 });
 
-process.exit(await runProgram(process.argv.slice(2), io));
+void runProgram(process.argv.slice(2), io).then((exitCode) => process.exit(exitCode));
