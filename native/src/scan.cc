@@ -17,10 +17,12 @@
 #include <unistd.h>
 
 #ifdef __linux__
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #endif
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 
 namespace yore {
@@ -45,13 +47,31 @@ int ReadGrowing(std::vector<char>* buffer, Call call, size_t* size) {
 }
 
 #ifdef __linux__
+#if !defined(SYS_listxattrat) && !defined(__alpha__)
+#define SYS_listxattrat 465
+#endif
+
+// llistxattr of a name in an open directory. Since Linux 6.13 that needs no walk along the whole path, which is half of what
+// the call takes; before, and where a sandbox does not know the call, the path is used.
+ssize_t ListAttributes(int directory, const char* name, const char* path, char* data, size_t size) {
+#ifdef SYS_listxattrat
+  static std::atomic<bool> is_known{true};
+  if (is_known.load(std::memory_order_relaxed)) {
+    const long got = syscall(SYS_listxattrat, directory, name, AT_SYMLINK_NOFOLLOW, data, size);
+    if (got >= 0 || (errno != ENOSYS && errno != EPERM)) return static_cast<ssize_t>(got);
+    is_known.store(false, std::memory_order_relaxed);
+  }
+#endif
+  return llistxattr(path, data, size);
+}
+
 // Appends the extended attributes in the order in which the kernel lists them, as restic keeps them.
-int AppendAttributes(const char* path, std::vector<uint8_t>* out) {
+int AppendAttributes(int directory, const char* entry, const char* path, std::vector<uint8_t>* out) {
   thread_local std::vector<char> names;
   thread_local std::vector<char> value;
   size_t names_size = 0;
   int problem = ReadGrowing(
-      &names, [&](char* data, size_t size) { return llistxattr(path, data, size); }, &names_size);
+      &names, [&](char* data, size_t size) { return ListAttributes(directory, entry, path, data, size); }, &names_size);
   if (problem == ENOTSUP) return 0;
   if (problem != 0) return problem;
   for (size_t at = 0; at < names_size;) {
@@ -71,7 +91,7 @@ int AppendAttributes(const char* path, std::vector<uint8_t>* out) {
   return 0;
 }
 #else
-int AppendAttributes(const char*, std::vector<uint8_t>*) { return 0; }
+int AppendAttributes(int, const char*, const char*, std::vector<uint8_t>*) { return 0; }
 #endif
 
 // One entry: `name` relative to the open directory, `path` for the calls that have no such form.
@@ -100,7 +120,7 @@ void AppendEntry(int directory, const std::string& name, const std::string& path
   }
   if (attributes) {
     size_t before = out->size();
-    int problem = AppendAttributes(path.c_str(), out);
+    int problem = AppendAttributes(directory, name.c_str(), path.c_str(), out);
     Put(out, start + 12, static_cast<uint32_t>(out->size() - before));
     Put(out, start + 20, static_cast<int32_t>(problem));
   }

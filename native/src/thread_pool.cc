@@ -77,10 +77,13 @@ class ThreadPool {
 
   // Takes the task unless it throws.
   void Add(std::unique_ptr<Task>& task, EnvironmentTasks* environment) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    // An idle thread may have been notified already and not be awake yet: it counts for one task only.
-    if (queue_.size() >= idle_ && started_ < size_) StartThread();
-    queue_.push_back({std::move(task), environment});
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      // An idle thread may have been notified already and not be awake yet: it counts for one task only.
+      if (queue_.size() >= idle_ && started_ < size_) StartThread();
+      queue_.push_back({std::move(task), environment});
+    }
+    // Not with the lock held: a thread that is awake at once would only wait for it.
     work_.notify_one();
   }
 

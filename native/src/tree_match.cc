@@ -5,6 +5,7 @@
 
 #include <charconv>
 #include <cstdio>
+#include <cstring>
 #include <string_view>
 
 #include "scan_record.h"
@@ -79,30 +80,54 @@ uint32_t GoMode(uint32_t mode, uint32_t go_bits) {
          (mode & S_ISVTX ? 1u << 20 : 0);
 }
 
-// A moment as Go writes it (RFC 3339 with as many digits of a second as it needs), in the zone of this machine. Empty
-// for what is rare enough to be left to the long way: years without four digits, zones with seconds.
-std::string FormatTime(int64_t seconds, uint32_t nanoseconds) {
-  const time_t moment = static_cast<time_t>(seconds);
-  struct tm local;
-  if (localtime_r(&moment, &local) == nullptr) return {};
-  const int year = local.tm_year + 1900;
-  if (year < 1000 || year > 9999 || local.tm_gmtoff % 60 != 0 || nanoseconds > 999'999'999) return {};
-  char text[64];
-  int length = snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d", year, local.tm_mon + 1, local.tm_mday,
-                        local.tm_hour, local.tm_min, local.tm_sec);
-  if (nanoseconds != 0) {
-    length += snprintf(text + length, sizeof text - length, ".%09u", nanoseconds);
-    while (text[length - 1] == '0') length--;
+// Writes moments as Go does (RFC 3339 with as many digits of a second as they need), in the zone of this machine. What was
+// unpacked or checked out together has the same second in many nodes: its text is kept.
+class MomentWriter {
+ public:
+  // Empty for what is rare enough to be left to the long way: years without four digits, zones with seconds.
+  std::string_view Write(int64_t seconds, uint32_t nanoseconds) {
+    if (nanoseconds > 999'999'999 || !Begin(seconds)) return {};
+    char* end = text_ + kSecondLength;
+    if (nanoseconds != 0) {
+      *end++ = '.';
+      for (uint32_t unit = 100'000'000; nanoseconds != 0; unit /= 10) {
+        *end++ = static_cast<char>('0' + nanoseconds / unit);
+        nanoseconds %= unit;
+      }
+    }
+    memcpy(end, zone_, zone_length_);
+    return std::string_view(text_, end + zone_length_ - text_);
   }
-  const long minutes = local.tm_gmtoff / 60;
-  if (minutes == 0) {
-    text[length++] = 'Z';
-  } else {
+
+ private:
+  static constexpr size_t kSecondLength = 19;
+
+  bool Begin(int64_t seconds) {
+    if (zone_length_ != 0 && seconds == seconds_) return true;
+    zone_length_ = 0;
+    const time_t moment = static_cast<time_t>(seconds);
+    struct tm local;
+    if (localtime_r(&moment, &local) == nullptr) return false;
+    const int year = local.tm_year + 1900;
+    if (year < 1000 || year > 9999 || local.tm_gmtoff % 60 != 0) return false;
+    snprintf(text_, sizeof text_, "%04d-%02d-%02dT%02d:%02d:%02d", year, local.tm_mon + 1, local.tm_mday, local.tm_hour,
+             local.tm_min, local.tm_sec);
+    const long minutes = local.tm_gmtoff / 60;
     const long size = minutes < 0 ? -minutes : minutes;
-    length += snprintf(text + length, sizeof text - length, "%c%02ld:%02ld", minutes < 0 ? '-' : '+', size / 60, size % 60);
+    const int length = minutes == 0 ? snprintf(zone_, sizeof zone_, "Z")
+                                    : snprintf(zone_, sizeof zone_, "%c%02ld:%02ld", minutes < 0 ? '-' : '+',
+                                               size / 60, size % 60);
+    zone_length_ = static_cast<size_t>(length);
+    seconds_ = seconds;
+    return true;
   }
-  return std::string(text, length);
-}
+
+  char text_[64];
+  char zone_[24];
+  // 0 while there is nothing of a second.
+  size_t zone_length_ = 0;
+  int64_t seconds_ = 0;
+};
 
 class TreeMatcher {
  public:
@@ -183,10 +208,10 @@ class TreeMatcher {
   }
 
   bool ExpectTimes(const uint8_t* record) {
-    const std::string mtime = FormatTime(GetAt<int64_t>(record, 96), GetAt<uint32_t>(record, 116));
+    const std::string_view mtime = mtimes_.Write(GetAt<int64_t>(record, 96), GetAt<uint32_t>(record, 116));
     if (mtime.empty() || !Expect(",\"mtime\":\"") || !Expect(mtime) || !Expect("\",\"atime\":\"") || !Expect(mtime))
       return false;
-    const std::string ctime = FormatTime(GetAt<int64_t>(record, 104), GetAt<uint32_t>(record, 120));
+    const std::string_view ctime = ctimes_.Write(GetAt<int64_t>(record, 104), GetAt<uint32_t>(record, 120));
     return !ctime.empty() && Expect("\",\"ctime\":\"") && Expect(ctime) && Expect("\"");
   }
 
@@ -273,6 +298,7 @@ class TreeMatcher {
   const uint8_t* at_;
   const uint8_t* end_;
   MatchedTree* matched_;
+  MomentWriter mtimes_, ctimes_;
   Owner user_;
   Owner group_;
 };
