@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 namespace yore {
 
@@ -16,6 +17,11 @@ constexpr size_t kInHeaderBytes = 40;
 // The kernel refuses to read into less (FUSE_MIN_READ_BUFFER).
 constexpr uint32_t kMinSlotBytes = 8192;
 constexpr uint32_t kOpForget = 2, kOpInterrupt = 36, kOpBatchForget = 42;
+constexpr uint32_t kOpGetxattr = 22, kOpListxattr = 23;
+// fuse_in_header: ..., nodeid u64; behind it fuse_getxattr_in: size u32, padding u32.
+constexpr size_t kNodeAt = 16, kSizeAt = 40, kGetxattrInEnd = 48;
+// So many requests are answered here before JavaScript is called, which looks after where both sides run.
+constexpr uint32_t kMaxQuiet = 64;
 
 // fuse_out_header, then fuse_notify_store_out: nodeid u64, offset u64, size u32, padding u32.
 constexpr size_t kStoreBytes = kFuseOutHeaderBytes + 24;
@@ -24,7 +30,7 @@ constexpr int32_t kNotifyStore = 4;
 constexpr size_t kMaxStoredBytes = size_t{4} << 20;
 
 // That a callback gets.
-constexpr size_t kMaxNumbers = 3;
+constexpr size_t kMaxNumbers = 4;
 
 constexpr napi_type_tag kChannelTag = {0x6b1f3a5d9c2e4f70ULL, 0xa1d87e5540c94b36ULL};
 
@@ -208,8 +214,10 @@ uint32_t FuseChannel::ReadRequests(int* end, bool* is_wanted) {
     ssize_t length = read(device_->fd, request, slot_bytes_);
     if (length >= static_cast<ssize_t>(kInHeaderBytes)) {
       const auto outcome = prepared_.Answer(device_->fd, storer_.get(), request, static_cast<size_t>(length));
-      if (outcome != PreparedReplies::Outcome::kQuiet) *is_wanted = true;
+      if (outcome == PreparedReplies::Outcome::kAnswered) *is_wanted = true;
       if (outcome != PreparedReplies::Outcome::kUnknown) continue;
+      if (AnswerPlain(request, static_cast<size_t>(length))) continue;
+      *is_wanted = true;
       Track(request);
       count++;
     } else if (length >= 0) {
@@ -223,6 +231,28 @@ uint32_t FuseChannel::ReadRequests(int* end, bool* is_wanted) {
     }
   }
   return count;
+}
+
+// Answers who asks for the extended attributes of a node that has none.
+bool FuseChannel::AnswerPlain(const uint8_t* request, size_t length) {
+  uint32_t opcode, size;
+  uint64_t node;
+  memcpy(&opcode, request + 4, sizeof opcode);
+  if ((opcode != kOpGetxattr && opcode != kOpListxattr) || length < kGetxattrInEnd) return false;
+  memcpy(&node, request + kNodeAt, sizeof node);
+  if (!plain_.Has(node)) return false;
+  memcpy(&size, request + kSizeAt, sizeof size);
+  // fuse_getxattr_out, whose size is 0, for who asks how long the list is.
+  uint8_t reply[kFuseOutHeaderBytes + 8] = {};
+  const uint32_t total = kFuseOutHeaderBytes + (opcode == kOpListxattr && size == 0 ? 8 : 0);
+  const int32_t error = opcode == kOpGetxattr ? -ENODATA : 0;
+  memcpy(reply, &total, sizeof total);
+  memcpy(reply + 4, &error, sizeof error);
+  memcpy(reply + 8, request + 8, 8);
+  // ENOENT: the request was aborted meanwhile.
+  if (write(device_->fd, reply, total) < 0 && errno != ENOENT) return false;
+  quiet_++;
+  return true;
 }
 
 // Remembers that a request wants a reply, if it does.
@@ -240,9 +270,9 @@ void FuseChannel::OnReadable(uv_poll_t* handle, int status, int) {
   int end = 0;
   bool is_wanted = false;
   uint32_t count = channel->ReadRequests(&end, &is_wanted);
-  if (is_wanted) {
-    const uint32_t answered = channel->prepared_.TakeAnswered();
-    channel->Call(channel->on_requests_, {count, answered, channel->prepared_.TakeRefused()});
+  if (is_wanted || channel->quiet_ >= kMaxQuiet) {
+    const uint32_t answered = channel->prepared_.TakeAnswered(), refused = channel->prepared_.TakeRefused();
+    channel->Call(channel->on_requests_, {count, answered, refused, std::exchange(channel->quiet_, 0)});
   }
   // libuv reports POLLERR, the end of the connection, as a failure; the read above has normally said ENODEV already.
   if (end == 0 && status < 0 && count == 0) end = ENODEV;

@@ -8,6 +8,7 @@
 //   fusePrepare / fuseWithdraw          the next reply to a question that will be asked
 //   fuseNotify                          one write(2) on a thread of its own, see fuse_notifier.h
 //   fuseStore                           content for the kernel's page cache, on another such thread
+//   fusePlain                           nodes without extended attributes, of which JavaScript is not asked
 //   fuseClose                           ends the connection; the kernel fails what is pending with ENOTCONN
 //
 // Why no reader thread: a hop over uv_async costs 8 us a request, and a process whose reader thread has taken a
@@ -26,6 +27,7 @@
 
 #include "fuse_notifier.h"
 #include "napi_helpers.h"
+#include "plain_nodes.h"
 #include "prepared_replies.h"
 
 namespace yore {
@@ -58,6 +60,8 @@ class FuseChannel {
   void Prepare(uint32_t slot, uint64_t node, uint32_t size, const uint8_t* body, size_t length, uint64_t end,
                const std::vector<StoredContent>& contents);
   PreparedReplies::Left Withdraw(uint32_t slot) { return prepared_.Withdraw(slot); }
+  // See PlainNodes.
+  void AddPlain(uint64_t node) { plain_.Add(node); }
   void Close();
 
   size_t reply_capacity() const { return replies_size_; }
@@ -71,6 +75,7 @@ class FuseChannel {
   static void OnPollClosed(uv_handle_t* handle);
   static void OnEnvironmentEnd(napi_async_cleanup_hook_handle handle, void* data);
   uint32_t ReadRequests(int* end, bool* is_wanted);
+  bool AnswerPlain(const uint8_t* request, size_t length);
   void Track(const uint8_t* request);
   int Sent(ssize_t written);
   void Call(napi_ref callback, std::initializer_list<uint32_t> numbers);
@@ -87,6 +92,9 @@ class FuseChannel {
   // Content has a thread of its own: it may wait for a page, and an invalidation must not wait behind it.
   std::shared_ptr<FuseNotifier> storer_;
   PreparedReplies prepared_;
+  PlainNodes plain_;
+  // Requests that were answered here since JavaScript was last called.
+  uint32_t quiet_ = 0;
   // `unique` of each request that was handed to JavaScript and wants a reply still.
   std::unordered_set<uint64_t> unanswered_;
   // Owners of this object: the external value, the poll handle, a callback that is running.

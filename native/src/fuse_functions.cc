@@ -181,6 +181,22 @@ napi_value Withdraw(napi_env env, napi_callback_info info) {
   return MakeUint32(env, channel->Withdraw(slot));
 }
 
+napi_value Plain(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  FuseChannel* channel = FuseChannel::From(env, arguments[0]);
+  uint32_t count;
+  if (channel == nullptr || !GetArrayLength(env, arguments[1], "nodes", &count)) return nullptr;
+  for (uint32_t i = 0; i < count; i++) {
+    napi_value value = nullptr;
+    int64_t node;
+    if (napi_get_element(env, arguments[1], i, &value) != napi_ok ||
+        !GetInteger(env, value, "nodes", 1, int64_t{1} << 53, &node))
+      return nullptr;
+    channel->AddPlain(static_cast<uint64_t>(node));
+  }
+  return Undefined(env);
+}
+
 napi_value Close(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   FuseChannel* channel = FuseChannel::From(env, arguments[0]);
@@ -197,6 +213,7 @@ void RegisterFuseChannel(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "fuseReplyWithPieces", ReplyWithPieces);
   ExportFunction(env, exports, "fusePrepare", Prepare);
   ExportFunction(env, exports, "fuseWithdraw", Withdraw);
+  ExportFunction(env, exports, "fusePlain", Plain);
   ExportFunction(env, exports, "fuseNotify", Notify);
   ExportFunction(env, exports, "fuseStore", Store);
   ExportFunction(env, exports, "fuseClose", Close);

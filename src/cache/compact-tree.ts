@@ -198,9 +198,13 @@ export class CompactTree {
   }
 
   /** Names are text, values copies. */
+  hasExtendedAttributes(position: number): boolean {
+    return (this.#words[FIRST_WORD + position * WORDS + 23]! & ATTRIBUTES) !== 0;
+  }
+
   extendedAttributes(position: number): readonly ExtendedAttribute[] {
+    if (!this.hasExtendedAttributes(position)) return [];
     const word = FIRST_WORD + position * WORDS;
-    if ((this.#words[word + 23]! & ATTRIBUTES) === 0) return [];
     const perItem = this.typeBits(position) === S_IFLNK ? 1 : ID_LENGTH;
     let at = this.#words[word + 21]! + this.#words[word + 22]! * perItem;
     const attributes: ExtendedAttribute[] = [];

@@ -43,7 +43,8 @@ export class AwakeProcessors implements TurnTaking {
     }
   }
 
-  note(count: number, request: NotedRequest): void {
+  note(count: number, request: NotedRequest, quiet = 0): void {
+    this.#turns += quiet;
     if (!isTurn(count, request) || ++this.#turns < TURNS) return;
     const now = performance.now();
     if (now - this.#since < CLOSE_MS) this.#keepAwake();

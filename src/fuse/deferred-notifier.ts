@@ -48,6 +48,10 @@ export class DeferredNotifier implements KernelNotifier {
     return this.#isOpen ? this.#port.store(files) : 0;
   }
 
+  withoutAttributes(nodes: readonly NodeId[]): void {
+    if (this.#isOpen) this.#port.withoutAttributes(nodes);
+  }
+
   /** Sends what waited for this node. */
   onSettled(node: NodeId): void {
     const waiting = this.#deferred.get(node);

@@ -140,6 +140,8 @@ export interface KernelNotifier {
    * @returns how many, from the first on, the kernel is going to get: not more than 4 MiB wait for it
    */
   store?(files: FileContents): number;
+  /** These have no extended attributes, and never will: who asks for some is told so without asking the filesystem. */
+  withoutAttributes?(nodes: readonly NodeId[]): void;
 }
 
 /** A failure that the filesystem has told its user of, better than a driver could: it is answered, but not logged again. */

@@ -25,6 +25,8 @@ export interface KernelPort {
   notify(message: Uint8Array): void;
   /** Sends contents of files some time soon; see `KernelNotifier.store`. */
   store(files: FileContents): number;
+  /** See `KernelNotifier.withoutAttributes`. */
+  withoutAttributes(nodes: readonly NodeId[]): void;
   /**
    * Keeps the reply to the first READDIRPLUS of a directory, which is sent as soon as the kernel asks.
    *
@@ -69,7 +71,7 @@ export class ChannelPort implements KernelPort {
     requests: Uint8Array,
     slotBytes: number,
     replies: Uint8Array,
-    onRequests: (count: number, answered: number, refused: number) => void,
+    onRequests: (count: number, answered: number, refused: number, quiet: number) => void,
     onEnd: (errno: number) => void,
   ): void {
     this.#addon.fuseStart(this.#channel, requests, slotBytes, replies, onRequests, onEnd);
@@ -89,6 +91,10 @@ export class ChannelPort implements KernelPort {
 
   store({ nodes, offsets, contents }: FileContents): number {
     return this.#isOpen ? this.#addon.fuseStore(this.#channel, nodes, offsets, contents) : 0;
+  }
+
+  withoutAttributes(nodes: readonly NodeId[]): void {
+    if (this.#isOpen) this.#addon.fusePlain(this.#channel, nodes);
   }
 
   prepare(slot: number, { node, size, body, end, files }: PreparedListing): void {

@@ -8,8 +8,8 @@
  * only by a stream that goes on with the cookies of the one that began it.
  */
 
+import { when } from "../async/when.js";
 import { type Answer, type DirectoryListing, type Filesystem, type NodeId, ROOT_NODE } from "./filesystem.js";
-import { when } from "./when.js";
 
 export interface DirectoryStream {
   readonly node: NodeId;

@@ -3,6 +3,7 @@
  * that errors become an errno and that nobody waits for ever is the business of the session.
  */
 
+import { when } from "../async/when.js";
 import { Errno } from "./errno.js";
 import { type Answer, type Filesystem, type NodeId, ROOT_NODE } from "./filesystem.js";
 import { Opcode, OpenFlag, Size, Whence } from "./kernel-abi.js";
@@ -10,7 +11,6 @@ import type { KernelRequest } from "./kernel-request.js";
 import type { ListingCache } from "./listing-cache.js";
 import type { PreparedListings } from "./prepared-listings.js";
 import type { Reply } from "./reply.js";
-import { when } from "./when.js";
 
 export interface OperationContext {
   readonly filesystem: Filesystem;

@@ -34,7 +34,7 @@ export class Placement implements TurnTaking {
     this.#lingerMs = options.lingerMs ?? DEFAULT_LINGER_MS;
   }
 
-  note(count: number, request: NotedRequest): void {
+  note(count: number, request: NotedRequest, quiet = 0): void {
     const { pid } = request;
     if (!isTurn(count, request) || pid === 0 || pid !== this.#pid) {
       this.#pid = pid;
@@ -42,7 +42,8 @@ export class Placement implements TurnTaking {
       this.stop();
       return;
     }
-    if (++this.#streak < this.#streakLength) return;
+    this.#streak += 1 + quiet;
+    if (this.#streak < this.#streakLength) return;
     this.#streak = 0;
     // The program may have moved on meanwhile.
     if (this.#functions.followThread(pid)) this.#linger();

@@ -13,8 +13,9 @@ export interface TurnTaking {
    *
    * @param count of requests
    * @param request the first of them
+   * @param quiet turns with whoever it was since the last time, of which nothing else is known
    */
-  note(count: number, request: NotedRequest): void;
+  note(count: number, request: NotedRequest, quiet?: number): void;
   /** Leaves the machine as it was. */
   stop(): void;
 }

@@ -31,7 +31,8 @@ export interface FuseFunctions {
    * overwritten after the call
    * @param replies whose beginning `fuseReply` sends
    * @param onRequests also called, with a count of 0, when prepared replies were sent; `answered` and `refused` have a bit
-   * for each slot of `fusePrepare` whose entries the kernel took or refused since the last call
+   * for each slot of `fusePrepare` whose entries the kernel took or refused since the last call, `quiet` says how many
+   * requests `fusePlain` has spared since then
    * @param onEnd called once with the errno that ended the connection, ENODEV when it was unmounted
    */
   fuseStart(
@@ -39,7 +40,7 @@ export interface FuseFunctions {
     requests: Uint8Array,
     slotBytes: number,
     replies: Uint8Array,
-    onRequests: (count: number, answered: number, refused: number) => void,
+    onRequests: (count: number, answered: number, refused: number, quiet: number) => void,
     onEnd: (errno: number) => void,
   ): void;
   /** Sends the first `length` bytes of the reply buffer. @returns 0, or the errno with which the kernel refused */
@@ -69,6 +70,8 @@ export interface FuseFunctions {
   ): void;
   /** Drops what is prepared. @returns 0 when nothing was left, 1 when all was, 2 when only the end was */
   fuseWithdraw(channel: FuseChannelHandle, slot: number): number;
+  /** From here on who asks for extended attributes of these nodes is told, without JavaScript, that there are none. */
+  fusePlain(channel: FuseChannelHandle, nodes: readonly number[]): void;
   /** Queues a notification; it is copied, and written by a thread of its own. */
   fuseNotify(channel: FuseChannelHandle, message: Uint8Array): void;
   /**

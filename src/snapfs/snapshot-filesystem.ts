@@ -5,12 +5,12 @@
  * Start reading at `lookup` and `list`; `read` is in file-reader.ts, what a stat shows in attributes.ts.
  */
 
-import { LRUCache } from "lru-cache";
+import { when } from "../async/when.js";
 import { formatId, type Id } from "../bytes/id.js";
 import type { BlobCache } from "../cache/blob-cache.js";
 import { CompactTree } from "../cache/compact-tree.js";
 import type { TreeCache } from "../cache/tree-cache.js";
-import { messageOf, NotFoundError, YoreError } from "../errors.js";
+import { NotFoundError, YoreError } from "../errors.js";
 import { S_IFREG } from "../format/file-mode.js";
 import type { ExtendedAttribute } from "../format/node.js";
 import type { LoadedSnapshot } from "../format/snapshot.js";
@@ -26,9 +26,9 @@ import {
   type KernelNotifier,
   type NodeId,
   ROOT_NODE,
-  ToldError,
 } from "../fuse/filesystem.js";
 import { AttributeMaker, type OwnershipOptions, type TimedAttributes } from "./attributes.js";
+import { FailureTeller } from "./failure-teller.js";
 import { FileReader } from "./file-reader.js";
 import { ROOT_INO, snapshotSeed, virtualIno } from "./ino.js";
 import { TreeListing, VirtualListing } from "./listing.js";
@@ -69,8 +69,6 @@ const MAX_NAME_BYTES = 255;
 /** Trees of subdirectories that a listing loads at once, and how long it waits for them. */
 const AHEAD_TREES = 1024;
 const AHEAD_WAIT_MS = 100;
-/** The same failure is not told again for so long. */
-const LOG_QUIET_MS = 60_000;
 
 export class SnapshotFilesystem implements Filesystem {
   readonly #source: SnapshotSource;
@@ -83,8 +81,7 @@ export class SnapshotFilesystem implements Filesystem {
   readonly #directoryNodes = new Map<VirtualDirectory, NodeId>();
   readonly #listTtlMs: number;
   readonly #statistics: NonNullable<SnapshotFilesystemOptions["statistics"]>;
-  readonly #onLog: (line: string) => void;
-  readonly #told = new LRUCache<string, true>({ max: 1000, ttl: LOG_QUIET_MS });
+  readonly #failures: FailureTeller;
   readonly #isFixed: boolean;
   #notifier: KernelNotifier | undefined;
 
@@ -104,14 +101,16 @@ export class SnapshotFilesystem implements Filesystem {
     this.#directories = new SnapshotDirectories(options);
     this.#listTtlMs = options.listTtlMs ?? DEFAULT_LIST_TTL_MS;
     this.#statistics = options.statistics ?? (() => ({ storedBytes: 0, files: 0 }));
-    this.#onLog = options.onLog ?? (() => undefined);
     this.#isFixed = options.root !== undefined;
     const root: Place = options.root
       ? snapshotPlace(options.root.snapshot, options.root.tree)
       : { kind: "virtual", directory: this.#directories.root };
     this.#nodes = new NodeTable(root, ROOT_INO);
     this.#directoryNodes.set(this.#directories.root, ROOT_NODE);
-    this.#entries = new TreeEntries(this.#nodes, this.#attributes);
+    this.#entries = new TreeEntries(this.#nodes, this.#attributes, (plain) =>
+      this.#notifier?.withoutAttributes?.(plain),
+    );
+    this.#failures = new FailureTeller(this.#nodes, trees, options.onLog);
   }
 
   /** Objects that the kernel knows of. */
@@ -146,17 +145,17 @@ export class SnapshotFilesystem implements Filesystem {
     const place = this.#directoryPlace(parent);
     if (isDots(name)) return this.#enterAgain(name.length === 1 ? parent : this.#nodes.parent(parent));
     if (place.kind === "virtual")
-      return after(place.directory.lookup(name), (entry) =>
+      return when(place.directory.lookup(name), (entry) =>
         entry
-          ? after(this.#seeSubtree(entry.kind === "snapshot" ? entry.snapshot.tree : undefined), () =>
+          ? when(this.#seeSubtree(entry.kind === "snapshot" ? entry.snapshot.tree : undefined), () =>
               this.#enterVirtual(parent, name, entry),
             )
           : { nodeId: 0 as const, ttlMs: this.#listTtlMs },
       );
-    return after(this.#loadTree(parent, place.tree), (tree) => {
+    return when(this.#loadTree(parent, place.tree), (tree) => {
       const position = tree.find(name);
       if (position < 0) return { nodeId: 0 as const, ttlMs: FOREVER };
-      return after(this.#seeSubtree(tree.subtree(position)), () =>
+      return when(this.#seeSubtree(tree.subtree(position)), () =>
         this.#entries.enter({ node: parent, place, tree }, position),
       );
     });
@@ -169,12 +168,12 @@ export class SnapshotFilesystem implements Filesystem {
       return { attributes: this.#attributes.ofLink(place, ino), ttlMs: this.#listTtlMs };
     if (place?.kind === "virtual") return this.#virtualAttributes(place.directory, ino);
     if (place?.isSnapshotRoot)
-      return after(this.#seeSubtree(place.tree), (seen) =>
+      return when(this.#seeSubtree(place.tree), (seen) =>
         doubtful(this.#attributes.ofSnapshotRoot(place, ino, this.#rootTtlMs(node)), seen),
       );
     const { tree: parentTree, position } = this.#parentTree(node);
-    return after(parentTree, (tree) =>
-      after(this.#seeSubtree(tree.subtree(position)), (seen) =>
+    return when(parentTree, (tree) =>
+      when(this.#seeSubtree(tree.subtree(position)), (seen) =>
         doubtful(this.#attributes.ofTree(tree, position, ino), seen),
       ),
     );
@@ -183,17 +182,17 @@ export class SnapshotFilesystem implements Filesystem {
   list(node: NodeId): Answer<DirectoryListing> {
     const place = this.#directoryPlace(node);
     if (place.kind === "virtual")
-      return after(place.directory.list(), (entries) => {
+      return when(place.directory.list(), (entries) => {
         const roots = entries.flatMap(({ entry }) =>
           entry.kind === "snapshot" ? [entry.snapshot.tree] : [],
         );
-        return after(this.#seeSubtrees(roots), () => {
+        return when(this.#seeSubtrees(roots), () => {
           const ino = this.#nodes.ino(node);
           return new VirtualListing(entries, ino, ({ name, entry }) => this.#enterVirtual(node, name, entry));
         });
       });
-    return after(this.#loadTree(node, place.tree), (tree) =>
-      after(this.#seeSubtrees(subtreesOf(tree)), () => new TreeListing({ node, place, tree }, this.#entries)),
+    return when(this.#loadTree(node, place.tree), (tree) =>
+      when(this.#seeSubtrees(subtreesOf(tree)), () => new TreeListing({ node, place, tree }, this.#entries)),
     );
   }
 
@@ -220,7 +219,7 @@ export class SnapshotFilesystem implements Filesystem {
     if (place?.kind === "link") return place.target;
     if (place) throw new YoreError("usage", "Cannot read link: it is a directory");
     const { tree: parentTree, position } = this.#parentTree(node);
-    return after(parentTree, (tree) => {
+    return when(parentTree, (tree) => {
       const target = tree.linkTarget(position);
       if (!target) throw new YoreError("usage", "Cannot read link: it is none");
       return target;
@@ -228,30 +227,30 @@ export class SnapshotFilesystem implements Filesystem {
   }
 
   read(node: NodeId, offset: number, size: number, signal: () => AbortSignal): Answer<readonly Uint8Array[]> {
-    return after(this.#openFile(node), (file) => {
+    return when(this.#openFile(node), (file) => {
       try {
         const pieces = this.#reader.read(file, offset, size, signal);
         return pieces instanceof Promise
-          ? pieces.catch((error: unknown) => this.#failRead(node, offset, size, error))
+          ? pieces.catch((error: unknown) => this.#failures.read(node, offset, size, error))
           : pieces;
       } catch (error) {
-        return this.#failRead(node, offset, size, error);
+        return this.#failures.read(node, offset, size, error);
       }
     });
   }
 
   seek(node: NodeId, offset: number, what: "data" | "hole"): Answer<number | undefined> {
-    return after(this.#openFile(node), (file) => this.#reader.seek(file, offset, what));
+    return when(this.#openFile(node), (file) => this.#reader.seek(file, offset, what));
   }
 
   getxattr(node: NodeId, name: string): Answer<Uint8Array | undefined> {
-    return after(this.#extendedAttributes(node), (all) => {
+    return when(this.#extendedAttributes(node), (all) => {
       return all.find((attribute) => attribute.name === name)?.value ?? undefined;
     });
   }
 
   listxattr(node: NodeId): Answer<readonly string[]> {
-    return after(this.#extendedAttributes(node), (all) =>
+    return when(this.#extendedAttributes(node), (all) =>
       all.filter(({ value }) => value !== null).map(({ name }) => name),
     );
   }
@@ -292,7 +291,7 @@ export class SnapshotFilesystem implements Filesystem {
 
   /** The directory itself or its parent, by number: an NFS server finds its way back so. */
   #enterAgain(nodeId: NodeId): Answer<Entry> {
-    return after(this.getattr(nodeId), (timed) => {
+    return when(this.getattr(nodeId), (timed) => {
       this.#nodes.enterAgain(nodeId);
       return { nodeId, ...timed };
     });
@@ -326,7 +325,7 @@ export class SnapshotFilesystem implements Filesystem {
 
   #openFile(node: NodeId): Answer<OpenFile> {
     const { tree: parentTree, position } = this.#parentTree(node);
-    return after(parentTree, (tree) => {
+    return when(parentTree, (tree) => {
       if (tree.typeBits(position) !== S_IFREG) throw new YoreError("usage", "Cannot read file: it is none");
       return { node, directory: this.#nodes.parent(node), tree, position };
     });
@@ -336,7 +335,7 @@ export class SnapshotFilesystem implements Filesystem {
     const place = this.#nodes.place(node);
     if (place && (place.kind !== "tree" || place.isSnapshotRoot)) return [];
     const { tree: parentTree, position } = this.#parentTree(node);
-    return after(parentTree, (tree) => tree.extendedAttributes(position));
+    return when(parentTree, (tree) => tree.extendedAttributes(position));
   }
 
   #treeInMemory(node: NodeId): CompactTree | undefined {
@@ -348,10 +347,7 @@ export class SnapshotFilesystem implements Filesystem {
     if (!id) return CompactTree.EMPTY;
     const tree = this.#trees.load(id);
     if (!(tree instanceof Promise)) return tree;
-    return tree.catch((error: unknown) => {
-      this.#tell(`${node}`, node, "directory", error);
-      throw told(error);
-    });
+    return tree.catch((error: unknown) => this.#failures.directory(node, error));
   }
 
   /**
@@ -360,7 +356,7 @@ export class SnapshotFilesystem implements Filesystem {
    */
   #seeSubtree(tree: Id | undefined): Answer<boolean> {
     if (!tree || this.#trees.subdirectories(tree) !== undefined) return true;
-    return after(
+    return when(
       this.#trees.load(tree),
       () => true,
       () => false,
@@ -376,47 +372,6 @@ export class SnapshotFilesystem implements Filesystem {
       timer = setTimeout(resolve, AHEAD_WAIT_MS);
     });
     return Promise.race([this.#trees.loadAhead(unseen), enough]).finally(() => clearTimeout(timer));
-  }
-
-  #failRead(node: NodeId, offset: number, size: number, error: unknown): never {
-    if (!(error instanceof YoreError && error.code === "interrupted")) {
-      const range = `bytes ${offset} to ${offset + size - 1} of file`;
-      // What is lost stays the same; the reason may change while a prune goes on: first the pack is missing, then the
-      // index that is loaded again does not know the blob. So the reason is no part of what makes a failure new.
-      const [what] = messageOf(error).split(": ", 1);
-      this.#tell(`${node} ${what}`, node, range, error);
-    }
-    throw told(error);
-  }
-
-  /** One line for one failure, with the path of what it hit. */
-  #tell(key: string, node: NodeId, what: string, error: unknown): void {
-    if (this.#told.has(key)) return;
-    this.#told.set(key, true);
-    void this.#pathOf(node).then((path) => {
-      this.#onLog(`Cannot read ${what} "${path}": ${messageOf(error)}`);
-    });
-  }
-
-  /** For messages only: names of what cannot be looked up any more are "?". */
-  async #pathOf(node: NodeId): Promise<string> {
-    const names: string[] = [];
-    for (let at = node; at !== ROOT_NODE; ) {
-      try {
-        const parent = this.#nodes.parent(at);
-        const place = this.#nodes.place(parent);
-        const named = this.#nodes.place(at)?.name;
-        if (named) names.unshift(named.toString());
-        else if (place?.kind === "tree" && place.tree)
-          names.unshift((await this.#trees.load(place.tree)).name(this.#nodes.position(at)).toString());
-        else names.unshift("?");
-        at = parent;
-      } catch {
-        names.unshift("?");
-        break;
-      }
-    }
-    return `/${names.join("/")}`;
   }
 }
 
@@ -466,19 +421,4 @@ function doubtful(timed: TimedAttributes, isKnown: boolean): TimedAttributes {
 /** "." or "..". */
 function isDots(name: Buffer): boolean {
   return name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e));
-}
-
-/** The same failure, told already. A blob that is missing is not a file that is missing: EIO, not ENOENT. */
-function told(error: unknown): ToldError {
-  const code = error instanceof YoreError && error.code !== "not-found" ? error.code : "damaged";
-  return new ToldError(code, messageOf(error), { cause: error });
-}
-
-/** `then` that costs no turn of the event loop when the answer is there. */
-function after<T, U>(
-  answer: Answer<T>,
-  next: (value: T) => Answer<U>,
-  otherwise?: (error: unknown) => Answer<U>,
-): Answer<U> {
-  return answer instanceof Promise ? answer.then(next, otherwise) : next(answer);
 }

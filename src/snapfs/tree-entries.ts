@@ -20,11 +20,18 @@ export interface OpenTree {
 export class TreeEntries {
   readonly #nodes: NodeTable;
   readonly #attributes: AttributeMaker;
+  readonly #onPlain: (nodes: readonly NodeId[]) => void;
   readonly #writer = RecordWriter.create();
 
-  constructor(nodes: NodeTable, attributes: AttributeMaker) {
+  /** @param onPlain is told of objects of a directory that have no extended attributes */
+  constructor(
+    nodes: NodeTable,
+    attributes: AttributeMaker,
+    onPlain: (nodes: readonly NodeId[]) => void = () => undefined,
+  ) {
     this.#nodes = nodes;
     this.#attributes = attributes;
+    this.#onPlain = onPlain;
   }
 
   ino(directory: OpenTree, position: number): bigint {
@@ -58,19 +65,24 @@ export class TreeEntries {
     count: number,
     target: RecordTarget,
   ): number {
-    for (let i = 0; i < count; i++) {
-      try {
-        const facts = this.#attributes.factsOfTree(directory.tree, from + i);
-        const nodeId = this.#hand(directory, from + i, writer.ino(i));
-        writer.note(i, nodeId, facts);
+    const { tree } = directory;
+    const plain: NodeId[] = [];
+    let done = 0;
+    try {
+      for (; done < count; done++) {
+        const position = from + done;
+        const facts = this.#attributes.factsOfTree(tree, position);
+        const nodeId = this.#hand(directory, position, writer.ino(done));
+        writer.note(done, nodeId, facts);
         target.handedOut.push(nodeId);
-        if (directory.tree.typeBits(from + i) === S_IFDIR) target.directories.push(nodeId);
-      } catch {
-        // Who asks for this entry alone gets the error.
-        return i;
+        if (tree.typeBits(position) === S_IFDIR) target.directories.push(nodeId);
+        if (!tree.hasExtendedAttributes(position)) plain.push(nodeId);
       }
+    } catch {
+      // Who asks for this entry alone gets the error.
     }
-    return count;
+    this.#onPlain(plain);
+    return done;
   }
 
   #hand({ node, place, tree }: OpenTree, position: number, ino: bigint): NodeId {

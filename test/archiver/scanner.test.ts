@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -85,6 +86,20 @@ describe.skipIf(!addon)("scanAgainst", () => {
     const path = rawPath(join(zoo, "owned"));
     const { tree, match: expected } = await encode(path);
     expect(tree.toString()).toContain("extended_attributes");
+    expect(await match(path, tree)).toEqual(expected);
+  });
+
+  it("knows moments again that share their second with others, or come back to it", async () => {
+    const path = rawPath(join(zoo, "moments"));
+    mkdirSync(join(zoo, "moments"));
+    const moments = [1.5, 1, 1.000000001, 2.9, 1.12, -1.5, 1.999999999, 1_000_000_000, 2];
+    for (const [i, moment] of moments.entries()) {
+      const file = join(zoo, "moments", String(i));
+      writeFileSync(file, "");
+      execFileSync("touch", ["-d", `@${moment.toFixed(9)}`, file]);
+    }
+    const { tree, match: expected } = await encode(path);
+    expect(tree.toString().match(/:01\.000000001/g)).toHaveLength(2);
     expect(await match(path, tree)).toEqual(expected);
   });
 

@@ -34,6 +34,15 @@ describe("Placement", () => {
     expect(calls).toEqual([7, 7]);
   });
 
+  it("counts what was answered without it", () => {
+    const { placement, calls, note } = placementOf();
+    note(7);
+    note(7);
+    expect(calls).toEqual([]);
+    placement.note(1, { pid: 7, opcode: Opcode.GETXATTR, u32: () => 0 }, 1);
+    expect(calls).toEqual([7]);
+  });
+
   it.each([
     ["somebody else asks", (note: ReturnType<typeof placementOf>["note"]) => note(8)],
     ["much is asked at once", (note: ReturnType<typeof placementOf>["note"]) => note(7, 2)],

@@ -55,6 +55,8 @@ class Kernel implements KernelPort {
     return 0;
   }
 
+  withoutAttributes(): void {}
+
   prepare(slot: number, { node, size, body, end }: PreparedListing): void {
     expect(body.length).toBeLessThanOrEqual(size);
     this.prepared.set(slot, { node, body: Buffer.from(body), end, left: LeftOfPrepared.ALL });

@@ -29,6 +29,7 @@ describe("Session", () => {
         ),
       notify: () => {},
       store: () => 0,
+      withoutAttributes: () => {},
       prepare: () => {},
       withdraw: () => LeftOfPrepared.ALL,
     };

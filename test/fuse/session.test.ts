@@ -43,6 +43,8 @@ class RecordingPort implements KernelPort {
     return 0;
   }
 
+  withoutAttributes(): void {}
+
   prepare(): void {}
 
   withdraw(): LeftOfPrepared {

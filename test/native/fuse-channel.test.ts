@@ -133,6 +133,34 @@ const LIVES: readonly Life[] = [
     prints: "terminated",
   },
   {
+    name: "answers by itself that a node has no extended attributes, once it is told",
+    code: `mount().then((channel) => {
+      const asked = [];
+      const ask = (...args) => new Promise((resolve) => {
+        const child = spawn("getfattr", ["-h", ...args, mountpoint]);
+        let said = "";
+        child.stdout.on("data", (text) => { said += text; });
+        child.stderr.on("data", (text) => { said += text; });
+        child.on("close", () => resolve(said.split(": ").at(-1).trim()));
+      });
+      start(channel, async (opcode, at) => {
+        if (opcode === 26) {
+          const before = await ask("-n", "user.a");
+          addon.fusePlain(channel, [1, 2]);
+          const after = [await ask("-n", "user.a"), await ask("-d", "-m", "-")];
+          console.log(JSON.stringify([before, asked.splice(0), ...after, asked]));
+          await unmount(); addon.fuseClose(channel);
+        } else if (opcode === 3) {
+          replies.fill(0, 16, 120); out.setUint32(92, 0o40755, true); out.setUint32(96, 2, true);
+          reply(channel, at, 0, 104);
+        } else if (opcode === 22 || opcode === 23) {
+          asked.push(opcode); reply(channel, at, 5, 0);
+        } else reply(channel, at, 38, 0);
+      });
+    });`,
+    prints: '["Input/output error",[22],"No such attribute","",[]]',
+  },
+  {
     name: "is closed while a look-up waits and a notification waits for it",
     code: `mount().then((channel) => {
       let reader;

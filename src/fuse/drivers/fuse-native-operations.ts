@@ -7,6 +7,7 @@
 import { isUtf8 } from "node:buffer";
 import type { Operations, Stat } from "fuse-native";
 import { withDeadline } from "../../async/deadline.js";
+import { when } from "../../async/when.js";
 import { messageOf, YoreError } from "../../errors.js";
 import { Errno, errnoName, errnoOf } from "../errno.js";
 import { FailureLog } from "../failure-log.js";
@@ -19,7 +20,6 @@ import {
   ToldError,
 } from "../filesystem.js";
 import { S_IFDIR } from "../kernel-abi.js";
-import { when } from "../when.js";
 import type { PathNodes } from "./path-nodes.js";
 
 export interface NativeOperationsOptions {

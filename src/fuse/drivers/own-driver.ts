@@ -143,9 +143,9 @@ class OwnMount implements MountHandle {
         session.requests,
         REQUEST_BYTES,
         session.replies.bytes,
-        (count, answered, refused) => {
+        (count, answered, refused, quiet) => {
           // A request that was answered already lies in the first slot still when no other came.
-          this.#turns?.note(count || 1, first);
+          this.#turns?.note(count || 1, first, quiet);
           session.onRequests(count, answered, refused);
         },
         (errno) => session.onEnd(errno),
