@@ -20,7 +20,8 @@ constexpr uint32_t kOpForget = 2, kOpInterrupt = 36, kOpBatchForget = 42;
 constexpr uint32_t kOpGetxattr = 22, kOpListxattr = 23;
 // fuse_in_header: ..., nodeid u64; behind it fuse_getxattr_in: size u32, padding u32.
 constexpr size_t kNodeAt = 16, kSizeAt = 40, kGetxattrInEnd = 48;
-// So many requests are answered here before JavaScript is called, which looks after where both sides run.
+// So many requests are answered here before JavaScript has its turn: it looks after where both sides run, and must not wait
+// for as long as somebody asks.
 constexpr uint32_t kMaxQuiet = 64;
 
 // fuse_out_header, then fuse_notify_store_out: nodeid u64, offset u64, size u32, padding u32.
@@ -209,7 +210,7 @@ void FuseChannel::OnEnvironmentEnd(napi_async_cleanup_hook_handle, void* data) {
 // ended the connection, `is_wanted` says whether JavaScript has anything to do.
 uint32_t FuseChannel::ReadRequests(int* end, bool* is_wanted) {
   uint32_t count = 0;
-  while (count < slots_) {
+  while (count < slots_ && quiet_ < kMaxQuiet) {
     uint8_t* request = requests_ + count * slot_bytes_;
     ssize_t length = read(device_->fd, request, slot_bytes_);
     if (length >= static_cast<ssize_t>(kInHeaderBytes)) {

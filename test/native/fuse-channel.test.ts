@@ -31,7 +31,9 @@ const prelude = (mountpoint: string) => `
     replies.set(requests.subarray(at + 8, at + 16), 8);
     return addon.fuseReply(channel, 16 + bodyLength);
   };
-  const start = (channel, onRequest, onEnd = () => {}) => addon.fuseStart(channel, requests, 8192, replies, (count) => {
+  const quiets = [];
+  const start = (channel, onRequest, onEnd = () => {}) => addon.fuseStart(channel, requests, 8192, replies, (count, _answered, _refused, quiet) => {
+    quiets.push(quiet);
     for (let slot = 0; slot < count; slot++) {
       const at = slot * 8192, opcode = view.getUint32(at + 4, true);
       if (opcode === 26) {
@@ -159,6 +161,29 @@ const LIVES: readonly Life[] = [
       });
     });`,
     prints: '["Input/output error",[22],"No such attribute","",[]]',
+  },
+  {
+    // JavaScript would not have its turn for as long as they ask.
+    name: "answers by itself no more than 64 of those who ask for attributes at once",
+    code: `mount().then((channel) => {
+      const ask = () => new Promise((resolve) => {
+        const args = ["-h", "-n", "user.a", ...new Array(4000).fill(mountpoint)];
+        spawn("getfattr", args, { stdio: "ignore" }).on("close", resolve);
+      });
+      start(channel, async (opcode, at) => {
+        if (opcode === 26) {
+          addon.fusePlain(channel, [1]);
+          await Promise.all([ask(), ask(), ask(), ask()]);
+          console.log(Math.max(...quiets) <= 64, quiets.reduce((sum, quiet) => sum + quiet, 0) > 4 * 4000 - 64);
+          await unmount(); addon.fuseClose(channel);
+        } else if (opcode === 3) {
+          replies.fill(0, 16, 120); out.setUint32(92, 0o40755, true); out.setUint32(96, 2, true);
+          out.setUint32(16, 3600, true);
+          reply(channel, at, 0, 104);
+        } else reply(channel, at, 38, 0);
+      });
+    });`,
+    prints: "true true",
   },
   {
     name: "is closed while a look-up waits and a notification waits for it",
