@@ -17,6 +17,7 @@
 #include <algorithm>
 
 #include "addon.h"
+#include "file_descriptor.h"
 #include "napi_helpers.h"
 
 namespace yore {
@@ -25,20 +26,6 @@ namespace {
 constexpr uint32_t kMaxBytes = 64 * 1024;
 
 #if defined(__linux__) && defined(SYS_openat2) && defined(RWF_NOWAIT) && defined(O_NOATIME)
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  const int fd_;
-};
 
 // Opens without a look at the disk. O_NOATIME: the time of a first reading is a write, which may wait for the journal.
 int OpenCached(const std::string& path) {
@@ -68,7 +55,7 @@ bool IsLocal(int fd) {
 
 // The number of bytes; -1 where they cannot be had at once.
 ssize_t ReadCached(const std::string& path, uint8_t* into, size_t max_bytes) {
-  const Descriptor file(OpenCached(path));
+  const FileDescriptor file(OpenCached(path));
   struct stat status;
   if (file.get() < 0 || !IsLocal(file.get()) || fstat(file.get(), &status) != 0) return -1;
   if (!S_ISREG(status.st_mode) || static_cast<uint64_t>(status.st_size) > max_bytes) return -1;

@@ -16,6 +16,7 @@
 
 #include <cerrno>
 
+#include "file_descriptor.h"
 #include "fuse_channel.h"
 #include "napi_helpers.h"
 #include "thread_pool.h"
@@ -30,27 +31,6 @@ namespace {
 // does not overwrite another.
 constexpr int kHelperSocket = 3;
 constexpr int kSafeDescriptor = 10;
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { Reset(); }
-  void Reset(int fd = -1) {
-    if (fd_ >= 0) close(fd_);
-    fd_ = fd;
-  }
-  int Take() {
-    int fd = fd_;
-    fd_ = -1;
-    return fd;
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 // Waits for exactly this child; libuv reaps only those that it knows.
 int WaitFor(pid_t pid) {
@@ -148,7 +128,7 @@ class MountTask final : public Task {
   }
 
   void Execute() override {
-    Descriptor device(open("/dev/fuse", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+    FileDescriptor device(open("/dev/fuse", O_RDWR | O_NONBLOCK | O_CLOEXEC));
     if (device.get() < 0) return Fail("open", "/dev/fuse");
     std::string options = "fd=" + std::to_string(device.get()) + "," + data;
     if (mount(source.c_str(), mountpoint.c_str(), type.c_str(), flags, options.c_str()) != 0)
@@ -167,7 +147,7 @@ class MountTask final : public Task {
     syscall_ = syscall;
     path_ = path;
   }
-  Descriptor device_;
+  FileDescriptor device_;
   int error_ = 0;
   const char* syscall_ = "";
   std::string path_;
@@ -209,10 +189,10 @@ class HelperMountTask final : public Task {
   void Execute() override {
     int sockets[2], pipes[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) return Fail("socketpair");
-    Descriptor ours(sockets[0]), theirs(fcntl(sockets[1], F_DUPFD_CLOEXEC, kSafeDescriptor));
+    FileDescriptor ours(sockets[0]), theirs(fcntl(sockets[1], F_DUPFD_CLOEXEC, kSafeDescriptor));
     close(sockets[1]);
     if (pipe2(pipes, O_CLOEXEC) != 0) return Fail("pipe2");
-    Descriptor errors(pipes[0]), error_writer(fcntl(pipes[1], F_DUPFD_CLOEXEC, kSafeDescriptor));
+    FileDescriptor errors(pipes[0]), error_writer(fcntl(pipes[1], F_DUPFD_CLOEXEC, kSafeDescriptor));
     close(pipes[1]);
     if (theirs.get() < 0 || error_writer.get() < 0) return Fail("fcntl");
 
@@ -224,7 +204,7 @@ class HelperMountTask final : public Task {
     // The helper sends the descriptor before it ends, and its end closes the pipe.
     words_ = ReadAll(errors.get());
     WaitFor(pid);
-    Descriptor device(ReceiveDescriptor(ours.get()));
+    FileDescriptor device(ReceiveDescriptor(ours.get()));
     if (device.get() < 0) {
       refused_ = true;
       return;
@@ -248,7 +228,7 @@ class HelperMountTask final : public Task {
     error_ = errno;
     syscall_ = syscall;
   }
-  Descriptor device_;
+  FileDescriptor device_;
   int error_ = 0;
   const char* syscall_ = "";
   bool refused_ = false;

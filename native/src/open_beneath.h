@@ -3,9 +3,10 @@
 
 #include <fcntl.h>
 #include <sys/types.h>
-#include <unistd.h>
 
 #include <string>
+
+#include "file_descriptor.h"
 
 namespace yore {
 
@@ -15,22 +16,6 @@ constexpr int kEnter = O_PATH | O_DIRECTORY | O_CLOEXEC;
 #else
 constexpr int kEnter = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 #endif
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd = -1) : fd_(fd) {}
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  ~FileDescriptor() { Reset(-1); }
-  void Reset(int fd) {
-    if (fd_ >= 0) close(fd_);
-    fd_ = fd;
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 // One component of a path: nothing that could lead elsewhere.
 bool IsPlainName(const std::string& name);
