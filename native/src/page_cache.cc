@@ -12,8 +12,10 @@
 
 #include <algorithm>
 #include <memory>
+#include <string>
 
 #include "addon.h"
+#include "file_descriptor.h"
 #include "napi_helpers.h"
 #include "thread_pool.h"
 
@@ -30,12 +32,11 @@ struct Range {
 
   bool Read(napi_env env, napi_callback_info info) {
     Arguments<3> arguments(env, info);
-    return Read(env, arguments[0], arguments[1], arguments[2]);
+    return GetInt32(env, arguments[0], "fd", &fd) && ReadPlace(env, arguments[1], arguments[2]);
   }
 
-  bool Read(napi_env env, napi_value fd_value, napi_value offset_value, napi_value length_value) {
-    return GetInt32(env, fd_value, "fd", &fd) &&
-           GetInteger(env, offset_value, "offset", 0, int64_t{1} << 53, &offset) &&
+  bool ReadPlace(napi_env env, napi_value offset_value, napi_value length_value) {
+    return GetInteger(env, offset_value, "offset", 0, int64_t{1} << 53, &offset) &&
            GetInteger(env, length_value, "length", 0, int64_t{1} << 53, &length);
   }
 };
@@ -61,23 +62,33 @@ size_t ResidentSamples(const Range& range) {
 }
 #endif
 
-napi_value IsCached(napi_env env, napi_callback_info info) {
-  Range range;
-  if (!range.Read(env, info)) return nullptr;
+bool IsResident(const Range& range) {
 #ifdef __linux__
   // What was read ahead of the range before is in the cache, and does not count.
-  return MakeBool(env, range.length == 0 || ResidentSamples(range) > kSamples / 2);
+  return range.length == 0 || ResidentSamples(range) > kSamples / 2;
 #else
-  return MakeBool(env, true);
+  (void)range;
+  return true;
 #endif
+}
+
+void Forget(const Range& range) {
+#ifdef POSIX_FADV_DONTNEED
+  if (range.length > 0) posix_fadvise(range.fd, range.offset, range.length, POSIX_FADV_DONTNEED);
+#else
+  (void)range;
+#endif
+}
+
+napi_value IsCached(napi_env env, napi_callback_info info) {
+  Range range;
+  return range.Read(env, info) ? MakeBool(env, IsResident(range)) : nullptr;
 }
 
 napi_value ForgetCached(napi_env env, napi_callback_info info) {
   Range range;
   if (!range.Read(env, info)) return nullptr;
-#ifdef POSIX_FADV_DONTNEED
-  if (range.length > 0) posix_fadvise(range.fd, range.offset, range.length, POSIX_FADV_DONTNEED);
-#endif
+  Forget(range);
   return Undefined(env);
 }
 
@@ -110,24 +121,58 @@ int64_t ReadAround(const Range& range, Bytes into) {
 int64_t ReadAround(const Range&, Bytes) { return -1; }
 #endif
 
-class ReadAroundTask final : public Task {
+// A range of a file by its name, in one hop: opening, reading and closing it in three takes four times as long where the
+// range is small, and the main thread has to be there each time.
+class ReadRangeTask final : public Task {
  public:
+  std::string path;
   Range range;
   Bytes into;
+  bool is_direct = false;
+  bool is_forgotten = false;
 
-  void Execute() override { place_ = ReadAround(range, into); }
+  void Execute() override {
+    const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (file.get() < 0) return;
+    range.fd = file.get();
+    const bool is_passing = (is_direct || is_forgotten) && !IsResident(range);
+    if (is_passing && is_direct) place_ = ReadAround(range, into);
+    if (place_ >= 0) return;
+    if (ReadThrough()) place_ = 0;
+    if (is_passing && is_forgotten) Forget(range);
+  }
   napi_value Complete(napi_env env) override { return MakeNumber(env, static_cast<double>(place_)); }
 
  private:
+  bool ReadThrough() const {
+    const auto wanted = static_cast<size_t>(range.length);
+    size_t got = 0;
+    while (got < wanted) {
+      const ssize_t count =
+          pread(range.fd, into.data + got, wanted - got, range.offset + static_cast<int64_t>(got));
+      if (count < 0 && errno == EINTR) continue;
+      if (count <= 0) return false;
+      got += static_cast<size_t>(count);
+    }
+    return true;
+  }
+
   int64_t place_ = -1;
 };
 
-napi_value ReadAroundCache(napi_env env, napi_callback_info info) {
-  Arguments<4> arguments(env, info);
-  auto task = std::make_unique<ReadAroundTask>();
-  if (!task->range.Read(env, arguments[0], arguments[1], arguments[2]) ||
-      !GetBytes(env, arguments[3], "into", &task->into) || !task->Hold(env, arguments[3]))
+napi_value ReadRange(napi_env env, napi_callback_info info) {
+  Arguments<6> arguments(env, info);
+  auto task = std::make_unique<ReadRangeTask>();
+  Range& range = task->range;
+  if (!GetPath(env, arguments[0], "path", &task->path) ||
+      !range.ReadPlace(env, arguments[1], arguments[2]) || !GetBytes(env, arguments[3], "into", &task->into) ||
+      !GetBool(env, arguments[4], "isDirect", &task->is_direct) ||
+      !GetBool(env, arguments[5], "isForgotten", &task->is_forgotten) || !task->Hold(env, arguments[3]))
     return Abandon(env, std::move(task));
+  if (task->into.size < static_cast<uint64_t>(range.length)) {
+    ThrowRange(env, "into", "room for the range");
+    return Abandon(env, std::move(task));
+  }
   return Submit(env, std::move(task), Lane::kBlocking);
 }
 
@@ -136,7 +181,7 @@ napi_value ReadAroundCache(napi_env env, napi_callback_info info) {
 void RegisterPageCache(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "isCached", IsCached);
   ExportFunction(env, exports, "forgetCached", ForgetCached);
-  ExportFunction(env, exports, "readAroundCache", ReadAroundCache);
+  ExportFunction(env, exports, "readRange", ReadRange);
 }
 
 }  // namespace yore

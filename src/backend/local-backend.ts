@@ -5,15 +5,7 @@ import { dirname, join } from "node:path";
 import { isHexId } from "../bytes/id.js";
 import { LARGE_MEMORY_BYTES, largeMemory } from "../bytes/large-memory.js";
 import { DamagedError, systemCodeOf, throwIfAborted, YoreError } from "../errors.js";
-import {
-  type Backend,
-  type FileInfo,
-  type FilePlace,
-  type FileType,
-  type Handle,
-  type LoadRange,
-  ROOM_FOR_BLOCKS,
-} from "./backend.js";
+import type { Backend, FileInfo, FilePlace, FileType, Handle, LoadRange } from "./backend.js";
 import { isOnLocalDisk } from "./local-disk.js";
 import { localFailure } from "./local-failure.js";
 import { allFolders, folderOfType, foldersOf, pathOf } from "./local-layout.js";
@@ -34,12 +26,23 @@ const STATS_AT_A_TIME = 32;
 /** fsync is refused by some network file systems and FUSE; restic goes on there, and so do we. */
 const FSYNC_UNSUPPORTED = new Set(["ENOTSUP", "EOPNOTSUPP", "EINVAL", "ENOSYS", "ENOTTY"]);
 
-/** What is to be asked of the kernel's cache of files, about a range of an open file. */
+/** What reads ranges of files in one hop, past the kernel's cache where that is better. */
 export interface PageCache {
-  isCached(fd: number, offset: number, length: number): boolean;
-  forgetCached(fd: number, offset: number, length: number): void;
-  /** Reads past it; says where in the memory the range begins, -1 where that cannot be done. */
-  readAroundCache(fd: number, offset: number, length: number, into: Uint8Array): Promise<number>;
+  /**
+   * Reads a range into memory that it fits in.
+   *
+   * @param isDirect what is not in the cache is read past it, if the memory is `ROOM_FOR_BLOCKS` longer than the range
+   * @param isForgotten what was not in the cache does not stay there
+   * @returns where in the memory the range begins, -1 where it cannot be had
+   */
+  readRange(
+    path: Uint8Array,
+    offset: number,
+    length: number,
+    into: Uint8Array,
+    isDirect: boolean,
+    isForgotten: boolean,
+  ): Promise<number>;
 }
 
 export interface LocalBackendOptions {
@@ -137,6 +140,19 @@ export class LocalBackend implements Backend {
   async load(handle: Handle, range: LoadRange = {}): Promise<Uint8Array> {
     throwIfAborted(range.signal);
     const path = join(this.location, pathOf(handle));
+    const bytes = this.#pageCache && memoryFor(range);
+    if (bytes) {
+      const { offset = 0, length = 0, once = false, isKept = false } = range;
+      const isDirect = (once || isKept) && length >= DIRECT_LENGTH;
+      const at = await this.#pageCache!.readRange(Buffer.from(path), offset, length, bytes, isDirect, once);
+      if (at >= 0) return bytes.subarray(at, at + length);
+      throwIfAborted(range.signal);
+    }
+    // Whatever was wrong is found out here.
+    return this.#loadByHandle(path, range);
+  }
+
+  async #loadByHandle(path: string, range: LoadRange): Promise<Uint8Array> {
     const offset = range.offset ?? 0;
     try {
       const file = await open(path, constants.O_RDONLY);
@@ -148,16 +164,8 @@ export class LocalBackend implements Backend {
           if (offset + length > size) throw tooShort(path, offset, length, size);
         }
         const { into } = range;
-        const isDirect = length >= DIRECT_LENGTH && into && into.length >= length + ROOM_FOR_BLOCKS;
-        const pageCache = range.once || (range.isKept && isDirect) ? this.#pageCache : undefined;
-        const isCached = pageCache?.isCached(file.fd, offset, length) ?? true;
-        if (!isCached && isDirect) {
-          const at = await pageCache!.readAroundCache(file.fd, offset, length, into);
-          if (at >= 0) return into.subarray(at, at + length);
-        }
         const bytes = into && into.length >= length ? into.subarray(0, length) : newMemory(length);
         const got = await readFully(file, bytes, offset, range.signal);
-        if (!isCached && range.once) pageCache?.forgetCached(file.fd, offset, length);
         if (got < length) throw tooShort(path, offset, length, offset + got);
         return bytes;
       } finally {
@@ -255,6 +263,13 @@ export class LocalBackend implements Backend {
       if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(systemCodeOf(error) ?? "")) throw error;
     });
   }
+}
+
+/** That of the caller, or some of our own where the length is plausible. */
+function memoryFor({ into, length }: LoadRange): Uint8Array | undefined {
+  if (length === undefined) return undefined;
+  if (into && into.length >= length) return into;
+  return length < CHECKED_LENGTH ? newMemory(length) : undefined;
 }
 
 /** Group-readable config: everything for the group. Unreadable or absent: private. */

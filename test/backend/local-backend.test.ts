@@ -1,12 +1,12 @@
 import { execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmod, mkdir, mkdtemp, readdir, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, open, readdir, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Handle } from "../../src/backend/backend.js";
-import { LocalBackend } from "../../src/backend/local-backend.js";
+import { LocalBackend, type PageCache } from "../../src/backend/local-backend.js";
 import { loadAddon } from "../../src/native/addon.js";
 import { backendSuite, list, nameOf, saveRandom } from "../suites/backend-suite.js";
 
@@ -29,11 +29,22 @@ if (pageCache) {
   backendSuite("LocalBackend past the page cache", async () => {
     const folder = await mkdtemp(join(tmpdir(), "yore-backend-"));
     return {
-      open: () =>
-        LocalBackend.open(join(folder, "repository"), { pageCache: { ...pageCache, isCached: () => false } }),
+      open: () => LocalBackend.open(join(folder, "repository"), { pageCache: forgetful(pageCache) }),
       remove: () => rm(folder, { recursive: true, force: true }),
     };
   });
+}
+
+/** It has forgotten what is asked for. */
+function forgetful(addon: NonNullable<typeof pageCache>): PageCache {
+  return {
+    async readRange(path, offset, length, ...rest) {
+      const file = await open(Buffer.from(path), "r").catch(() => undefined);
+      if (file) addon.forgetCached(file.fd, offset, length);
+      await file?.close();
+      return addon.readRange(path, offset, length, ...rest);
+    },
+  };
 }
 
 describe("LocalBackend", () => {

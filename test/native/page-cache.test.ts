@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, constants, fsyncSync, openSync, readSync, writeSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { addonProblem, loadAddon } from "../../src/native/addon.js";
 import { temporaryFolder } from "../support/temporary.js";
@@ -10,8 +10,10 @@ const MIB = 1024 * 1024;
 
 describe.skipIf(addonProblem() !== undefined)("page cache functions of the addon", () => {
   let fd: number;
+  let path: string;
   beforeEach(async () => {
-    fd = openSync(join(await temporaryFolder(), "file"), "w+");
+    path = join(await temporaryFolder(), "file");
+    fd = openSync(path, "w+");
     writeSync(fd, Buffer.alloc(4 * MIB, 1));
     fsyncSync(fd);
   });
@@ -28,40 +30,70 @@ describe.skipIf(addonProblem() !== undefined)("page cache functions of the addon
     expect(bytes.every((byte) => byte === 1)).toBe(true);
   });
 
-  it("read a range past the cache, at any place of the file and of the memory, and nothing that is not there", async () => {
+  it("read a range by the name of the file, at any place of it and of the memory, and nothing that is not there", async () => {
     const content = randomBytes(4 * MIB);
     writeSync(fd, content, 0, content.length, 0);
     const memory = Buffer.alloc(5 * MIB);
-    // A file system may have no way around its cache.
-    const canPass = opens(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_DIRECT);
-    // What was written and is not on the disk yet is part of the file.
-    for (const [offset, length, at] of [
-      [0, 4 * MIB, 0],
-      [1, MIB, 1],
-      [4095, 4098, 4095],
-      [4096, 4096, 512],
-      [4 * MIB - 1, 1, 7],
-      [5, 0, 0],
-    ] as const) {
-      const into = memory.fill(0).subarray(at, at + length + 3 * 4096);
-      const start = await addon.readAroundCache(fd, offset, length, into);
-      if (start < 0 && !canPass) return;
-      expect(into.subarray(start, start + length).equals(content.subarray(offset, offset + length))).toBe(
-        true,
-      );
-      expect(memory.subarray(0, at).every((byte) => byte === 0)).toBe(true);
-      expect(memory.subarray(at + into.length).every((byte) => byte === 0)).toBe(true);
+    for (const isOnDisk of [false, true]) {
+      for (const [offset, length, at] of [
+        [0, 4 * MIB, 0],
+        [1, MIB, 1],
+        [4095, 4098, 4095],
+        [4096, 4096, 512],
+        [4 * MIB - 1, 1, 7],
+        [5, 0, 0],
+      ] as const) {
+        for (const [isDirect, isForgotten, room] of [
+          [false, false, 0],
+          [true, false, 3 * 4096],
+          [true, false, 0],
+          [true, true, 3 * 4096],
+          [false, true, 0],
+        ] as const) {
+          // What was written and is not on the disk yet is part of the file.
+          if (isOnDisk) fsyncSync(fd);
+          if (isOnDisk) addon.forgetCached(fd, 0, 4 * MIB);
+          const into = memory.fill(0).subarray(at, at + length + room);
+          const start = await addon.readRange(Buffer.from(path), offset, length, into, isDirect, isForgotten);
+          expect(start).toBeGreaterThanOrEqual(0);
+          const wanted = content.subarray(offset, offset + length);
+          expect(into.subarray(start, start + length).equals(wanted)).toBe(true);
+          expect(memory.subarray(0, at).every((byte) => byte === 0)).toBe(true);
+          expect(memory.subarray(at + into.length).every((byte) => byte === 0)).toBe(true);
+        }
+      }
     }
-    expect(await addon.readAroundCache(fd, 4 * MIB - 10, 11, memory)).toBe(-1);
-    expect(await addon.readAroundCache(fd, 9 * MIB, 1, memory)).toBe(-1);
-    expect(await addon.readAroundCache(fd, 0, MIB, memory.subarray(0, MIB))).toBe(-1);
-    expect(await addon.readAroundCache(-1, 0, MIB, memory)).toBe(-1);
-    expect(() => addon.readAroundCache(fd, -1, 1, memory)).toThrow();
-    expect(() => addon.readAroundCache(fd, 0, 1, "memory" as never)).toThrow();
-    // The descriptor reads as before.
-    const some = Buffer.alloc(100);
-    expect(readSync(fd, some, 1, 50, 3)).toBe(50);
-    expect(some.subarray(1, 51).equals(content.subarray(3, 53))).toBe(true);
+  });
+
+  it("leave in the cache what was there, and nothing else when told so", async () => {
+    const memory = Buffer.alloc(2 * MIB + 3 * 4096);
+    expect(await addon.readRange(Buffer.from(path), 0, 2 * MIB, memory, true, true)).toBe(0);
+    expect(addon.isCached(fd, 0, 2 * MIB)).toBe(true);
+    addon.forgetCached(fd, 0, 4 * MIB);
+    // A file system in memory forgets nothing.
+    if (addon.isCached(fd, 0, 4 * MIB)) return;
+    for (const isDirect of [true, false]) {
+      expect(
+        await addon.readRange(Buffer.from(path), 0, 2 * MIB, memory, isDirect, true),
+      ).toBeGreaterThanOrEqual(0);
+      expect(addon.isCached(fd, 0, 2 * MIB)).toBe(false);
+    }
+    expect(await addon.readRange(Buffer.from(path), 0, 2 * MIB, memory, false, false)).toBe(0);
+    expect(addon.isCached(fd, 0, 2 * MIB)).toBe(true);
+  });
+
+  it("say so when a range cannot be had, and refuse what is none", async () => {
+    const memory = Buffer.alloc(MIB);
+    for (const isDirect of [false, true]) {
+      expect(await addon.readRange(Buffer.from(path), 4 * MIB - 10, 11, memory, isDirect, false)).toBe(-1);
+      expect(await addon.readRange(Buffer.from(path), 9 * MIB, 1, memory, isDirect, false)).toBe(-1);
+      expect(await addon.readRange(Buffer.from(`${path}-missing`), 0, 1, memory, isDirect, false)).toBe(-1);
+      expect(await addon.readRange(Buffer.from(dirname(path)), 0, 1, memory, isDirect, false)).toBe(-1);
+    }
+    expect(() => addon.readRange(Buffer.from(path), 0, MIB + 1, memory, false, false)).toThrow();
+    expect(() => addon.readRange(Buffer.from(path), -1, 1, memory, false, false)).toThrow();
+    expect(() => addon.readRange(Buffer.from("a\0b"), 0, 1, memory, false, false)).toThrow();
+    expect(() => addon.readRange(Buffer.from(path), 0, 1, "memory" as never, false, false)).toThrow();
   });
 
   it("take ranges at any place, beyond the end too, and refuse what is none", () => {
@@ -80,12 +112,3 @@ describe.skipIf(addonProblem() !== undefined)("page cache functions of the addon
     }
   });
 });
-
-function opens(path: string, flags: number): boolean {
-  try {
-    closeSync(openSync(path, flags));
-    return true;
-  } catch {
-    return false;
-  }
-}
