@@ -9,6 +9,7 @@
         'src/chunker.cc',
         'src/compact_tree.cc',
         'src/compression.cc',
+        'src/courtesy.cc',
         'src/crypto.cc',
         'src/directory_records.cc',
         'src/engine.cc',

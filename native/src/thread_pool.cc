@@ -12,6 +12,7 @@
 #include <mutex>
 #include <thread>
 
+#include "courtesy.h"
 #include "heap_pages.h"
 #include "napi_helpers.h"
 #include "placement.h"
@@ -70,8 +71,8 @@ class ThreadPool {
  public:
   static ThreadPool& Of(Lane lane);
 
-  ThreadPool(unsigned size, const char* name, std::chrono::seconds exit_patience)
-      : size_(size), name_(name), exit_patience_(exit_patience) {}
+  ThreadPool(unsigned size, const char* name, std::chrono::seconds exit_patience, bool is_courteous)
+      : size_(size), name_(name), exit_patience_(exit_patience), is_courteous_(is_courteous) {}
 
   unsigned size() const { return size_; }
 
@@ -147,6 +148,7 @@ class ThreadPool {
     pthread_setname_np(pthread_self(), name_);
 #endif
     ReleaseThread();
+    if (is_courteous_) AskForLongSlices();
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
       idle_++;
@@ -158,6 +160,7 @@ class ThreadPool {
       busy_++;
       lock.unlock();
       entry.environment->Run(std::move(entry.task), std::move(companion.task));
+      if (is_courteous_) LetOthersGoFirst();
       lock.lock();
       busy_--;
       if (stopping_ && busy_ == 0) quiet_.notify_all();
@@ -183,6 +186,8 @@ class ThreadPool {
   const unsigned size_;
   const char* const name_;
   const std::chrono::seconds exit_patience_;
+  // See courtesy.h.
+  const bool is_courteous_;
   std::mutex mutex_;
   std::condition_variable work_;
   std::condition_variable quiet_;
@@ -200,8 +205,8 @@ ThreadPool& ThreadPool::Of(Lane lane) {
     Pools() {
       unsigned cores = std::max(1u, std::thread::hardware_concurrency());
       // Two at least, so that one long task never holds up everything.
-      compute = new ThreadPool(std::max(2u, cores), "yore-compute", kComputePatience);
-      blocking = new ThreadPool(std::min(32u, std::max(4u, 2 * cores)), "yore-blocking", kBlockingPatience);
+      compute = new ThreadPool(std::max(2u, cores), "yore-compute", kComputePatience, true);
+      blocking = new ThreadPool(std::min(32u, std::max(4u, 2 * cores)), "yore-blocking", kBlockingPatience, false);
       std::atexit(StopAllAtExit);
     }
   };
