@@ -62,6 +62,10 @@ export class BlobColumns {
     return this.#segments[entry >>> SEGMENT_BITS]!.uncompressed[entry & SEGMENT_MASK]!;
   }
 
+  idOf(entry: number): Id {
+    return readId(this.#segments[entry >>> SEGMENT_BITS]!.ids, (entry & SEGMENT_MASK) * WORDS);
+  }
+
   /** All about one entry. */
   blobOf(entry: number): PackedBlob {
     const segment = this.#segments[entry >>> SEGMENT_BITS]!;

@@ -126,6 +126,10 @@ export class BlobIndex {
     return this.#columns.uncompressedLengthOf(entry);
   }
 
+  idOf(entry: number): Id {
+    return this.#columns.idOf(entry);
+  }
+
   /** All about one entry. */
   blobOf(entry: number): PackedBlob {
     return this.#columns.blobOf(entry);
@@ -133,12 +137,7 @@ export class BlobIndex {
 
   /** The number of the first copy of a blob; -1 when no index file knows it. */
   entryOf(type: BlobType, id: Uint8Array): number {
-    let found = -1;
-    this.#find(type, id, (entry) => {
-      found = entry;
-      return true;
-    });
-    return found;
+    return this.#find(type, id, FIRST);
   }
 
   /** The number of the first copy of the blob that an entry is a copy of. */
@@ -168,24 +167,20 @@ export class BlobIndex {
   }
 
   has(type: BlobType, id: Uint8Array): boolean {
-    return this.#find(type, id, FIRST);
+    return this.#find(type, id, FIRST) >= 0;
   }
 
   /** Whether it knows every blob of a list, without a view of each ID. */
   hasAll(type: BlobType, { bytes }: IdList): boolean {
     for (let at = 0; at < bytes.length; at += ID_LENGTH)
-      if (!this.#find(type, bytes, FIRST, at)) return false;
+      if (this.#find(type, bytes, FIRST, at) < 0) return false;
     return true;
   }
 
   /** The first copy of a blob. */
   lookup(type: BlobType, id: Uint8Array): BlobLocation | undefined {
-    let found: BlobLocation | undefined;
-    this.#find(type, id, (entry) => {
-      found = this.#locationOf(entry);
-      return true;
-    });
-    return found;
+    const entry = this.entryOf(type, id);
+    return entry < 0 ? undefined : this.#locationOf(entry);
   }
 
   /** All copies of a blob. */
@@ -366,14 +361,14 @@ export class BlobIndex {
 
   /** Walks the copies of a blob that are alive until `visit` says that it has enough. */
   /** @param at where in the bytes the ID begins */
-  #find(type: BlobType, id: Uint8Array, visit: (entry: number) => boolean, at = 0): boolean {
+  #find(type: BlobType, id: Uint8Array, visit: (entry: number) => boolean, at = 0): number {
     const hash = hashOfId(id, at);
     const mask = this.#slots.length - 1;
     for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
       const stored = this.#slots[slot]!;
-      if (stored === 0) return false;
+      if (stored === 0) return -1;
       const entry = stored - 1;
-      if (this.#columns.isOf(entry, type, id, hash, at) && this.isLive(entry) && visit(entry)) return true;
+      if (this.#columns.isOf(entry, type, id, hash, at) && this.isLive(entry) && visit(entry)) return entry;
     }
   }
 

@@ -18,12 +18,11 @@ export function following(index: BlobIndex, type: BlobType, id: Uint8Array, maxB
   let offset = index.offsetOf(entry);
   let sum = 0;
   for (let next = entry + 1; next < index.entryEnd && index.packOf(next) === pack; next++) {
-    const blob = index.blobOf(next);
-    const bytes = blob.uncompressedLength || blob.length;
+    const bytes = index.uncompressedLengthOf(next) || index.lengthOf(next);
     sum += bytes;
-    if (blob.type !== type || blob.offset <= offset || sum > maxBytes) break;
-    offset = blob.offset;
-    found.push({ id: blob.id, bytes });
+    if (index.typeOf(next) !== type || index.offsetOf(next) <= offset || sum > maxBytes) break;
+    offset = index.offsetOf(next);
+    found.push({ id: index.idOf(next), bytes });
   }
   return found;
 }

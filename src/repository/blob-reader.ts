@@ -1,6 +1,6 @@
 import { forEachConcurrently } from "../async/map-concurrently.js";
 import type { Backend } from "../backend/backend.js";
-import { formatId, formatShortId, type Id, idKey } from "../bytes/id.js";
+import { formatId, formatShortId, type Id } from "../bytes/id.js";
 import type { Engine, MasterKey } from "../engine/engine.js";
 import { DamagedError, YoreError } from "../errors.js";
 import type { BlobType } from "../format/blob.js";
@@ -123,19 +123,33 @@ export class BlobReader implements BlobLoader {
     type: BlobType,
     ids: readonly Id[],
     loadAlone: (id: Id) => Promise<void>,
-  ): Promise<Map<string, { packId: Id; blobs: PackedBlob[] }>> {
-    const packs = new Map<string, { packId: Id; blobs: PackedBlob[] }>();
+  ): Promise<Map<number, { packId: Id; blobs: PackedBlob[] }>> {
+    const { index } = this.#options;
+    const packs = new Map<number, { packId: Id; blobs: PackedBlob[] }>();
+    const unknown: Id[] = [];
+    // Numbers of entries and packs are good until others have their turn.
     for (const id of ids) {
-      const location = this.#options.index.lookup(type, id);
-      if (!location) {
-        await loadAlone(id);
+      const entry = index.entryOf(type, id);
+      if (entry < 0) {
+        unknown.push(id);
         continue;
       }
-      const key = idKey(location.packId);
-      const pack = packs.get(key) ?? { packId: location.packId, blobs: [] };
-      packs.set(key, pack);
-      pack.blobs.push({ type, id, ...location });
+      const number = index.packOf(entry);
+      let pack = packs.get(number);
+      if (!pack) {
+        pack = { packId: index.packId(number), blobs: [] };
+        packs.set(number, pack);
+      }
+      const uncompressedLength = index.uncompressedLengthOf(entry);
+      pack.blobs.push({
+        type,
+        id,
+        offset: index.offsetOf(entry),
+        length: index.lengthOf(entry),
+        uncompressedLength,
+      });
     }
+    for (const id of unknown) await loadAlone(id);
     return packs;
   }
 
