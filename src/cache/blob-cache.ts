@@ -6,7 +6,6 @@
  * control, what `borrow` resolves to until the callbacks of its promise have run. `loadBlob` makes a copy.
  */
 
-import { LRUCache } from "lru-cache";
 import { type Id, idKey } from "../bytes/id.js";
 import { largeMemory } from "../bytes/large-memory.js";
 import { NotFoundError, YoreError } from "../errors.js";
@@ -20,6 +19,7 @@ import type {
 } from "../repository/blob-loader.js";
 import { type ArenaSegment, BlobArena } from "./blob-arena.js";
 import { BlobWaiter } from "./blob-waiter.js";
+import { GoneBlobs } from "./gone-blobs.js";
 
 export interface BlobCacheOptions {
   /** Bytes of plaintext that are kept, with what keeping them costs; 64 MiB when left out. */
@@ -47,8 +47,6 @@ export const DEFAULT_BLOB_CACHE_BYTES = 64 * 1024 * 1024;
  */
 const FIRST_BYTES = 36 * 1024 * 1024;
 
-const MAX_GONE = 4096;
-
 const DEFAULT_TIMEOUT_MS = 60_000;
 
 /** A verified plaintext, and the segment that it lies in; one that is too large for the cache has memory of its own. */
@@ -59,9 +57,12 @@ export interface HeldBlob {
 
 /** Loads that were begun together, each waited for by those who want its blob. */
 interface Flight {
+  readonly plaintext: undefined;
   /** Begun to read ahead: a failure there may be that of a neighbour. */
   readonly ahead: boolean;
   readonly waiters: Map<string, BlobWaiter[]>;
+  /** How many have not arrived yet, well or badly. */
+  left: number;
 }
 
 /** The two types are separate worlds. */
@@ -80,10 +81,10 @@ export class BlobCache implements BlobLoader {
   readonly #loader: BlobLoader;
   readonly #timeoutMs: number;
   readonly #arena: BlobArena;
-  readonly #blobs = new Map<string, HeldBlob>();
-  /** Those that were given up last, as many as a cache of `maxBytes` would still have. */
-  readonly #gone: LRUCache<string, number>;
-  readonly #underWay = new Map<string, Flight>();
+  /** What is in memory, or on its way. One map for both: a walk through small files is half made of looking here. */
+  readonly #blobs = new Map<string, HeldBlob | Flight>();
+  /** Those that a cache of `maxBytes` would still have. */
+  readonly #gone: GoneBlobs;
 
   /** @throws {RangeError} if the bound is no positive integer */
   constructor(loader: BlobLoader, options: BlobCacheOptions = {}) {
@@ -93,16 +94,15 @@ export class BlobCache implements BlobLoader {
     this.#loader = loader;
     this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     this.#arena = new BlobArena(this.maxBytes, (segment) => this.#onEvict(segment), FIRST_BYTES);
-    const gone = Math.max(1, this.maxBytes - FIRST_BYTES);
-    this.#gone = new LRUCache({ max: MAX_GONE, maxSize: gone, sizeCalculation: (bytes) => bytes });
+    this.#gone = new GoneBlobs(this.maxBytes - FIRST_BYTES);
   }
 
   #onEvict(segment: ArenaSegment): void {
     for (const key of segment.blobs) {
       const held = this.#blobs.get(key);
-      if (held?.segment !== segment) continue;
+      if (held?.plaintext === undefined || held.segment !== segment) continue;
       this.#blobs.delete(key);
-      this.#gone.set(key, held.plaintext.length + 1);
+      this.#gone.add(key, held.plaintext.length);
     }
   }
 
@@ -126,15 +126,14 @@ export class BlobCache implements BlobLoader {
 
   /** The blob, if it is in memory. */
   peek(type: BlobType, id: Id): Uint8Array | undefined {
-    const held = this.#blobs.get(blobKey(type, id));
-    if (held) this.statistics.hits++;
-    return held?.plaintext;
+    const plaintext = this.#blobs.get(blobKey(type, id))?.plaintext;
+    if (plaintext) this.statistics.hits++;
+    return plaintext;
   }
 
   /** True when the blob is in memory or on its way. */
   knows(type: BlobType, id: Id): boolean {
-    const key = blobKey(type, id);
-    return this.#blobs.has(key) || this.#underWay.has(key);
+    return this.#blobs.has(blobKey(type, id));
   }
 
   /** A copy of the blob. */
@@ -166,29 +165,30 @@ export class BlobCache implements BlobLoader {
     const waiter = new BlobWaiter(keys, signal);
     if (waiter.isDone) return waiter;
     const missing: Id[] = [];
+    const flight = newFlight(false);
     for (const [i, key] of keys.entries()) {
-      const held = this.#blobs.get(key);
-      if (held) {
-        waiter.arrived(key, held);
+      const known = this.#blobs.get(key);
+      if (known?.plaintext) {
+        waiter.arrived(key, known);
         continue;
       }
       this.statistics.misses++;
-      const flight = this.#underWay.get(key);
-      if (flight) this.#join(flight, type, ids[i]!, key, waiter);
-      else if (!missing.some((id) => blobKey(type, id) === key)) missing.push(ids[i]!);
+      if (known && known !== flight) {
+        this.#join(known, type, ids[i]!, key, waiter);
+      } else if (this.#begin(flight, key)) {
+        missing.push(ids[i]!);
+        addWaiter(flight, key, waiter);
+      }
     }
-    if (missing.length > 0) {
-      const flight = this.#begin(type, missing, false);
-      for (const id of missing) addWaiter(flight, blobKey(type, id), waiter);
-      void this.#run(flight, type, missing);
-    }
+    if (missing.length > 0) void this.#run(flight, type, missing);
     return waiter;
   }
 
   /** Loads what is neither here nor on its way. Resolves when all loads have ended; never fails. */
   async loadAhead(type: BlobType, ids: readonly Id[]): Promise<void> {
-    const wanted = ids.filter((id) => !this.knows(type, id));
-    if (wanted.length > 0) await this.#run(this.#begin(type, wanted, true), type, wanted);
+    const flight = newFlight(true);
+    const wanted = ids.filter((id) => this.#begin(flight, blobKey(type, id)));
+    if (wanted.length > 0) await this.#run(flight, type, wanted);
   }
 
   /** What fails ahead is tried once more on its own, unless it got no answer: what failed may have been a neighbour. */
@@ -207,25 +207,23 @@ export class BlobCache implements BlobLoader {
   }
 
   #loadFor(type: BlobType, id: Id, key: string, waiter: BlobWaiter): void {
-    const held = this.#blobs.get(key);
-    if (held) {
-      waiter.arrived(key, held);
+    const known = this.#blobs.get(key);
+    if (known?.plaintext) {
+      waiter.arrived(key, known);
       return;
     }
-    const known = this.#underWay.get(key);
-    const flight = known ?? this.#begin(type, [id], false);
+    const flight = known ?? newFlight(false);
     addWaiter(flight, key, waiter);
-    if (!known) void this.#run(flight, type, [id]);
+    if (this.#begin(flight, key)) void this.#run(flight, type, [id]);
   }
 
-  #begin(type: BlobType, ids: readonly Id[], ahead: boolean): Flight {
-    const flight: Flight = { ahead, waiters: new Map() };
-    for (const id of ids) {
-      const key = blobKey(type, id);
-      this.#underWay.set(key, flight);
-      if (this.#gone.delete(key)) this.#arena.grow();
-    }
-    return flight;
+  /** @returns false when the blob is here or on its way */
+  #begin(flight: Flight, key: string): boolean {
+    if (this.#blobs.has(key)) return false;
+    this.#blobs.set(key, flight);
+    flight.left++;
+    if (this.#gone.take(key)) this.#arena.grow();
+    return true;
   }
 
   /** Resolves when all of a flight have arrived, or the time is over. Never fails. */
@@ -250,7 +248,7 @@ export class BlobCache implements BlobLoader {
     } finally {
       clearTimeout(timer);
     }
-    for (const id of ids) this.#fail(flight, blobKey(type, id), failure);
+    if (flight.left > 0) for (const id of ids) this.#fail(flight, blobKey(type, id), failure);
   }
 
   async #load(flight: Flight, type: BlobType, ids: readonly Id[], signal: AbortSignal): Promise<void> {
@@ -300,6 +298,7 @@ export class BlobCache implements BlobLoader {
   }
 
   #arrived(flight: Flight, key: string, result: BlobResult, room: Room | undefined): void {
+    flight.left--;
     if ("error" in result) {
       this.#fail(flight, key, result.error);
       return;
@@ -308,7 +307,7 @@ export class BlobCache implements BlobLoader {
     this.statistics.loadedBytes += plaintext.length;
     if (flight.ahead) this.statistics.loadedAhead++;
     const held = this.#keep(key, plaintext, room);
-    this.#settled(flight, key);
+    if (!held.segment) this.#leave(flight, key);
     const waiters = flight.waiters.get(key);
     if (!waiters) return;
     flight.waiters.delete(key);
@@ -333,15 +332,20 @@ export class BlobCache implements BlobLoader {
   }
 
   #fail(flight: Flight, key: string, error: unknown): void {
-    this.#settled(flight, key);
+    this.#leave(flight, key);
     const waiters = flight.waiters.get(key);
     flight.waiters.delete(key);
     for (const waiter of waiters ?? []) waiter.fail(error);
   }
 
-  #settled(flight: Flight, key: string): void {
-    if (this.#underWay.get(key) === flight) this.#underWay.delete(key);
+  /** A blob is not on its way any more. */
+  #leave(flight: Flight, key: string): void {
+    if (this.#blobs.get(key) === flight) this.#blobs.delete(key);
   }
+}
+
+function newFlight(ahead: boolean): Flight {
+  return { plaintext: undefined, ahead, waiters: new Map(), left: 0 };
 }
 
 function addWaiter(flight: Flight, key: string, waiter: BlobWaiter): void {

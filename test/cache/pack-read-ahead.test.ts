@@ -1,14 +1,15 @@
+import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import type { Id } from "../../src/bytes/id.js";
+import { type Id, idFromBytes } from "../../src/bytes/id.js";
 import { PackReadAhead } from "../../src/cache/pack-read-ahead.js";
 
 const KIB = 1024;
 const idOf = (number: number): Id => {
-  const id = new Uint8Array(32);
-  new DataView(id.buffer).setUint32(0, number);
-  return id as Id;
+  const id = createHash("sha256").update(`${number}`).digest();
+  id.writeUInt32LE(number, 28);
+  return idFromBytes(id);
 };
-const numberOf = (id: Id) => new DataView(id.buffer, id.byteOffset).getUint32(0);
+const numberOf = (id: Id) => new DataView(id.buffer, id.byteOffset).getUint32(28, true);
 
 /** A pack of blobs of one size, read in an order; what `PackReadAhead` wants is there at once. */
 function readAll(order: Iterable<number>, blobBytes: number): { misses: number; windows: number[] } {
