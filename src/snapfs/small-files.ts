@@ -29,6 +29,8 @@ export class SmallFiles {
   readonly #walk = new ReadingWalk();
   readonly #directories = new DirectoryReaders();
   readonly #packs = new PackReadAhead();
+  /** Contents that have come in this turn of the event loop, and are borrowed until its end. */
+  #come: { readonly nodes: NodeId[]; readonly contents: Uint8Array[] } = { nodes: [], contents: [] };
 
   constructor(blobs: BlobCache, early: EarlyContent) {
     this.#blobs = blobs;
@@ -120,11 +122,23 @@ export class SmallFiles {
   #handOverLater(node: NodeId, id: Id, size: number): void {
     this.#blobs.borrow("data", [id]).then(
       ([plaintext]) => {
-        if (plaintext?.length === size)
-          this.#early.store({ nodes: [node], offsets: [0], contents: [plaintext] });
+        if (plaintext?.length === size) this.#arrived(node, plaintext);
       },
       () => undefined,
     );
+  }
+
+  /** What has come together is handed over together: for each call of `store` its thread is woken. */
+  #arrived(node: NodeId, plaintext: Uint8Array): void {
+    if (this.#come.nodes.length === 0) queueMicrotask(() => this.#storeCome());
+    this.#come.nodes.push(node);
+    this.#come.contents.push(plaintext);
+  }
+
+  #storeCome(): void {
+    const { nodes, contents } = this.#come;
+    this.#come = { nodes: [], contents: [] };
+    this.#early.store({ nodes, offsets: nodes.map(() => 0), contents });
   }
 }
 
