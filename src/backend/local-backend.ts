@@ -140,9 +140,10 @@ export class LocalBackend implements Backend {
   async load(handle: Handle, range: LoadRange = {}): Promise<Uint8Array> {
     throwIfAborted(range.signal);
     const path = join(this.location, pathOf(handle));
-    const bytes = this.#pageCache && memoryFor(range);
-    if (bytes) {
-      const { offset = 0, length = 0, once = false, isKept = false } = range;
+    const room = this.#pageCache && (await roomFor(path, range));
+    if (room) {
+      const { bytes, length } = room;
+      const { offset = 0, once = false, isKept = false } = range;
       const isDirect = (once || isKept) && length >= DIRECT_LENGTH;
       const at = await this.#pageCache!.readRange(Buffer.from(path), offset, length, bytes, isDirect, once);
       if (at >= 0) return bytes.subarray(at, at + length);
@@ -265,11 +266,27 @@ export class LocalBackend implements Backend {
   }
 }
 
-/** That of the caller, or some of our own where the length is plausible. */
-function memoryFor({ into, length }: LoadRange): Uint8Array | undefined {
-  if (length === undefined) return undefined;
-  if (into && into.length >= length) return into;
-  return length < CHECKED_LENGTH ? newMemory(length) : undefined;
+interface Room {
+  readonly bytes: Uint8Array;
+  readonly length: number;
+}
+
+/**
+ * Memory for a range, and its length: that of the caller, or some of our own where the length is plausible. `undefined` where
+ * only an open file can tell, and nothing is gained by asking for its size first.
+ */
+async function roomFor(path: string, range: LoadRange): Promise<Room | undefined> {
+  const { into, length, offset = 0 } = range;
+  if (length !== undefined && into && into.length >= length) return { bytes: into, length };
+  if (length !== undefined && length < CHECKED_LENGTH) return { bytes: newMemory(length), length };
+  if (!range.once && !range.isKept) return undefined;
+  const size = await stat(path).then(
+    (found) => found.size,
+    () => 0,
+  );
+  const wanted = length ?? size - offset;
+  if (wanted < 0 || offset + wanted > size) return undefined;
+  return { bytes: into && into.length >= wanted ? into : newMemory(wanted), length: wanted };
 }
 
 /** Group-readable config: everything for the group. Unreadable or absent: private. */

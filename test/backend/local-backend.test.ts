@@ -4,8 +4,8 @@ import { chmod, mkdir, mkdtemp, open, readdir, rename, rm, rmdir, stat, writeFil
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Handle } from "../../src/backend/backend.js";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { type Handle, ROOM_FOR_BLOCKS } from "../../src/backend/backend.js";
 import { LocalBackend, type PageCache } from "../../src/backend/local-backend.js";
 import { loadAddon } from "../../src/native/addon.js";
 import { backendSuite, list, nameOf, saveRandom } from "../suites/backend-suite.js";
@@ -58,6 +58,33 @@ describe("LocalBackend", () => {
   });
 
   afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  it.skipIf(!pageCache)(
+    "load leaves nothing in the kernel's cache that is read once, however it is asked for",
+    async () => {
+      const direct = await LocalBackend.open(folder, { pageCache });
+      const size = 3_000_000;
+      const handle = await saveRandom(direct, "pack", size);
+      const file = await open(join(folder, "data", handle.name.slice(0, 2), handle.name), "r");
+      onTestFinished(() => file.close());
+      const into = Buffer.alloc(size + ROOM_FOR_BLOCKS);
+      const content = Buffer.from(await direct.load(handle));
+      for (const range of [
+        { into },
+        { into, offset: 5 },
+        { into, length: size },
+        {},
+        { offset: 1, length: size - 1 },
+      ]) {
+        pageCache!.forgetCached(file.fd, 0, size);
+        // A file system in memory forgets nothing.
+        if (pageCache!.isCached(file.fd, 0, size)) return;
+        const loaded = await direct.load(handle, { ...range, once: true });
+        expect(content.subarray(range.offset ?? 0).equals(loaded)).toBe(true);
+        expect(pageCache!.isCached(file.fd, 0, size)).toBe(false);
+      }
+    },
+  );
 
   it("create makes restic's folders, for the owner alone", async () => {
     expect((await readdir(folder)).sort()).toEqual(["data", "index", "keys", "locks", "snapshots"]);
