@@ -121,8 +121,8 @@ int64_t ReadAround(const Range& range, Bytes into) {
 int64_t ReadAround(const Range&, Bytes) { return -1; }
 #endif
 
-// A range of a file by its name, in one hop: opening, reading and closing it in three takes four times as long where the
-// range is small, and the main thread has to be there each time.
+// A range of a file by its name, in one hop: 30 to 50 us for 16 KiB in the cache, where opening, reading and closing it by
+// Node.js in three takes 115 to 135, and the main thread has to be there each time.
 class ReadRangeTask final : public Task {
  public:
   std::string path;
@@ -164,8 +164,8 @@ napi_value ReadRange(napi_env env, napi_callback_info info) {
   Arguments<6> arguments(env, info);
   auto task = std::make_unique<ReadRangeTask>();
   Range& range = task->range;
-  if (!GetPath(env, arguments[0], "path", &task->path) ||
-      !range.ReadPlace(env, arguments[1], arguments[2]) || !GetBytes(env, arguments[3], "into", &task->into) ||
+  if (!GetPath(env, arguments[0], "path", &task->path) || !range.ReadPlace(env, arguments[1], arguments[2]) ||
+      !GetBytes(env, arguments[3], "into", &task->into) ||
       !GetBool(env, arguments[4], "isDirect", &task->is_direct) ||
       !GetBool(env, arguments[5], "isForgotten", &task->is_forgotten) || !task->Hold(env, arguments[3]))
     return Abandon(env, std::move(task));

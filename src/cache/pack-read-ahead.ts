@@ -58,7 +58,7 @@ export class PackReadAhead {
     return { from, bytes: this.#window };
   }
 
-  /** Notes what is loaded ahead, or is here already, in the order of the pack. */
+  /** Notes what is loaded ahead, in the order of the pack. */
   started(blobs: readonly SizedBlob[]): void {
     for (const { id, bytes } of blobs) {
       this.#loadedBytes += bytes;

@@ -62,6 +62,7 @@ export class BlobColumns {
     return this.#segments[entry >>> SEGMENT_BITS]!.uncompressed[entry & SEGMENT_MASK]!;
   }
 
+  /** The ID of the blob that an entry is of. */
   idOf(entry: number): Id {
     return readId(this.#segments[entry >>> SEGMENT_BITS]!.ids, (entry & SEGMENT_MASK) * WORDS);
   }

@@ -126,6 +126,7 @@ export class BlobIndex {
     return this.#columns.uncompressedLengthOf(entry);
   }
 
+  /** The ID of the blob that an entry is of. */
   idOf(entry: number): Id {
     return this.#columns.idOf(entry);
   }
@@ -359,7 +360,7 @@ export class BlobIndex {
     }
   }
 
-  /** Walks the copies of a blob that are alive until `visit` says that it has enough. */
+  /** Walks the copies of a blob that are alive until `visit` says that it has enough. @returns that entry, or -1 */
   /** @param at where in the bytes the ID begins */
   #find(type: BlobType, id: Uint8Array, visit: (entry: number) => boolean, at = 0): number {
     const hash = hashOfId(id, at);

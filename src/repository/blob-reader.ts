@@ -140,13 +140,12 @@ export class BlobReader implements BlobLoader {
         pack = { packId: index.packId(number), blobs: [] };
         packs.set(number, pack);
       }
-      const uncompressedLength = index.uncompressedLengthOf(entry);
       pack.blobs.push({
         type,
         id,
         offset: index.offsetOf(entry),
         length: index.lengthOf(entry),
-        uncompressedLength,
+        uncompressedLength: index.uncompressedLengthOf(entry),
       });
     }
     for (const id of unknown) await loadAlone(id);

@@ -30,7 +30,7 @@ export class SmallFiles {
   readonly #directories = new DirectoryReaders();
   readonly #packs = new PackReadAhead();
   /** Contents that have come in this turn of the event loop, and are borrowed until its end. */
-  #come: { readonly nodes: NodeId[]; readonly contents: Uint8Array[] } = { nodes: [], contents: [] };
+  #arrivals: { readonly nodes: NodeId[]; readonly contents: Uint8Array[] } = { nodes: [], contents: [] };
 
   constructor(blobs: BlobCache, early: EarlyContent) {
     this.#blobs = blobs;
@@ -130,14 +130,14 @@ export class SmallFiles {
 
   /** What has come together is handed over together: for each call of `store` its thread is woken. */
   #arrived(node: NodeId, plaintext: Uint8Array): void {
-    if (this.#come.nodes.length === 0) queueMicrotask(() => this.#storeCome());
-    this.#come.nodes.push(node);
-    this.#come.contents.push(plaintext);
+    if (this.#arrivals.nodes.length === 0) queueMicrotask(() => this.#storeArrivals());
+    this.#arrivals.nodes.push(node);
+    this.#arrivals.contents.push(plaintext);
   }
 
-  #storeCome(): void {
-    const { nodes, contents } = this.#come;
-    this.#come = { nodes: [], contents: [] };
+  #storeArrivals(): void {
+    const { nodes, contents } = this.#arrivals;
+    this.#arrivals = { nodes: [], contents: [] };
     this.#early.store({ nodes, offsets: nodes.map(() => 0), contents });
   }
 }
