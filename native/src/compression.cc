@@ -39,6 +39,21 @@ void SetParameter(ZSTD_CCtx* context, ZSTD_cParameter parameter, int value) {
   if (ZSTD_isError(result)) throw std::runtime_error(std::string("zstd: ") + ZSTD_getErrorName(result));
 }
 
+void SetParameter(ZSTD_DCtx* context, ZSTD_dParameter parameter, int value) {
+  const size_t result = ZSTD_DCtx_setParameter(context, parameter, value);
+  if (ZSTD_isError(result)) throw std::runtime_error(std::string("zstd: ") + ZSTD_getErrorName(result));
+}
+
+Decompression FailureOf(size_t error) {
+  switch (ZSTD_getErrorCode(error)) {
+    case ZSTD_error_dstSize_tooSmall:
+    case ZSTD_error_noForwardProgress_destFull:
+      return Decompression::kWrongLength;
+    default:
+      return Decompression::kDamaged;
+  }
+}
+
 // At most `room` bytes.
 Decompression DecompressInto(const uint8_t* frames, size_t frames_size, uint8_t* out, size_t room, size_t* written) {
   if (frames_size == 0) return Decompression::kDamaged;
@@ -47,8 +62,7 @@ Decompression DecompressInto(const uint8_t* frames, size_t frames_size, uint8_t*
     *written = result;
     return Decompression::kOk;
   }
-  return ZSTD_getErrorCode(result) == ZSTD_error_dstSize_tooSmall ? Decompression::kWrongLength
-                                                                  : Decompression::kDamaged;
+  return FailureOf(result);
 }
 
 }  // namespace
@@ -86,6 +100,33 @@ Decompression DecompressBounded(const uint8_t* frames, size_t frames_size, size_
   result.Shrink(written);
   *out = std::move(result);
   return Decompression::kOk;
+}
+
+FrameDecoder::FrameDecoder(uint8_t* out, size_t size) : out_(out), size_(size) {
+  ZSTD_DCtx* const context = DecompressContext();
+  ZSTD_DCtx_reset(context, ZSTD_reset_session_and_parameters);
+  // The output is the window: none is allocated, whatever a frame claims to need.
+  SetParameter(context, ZSTD_d_stableOutBuffer, 1);
+  SetParameter(context, ZSTD_d_windowLogMax, ZSTD_WINDOWLOG_MAX);
+}
+
+FrameDecoder::~FrameDecoder() { ZSTD_DCtx_reset(DecompressContext(), ZSTD_reset_session_and_parameters); }
+
+bool FrameDecoder::Feed(const uint8_t* piece, size_t size) {
+  ZSTD_inBuffer in = {piece, size, 0};
+  ZSTD_outBuffer out = {out_, size_, written_};
+  while (in.pos < in.size) {
+    left_ = ZSTD_decompressStream(DecompressContext(), &out, &in);
+    if (ZSTD_isError(left_)) return false;
+  }
+  written_ = out.pos;
+  return true;
+}
+
+Decompression FrameDecoder::Finish() const {
+  if (ZSTD_isError(left_)) return FailureOf(left_);
+  if (left_ > 0) return Decompression::kDamaged;
+  return written_ == size_ ? Decompression::kOk : Decompression::kWrongLength;
 }
 
 FrameComparison::FrameComparison(Bytes wanted) : wanted_(wanted) {

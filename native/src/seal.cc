@@ -43,19 +43,46 @@ void Encrypt(const MasterKey& key, Bytes content, uint8_t* iv) {
   Poly1305Aes(key.mac_k, key.mac_r, iv, ciphertext, content.size, ciphertext + content.size);
 }
 
+// What is decrypted at a time where all of it is not wanted in one piece.
+constexpr size_t kPieceBytes = size_t{64} << 10;
+
+uint8_t* PieceOfThread() {
+  thread_local uint8_t piece[kPieceBytes];
+  return piece;
+}
+
+// Hands out what is encrypted piece by piece, as long as `take` returns true.
+template <typename Take>
+void DecryptInPieces(const MasterKey& key, Bytes sealed, Take take) {
+  uint8_t* const piece = PieceOfThread();
+  const size_t size = sealed.size - kSealOverhead;
+  BeginAesCtr(key.encrypt, sealed.data);
+  for (size_t at = 0; at < size; at += kPieceBytes) {
+    const size_t length = std::min(size - at, kPieceBytes);
+    ContinueAesCtr(sealed.data + kIvSize + at, length, piece);
+    if (!take(piece, length, at)) return;
+  }
+}
+
+Decompression DecryptAndDecompress(const MasterKey& key, Bytes sealed, uint8_t* plaintext, size_t plain_size) {
+  const size_t size = sealed.size - kSealOverhead;
+  if (size <= kPieceBytes) {
+    uint8_t* const frames = PieceOfThread();
+    AesCtr(key.encrypt, sealed.data, sealed.data + kIvSize, size, frames);
+    return DecompressExactly(frames, size, plaintext, plain_size);
+  }
+  FrameDecoder decoder(plaintext, plain_size);
+  DecryptInPieces(key, sealed, [&](const uint8_t* piece, size_t length, size_t) { return decoder.Feed(piece, length); });
+  return decoder.Finish();
+}
+
 // Writes PlainSize bytes to `plaintext`, which mean nothing unless kNone is returned.
 UnsealFailure Open(const MasterKey& key, Bytes sealed, uint32_t uncompressed_length, uint8_t* plaintext) {
-  thread_local Scratch scratch;
-  const uint8_t* iv = sealed.data;
-  const uint8_t* ciphertext = iv + kIvSize;
-  const size_t size = sealed.size - kSealOverhead;
   if (uncompressed_length == 0) {
-    AesCtr(key.encrypt, iv, ciphertext, size, plaintext);
+    AesCtr(key.encrypt, sealed.data, sealed.data + kIvSize, sealed.size - kSealOverhead, plaintext);
     return UnsealFailure::kNone;
   }
-  uint8_t* frames = scratch.Reserve(size);
-  AesCtr(key.encrypt, iv, ciphertext, size, frames);
-  switch (DecompressExactly(frames, size, plaintext, uncompressed_length)) {
+  switch (DecryptAndDecompress(key, sealed, plaintext, uncompressed_length)) {
     case Decompression::kOk:
       return UnsealFailure::kNone;
     case Decompression::kWrongLength:
@@ -81,18 +108,15 @@ UnsealFailure Authenticate(const MasterKey& key, Bytes sealed) {
 // Piece by piece, each decrypted, decompressed and compared while it is in the cache: a second plaintext beside the first
 // would be as much memory for every thread, and memory that is touched anew costs more than opening.
 bool OpensAs(const MasterKey& key, Bytes sealed, Bytes plaintext, bool compressed) {
-  thread_local uint8_t piece[64 * 1024];
   if (Authenticate(key, sealed) != UnsealFailure::kNone) return false;
-  const size_t size = sealed.size - kSealOverhead;
-  if (!compressed && size != plaintext.size) return false;
+  if (!compressed && sealed.size - kSealOverhead != plaintext.size) return false;
   FrameComparison comparison(plaintext);
-  BeginAesCtr(key.encrypt, sealed.data);
-  for (size_t at = 0; at < size; at += sizeof piece) {
-    const size_t length = std::min(size - at, sizeof piece);
-    ContinueAesCtr(sealed.data + kIvSize + at, length, piece);
-    if (compressed ? !comparison.Feed(piece, length) : memcmp(piece, plaintext.data + at, length) != 0) return false;
-  }
-  return !compressed || comparison.IsComplete();
+  bool is_same = true;
+  DecryptInPieces(key, sealed, [&](const uint8_t* piece, size_t length, size_t at) {
+    is_same = compressed ? comparison.Feed(piece, length) : memcmp(piece, plaintext.data + at, length) == 0;
+    return is_same;
+  });
+  return is_same && (!compressed || comparison.IsComplete());
 }
 
 // As Open, and compares the hash with `id` unless that is null.

@@ -11,7 +11,9 @@ import type { PackedBlob } from "../../src/format/pack-header.js";
 import { decodeTree } from "../../src/format/tree.js";
 import { addonProblem, loadAddon } from "../../src/native/addon.js";
 import { engineSuite } from "../suites/engine-suite.js";
+import { KEY, plaintextOf, sealElsewhere } from "../suites/engine-support.js";
 import { INDEX_RESTIC, INDEX_WITH_EXTRAS } from "../vectors/format-files.js";
+import { incompressible, unframed } from "../vectors/zstd-frames.js";
 
 const addon = loadAddon();
 
@@ -38,6 +40,17 @@ if (addon) {
       const expected = scryptSync(password, salt, length, { N, r, p, maxmem: 2 ** 28 });
       expect(Buffer.from(derived).equals(expected), `N=${N} r=${r} p=${p} length=${length}`).toBe(true);
     }
+  });
+
+  it("is not put off by a window of gigabytes that a frame claims to need", async () => {
+    const engine = await make();
+    const plaintext = incompressible(300_000);
+    const id = engine.hash(plaintext);
+    const frame = unframed(plaintext);
+    frame[5] = (31 - 10) << 3;
+    const sealed = sealElsewhere(KEY, randomBytes(16), frame);
+    const [result] = await engine.unseal(KEY, [{ sealed, uncompressedLength: plaintext.length, id }]);
+    expect(plaintextOf(result).equals(plaintext)).toBe(true);
   });
 
   describe("parseIndex", () => {

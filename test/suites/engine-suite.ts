@@ -295,6 +295,47 @@ export function engineSuite(name: string, make: () => Promise<Engine>, poly1305A
       });
     });
 
+    describe("unseal of long frames", () => {
+      // Blocks of 128 KiB: the plaintext takes three.
+      const plaintext = incompressible(300_000);
+      const frames = unframed(plaintext);
+      const thirdBlock = 6 + 2 * (3 + 128 * 1024);
+      const skippable = Buffer.concat([bytes("502a4d18"), bytes("78563400"), Buffer.alloc(0x345678)]);
+      const changed = Buffer.from(frames);
+      // The type that is reserved.
+      changed[thirdBlock]! |= 6;
+      const unseal = async (engine: Engine, content: Uint8Array, wanted: Uint8Array, length: number) => {
+        const sealed = sealElsewhere(KEY, randomBytes(16), content);
+        const id = engine.hash(wanted);
+        return failureOf((await engine.unseal(KEY, [{ sealed, uncompressedLength: length, id }]))[0]);
+      };
+
+      it.each([
+        ["one", frames, plaintext],
+        ["two", Buffer.concat([frames, frames]), Buffer.concat([plaintext, plaintext])],
+        ["one behind what is to be skipped", Buffer.concat([skippable, frames]), plaintext],
+        ["one before what is to be skipped", Buffer.concat([frames, skippable]), plaintext],
+      ])("takes %s, of the right length only", async (_, content, wanted) => {
+        expect(await unseal(engine, content, wanted, wanted.length)).toBe("unsealed");
+        expect(await unseal(engine, content, wanted, wanted.length - 1)).toBe("length");
+        expect(await unseal(engine, content, wanted, wanted.length + 1)).toBe("length");
+        expect(await unseal(engine, content, wanted, wanted.length - 200_000)).toBe("length");
+      });
+
+      it.each([
+        ["a byte is missing", frames.subarray(0, -1)],
+        ["the last block is missing", frames.subarray(0, thirdBlock)],
+        ["half is missing", frames.subarray(0, 150_000)],
+        ["something else comes behind them", Buffer.concat([frames, bytes("00")])],
+        ["the second one is cut off", Buffer.concat([frames, frames.subarray(0, 100_000)])],
+        ["a block is of no known type", changed],
+        ["they are none at all", incompressible(200_000)],
+      ])("refuses them when %s", async (_, content) => {
+        const length = plaintext.length * Math.ceil(content.length / frames.length);
+        expect(await unseal(engine, content, plaintext, length)).toBe("decompress");
+      });
+    });
+
     describe("seal with verify", () => {
       const texts = [1, 0, 70_000, 5, 400_000].map((length) => randomBytes(length));
       const inputs = () =>
