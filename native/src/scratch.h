@@ -16,6 +16,9 @@ class Scratch {
     return memory_.data.get();
   }
 
+  // For who will not need it soon.
+  void GiveBack() { memory_ = OwnedBytes(); }
+
  private:
   static constexpr size_t kStartBytes = 64 * 1024;
   static constexpr size_t kKeepBytes = 16 * 1024 * 1024;

@@ -20,8 +20,9 @@ namespace yore {
 namespace {
 
 // So much is unsealed before it is hashed, in two lanes; it is in the cache of the processor then. Larger parts are taken two
-// at a time for the lanes' sake: a restore of 3 GiB of large files takes 2.8 s instead of 3.1.
+// at a time for the lanes' sake, up to so many bytes: a restore of 3 GiB of large files takes 2.9 s instead of 3.1.
 constexpr size_t kBatchBytes = size_t{256} << 10;
+constexpr size_t kLargeBytes = size_t{4} << 20;
 constexpr size_t kBatchParts = 16;
 
 constexpr char kOneLargePart[] = "one large part";
@@ -84,7 +85,7 @@ class PartsTask : public Task {
   size_t count() const { return failures.size; }
   Bytes SealedPart(size_t i) const { return {sealed.data + places[3 * i], places[3 * i + 1]}; }
   uint32_t UncompressedLength(size_t i) const { return places[3 * i + 2]; }
-  bool IsLarge(size_t i) const { return PlainSize(SealedPart(i), UncompressedLength(i)) > kBatchBytes; }
+  size_t PlainSize(size_t i) const { return yore::PlainSize(SealedPart(i), UncompressedLength(i)); }
   const uint8_t* Id(size_t i) const { return ids.data() + i * kHashSize; }
 
   bool IsSound(size_t i) const { return failures.data[i] == static_cast<uint8_t>(UnsealFailure::kNone); }
@@ -94,7 +95,7 @@ class PartsTask : public Task {
     UnsealFailure failure = UnsealFailure::kLength;
     try {
       if (room != nullptr) {
-        *plaintext = {room, PlainSize(SealedPart(i), UncompressedLength(i))};
+        *plaintext = {room, PlainSize(i)};
         failure = UnsealInto(*key, SealedPart(i), UncompressedLength(i), nullptr, room);
       } else {
         failure = UnsealToScratch(*key, SealedPart(i), UncompressedLength(i), nullptr, scratch, plaintext);
@@ -109,24 +110,33 @@ class PartsTask : public Task {
   // Unseals and checks the parts from `first` on that fit into memory of the thread, one at least. The plaintexts are valid
   // until it does so again; those of parts that are not sound mean nothing. Returns the part behind them.
   size_t UnsealBatch(size_t first, Sha256Lanes* lanes, Bytes plaintexts[kBatchParts]) {
-    thread_local Scratch large[2], batch;
+    thread_local Scratch large, batch;
     HashChecks checks;
     size_t i = first;
-    if (IsLarge(i)) {
-      UnsealUnchecked(i++, nullptr, &large[0], &checks, &plaintexts[0]);
-      // Beside a long message there is no lane for it.
-      if (lanes == nullptr && i < count() && IsLarge(i))
-        UnsealUnchecked(i++, nullptr, &large[1], &checks, &plaintexts[1]);
+    if (PlainSize(i) > kBatchBytes) {
+      // Beside a long message there is no lane for another.
+      const bool by_twos = lanes == nullptr && i + 1 < count() && PlainSize(i + 1) > kBatchBytes &&
+                           PlainSize(i) <= kLargeBytes && PlainSize(i + 1) <= kLargeBytes - PlainSize(i);
+      if (!by_twos) {
+        UnsealUnchecked(i++, nullptr, &large, &checks, &plaintexts[0]);
+      } else {
+        uint8_t* room = large.Reserve(kLargeBytes);
+        for (size_t n = 0; n < 2; n++, i++) {
+          UnsealUnchecked(i, room, nullptr, &checks, &plaintexts[n]);
+          room += PlainSize(i);
+        }
+      }
       checks.Run(lanes);
       return i;
     }
+    // Among small parts large ones are rare: 20 MiB less for a restore of 79,000 files.
+    large.GiveBack();
     uint8_t* const memory = batch.Reserve(kBatchBytes);
     size_t used = 0;
     for (; i < count() && !checks.IsFull() && i - first < kBatchParts; i++) {
-      const size_t size = PlainSize(SealedPart(i), UncompressedLength(i));
-      if (size > kBatchBytes - used) break;
+      if (PlainSize(i) > kBatchBytes - used) break;
       UnsealUnchecked(i, memory + used, nullptr, &checks, &plaintexts[i - first]);
-      used += size;
+      used += PlainSize(i);
     }
     checks.Run(lanes);
     return i;
@@ -147,7 +157,7 @@ class UnsealPartsTask final : public PartsTask {
   bool HasRoom() const {
     size_t room = plaintexts.size;
     for (size_t i = 0; i < count(); i++) {
-      const size_t size = PlainSize(SealedPart(i), UncompressedLength(i));
+      const size_t size = PlainSize(i);
       if (size > room) return false;
       room -= size;
     }
@@ -176,7 +186,7 @@ class UnsealPartsTask final : public PartsTask {
     size_t first = 0;
     uint8_t* first_out = out;
     for (size_t i = 0; i < count(); i++) {
-      const size_t size = PlainSize(SealedPart(i), UncompressedLength(i));
+      const size_t size = PlainSize(i);
       Bytes plaintext;
       UnsealUnchecked(i, size > 0 ? out : &nothing, nullptr, &checks, &plaintext);
       out += size;
@@ -192,12 +202,12 @@ class UnsealPartsTask final : public PartsTask {
 
  private:
   bool IsOneLarge() const {
-    return count() == 1 && PlainSize(SealedPart(0), UncompressedLength(0)) >= kBatchBytes;
+    return count() == 1 && PlainSize(0) >= kBatchBytes;
   }
 
   // Nothing that was not verified may be seen, nor what the memory held before. Returns the length of the part's plaintext.
   size_t ClearUnsound(size_t i, uint8_t* plaintext) {
-    const size_t length = PlainSize(SealedPart(i), UncompressedLength(i));
+    const size_t length = PlainSize(i);
     if (!IsSound(i) && length > 0) memset(plaintext, 0, length);
     return length;
   }

@@ -102,10 +102,7 @@ export class PackBlobReader {
     const read = (i: number) => {
       const range = ranges[i];
       if (!range) return undefined;
-      const isLarge = range.length > MAX_RANGE_BYTES || range.length < MAX_RANGE_BYTES / 8;
-      const into = isLarge
-        ? undefined
-        : (this.#spareRanges.pop() ?? largeMemory(MAX_RANGE_BYTES + ROOM_FOR_BLOCKS));
+      const into = this.#roomFor(range.length);
       const bytes = settle(loadRange(packId, range.offset, range.length, { signal, into, once }));
       return { into, bytes };
     };
@@ -124,6 +121,14 @@ export class PackBlobReader {
       if (into && "value" in loaded && this.#spareRanges.length < MAX_SPARE_RANGES)
         this.#spareRanges.push(into);
     }
+  }
+
+  /** Memory for a range; `undefined` where it is left to the backend. */
+  #roomFor(length: number): Uint8Array | undefined {
+    if (length > MAX_RANGE_BYTES) return undefined;
+    const spare = this.#spareRanges.pop();
+    const isWorthIt = length >= MAX_RANGE_BYTES / 8;
+    return spare ?? (isWorthIt ? largeMemory(MAX_RANGE_BYTES + ROOM_FOR_BLOCKS) : undefined);
   }
 
   async #takeRange<Blob extends PackedBlob>(

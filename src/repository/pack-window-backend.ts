@@ -35,7 +35,7 @@ export class PackWindowBackend implements Backend {
   }
 
   async load(handle: Handle, range: LoadRange = {}): Promise<Uint8Array> {
-    const { offset = 0, length, signal } = range;
+    const { offset = 0, length, into, signal } = range;
     if (handle.type !== "pack" || length === undefined || length > WINDOW_BYTES)
       return this.#backend.load(handle, range);
     const first = Math.floor(offset / WINDOW_BYTES);
@@ -45,11 +45,16 @@ export class PackWindowBackend implements Backend {
       Array.from({ length: last - first + 1 }, (_, i) => this.#window(handle, first + i)),
     );
     signal?.throwIfAborted();
-    const bytes = windows.length === 1 ? windows[0]! : Buffer.concat(windows);
     const start = offset - first * WINDOW_BYTES;
     // A pack that is cut short: let the backend say so.
-    if (start + length > bytes.length) return this.#backend.load(handle, range);
-    return bytes.subarray(start, start + length);
+    if (start + length > windows.reduce((sum, window) => sum + window.length, 0))
+      return this.#backend.load(handle, range);
+    const head = windows[0]!.subarray(start, start + length);
+    if (head.length === length) return head;
+    const bytes = into && into.length >= length ? into.subarray(0, length) : Buffer.allocUnsafe(length);
+    bytes.set(head);
+    bytes.set(windows[1]!.subarray(0, length - head.length), head.length);
+    return bytes;
   }
 
   #window(handle: Handle, number: number): Promise<Uint8Array> {

@@ -3,7 +3,7 @@ import { throwIfAborted, YoreError } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
 import type { BlobLoader } from "./blob-loader.js";
 import { decodeLoadedTree } from "./load-tree.js";
-import { type LoadedTree, type QueuedTree, TreeQueue } from "./tree-queue.js";
+import { type QueuedTree, type TakenTree, TreeQueue } from "./tree-queue.js";
 
 const SLASH = 0x2f;
 const ROOT = Buffer.alloc(0);
@@ -109,8 +109,8 @@ export class TreeCursor {
     const queued = ahead.queued ?? this.#queue.push(ahead.id);
     const tree = this.#queue.take(queued);
     return tree instanceof Promise
-      ? tree.then((loaded) => this.#enter(queued, loaded))
-      : this.#enter(queued, tree);
+      ? tree.then((loaded) => this.#enter(queued.id, loaded))
+      : this.#enter(queued.id, tree);
   }
 
   /** Stays out of the directory that was handed out last. */
@@ -126,14 +126,15 @@ export class TreeCursor {
     this.#ahead = undefined;
   }
 
-  #enter(queued: QueuedTree, tree: LoadedTree): WalkedNode | undefined {
+  #enter(id: Id, tree: TakenTree): WalkedNode | undefined {
     throwIfAborted(this.#signal);
     const path = this.#handedOut?.path ?? ROOT;
     try {
       if ("error" in tree) throw tree.error;
-      const nodes = decodeLoadedTree(queued.id, tree.json);
-      this.#levels.push({ path, nodes, position: 0, queued: queued.children, nextQueued: 0 });
+      const nodes = decodeLoadedTree(id, tree.json);
+      this.#levels.push({ path, nodes, position: 0, queued: tree.children, nextQueued: 0 });
     } catch (error) {
+      for (const child of tree.children) this.#queue.drop(child);
       if (!this.#onError || !(error instanceof YoreError)) throw error;
       this.#onError(path, error);
     }

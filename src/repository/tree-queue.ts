@@ -21,11 +21,18 @@ const WINDOW_TREES = 512;
 /** The JSON of a tree, or why it could not be loaded. */
 export type LoadedTree = { readonly json: Uint8Array } | { readonly error: unknown };
 
+/** A tree that was taken off the queue, which keeps nothing of it. */
+export type TakenTree = LoadedTree & {
+  /** The places of its subtrees, in their order. */
+  readonly children: readonly QueuedTree[];
+};
+
 /** A place in the queue, a link of a list. */
 export interface QueuedTree {
   readonly id: Id;
   /** Subtrees of this one, in their order; they are queued behind it when it is loaded. */
   children: readonly QueuedTree[];
+  /** Until it is taken or dropped: its place lives as long as the walk is in the directory above it. */
   tree: LoadedTree | undefined;
   isStarted: boolean;
   /** Plaintext in bytes, as the index has it; 0 when it does not. */
@@ -75,11 +82,12 @@ export class TreeQueue {
   }
 
   /** Takes a tree off the queue; a promise while it is loading. */
-  take(queued: QueuedTree): LoadedTree | Promise<LoadedTree> {
+  take(queued: QueuedTree): TakenTree | Promise<TakenTree> {
     if (queued.tree) {
+      const taken = { ...queued.tree, children: queued.children };
       this.#remove(queued);
       if (this.#isDry()) this.#loadAhead();
-      return queued.tree;
+      return taken;
     }
     const loaded = new Promise<void>((resolve) => {
       queued.resolve = resolve;
@@ -92,7 +100,6 @@ export class TreeQueue {
   drop(queued: QueuedTree): void {
     for (const child of queued.children) this.drop(child);
     this.#remove(queued);
-    queued.tree ??= DROPPED;
   }
 
   /** Loads nothing more. */
@@ -107,6 +114,8 @@ export class TreeQueue {
     if (behind) behind.before = before;
     queued.before = undefined;
     queued.behind = undefined;
+    queued.tree = GONE;
+    queued.children = [];
     if (queued.isStarted) this.#aheadBytes -= queued.bytes;
   }
 
@@ -215,7 +224,7 @@ export class TreeQueue {
   }
 }
 
-const DROPPED: LoadedTree = { json: new Uint8Array(0) };
+const GONE: LoadedTree = { json: new Uint8Array(0) };
 
 function placeFor(id: Id): QueuedTree {
   return {

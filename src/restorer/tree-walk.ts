@@ -78,11 +78,11 @@ export class TreeWalk {
 
   async #walkTree(queued: QueuedTree, location: string): Promise<Walked> {
     throwIfAborted(this.#signal);
-    const subtrees = new Subtrees(this.#queue, queued);
+    const taken = this.#queue.take(queued);
+    const loaded = taken instanceof Promise ? await taken : taken;
+    const subtrees = new Subtrees(this.#queue, loaded.children);
     let nodes: TreeNode[];
     try {
-      const taken = this.#queue.take(queued);
-      const loaded = taken instanceof Promise ? await taken : taken;
       if ("error" in loaded) throw loaded.error;
       nodes = decodeLoadedTree(queued.id, loaded.json);
     } catch (error) {
@@ -169,16 +169,16 @@ export class TreeWalk {
 /** The places in the queue of a tree's subtrees, which are taken in their order. */
 class Subtrees {
   readonly #queue: TreeQueue;
-  readonly #parent: QueuedTree;
+  readonly #places: readonly QueuedTree[];
   #next = 0;
 
-  constructor(queue: TreeQueue, parent: QueuedTree) {
+  constructor(queue: TreeQueue, places: readonly QueuedTree[]) {
     this.#queue = queue;
-    this.#parent = parent;
+    this.#places = places;
   }
 
   take(id: Id): QueuedTree {
-    const next = this.#parent.children[this.#next];
+    const next = this.#places[this.#next];
     if (!next || !equalIds(next.id, id)) return this.#queue.push(id);
     this.#next++;
     return next;
@@ -186,7 +186,7 @@ class Subtrees {
 
   /** For what looked like a folder to the queue, and was none. */
   dropRest(): void {
-    for (const queued of this.#parent.children.slice(this.#next)) this.#queue.drop(queued);
+    for (const queued of this.#places.slice(this.#next)) this.#queue.drop(queued);
   }
 }
 

@@ -4,6 +4,8 @@ import type { TreeNode } from "../../src/format/node.js";
 import type { BlobLoader } from "../../src/repository/blob-loader.js";
 import type { Repository } from "../../src/repository/repository.js";
 import { type VisitedTree, visitTrees, walkTree } from "../../src/repository/walk-tree.js";
+import { TreeWalk } from "../../src/restorer/tree-walk.js";
+import { countAlive } from "../support/collect-garbage.js";
 import { collect, createRepository, node, saveTree } from "./support.js";
 
 const MISSING = parseId("0".repeat(64))!;
@@ -130,6 +132,69 @@ describe("walkTree", () => {
       expect(path.toString()).toBe("d0");
       break;
     }
+  });
+});
+
+describe("walks", () => {
+  const DIRECTORIES = 300;
+  let wide: Id;
+
+  /** Some directories with some in each, all with other contents. */
+  beforeAll(async () => {
+    const outer: TreeNode[] = [];
+    for (let i = 0; i < 10; i++) {
+      const inner: TreeNode[] = [];
+      for (let j = 0; j < DIRECTORIES / 10; j++) {
+        const subtree = await saveTree(repository, [node(`file ${i} ${j}`)]);
+        inner.push(node(`inner ${100 + j}`, { type: "dir", subtree }));
+      }
+      outer.push(node(`outer ${i}`, { type: "dir", subtree: await saveTree(repository, inner) }));
+    }
+    wide = await saveTree(repository, outer);
+    await repository.flush();
+  });
+
+  /** A loader that remembers what it has handed out, as long as somebody else does. */
+  const remembering = (handedOut: WeakRef<Uint8Array>[]): BlobLoader => ({
+    blobSize: (type, id) => repository.blobSize(type, id),
+    loadBlob: async (type, id, signal) => {
+      // Its own memory, so that no other view of it keeps it.
+      const json = Uint8Array.from(await repository.loadBlob(type, id, signal));
+      handedOut.push(new WeakRef(json));
+      return json;
+    },
+  });
+
+  it("keep no tree that they have passed (walkTree)", async () => {
+    const handedOut: WeakRef<Uint8Array>[] = [];
+    const alive: number[] = [];
+    for await (const { path } of walkTree(remembering(handedOut), wide))
+      if (path.toString().endsWith(`/inner ${100 + DIRECTORIES / 10 - 1}`))
+        alive.push(await countAlive(handedOut));
+    expect(handedOut.length).toBe(1 + 10 + DIRECTORIES);
+    expect(alive.length).toBe(10);
+    // None is left to be loaded ahead of the last one.
+    expect(alive.at(-1)).toBeLessThan(DIRECTORIES / 10);
+  });
+
+  it("keep no tree that they have passed (restore)", async () => {
+    const handedOut: WeakRef<Uint8Array>[] = [];
+    const alive: number[] = [];
+    const select = () => ({ selected: true, childMayBeSelected: true });
+    const report = (location: string, error: unknown) => {
+      throw new Error(`${location}: ${String(error)}`);
+    };
+    const walk = new TreeWalk(remembering(handedOut), select, report, undefined);
+    await walk.run(wide, {
+      visitNode: () => {},
+      leaveFolder: async (_node, location) => {
+        if (location.startsWith("/outer") && location.lastIndexOf("/") === 0)
+          alive.push(await countAlive(handedOut));
+      },
+    });
+    expect(handedOut.length).toBe(1 + 10 + DIRECTORIES);
+    expect(alive.length).toBe(10);
+    expect(alive.at(-1)).toBeLessThan(DIRECTORIES / 10);
   });
 });
 
