@@ -7,9 +7,10 @@
  * What old restic (`supersedes`) and rustic (`packs_to_delete`, and `time` and `size` of a pack) add is left out.
  */
 
-import { formatId, ID_LENGTH, type Id, idFromBytes } from "../bytes/id.js";
+import { ID_LENGTH, type Id, idFromBytes } from "../bytes/id.js";
 import { END, JsonReader } from "../bytes/json-reader.js";
 import { NameTable } from "../bytes/name-table.js";
+import { TextWriter } from "../bytes/text-writer.js";
 import { FormatError } from "../errors.js";
 import type { BlobType } from "./blob.js";
 import type { PackedBlob } from "./pack-header.js";
@@ -163,17 +164,42 @@ class IndexDecoder {
   }
 }
 
+/** JSON of a pack, and of a blob, with the largest numbers that there are. Memory that is not written to costs nothing. */
+const MAX_PACK_TEXT = 100;
+const MAX_BLOB_TEXT = 200;
+
 /** The JSON of an index file, as restic writes it, newline included. */
 export function encodeIndexFile(packs: Iterable<IndexedPack>): Buffer {
-  const parts: string[] = [];
-  for (const pack of packs)
-    parts.push(`{"id":"${formatId(pack.packId)}","blobs":[${pack.blobs.map(encodeBlob).join(",")}]}`);
-  return Buffer.from(`{"packs":[${parts.join(",")}]}\n`, "latin1");
+  const all = [...packs];
+  const blobs = all.reduce((sum, pack) => sum + pack.blobs.length, 0);
+  const text = new TextWriter(MAX_PACK_TEXT * (all.length + 1) + MAX_BLOB_TEXT * blobs);
+  text.ascii('{"packs":[');
+  for (const [i, pack] of all.entries()) {
+    text.ascii(i === 0 ? '{"id":"' : ',{"id":"');
+    text.hex(pack.packId);
+    text.ascii('","blobs":[');
+    for (const [j, blob] of pack.blobs.entries()) {
+      if (j > 0) text.ascii(",");
+      writeBlob(text, blob);
+    }
+    text.ascii("]}");
+  }
+  text.ascii("]}\n");
+  return text.finish();
 }
 
-function encodeBlob(blob: PackedBlob): string {
-  const plain = `"id":"${formatId(blob.id)}","type":"${blob.type}","offset":${blob.offset},"length":${blob.length}`;
-  return blob.uncompressedLength > 0
-    ? `{${plain},"uncompressed_length":${blob.uncompressedLength}}`
-    : `{${plain}}`;
+function writeBlob(text: TextWriter, { id, type, offset, length, uncompressedLength }: PackedBlob): void {
+  text.ascii('{"id":"');
+  text.hex(id);
+  text.ascii('","type":"');
+  text.ascii(type);
+  text.ascii('","offset":');
+  text.uint(offset);
+  text.ascii(',"length":');
+  text.uint(length);
+  if (uncompressedLength > 0) {
+    text.ascii(',"uncompressed_length":');
+    text.uint(uncompressedLength);
+  }
+  text.ascii("}");
 }
