@@ -2,7 +2,7 @@ import { Semaphore } from "../async/semaphore.js";
 import { type Handle, ROOM_FOR_BLOCKS } from "../backend/backend.js";
 import { equalIds, formatId, type Id } from "../bytes/id.js";
 import { largeMemory } from "../bytes/large-memory.js";
-import type { UnsealFailure } from "../engine/engine.js";
+import { CHUNK_MAX_BYTES, type UnsealFailure } from "../engine/engine.js";
 import { messageOf, NotFoundError, throwIfAborted, YoreError } from "../errors.js";
 import type { IndexedPack } from "../format/index-file.js";
 import {
@@ -15,13 +15,13 @@ import type { Repository } from "../repository/repository.js";
 import { formatUnsealFailure } from "../repository/unseal-failure.js";
 import type { CheckProblem, DamagedBlob } from "./check-options.js";
 
-/** Packs up to this size are read as a whole: in pieces they take a tenth more time. Bytes. */
-const MAX_WHOLE_BYTES = 24 * 1024 * 1024;
 /**
- * So much is read at a time of a larger one, from whole blob to whole blob, where that takes no more requests. As a whole, so
- * few of them fit into memory that packs of 137 MiB take half as much again.
+ * So much is read of a pack at a time, from whole blob to whole blob, where that takes no more requests. Of 3.3 GiB in packs of
+ * 16 MiB all is verified in 3.5 s so; in pieces of 4 MiB in 3.7, with packs as a whole in 4.0 and 25 MiB more.
  */
-const PIECE_BYTES = 4 * 1024 * 1024;
+const PIECE_BYTES = 2 * 1024 * 1024;
+/** Room for a piece and the blob that it ends with. Smaller packs are read as a whole. */
+const PIECE_ROOM_BYTES = PIECE_BYTES + CHUNK_MAX_BYTES;
 /** The largest packs that restic and yore make, and what the last blobs add. */
 const MAX_PACK_BYTES = 144 * 1024 * 1024;
 
@@ -55,10 +55,10 @@ export class PackChecker {
   constructor(repository: Repository, largest: number) {
     this.#repository = repository;
     this.#readsPieces = repository.backend.place !== undefined;
-    this.#memoryBytes = Math.min(largest, this.#readsPieces ? MAX_WHOLE_BYTES : MAX_PACK_BYTES);
-    // Of a pack in pieces there are two in memory, of which the second takes at most half of what a whole pack may.
-    const hasPieces = this.#readsPieces && largest > MAX_WHOLE_BYTES;
-    this.bytesOfOne = hasPieces ? this.#memoryBytes + MAX_WHOLE_BYTES / 2 : this.#memoryBytes;
+    this.#memoryBytes = Math.min(largest, this.#readsPieces ? PIECE_ROOM_BYTES : MAX_PACK_BYTES);
+    // Of a pack in pieces there are two in memory.
+    const hasPieces = this.#readsPieces && largest > PIECE_ROOM_BYTES;
+    this.bytesOfOne = hasPieces ? 2 * this.#memoryBytes : this.#memoryBytes;
   }
 
   /**
@@ -86,7 +86,7 @@ export class PackChecker {
 
   async #isSound(pack: IndexedPack, size: number, signal: AbortSignal | undefined): Promise<boolean> {
     if (!isContinuous(pack.blobs)) return false;
-    const isCut = this.#readsPieces && size > MAX_WHOLE_BYTES;
+    const isCut = this.#readsPieces && size > PIECE_ROOM_BYTES;
     const pieces = cutPieces(pack.blobs, size, isCut ? PIECE_BYTES : size);
     // A tree of a million files is one blob.
     const isLarge = pieces.some(({ length }) => length > this.#memoryBytes);
