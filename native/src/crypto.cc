@@ -109,6 +109,14 @@ Sha256Stream::Sha256Stream() : context_(EVP_MD_CTX_new()) {
   Fail("SHA-256 init");
 }
 
+Sha256Stream::Sha256Stream(const Sha256Stream& other) : context_(EVP_MD_CTX_new()) {
+  if (context_ == nullptr) throw std::bad_alloc();
+  auto* context = static_cast<EVP_MD_CTX*>(context_);
+  if (EVP_MD_CTX_copy_ex(context, static_cast<const EVP_MD_CTX*>(other.context_)) == 1) return;
+  EVP_MD_CTX_free(context);
+  Fail("SHA-256 copy");
+}
+
 Sha256Stream::~Sha256Stream() { EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context_)); }
 
 void Sha256Stream::Update(const uint8_t* data, size_t size) {

@@ -36,7 +36,8 @@ class Sha256Stream {
  public:
   Sha256Stream();
   ~Sha256Stream();
-  Sha256Stream(const Sha256Stream&) = delete;
+  // Of what came so far.
+  Sha256Stream(const Sha256Stream& other);
   Sha256Stream& operator=(const Sha256Stream&) = delete;
   void Update(const uint8_t* data, size_t size);
   // Ends it: no Update afterwards.

@@ -54,10 +54,15 @@ class AnySealTask : public Task {
   // Whether a plaintext is still what its ID says; without IDs it is. To be asked in order, before each is sealed: several
   // are hashed at a time, and then sealed while they are in the cache.
   bool IsRight(size_t i) {
-    if (!verify || ids_.empty()) return true;
+    if (!ChecksIds()) return true;
     if (i >= checked_) CheckFrom(i);
     return is_right_[i - first_checked_];
   }
+
+  // For who hashes a plaintext without asking IsRight.
+  bool ChecksIds() const { return verify && !ids_.empty(); }
+  bool IsChecked(size_t i) const { return i >= first_checked_ && i < checked_; }
+  const uint8_t* Id(size_t i) const { return ids_.data() + i * kHashSize; }
 
  private:
   bool ReadRest(napi_env env, napi_value key_handle, napi_value input_levels, napi_value verify_wanted,
@@ -101,7 +106,7 @@ class AnySealTask : public Task {
     checked_ = first + count;
     Sha256All(inputs, count);
     for (size_t i = 0; i < count; i++)
-      is_right_[i] = memcmp(hashes[i], ids_.data() + (first + i) * kHashSize, kHashSize) == 0;
+      is_right_[i] = memcmp(hashes[i], Id(first + i), kHashSize) == 0;
   }
 
   static constexpr size_t kCheckedAtOnce = 16;

@@ -238,6 +238,17 @@ Sha256Message::Sha256Message() : state_(std::make_unique<State>()) {
   if (!kHasInstructions) state_->stream = std::make_unique<Sha256Stream>();
 }
 
+Sha256Message::Sha256Message(const Sha256Message& other) : state_(std::make_unique<State>()) {
+  const State& from = *other.state_;
+  if (from.stream != nullptr) state_->stream = std::make_unique<Sha256Stream>(*from.stream);
+  memcpy(state_->state, from.state, sizeof from.state);
+  state_->size = from.size;
+  memcpy(state_->rest, from.rest, from.rest_size);
+  state_->rest_size = from.rest_size;
+}
+
+Sha256Message& Sha256Message::operator=(Sha256Message&& other) = default;
+
 Sha256Message::~Sha256Message() = default;
 
 void Sha256Message::Finish(uint8_t* hash) {
@@ -313,6 +324,10 @@ struct Sha256Message::State {
 };
 
 Sha256Message::Sha256Message() : state_(std::make_unique<State>()) {}
+
+Sha256Message::Sha256Message(const Sha256Message& other) : state_(std::make_unique<State>(*other.state_)) {}
+
+Sha256Message& Sha256Message::operator=(Sha256Message&& other) = default;
 
 Sha256Message::~Sha256Message() = default;
 

@@ -24,15 +24,16 @@ class Sha256Message {
  public:
   Sha256Message();
   ~Sha256Message();
-  Sha256Message(const Sha256Message&) = delete;
-  Sha256Message& operator=(const Sha256Message&) = delete;
+  // Of what came so far.
+  Sha256Message(const Sha256Message& other);
+  Sha256Message& operator=(Sha256Message&& other);
   // kHashSize bytes. To be called once, behind the last piece.
   void Finish(uint8_t* hash);
 
  private:
   friend class Sha256Lanes;
   struct State;
-  const std::unique_ptr<State> state_;
+  std::unique_ptr<State> state_;
 };
 
 // Hashes in portions, beside the next piece of a long message, which takes the lane that the others leave free.

@@ -109,6 +109,41 @@ describe.skipIf(addonProblem() !== undefined)("pack file functions of the addon"
     expect(pack.length).toBe(total);
   });
 
+  it("put nothing into the pack that is not what its ID says, small or large, and everything else", async () => {
+    const file = await open();
+    const lengths = [10, 400_000, 70_000, 20, 2_000_000, 262_144, 262_143, 5, 1_000_000, 0];
+    const plaintexts = lengths.map((length, i) => (i % 2 ? text(length) : randomBytes(length)));
+    const wrong = [1, 3, 5, 8];
+    const ids = Buffer.concat(
+      plaintexts.map((plaintext, i) =>
+        createHash("sha256")
+          .update(wrong.includes(i) ? "something else" : plaintext)
+          .digest(),
+      ),
+    );
+    const levels = Int32Array.from(lengths, (length, i) => (i % 3 === 0 || length === 0 ? STORED : 3));
+    const hops = Array.from({ length: 4 }, () =>
+      addon.packFileSeal(file, key, plaintexts, levels, true, ids),
+    );
+    const places = (await Promise.all(hops)).flatMap((hop) => [...hop]);
+    const id = await addon.packFileFinish(file, 0o600, true);
+    await addon.packFileCommit(file, pathOf("pack"));
+    const pack = readFileSync(join(folder, "pack"));
+    expect(createHash("sha256").update(pack).digest().equals(id)).toBe(true);
+    let total = 0;
+    for (let place = 0; place < places.length / 2; place++) {
+      const i = place % lengths.length;
+      const [offset, length] = places.slice(2 * place, 2 * place + 2) as [number, number];
+      total += length;
+      if (wrong.includes(i)) expect(length).toBe(0);
+      else {
+        const opened = await unsealAt(pack, [offset, length], plaintexts[i]!, levels[i]!);
+        expect(plaintexts[i]!.equals(opened as Buffer)).toBe(true);
+      }
+    }
+    expect(total).toBe(pack.length);
+  });
+
   it("leave nothing of what is discarded or collected, and refuse it afterwards", async () => {
     const file = await open();
     await addon.packFileAppend(file, [randomBytes(1000)]);
