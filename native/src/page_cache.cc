@@ -132,7 +132,8 @@ class ReadRangeTask final : public Task {
   bool is_forgotten = false;
 
   void Execute() override {
-    const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    // A pipe that lies there is not waited for.
+    const FileDescriptor file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
     if (file.get() < 0) return;
     range.fd = file.get();
     const bool is_passing = (is_direct || is_forgotten) && !IsResident(range);

@@ -156,7 +156,8 @@ export class LocalBackend implements Backend {
   async #loadByHandle(path: string, range: LoadRange): Promise<Uint8Array> {
     const offset = range.offset ?? 0;
     try {
-      const file = await open(path, constants.O_RDONLY);
+      // A pipe that lies there is not waited for.
+      const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
       try {
         let { length } = range;
         if (length === undefined || length >= CHECKED_LENGTH) {

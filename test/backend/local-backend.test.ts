@@ -153,6 +153,21 @@ describe("LocalBackend", () => {
     expect(await list(backend, "lock")).toEqual([]);
   });
 
+  it.each([
+    ["in one hop", loadAddon()],
+    ["by Node.js", undefined],
+  ])("does not wait for a pipe that lies where a file should (%s)", async (_, cache) => {
+    const reader = await LocalBackend.open(folder, cache ? { pageCache: cache } : {});
+    const pack = await saveRandom(backend, "pack", 1000);
+    const path = join(folder, "data", pack.name.slice(0, 2), pack.name);
+    await rm(path);
+    await run("mkfifo", [path]);
+    for (const once of [false, true]) {
+      await expect(reader.load(pack, { offset: 0, length: 100, once })).rejects.toThrow(pack.name);
+      await expect(reader.load(pack, { offset: 10, length: 20_000_000, once })).rejects.toThrow(pack.name);
+    }
+  });
+
   it("leaves no file open and no temporary name behind", async () => {
     const before = (await readdir("/proc/self/fd")).length;
     const handle = await saveRandom(backend, "pack", 10);
