@@ -17,7 +17,7 @@ import type { CheckProblem, DamagedBlob } from "./check-options.js";
 
 /**
  * So much is read of a pack at a time, from whole blob to whole blob, where that takes no more requests. Of 3.3 GiB in packs of
- * 16 MiB all is verified in 3.5 s so; in pieces of 4 MiB in 3.7, with packs as a whole in 4.0 and 25 MiB more.
+ * 16 MiB all is verified in 3.5 s so; in pieces of 4 MiB in 3.7, with packs as a whole in 4.0 and 16 MiB more.
  */
 const PIECE_BYTES = 2 * 1024 * 1024;
 /** Room for a piece and the blob that it ends with. Smaller packs are read as a whole. */

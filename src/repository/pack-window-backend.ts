@@ -36,8 +36,8 @@ export class PackWindowBackend implements Backend {
 
   async load(handle: Handle, range: LoadRange = {}): Promise<Uint8Array> {
     const { offset = 0, length, into, signal } = range;
-    if (handle.type !== "pack" || length === undefined || length > WINDOW_BYTES)
-      return this.#backend.load(handle, range);
+    const isWindowed = handle.type === "pack" && length !== undefined && length > 0 && length <= WINDOW_BYTES;
+    if (!isWindowed) return this.#backend.load(handle, range);
     const first = Math.floor(offset / WINDOW_BYTES);
     const last = Math.floor((offset + length - 1) / WINDOW_BYTES);
     // Both at once where a blob lies across the border: the next will be wanted anyway.
