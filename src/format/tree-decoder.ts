@@ -136,12 +136,17 @@ const FIELDS: Readonly<Record<string, (decoder: TreeDecoder, node: Draft, likely
 const FIELD_NAMES = new NameTable(Object.keys(FIELDS));
 const FIELD_READERS = Object.values(FIELDS);
 
-/** Decodes one tree blob. */
+/** Decodes one tree blob, node by node. */
 export class TreeDecoder {
   readonly reader: JsonReader;
-  readonly #nodes: TreeNode[] = [];
+  #state: "before" | "in nodes" | "behind" = "before";
+  #found = false;
+  /** Nodes that were handed out. */
+  #count = 0;
   /** The node that is being read. */
   #node: Draft | undefined;
+  /** The node before it. */
+  #likely = emptyNode();
   /** Content of the present node; grows as needed and is used again. */
   #ids = new Uint8Array(16 * ID_LENGTH);
 
@@ -149,39 +154,63 @@ export class TreeDecoder {
     this.reader = new JsonReader(blob, () => this.#where());
   }
 
+  /** All nodes that `next` did not hand out. @throws {FormatError} see `next` */
   decode(): TreeNode[] {
+    const nodes: TreeNode[] = [];
+    for (let node = this.next(); node; node = this.next()) nodes.push(node);
+    return nodes;
+  }
+
+  /**
+   * The next node, `undefined` behind the last one. It keeps nothing of the blob.
+   *
+   * @throws {FormatError} naming the node, what was wanted and what is there; there is no way on behind it
+   */
+  next(): TreeNode | undefined {
     const { reader } = this;
-    let found = false;
-    reader.beginObject();
+    if (this.#state === "before") {
+      reader.beginObject();
+      this.#findNodes();
+    }
+    while (this.#state === "in nodes") {
+      if (reader.nextItem()) return this.#decodeNode();
+      this.#findNodes();
+    }
+    return undefined;
+  }
+
+  /** Goes on to the next member that holds nodes, or to the end of the tree. */
+  #findNodes(): void {
+    const { reader } = this;
     for (let name = reader.nextMember(TREE_NAMES); name !== END; name = reader.nextMember(TREE_NAMES)) {
       if (name === UNKNOWN) {
         reader.skip();
         continue;
       }
-      found = true;
-      if (!reader.takeNull()) this.#decodeNodes();
+      this.#found = true;
+      if (reader.takeNull()) continue;
+      reader.beginArray();
+      this.#state = "in nodes";
+      return;
     }
-    if (!found) throw reader.wrong('"nodes" before this');
+    if (!this.#found) throw reader.wrong('"nodes" before this');
     reader.finish();
-    return this.#nodes;
+    this.#state = "behind";
   }
 
-  #decodeNodes(): void {
+  #decodeNode(): TreeNode {
     const { reader } = this;
-    let likely = emptyNode();
-    reader.beginArray();
-    while (reader.nextItem()) {
-      const node = emptyNode();
-      this.#node = node;
-      reader.beginObject();
-      for (let name = reader.nextMember(FIELD_NAMES); name !== END; name = reader.nextMember(FIELD_NAMES)) {
-        if (name === UNKNOWN) reader.skip();
-        else if (!reader.takeNull()) FIELD_READERS[name]!(this, node, likely);
-      }
-      this.#nodes.push(node);
-      this.#node = undefined;
-      likely = node;
+    const node = emptyNode();
+    this.#node = node;
+    reader.beginObject();
+    for (let name = reader.nextMember(FIELD_NAMES); name !== END; name = reader.nextMember(FIELD_NAMES)) {
+      if (name === UNKNOWN) reader.skip();
+      else if (!reader.takeNull()) FIELD_READERS[name]!(this, node, this.#likely);
     }
+    this.#count++;
+    this.#node = undefined;
+    this.#likely = node;
+    return node;
   }
 
   name(): Buffer {
@@ -271,7 +300,7 @@ export class TreeDecoder {
   #where(): string {
     if (this.#node === undefined) return "tree";
     const name = this.#node.name.length > 0 ? ` "${textForPeople(this.#node.name)}"` : "";
-    return `node ${this.#nodes.length}${name} of tree`;
+    return `node ${this.#count}${name} of tree`;
   }
 }
 

@@ -2,6 +2,7 @@ import { formatId, formatShortId, type Id } from "../bytes/id.js";
 import { DamagedError, FormatError } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
 import { decodeTree } from "../format/tree.js";
+import { TreeDecoder } from "../format/tree-decoder.js";
 import type { BlobLoader } from "./blob-loader.js";
 
 /**
@@ -16,8 +17,31 @@ export async function loadTree(loader: BlobLoader, id: Id, signal?: AbortSignal)
 
 /** Decodes a tree that was loaded. @throws {DamagedError} naming it if it is no tree */
 export function decodeLoadedTree(id: Id, blob: Uint8Array): TreeNode[] {
+  return orDamaged(id, () => decodeTree(blob));
+}
+
+/**
+ * A tree that was loaded, decoded node by node as they are asked for: what a directory of a million files decodes to need
+ * not be in memory at once.
+ */
+export class LoadedTreeReader {
+  readonly #id: Id;
+  readonly #decoder: TreeDecoder;
+
+  constructor(id: Id, blob: Uint8Array) {
+    this.#id = id;
+    this.#decoder = new TreeDecoder(blob);
+  }
+
+  /** `undefined` behind the last one. @throws {DamagedError} naming the tree where it is none; nothing comes behind that */
+  next(): TreeNode | undefined {
+    return orDamaged(this.#id, () => this.#decoder.next());
+  }
+}
+
+function orDamaged<Result>(id: Id, decode: () => Result): Result {
   try {
-    return decodeTree(blob);
+    return decode();
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause;
     throw new DamagedError(`Cannot load tree ${formatShortId(id)}: ${cause.message}`, {

@@ -2,7 +2,7 @@ import { equalIds, type Id } from "../bytes/id.js";
 import { throwIfAborted, YoreError } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
 import type { BlobLoader } from "./blob-loader.js";
-import { decodeLoadedTree } from "./load-tree.js";
+import { LoadedTreeReader } from "./load-tree.js";
 import { type QueuedTree, type TakenTree, TreeQueue } from "./tree-queue.js";
 
 const SLASH = 0x2f;
@@ -40,8 +40,8 @@ export interface WalkOptions {
    */
   readonly expects?: ((subtree: Id) => boolean) | undefined;
   /**
-   * Told of a directory that cannot be loaded, and goes on behind it. Without it the walk fails. The root has
-   * the empty path.
+   * Told of a directory that cannot be loaded, or is no tree from some node on, and goes on behind it. Without it the
+   * walk fails. The root has the empty path.
    */
   readonly onError?: ((path: Buffer, error: YoreError) => void) | undefined;
 }
@@ -49,8 +49,7 @@ export interface WalkOptions {
 /** A directory on the way down. */
 interface Level {
   readonly path: Buffer;
-  readonly nodes: readonly TreeNode[];
-  position: number;
+  readonly nodes: LoadedTreeReader;
   /** Its directories that load ahead, in their order. */
   readonly queued: readonly QueuedTree[];
   nextQueued: number;
@@ -129,27 +128,28 @@ export class TreeCursor {
   #enter(id: Id, tree: TakenTree): WalkedNode | undefined {
     throwIfAborted(this.#signal);
     const path = this.#handedOut?.path ?? ROOT;
-    try {
-      if ("error" in tree) throw tree.error;
-      const nodes = decodeLoadedTree(id, tree.json);
-      this.#levels.push({ path, nodes, position: 0, queued: tree.children, nextQueued: 0 });
-    } catch (error) {
+    if ("error" in tree) {
       for (const child of tree.children) this.#queue.drop(child);
-      if (!this.#onError || !(error instanceof YoreError)) throw error;
-      this.#onError(path, error);
+      this.#fail(path, tree.error);
+    } else {
+      const nodes = new LoadedTreeReader(id, tree.json);
+      this.#levels.push({ path, nodes, queued: tree.children, nextQueued: 0 });
     }
     return this.#step();
+  }
+
+  /** Tells of a directory that ends here. @throws {unknown} the error itself, unless somebody is to be told */
+  #fail(path: Buffer, error: unknown): void {
+    if (!this.#onError || !(error instanceof YoreError)) throw error;
+    this.#onError(path, error);
   }
 
   #step(): WalkedNode | undefined {
     for (;;) {
       const level = this.#levels.at(-1);
       if (!level) return undefined;
-      const node = level.nodes[level.position++];
-      if (!node) {
-        this.#leave(level);
-        continue;
-      }
+      const node = this.#nextOf(level);
+      if (!node) continue;
       const walked = new WalkedNode(node, level.path, this.#levels.length - 1);
       // A directory without a tree is what other programs' repairs leave behind: it is empty.
       if (node.type === "dir" && node.subtree) {
@@ -157,6 +157,19 @@ export class TreeCursor {
         this.#handedOut = walked;
       }
       return walked;
+    }
+  }
+
+  /** The next node of a directory, which is left behind its last one and where it is damaged. */
+  #nextOf(level: Level): TreeNode | undefined {
+    try {
+      const node = level.nodes.next();
+      if (!node) this.#leave(level);
+      return node;
+    } catch (error) {
+      this.#leave(level);
+      this.#fail(level.path, error);
+      return undefined;
     }
   }
 

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { formatId, type Id, IdList, parseId } from "../../src/bytes/id.js";
+import { formatId, formatShortId, type Id, IdList, parseId } from "../../src/bytes/id.js";
 import type { TreeNode } from "../../src/format/node.js";
+import { encodeTree } from "../../src/format/tree.js";
 import type { BlobLoader } from "../../src/repository/blob-loader.js";
 import type { Repository } from "../../src/repository/repository.js";
 import { type VisitedTree, visitTrees, walkTree } from "../../src/repository/walk-tree.js";
@@ -64,6 +65,26 @@ describe("walkTree", () => {
     };
     await expect(walk()).rejects.toMatchObject({ code: "not-found" });
     expect(seen.at(-1)).toBe("gone");
+  });
+
+  it("hands out what comes before the damaged part of a tree, tells of it once, and goes on behind it", async () => {
+    const below = await saveTree(repository, [node("below")]);
+    const whole = encodeTree([node("a", { type: "dir", subtree: below }), node("b"), node("c")]).toString();
+    const damaged = whole.replace('"name":"c","type":"file"', '"name":"c","type":7');
+    const subtree = (await repository.saveBlob("tree", Buffer.from(damaged))).id;
+    const top = await saveTree(repository, [node("d", { type: "dir", subtree }), node("e")]);
+    await repository.flush();
+    const errors: string[] = [];
+    const onError = (path: Buffer, error: Error) => errors.push(`${path.toString()}: ${error.message}`);
+    const walked = await collect(walkTree(repository, top, { onError }));
+    const paths = walked.map(({ path }) => path.toString());
+    expect(paths).toEqual(["d", "d/a", "d/a/below", "d/b", "e"]);
+    expect(errors).toEqual([
+      expect.stringMatching(
+        new RegExp(`^d: Cannot load tree ${formatShortId(subtree)}: .*node 2 "c" of tree`),
+      ),
+    ]);
+    await expect(collect(walkTree(repository, top))).rejects.toMatchObject({ code: "damaged" });
   });
 
   it("leaves out what descend refuses", async () => {
@@ -175,6 +196,22 @@ describe("walks", () => {
     expect(alive.length).toBe(10);
     // None is left to be loaded ahead of the last one.
     expect(alive.at(-1)).toBeLessThan(DIRECTORIES / 10);
+  });
+
+  it("keep no node that they have passed", async () => {
+    const files: TreeNode[] = [];
+    for (let i = 1000; i < 2000; i++) files.push(node(`file ${i}`));
+    const tree = await saveTree(repository, files);
+    await repository.flush();
+    const handedOut: WeakRef<TreeNode>[] = [];
+    let alive = Number.POSITIVE_INFINITY;
+    let passed = 0;
+    for await (const { node } of walkTree(repository, tree)) {
+      passed = handedOut.push(new WeakRef(node));
+      if (passed === 900) alive = await countAlive(handedOut);
+    }
+    expect(passed).toBe(1000);
+    expect(alive).toBeLessThan(10);
   });
 
   it("keep no tree that they have passed (restore)", async () => {
