@@ -203,11 +203,13 @@ class RestoreRun {
     }
   }
 
-  /** Makes a folder in one that is there, or will be. @returns whether nothing can be in it */
+  /** Makes a folder in one that is there, or will be; without making it in a dry run. @returns whether nothing can be in it */
   async #makeFolder(location: string): Promise<boolean> {
-    if (location === "/" || this.#options.dryRun) return false;
     const parent = parentOf(location);
-    if (!this.#freshFolders.get(parent)) return this.#target.ensureFolder(location);
+    const isParentFresh = location !== "/" && this.#freshFolders.get(parent) === true;
+    if (this.#options.dryRun) return isParentFresh || !(await this.#target.hasFolder(location));
+    if (location === "/") return false;
+    if (!isParentFresh) return this.#target.ensureFolder(location);
     // Whether it is there need not be known: that costs a hop for each.
     const name = textBytes(location.slice(location.lastIndexOf("/") + 1));
     this.#newFolders.add(this.#target.folder(parent), { kind: "folder", name }, location);
@@ -225,7 +227,7 @@ class RestoreRun {
   }
 
   #planFile(node: TreeNode, location: string, folder: string): Promise<void> | void {
-    if (this.#freshFolders.get(folder) && this.#planSmallFile(node, folder)) {
+    if (!this.#options.dryRun && this.#freshFolders.get(folder) && this.#planSmallFile(node, folder)) {
       if (!this.#canSetStatusAtOnce(node)) this.#unfinished.add(folder);
       return;
     }

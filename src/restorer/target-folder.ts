@@ -95,11 +95,15 @@ export class TargetFolder {
     }
   }
 
+  /** Whether a folder stands there. The root may be a link to one: it was named by the user. */
+  async hasFolder(location: string): Promise<boolean> {
+    if (location !== "/") return (await this.status(location))?.isDirectory() === true;
+    return (await stat(this.root).catch(() => undefined))?.isDirectory() === true;
+  }
+
   /** Names in a folder; none when it does not exist or is no folder. */
   async list(location: string): Promise<Buffer[]> {
-    const status = await this.status(location);
-    // The root may be a link: it was named by the user.
-    if (location !== "/" && !status?.isDirectory()) return [];
+    if (!(await this.hasFolder(location))) return [];
     try {
       return await readdir(this.absolute(location), { encoding: "buffer" });
     } catch (error) {

@@ -142,6 +142,26 @@ describe.skipIf(missingPeer("restic"))("yore restore", () => {
     expect(await readFile(join(target, "small"), "utf8")).toBe("other text");
   });
 
+  it("with --dry-run tells of all that a run into an empty folder, or one with links in place of folders, does", async () => {
+    const { target } = await sameAsRestic(["--dry-run", "-vv"]);
+    expect(await readdir(target)).toEqual([]);
+    const linked = join(folder, "linked");
+    await mkdir(linked);
+    await symlink(join(tree, "sub"), join(linked, "sub"));
+    const told = async (...flags: string[]) => {
+      const args = ["-r", repository, "restore", `latest:${tree}`, "-t", linked, "-vv", ...flags];
+      const { stdout } = await runYore(args, { env });
+      return stdout
+        .split("\n")
+        .filter((line) => /^(restored|updated|unchanged) /.test(line))
+        .sort();
+    };
+    const dry = await told("--dry-run");
+    expect(dry.length).toBeGreaterThan(20);
+    expect(await told()).toEqual(dry);
+    expect((await readdir(join(tree, "sub"))).length).toBeGreaterThan(5);
+  });
+
   it("with --dry-run into nowhere makes no folder", async () => {
     const target = join(await temporaryFolder(), "new");
     const result = await runYore(["-r", repository, "restore", "latest", "-t", target, "--dry-run"], { env });
