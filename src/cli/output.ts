@@ -37,6 +37,9 @@ export class Output {
   #gatheredBytes = 0;
   #scheduled = false;
   #failure: NodeJS.ErrnoException | undefined;
+  #draining: Promise<void> | undefined;
+  /** Whoever waits for something to leave the process. */
+  readonly #waiting = new Set<() => void>();
 
   /** @param onFailure called once when nothing more can be written: the reader has gone, or the disk is full */
   constructor(
@@ -51,6 +54,8 @@ export class Output {
       if (this.#failure) return;
       this.#failure = error;
       this.#gatheredBytes = 0;
+      for (const resolve of this.#waiting) resolve();
+      this.#waiting.clear();
       onFailure?.(error);
     });
   }
@@ -105,20 +110,41 @@ export class Output {
         this.#pass();
       });
     }
-    return this.#stream.writableLength > WAIT_BYTES ? this.flush() : undefined;
+    return this.#stream.writableLength > WAIT_BYTES ? this.#drained() : undefined;
+  }
+
+  /**
+   * Writes raw bytes without copying them when they are many: until the promise resolves they must be left alone. Without
+   * one they are free.
+   */
+  pass(bytes: Uint8Array): Promise<void> | undefined {
+    if (this.isTTY || this.#failure || bytes.length <= GATHER_BYTES) return this.write(bytes);
+    this.#pass();
+    return this.#passed(bytes);
   }
 
   /** Resolves when everything written so far has left the process, or the reader has gone. */
   flush(): Promise<void> {
     this.#pass();
-    if (this.#failure) return Promise.resolve();
+    return this.#failure ? Promise.resolve() : this.#passed("");
+  }
+
+  /** Resolves when what the stream was handed so far has left the process; the same for all who ask until then. */
+  #drained(): Promise<void> {
+    this.#draining ??= this.#passed("").then(() => {
+      this.#draining = undefined;
+    });
+    return this.#draining;
+  }
+
+  /** Resolves when this and all before it has left the process, or the reader has gone. */
+  #passed(data: string | Uint8Array): Promise<void> {
     return new Promise((resolve) => {
-      const done = () => {
-        this.#stream.off("error", done);
+      this.#waiting.add(resolve);
+      this.#stream.write(data, () => {
+        this.#waiting.delete(resolve);
         resolve();
-      };
-      this.#stream.once("error", done);
-      this.#stream.write("", done);
+      });
     });
   }
 

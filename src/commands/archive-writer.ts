@@ -1,7 +1,10 @@
 import type { TreeNode } from "../format/node.js";
 
-/** Takes bytes; what it returns is awaited before there are more. The bytes are not touched afterwards. */
-export type Sink = (bytes: Uint8Array) => Promise<void> | undefined;
+/** A promise where it takes time until bytes are written: they are in use until then, and more should wait. */
+export type Written = Promise<void> | undefined;
+
+/** Takes bytes, in order: nobody has to wait for what it returns before there are more. */
+export type Sink = (bytes: Uint8Array) => Written;
 
 /** A file, directory or symlink on its way into an archive. */
 export interface ArchiveEntry {
@@ -12,12 +15,16 @@ export interface ArchiveEntry {
   readonly size: number;
 }
 
-/** Writes an archive piece by piece: for each entry `begin`, then its content, then `end`; `finish` at last. */
+/**
+ * Writes an archive piece by piece: for each entry `begin`, then its content, then `end`; `finish` at last. Nobody has to
+ * wait for one call before the next one; once one has failed all later ones do.
+ */
 export interface ArchiveWriter {
-  begin(entry: ArchiveEntry): Promise<void>;
-  content(bytes: Uint8Array): Promise<void>;
-  end(): Promise<void>;
-  finish(): Promise<void>;
+  begin(entry: ArchiveEntry): Written;
+  /** @param isDense whether nothing would be gained by compressing it */
+  content(bytes: Uint8Array, isDense: boolean): Written;
+  end(): Written;
+  finish(): Written;
 }
 
 /** What archives hold; for the other kinds they have no place, or none that every program knows. */

@@ -1,12 +1,13 @@
-import { type Id, idKey } from "../bytes/id.js";
-import { NotFoundError, throwIfAborted, UsageError } from "../errors.js";
+import type { Id } from "../bytes/id.js";
+import { NotFoundError, UsageError } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
 import { loadTree } from "../repository/load-tree.js";
 import type { Repository } from "../repository/repository.js";
 import { findSnapshot, resolveSubfolder, type SnapshotFilter } from "../repository/snapshots.js";
 import { joinPath } from "../repository/tree-cursor.js";
 import { walkTree } from "../repository/walk-tree.js";
-import { type ArchiveEntry, type ArchiveWriter, isArchived, type Sink } from "./archive-writer.js";
+import { type ContentPiece, writeContents } from "./archive-contents.js";
+import { type ArchiveEntry, isArchived, type Sink, type Written } from "./archive-writer.js";
 import type { Session } from "./session.js";
 import { TarWriter } from "./tar-writer.js";
 import { ZipWriter } from "./zip-writer.js";
@@ -29,7 +30,7 @@ export type DumpKind = "file" | "archive";
 
 /**
  * Writes a file, or an archive of a directory: files, directories and symlinks in it, other kinds are left out. Content
- * is loaded ahead, at most two batches of 4 MiB and a blob each.
+ * is loaded ahead: see `writeContents`, also for the memory.
  *
  * @param open is called once it is clear what there is to write
  * @throws {UsageError} if the path is neither file nor directory
@@ -47,25 +48,35 @@ export async function runDump(
   await repository.loadIndex({ signal });
   const root = await resolveSubfolder(repository, snapshot.tree, subfolder, signal);
   const found = await findNode(repository, root, options.path, signal);
-  const contents = new Contents(repository, signal);
   if (found.type === "file") {
     const sink = await open("file");
-    return contents.write(oneFile(found.node), async (_, bytes) => sink(bytes));
+    const write = ({ bytes }: { bytes: Uint8Array }) => (bytes.length > 0 ? sink(bytes) : undefined);
+    return writeContents(repository, oneFile(found.node), write, signal);
   }
   const sink = await open("archive");
   const writer = options.format === "tar" ? new TarWriter(sink) : new ZipWriter(sink);
   const walk = archived(repository, found.tree, found.path, signal);
   let current: ArchiveEntry | undefined;
-  await contents.write(walk, async (entry, bytes) => {
+  const write = ({ entry, id, bytes }: ContentPiece<Entry>) => {
+    let written: Written;
     if (entry !== current) {
-      if (current) await writer.end();
+      if (current) writer.end();
       current = entry;
-      await begin(writer, entry, repository);
+      written = writer.begin(entry);
     }
-    if (bytes.length > 0) await writer.content(bytes);
-  });
-  if (current) await writer.end();
+    return id ? writer.content(bytes, isDense(repository, id)) : written;
+  };
+  await writeContents(repository, walk, write, signal);
+  if (current) writer.end();
   await writer.finish();
+}
+
+/** Whether a blob became hardly smaller when it was saved: what compresses worse still need not try. */
+function isDense({ index }: Repository, id: Id): boolean {
+  const entry = index.entryOf("data", id);
+  if (entry < 0) return false;
+  const plainLength = index.uncompressedLengthOf(entry);
+  return plainLength > 0 && index.lengthOf(entry) > 0.97 * plainLength;
 }
 
 type FoundNode =
@@ -99,7 +110,7 @@ async function findNode(
 }
 
 interface Entry extends ArchiveEntry {
-  readonly node: TreeNode;
+  readonly failure?: unknown;
 }
 
 async function* archived(
@@ -108,116 +119,38 @@ async function* archived(
   directory: Buffer,
   signal: AbortSignal,
 ): AsyncGenerator<Entry, void, undefined> {
-  for await (const { path, node } of walkTree(repository, tree, { signal }))
-    if (isArchived(node))
-      yield { path: joinPath(directory, path), node, size: contentSize(node, repository) };
+  for await (const { path, node } of walkTree(repository, tree, { signal })) {
+    if (!isArchived(node)) continue;
+    let size = contentSize(node, repository);
+    const failure = size === undefined ? await findMissing(node, repository, signal) : undefined;
+    size ??= contentSize(node, repository) ?? 0;
+    yield { path: joinPath(directory, path), node, size, failure };
+  }
 }
 
 async function* oneFile(node: TreeNode): AsyncGenerator<Entry, void, undefined> {
   yield { path: node.name, node, size: node.size };
 }
 
-/** Bytes of the blobs, which an archive has to know before it has them. */
-function contentSize(node: TreeNode, repository: Repository): number {
+/** Bytes of the blobs, which an archive has to know before it has them; `undefined` when one is in no index. */
+function contentSize(node: TreeNode, repository: Repository): number | undefined {
   if (node.type !== "file") return 0;
   let size = 0;
-  for (const id of node.content ?? []) size += repository.blobSize("data", id) ?? 0;
+  for (const id of node.content ?? []) {
+    const length = repository.blobSize("data", id);
+    if (length === undefined) return undefined;
+    size += length;
+  }
   return size;
 }
 
-async function begin(writer: ArchiveWriter, entry: ArchiveEntry, repository: Repository): Promise<void> {
-  for (const id of entry.node.content ?? []) {
-    // Loading it says best what is wrong, and before the header promises it.
-    if (repository.blobSize("data", id) === undefined) await repository.loadBlob("data", id);
-  }
-  await writer.begin(entry);
-}
-
-const BATCH_BYTES = 4 * 1024 * 1024;
-const BATCH_PIECES = 4096;
-
-/** A blob of an entry, or an entry without any. */
-interface Piece {
-  readonly entry: Entry;
-  readonly id: Id | undefined;
-}
-
-type LoadedBatch = ReadonlyMap<string, { readonly plaintext: Uint8Array } | { readonly error: unknown }>;
-
-/** Loads what entries hold, in batches: while one is written the next one is on its way. */
-class Contents {
-  readonly #repository: Repository;
-  readonly #signal: AbortSignal;
-
-  constructor(repository: Repository, signal: AbortSignal) {
-    this.#repository = repository;
-    this.#signal = signal;
-  }
-
-  /** @param write is called for each piece of an entry, in order, and once without bytes for an entry that has none */
-  async write(
-    entries: AsyncIterable<Entry>,
-    write: (entry: Entry, bytes: Uint8Array) => Promise<void> | undefined,
-  ): Promise<void> {
-    const batches = this.#batches(entries);
-    const startNext = async () => {
-      const { value } = await batches.next();
-      return value ? { pieces: value, loading: this.#load(value) } : undefined;
-    };
-    try {
-      let next = await startNext();
-      while (next) {
-        const { pieces, loading } = next;
-        const following = startNext();
-        // Awaited below; until then its failure is not unhandled.
-        following.catch(() => {});
-        const loaded = await loading;
-        for (const { entry, id } of pieces) {
-          throwIfAborted(this.#signal);
-          const result = id ? loaded.get(idKey(id))! : NOTHING;
-          if ("error" in result) throw result.error;
-          await write(entry, result.plaintext);
-        }
-        next = await following;
-      }
-    } finally {
-      await batches.return(undefined);
-    }
-  }
-
-  async *#batches(entries: AsyncIterable<Entry>): AsyncGenerator<Piece[], undefined, undefined> {
-    let batch: Piece[] = [];
-    let bytes = 0;
-    for await (const entry of entries) {
-      const ids: Iterable<Id | undefined> = entry.node.content?.length ? entry.node.content : [undefined];
-      for (const id of ids) {
-        batch.push({ entry, id });
-        bytes += id ? (this.#repository.blobSize("data", id) ?? 0) : 0;
-        if (bytes < BATCH_BYTES && batch.length < BATCH_PIECES) continue;
-        yield batch;
-        batch = [];
-        bytes = 0;
-      }
-    }
-    if (batch.length > 0) yield batch;
+/** Looks once more for the blobs that are in no index. @returns what loading them fails with */
+async function findMissing(node: TreeNode, repository: Repository, signal: AbortSignal): Promise<unknown> {
+  try {
+    for (const id of node.content ?? [])
+      if (repository.blobSize("data", id) === undefined) await repository.loadBlob("data", id, signal);
     return undefined;
-  }
-
-  async #load(pieces: readonly Piece[]): Promise<LoadedBatch> {
-    const wanted = new Map<string, Id>();
-    for (const { id } of pieces) if (id) wanted.set(idKey(id), id);
-    const loaded = new Map<string, { readonly plaintext: Uint8Array } | { readonly error: unknown }>();
-    const ids = [...wanted.values()];
-    await this.#repository.loadBlobs(
-      "data",
-      ids,
-      (id, result) => {
-        loaded.set(idKey(id), "error" in result ? result : { plaintext: Buffer.from(result.plaintext) });
-      },
-      this.#signal,
-    );
-    return loaded;
+  } catch (error) {
+    return error;
   }
 }
-
-const NOTHING = { plaintext: new Uint8Array(0) };

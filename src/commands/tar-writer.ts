@@ -13,12 +13,17 @@
 import { posixModeFromNode } from "../format/file-mode.js";
 import type { ExtendedAttribute, TreeNode } from "../format/node.js";
 import type { Timestamp } from "../format/timestamp.js";
-import type { ArchiveEntry, ArchiveWriter, Sink } from "./archive-writer.js";
+import type { ArchiveEntry, ArchiveWriter, Sink, Written } from "./archive-writer.js";
 import { formatPosixAcl } from "./posix-acl.js";
 
 const BLOCK = 512;
 const NAME_LENGTH = 100;
 const OWNER_LENGTH = 32;
+/** Of a header, without the prefix, which is nothing but zeros here. */
+const USTAR_LENGTH = 345;
+const SPACE = 0x20;
+const ZERO = 0x30;
+const NEWLINE = 0x0a;
 /** Seven octal digits and eleven: what does not fit has a record. */
 const MAX_OWNER_ID = 0o7777777;
 const MAX_SIZE = 0o77777777777;
@@ -34,21 +39,21 @@ export class TarWriter implements ArchiveWriter {
     this.#sink = sink;
   }
 
-  async begin(entry: ArchiveEntry): Promise<void> {
-    this.#padding = (BLOCK - (entry.size % BLOCK)) % BLOCK;
-    await this.#sink(tarHeaders(entry));
+  begin(entry: ArchiveEntry): Written {
+    this.#padding = paddingOf(entry.size);
+    return this.#sink(tarHeaders(entry));
   }
 
-  async content(bytes: Uint8Array): Promise<void> {
-    await this.#sink(bytes);
+  content(bytes: Uint8Array): Written {
+    return this.#sink(bytes);
   }
 
-  async end(): Promise<void> {
-    if (this.#padding > 0) await this.#sink(Buffer.alloc(this.#padding));
+  end(): Written {
+    return this.#padding > 0 ? this.#sink(ZEROS.subarray(0, this.#padding)) : undefined;
   }
 
-  async finish(): Promise<void> {
-    await this.#sink(Buffer.alloc(2 * BLOCK));
+  finish(): Written {
+    return this.#sink(ZEROS);
   }
 }
 
@@ -56,23 +61,25 @@ export class TarWriter implements ArchiveWriter {
 export function tarHeaders({ path, node, size }: ArchiveEntry): Buffer {
   const name = node.type === "dir" ? Buffer.concat([path, SLASH]) : path;
   const target = node.type === "symlink" ? (node.linkTarget ?? NO_BYTES) : NO_BYTES;
-  const records = Buffer.concat(recordsOf(name, target, node, size));
-  const header = ustarHeader({
-    name,
-    target,
-    size,
-    node,
-    typeFlag: TYPE_FLAGS[node.type] ?? "0",
-  });
-  if (records.length === 0) return header;
-  const extended = ustarHeader({
-    name: Buffer.concat([Buffer.from("PaxHeaders.0/"), path.subarray(path.lastIndexOf(0x2f) + 1)]),
-    target: NO_BYTES,
-    size: records.length,
-    node,
-    typeFlag: "x",
-  });
-  return Buffer.concat([extended, records, Buffer.alloc((BLOCK - (records.length % BLOCK)) % BLOCK), header]);
+  const typeFlag = TYPE_FLAGS[node.type] ?? "0";
+  const records = recordsOf(name, target, node, size);
+  let length = 0;
+  for (const one of records) length += one.length;
+  const extendedLength = length === 0 ? 0 : BLOCK + length + paddingOf(length);
+  const headers = Buffer.alloc(extendedLength + BLOCK);
+  if (length > 0) {
+    const own = Buffer.concat([EXTENDED_NAME, path.subarray(path.lastIndexOf(0x2f) + 1)]);
+    writeUstarHeader(headers, 0, { name: own, target: NO_BYTES, size: length, node, typeFlag: "x" });
+    let at = BLOCK;
+    for (const one of records) at += one.copy(headers, at);
+  }
+  writeUstarHeader(headers, extendedLength, { name, target, size, node, typeFlag });
+  return headers;
+}
+
+/** Zeros behind so many bytes, up to whole blocks. */
+function paddingOf(length: number): number {
+  return (BLOCK - (length % BLOCK)) % BLOCK;
 }
 
 function recordsOf(name: Buffer, target: Buffer, node: TreeNode, size: number): Buffer[] {
@@ -84,9 +91,8 @@ function recordsOf(name: Buffer, target: Buffer, node: TreeNode, size: number): 
   if (size > MAX_SIZE) add("size", String(size));
   if (node.uid > MAX_OWNER_ID) add("uid", String(node.uid));
   if (node.gid > MAX_OWNER_ID) add("gid", String(node.gid));
-  const [user, group] = [Buffer.from(node.user), Buffer.from(node.group)];
-  if (user.length > OWNER_LENGTH || !isAscii(user)) add("uname", user);
-  if (group.length > OWNER_LENGTH || !isAscii(group)) add("gname", group);
+  if (!isPlainOwner(node.user)) add("uname", node.user);
+  if (!isPlainOwner(node.group)) add("gname", node.group);
   const { seconds, nanoseconds } = node.mtime;
   if (nanoseconds !== 0 || seconds < 0 || seconds > MAX_SIZE) add("mtime", formatTime(node.mtime));
   for (const attribute of node.extendedAttributes) records.push(...attributeRecord(attribute));
@@ -109,10 +115,15 @@ function attributeRecord({ name, value }: ExtendedAttribute): Buffer[] {
 
 /** "LENGTH KEY=VALUE\n" */
 export function record(key: string, value: Buffer): Buffer {
-  const rest = Buffer.concat([Buffer.from(` ${key}=`), value, Buffer.from("\n")]);
-  let length = rest.length + 1;
-  while (String(length).length + rest.length !== length) length = String(length).length + rest.length;
-  return Buffer.concat([Buffer.from(String(length)), rest]);
+  const before = ` ${key}=`;
+  const rest = Buffer.byteLength(before) + value.length + 1;
+  let length = rest + 1;
+  while (String(length).length + rest !== length) length = String(length).length + rest;
+  const bytes = Buffer.allocUnsafe(length);
+  const start = bytes.write(String(length) + before);
+  value.copy(bytes, start);
+  bytes[length - 1] = NEWLINE;
+  return bytes;
 }
 
 /** "1700000000.123456789": seconds, before 1970 with a sign, and a fraction where there is one. */
@@ -132,34 +143,52 @@ interface UstarFields {
   readonly typeFlag: string;
 }
 
-function ustarHeader({ name, target, size, node, typeFlag }: UstarFields): Buffer {
-  const header = Buffer.alloc(BLOCK);
-  const octal = (value: number, offset: number, digits: number) => {
-    const fits = value >= 0 && value < 8 ** digits ? value : 0;
-    header.write(fits.toString(8).padStart(digits, "0"), offset, "latin1");
-  };
-  name.copy(header, 0, 0, NAME_LENGTH);
-  octal(posixModeFromNode(node) & PERMISSION_BITS, 100, 7);
-  octal(node.uid, 108, 7);
-  octal(node.gid, 116, 7);
-  octal(size, 124, 11);
-  octal(node.mtime.seconds, 136, 11);
-  header.write("        ", 148, "latin1");
-  header.write(typeFlag, 156, "latin1");
-  target.copy(header, 157, 0, NAME_LENGTH);
-  header.write("ustar\0" + "00", 257, "latin1");
-  Buffer.from(node.user).copy(header, 265, 0, OWNER_LENGTH);
-  Buffer.from(node.group).copy(header, 297, 0, OWNER_LENGTH);
-  octal(0, 329, 7);
-  octal(0, 337, 7);
-  const sum = header.reduce((total, byte) => total + byte, 0);
-  header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148, "latin1");
-  return header;
+/** @param out zeros from `at` on */
+function writeUstarHeader(out: Buffer, at: number, fields: UstarFields): void {
+  const { name, target, size, node, typeFlag } = fields;
+  name.copy(out, at, 0, NAME_LENGTH);
+  writeOctal(out, at + 100, 7, posixModeFromNode(node) & PERMISSION_BITS);
+  writeOctal(out, at + 108, 7, node.uid);
+  writeOctal(out, at + 116, 7, node.gid);
+  writeOctal(out, at + 124, 11, size);
+  writeOctal(out, at + 136, 11, node.mtime.seconds);
+  out.fill(SPACE, at + 148, at + 156);
+  out.write(typeFlag, at + 156, "latin1");
+  target.copy(out, at + 157, 0, NAME_LENGTH);
+  out.set(MAGIC, at + 257);
+  out.write(node.user, at + 265, OWNER_LENGTH);
+  out.write(node.group, at + 297, OWNER_LENGTH);
+  writeOctal(out, at + 329, 7, 0);
+  writeOctal(out, at + 337, 7, 0);
+  let sum = 0;
+  for (let i = at; i < at + USTAR_LENGTH; i++) sum += out[i]!;
+  writeOctal(out, at + 148, 6, sum);
+  out[at + 154] = 0;
+}
+
+/** 0 for what does not fit. */
+function writeOctal(out: Buffer, at: number, digits: number, value: number): void {
+  let rest = value >= 0 && value < 8 ** digits ? value : 0;
+  for (let i = at + digits - 1; i >= at; i--) {
+    out[i] = ZERO + (rest % 8);
+    rest = Math.floor(rest / 8);
+  }
+}
+
+/** Whether the name of an owner can stand in the header as it is. */
+function isPlainOwner(name: string): boolean {
+  for (let i = 0; i < name.length; i++) if (name.charCodeAt(i) >= 0x80) return false;
+  return name.length <= OWNER_LENGTH;
 }
 
 function isAscii(bytes: Buffer): boolean {
-  return bytes.every((byte) => byte < 0x80);
+  for (let i = 0; i < bytes.length; i++) if (bytes[i]! >= 0x80) return false;
+  return true;
 }
 
 const NO_BYTES = Buffer.alloc(0);
+const MAGIC = Buffer.from("ustar\0" + "00");
+/** What fills up a block, and the two blocks at the end. */
+const ZEROS = Buffer.alloc(2 * BLOCK);
+const EXTENDED_NAME = Buffer.from("PaxHeaders.0/");
 const SLASH = Buffer.from("/");

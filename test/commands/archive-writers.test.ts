@@ -1,3 +1,4 @@
+import { createHash, randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -78,6 +79,52 @@ describe("formatPosixAcl", () => {
 });
 
 describe("ZipWriter", () => {
+  it("puts together what was compressed piece by piece, also when fewer pieces come than were promised", async () => {
+    const written: Uint8Array[] = [];
+    // A sink that takes its time, and must find the bytes as they were.
+    const writer = new ZipWriter(async (bytes) => {
+      await new Promise(setImmediate);
+      written.push(Buffer.from(bytes));
+    });
+    const text = Buffer.from("some text that comes again. ".repeat(40_000));
+    const noise = randomBytes(300_000);
+    const tiny = Buffer.from("a");
+    const contents = { mixed: [text, noise, text, tiny], noise: [noise], text: [text], tiny: [tiny] };
+    for (const [name, pieces] of Object.entries(contents)) {
+      const size = pieces.reduce((sum, { length }) => sum + length, 0);
+      writer.begin({ path: Buffer.from(name), node: node(name), size });
+      for (const piece of pieces) writer.content(piece, piece === noise);
+      writer.end();
+    }
+    writer.begin({ path: Buffer.from("short"), node: node("short"), size: 1_000_000 });
+    writer.content(text, false);
+    writer.end();
+    await writer.finish();
+    const path = join(await temporaryFolder(), "pieces.zip");
+    await writeFile(path, Buffer.concat(written));
+    expect((await run("unzip", ["-tqq", path])).stdout).toBe("");
+    const program = `
+import hashlib, sys, zipfile
+z = zipfile.ZipFile(sys.argv[1])
+for i in z.infolist(): print(i.filename, i.compress_size < i.file_size / 10, hashlib.sha256(z.read(i)).hexdigest())`;
+    const hash = (pieces: Buffer[]) => createHash("sha256").update(Buffer.concat(pieces)).digest("hex");
+    const lines = (await run("python3", ["-c", program, path])).stdout.trim().split("\n");
+    expect(lines).toEqual([
+      `mixed False ${hash(contents.mixed)}`,
+      `noise False ${hash(contents.noise)}`,
+      `text True ${hash(contents.text)}`,
+      `tiny False ${hash(contents.tiny)}`,
+      `short True ${hash([text])}`,
+    ]);
+  });
+
+  it("fails with what the sink fails with, whoever waits", async () => {
+    const writer = new ZipWriter(() => Promise.reject(new Error("no room")));
+    writer.begin({ path: Buffer.from("a"), node: node("a"), size: 1 });
+    await expect(writer.content(Buffer.from("x"), false)).rejects.toThrow("no room");
+    await expect(writer.finish()).rejects.toThrow("no room");
+  });
+
   it("writes more entries than fit without Zip64", async () => {
     const pieces: Uint8Array[] = [];
     const writer = new ZipWriter((bytes) => void pieces.push(Buffer.from(bytes)));

@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -38,6 +39,7 @@ describe.skipIf(missingPeer("restic"))("dump", () => {
     await mkdir(join(files, "empty"));
     await writeFile(join(deep, "file"), "deep");
     await writeFile(join(files, "big"), Buffer.alloc(11_000_000, "0123456789abc"));
+    await writeFile(join(files, "noise"), randomBytes(24_000_000));
     await writeFile(join(files, "nothing"), "");
     await writeFile(
       Buffer.concat([Buffer.from(join(files, "n")), Buffer.of(0xff), Buffer.from("日")]),
@@ -137,6 +139,16 @@ print(z.testzip(), len(z.namelist()), z.read("link").decode(), oct(z.getinfo("li
     const result = await runYore(["dump", "latest", files], { env: { ...env, RESTIC_REPOSITORY: copy } });
     expect(result.code).toBe(1);
     expect(result.stderr).toContain(pack.slice(0, 8));
+  });
+
+  it.each(["tar", "zip"])("says in one line that a %s does not fit the disk", async (format) => {
+    const args = ["dump", "-a", format, "latest", files];
+    const piped = await run("sh", ["-c", `${yoreCommand(args)} >/dev/full`], { env });
+    expect(piped.stderr).toBe("Fatal: Cannot write output: ENOSPC: no space left on device, write\n");
+    expect(piped.code).toBe(1);
+    const target = await runYore([...args, "--target", "/dev/full"], { env });
+    expect(target.stderr).toBe('Fatal: Cannot write "/dev/full": ENOSPC: no space left on device, write\n');
+    expect(target.code).toBe(1);
   });
 
   it("writes the file of --target for nobody else", async () => {

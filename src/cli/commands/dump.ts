@@ -1,9 +1,11 @@
 import { open } from "node:fs/promises";
+import { finished } from "node:stream/promises";
 import type { Command } from "commander";
+import type { Sink } from "../../commands/archive-writer.js";
 import { ARCHIVE_FORMATS, runDump } from "../../commands/dump.js";
 import { messageOf, systemCodeOf, UsageError, YoreError } from "../../errors.js";
 import { action } from "../command-context.js";
-import type { Io } from "../output.js";
+import { type Io, Output } from "../output.js";
 import { addSnapshotFilter, resolveSnapshotFilter, type SnapshotFilterFlags } from "../snapshot-filter.js";
 
 interface DumpFlags extends SnapshotFilterFlags {
@@ -41,7 +43,7 @@ export function registerDump(program: Command, io: Io): void {
         await runDump(session, options, (kind) => {
           if (kind === "archive" && io.stdout.isTTY)
             throw new UsageError("stdout is the terminal, please redirect output");
-          return (bytes) => io.stdout.write(bytes);
+          return (bytes) => io.stdout.pass(bytes);
         });
       });
       return undefined;
@@ -49,34 +51,33 @@ export function registerDump(program: Command, io: Io): void {
   );
 }
 
-type FileSink = (bytes: Uint8Array) => Promise<void>;
-
 /** @returns bytes written */
-async function dumpToFile(path: string, dump: (sink: FileSink) => Promise<void>): Promise<number> {
+async function dumpToFile(path: string, dump: (sink: Sink) => Promise<void>): Promise<number> {
   const failed = (cause: unknown) =>
     new YoreError(
       systemCodeOf(cause) === "ENOSPC" ? "no-space" : "backend",
       `Cannot write "${path}": ${messageOf(cause)}`,
-      {
-        cause,
-      },
+      { cause },
     );
   const file = await open(path, "w", 0o600).catch((error: unknown) => {
     throw failed(error);
   });
+  const stream = file.createWriteStream();
+  const output = new Output(stream);
   let total = 0;
   try {
-    await dump(async (bytes) => {
+    await dump((bytes) => {
+      if (output.failure) throw failed(output.failure);
       total += bytes.length;
-      for (let at = 0; at < bytes.length; ) {
-        const { bytesWritten } = await file.write(bytes, at).catch((error: unknown) => {
-          throw failed(error);
-        });
-        at += bytesWritten;
-      }
+      return output.pass(bytes);
+    });
+    await output.flush();
+    if (output.failure) throw failed(output.failure);
+    await finished(stream.end()).catch((error: unknown) => {
+      throw failed(error);
     });
   } finally {
-    await file.close();
+    stream.destroy();
   }
   return total;
 }
