@@ -1,4 +1,5 @@
 /** Commands that read a repository and print what they found: what they print must agree with the other program's. */
+import { type DataName, makeData } from "./data.js";
 import { dropPageCache, measure } from "./measure.js";
 import {
   checkWhole,
@@ -110,6 +111,31 @@ const ASKINGS: readonly Asking[] = [
   },
 ];
 
+/** An archive of everything is made and taken apart again: with both programs the files must hold as many bytes. */
+function dumpTask(data: DataName): Task {
+  const unpack = "tar -x --to-stdout | wc -c";
+  const measurePipe = (argv: readonly string[], env?: RepositoryEnv) => {
+    dropPageCache();
+    return measure({
+      argv: ["bash", "-o", "pipefail", "-c", `"$@" | ${unpack}`, "bash", ...argv],
+      ...(env && { env }),
+    });
+  };
+  return {
+    name: `dump-${data}`,
+    what: `\`dump latest /\` of \`${data}\`, unpacked by \`tar\``,
+    async run(program, place) {
+      const env = environmentOf(await makeRepository(place, data));
+      const { sample, stdout } = await measurePipe([...program.argv, "dump", "latest", "/"], env);
+      return { sample, proof: `${stdout.trim()} bytes` };
+    },
+    async limit(place) {
+      const { sample } = await measurePipe(["tar", "-c", "-f", "-", makeData(place, data)]);
+      return { sample };
+    },
+  };
+}
+
 const KEPT = 3;
 
 const treesOf = async (env: RepositoryEnv) => (await snapshotsOf(env)).map((snapshot) => snapshot.tree);
@@ -130,4 +156,9 @@ const historyPrune: Task = {
   },
 };
 
-export const COMMANDS: readonly Task[] = [...ASKINGS.map(askingTask), historyPrune];
+export const COMMANDS: readonly Task[] = [
+  ...ASKINGS.map(askingTask),
+  historyPrune,
+  dumpTask("linux"),
+  dumpTask("big"),
+];
