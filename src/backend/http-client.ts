@@ -8,6 +8,7 @@ import {
 } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { createSecureContext } from "node:tls";
+import { awaitedLater } from "../async/awaited-later.js";
 import type { TokenBucket } from "../async/token-bucket.js";
 import {
   interruptedError,
@@ -151,9 +152,8 @@ class Exchange {
     const onAbort = () => client.destroy(interruptedError(signal));
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
-      const answered = this.#answer();
       // Whoever fails first is told; the other's failure is a consequence.
-      answered.catch(() => {});
+      const answered = awaitedLater(this.#answer());
       this.#moved(Math.min(this.#stuckMs, CONNECT_TIMEOUT_MS));
       const written = this.#write(body ?? []);
       written.catch((error: unknown) => client.destroy(error as Error));

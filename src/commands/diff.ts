@@ -1,3 +1,4 @@
+import { awaitedLater } from "../async/awaited-later.js";
 import { equalIds, type Id, idKey } from "../bytes/id.js";
 import { throwIfAborted, UsageError } from "../errors.js";
 import type { BlobType } from "../format/blob.js";
@@ -290,10 +291,7 @@ class PairsAhead {
     while (this.#loading.length < PAIRS_AHEAD) {
       const pair = this.#waiting.shift();
       if (!pair) return;
-      const loading = this.#load(pair);
-      // Its turn comes, or the comparison has failed before.
-      loading.catch(() => {});
-      this.#loading.push(loading);
+      this.#loading.push(awaitedLater(this.#load(pair)));
     }
   }
 }

@@ -1,3 +1,4 @@
+import { awaitedLater } from "../async/awaited-later.js";
 import { messageOf, YoreError } from "../errors.js";
 import { DeferredNotifier } from "./deferred-notifier.js";
 import { Errno, errnoName } from "./errno.js";
@@ -109,11 +110,11 @@ export class Session {
     const context = { port, buffer: this.replies, filesystem, log: this.#log };
     this.#newReply = () => new Reply(context);
     this.#reply = this.#newReply();
-    this.ready = new Promise((resolve, reject) => {
+    const ready = new Promise<void>((resolve, reject) => {
       this.#becomeReady = resolve;
       this.#neverReady = reject;
     });
-    this.ready.catch(() => {}); // Who waits for it sees it; nobody has to.
+    this.ready = awaitedLater(ready);
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });

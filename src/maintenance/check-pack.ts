@@ -1,3 +1,4 @@
+import { awaitedLater } from "../async/awaited-later.js";
 import { Semaphore } from "../async/semaphore.js";
 import { type Handle, ROOM_FOR_BLOCKS } from "../backend/backend.js";
 import { equalIds, formatId, type Id } from "../bytes/id.js";
@@ -106,9 +107,8 @@ export class PackChecker {
     try {
       for (const [i, { offset, length, blobs }] of pieces.entries()) {
         const { bytes, memory } = await (next ?? this.#read(pack.packId, pieces, i, signal));
-        next = i + 1 < pieces.length ? this.#read(pack.packId, pieces, i + 1, signal) : undefined;
-        // Until its turn comes nobody waits for it.
-        next?.catch(() => {});
+        const hasNext = i + 1 < pieces.length;
+        next = hasNext ? awaitedLater(this.#read(pack.packId, pieces, i + 1, signal)) : undefined;
         try {
           throwIfAborted(signal);
           if (bytes.length !== length) return false;

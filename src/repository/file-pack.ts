@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { awaitedLater } from "../async/awaited-later.js";
 import type { Backend, FilePlace } from "../backend/backend.js";
 import { localFailure } from "../backend/local-failure.js";
 import { formatId, type Id } from "../bytes/id.js";
@@ -59,9 +60,8 @@ export class FilePack implements OpenPack {
     this.#parts = parts;
     this.#backend = backend;
     this.#place = place;
-    this.#file = this.#begin(create);
     // Whoever uses it first gets the failure.
-    this.#file.catch(() => {});
+    this.#file = awaitedLater(this.#begin(create));
   }
 
   get blobs(): readonly PackedBlob[] {

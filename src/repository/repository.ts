@@ -1,3 +1,4 @@
+import { awaitedLater } from "../async/awaited-later.js";
 import { SingleFlight } from "../async/single-flight.js";
 import type { Backend } from "../backend/backend.js";
 import { formatId, type Id, parseId } from "../bytes/id.js";
@@ -163,8 +164,7 @@ export class Repository implements BlobLoader {
     checkSettings(options);
     checkPassword("open", backend, options);
     // The key is derived meanwhile. Without a repository nobody is told anything about keys.
-    const opening = openKey(backend, engine, options);
-    opening.catch(() => {});
+    const opening = awaitedLater(openKey(backend, engine, options));
     const sealedConfig = await loadSealedConfig(backend);
     const { id: keyId, masterKey } = await opening;
     throwIfAborted(options.signal);

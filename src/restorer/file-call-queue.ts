@@ -1,3 +1,4 @@
+import { awaitedLater } from "../async/awaited-later.js";
 import { largeMemory } from "../bytes/large-memory.js";
 import type { FileCall, FileCallFailure, FileCallRunner } from "./file-call.js";
 
@@ -76,12 +77,12 @@ export class FileCallQueue<Owner> {
     this.#bytes = 0;
     this.#directory = undefined;
     if (calls.length > 0 || whenDone.length > 0) {
-      this.#running = before.then(async () => {
+      const running = before.then(async () => {
         await this.#run(calls, owners, whenDone);
         if (arena) this.#spareArenas.push(arena);
       });
-      // Whoever awaits next gets the failure; until then it is not unhandled.
-      this.#running.catch(() => {});
+      // Whoever awaits next gets the failure.
+      this.#running = awaitedLater(running);
     }
     await before;
   }

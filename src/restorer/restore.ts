@@ -9,6 +9,7 @@
  * What goes wrong with one thing costs that thing. Content that cannot be restored is an error, metadata a warning.
  */
 
+import { awaitedLater } from "../async/awaited-later.js";
 import { Semaphore } from "../async/semaphore.js";
 import type { Id } from "../bytes/id.js";
 import { IdSet } from "../bytes/id-set.js";
@@ -161,13 +162,13 @@ class RestoreRun {
           const planned = this.#planNode(node, location, folder);
           // In a new folder nothing can be there: no need to wait, and the order of the files is kept.
           if (!planned || this.#freshFolders.get(folder)) return planned;
+          awaitedLater(planned);
           await this.#examining.acquire();
           const waited = planned.finally(() => {
             this.#examining.release();
             pending.delete(waited);
           });
-          waited.catch(() => {});
-          pending.add(waited);
+          pending.add(awaitedLater(waited));
         });
       },
     });

@@ -1,5 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
+import { awaitedLater } from "../async/awaited-later.js";
 import type { TokenBucket } from "../async/token-bucket.js";
 import { HOP_BYTES, openRawSocket, type RawSocket, WORTH_IT_BYTES } from "./raw-socket.js";
 import { BLOCK_BYTES, type TransferMemory } from "./transfer-memory.js";
@@ -37,9 +38,8 @@ export async function sendFile(
       if (rest > 0) {
         other ??= Buffer.allocUnsafeSlow(size);
         [current, other] = [other, current];
-        reading = readPiece(file, current, from + sent + got, rest);
         // Awaited in the next round, which may never come.
-        reading.catch(() => {});
+        reading = awaitedLater(readPiece(file, current, from + sent + got, rest));
       }
       for (const rate of rates) await rate.pass(got);
       if (!(await write(response, piece))) {
