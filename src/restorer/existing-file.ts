@@ -1,5 +1,7 @@
 import { constants, read } from "node:fs";
 import { promisify } from "node:util";
+import { awaitedLater } from "../async/awaited-later.js";
+import { Semaphore } from "../async/semaphore.js";
 import type { IdList } from "../bytes/id.js";
 import { ID_LENGTH } from "../bytes/id.js";
 import { throwIfAborted } from "../errors.js";
@@ -11,6 +13,8 @@ import type { TargetFolder } from "./target-folder.js";
 const readAsync = promisify(read);
 /** Bytes that are read and hashed in one go. */
 const GROUP_BYTES = 4 * 1024 * 1024;
+/** Files of more than one group that are compared at a time: two groups of each are in memory. */
+const largeFiles = new Semaphore(2);
 
 /** What the content of a file should be. */
 export interface WantedContent {
@@ -83,21 +87,67 @@ async function compareContent(
   if (!file) return undefined;
   try {
     const matches = new Uint8Array(wanted.content.length);
-    for (let first = 0, offset = 0; first < wanted.content.length; ) {
-      throwIfAborted(signal);
-      let end = first;
-      let bytes = 0;
-      do bytes += wanted.lengths[end++]!;
-      while (end < wanted.content.length && bytes + wanted.lengths[end]! <= GROUP_BYTES);
-      const data = await readFully(file.fd, offset, bytes);
-      await compareGroup(wanted, first, end, data, engine, matches);
-      if (data.length < bytes) break;
-      offset += bytes;
-      first = end;
-    }
+    const groups = groupBlobs(wanted);
+    const compare = () => compareGroups(file.fd, groups, wanted, engine, matches, signal);
+    await (groups.length > 1 ? largeFiles.run(compare) : compare());
     return matches;
   } finally {
     await file.close();
+  }
+}
+
+/** Neighbouring blobs of a file, which are read together. */
+interface Group {
+  readonly first: number;
+  readonly end: number;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** At most `GROUP_BYTES` each, or one larger blob. */
+function groupBlobs({ lengths }: WantedContent): Group[] {
+  const groups: Group[] = [];
+  for (let first = 0, offset = 0; first < lengths.length; ) {
+    let end = first;
+    let bytes = 0;
+    do bytes += lengths[end++]!;
+    while (end < lengths.length && bytes + lengths[end]! <= GROUP_BYTES);
+    groups.push({ first, end, offset, bytes });
+    offset += bytes;
+    first = end;
+  }
+  return groups;
+}
+
+/** Reads one group while the one before it is hashed, each into its own half of the memory. */
+async function compareGroups(
+  fd: number,
+  groups: readonly Group[],
+  wanted: WantedContent,
+  engine: Hasher,
+  matches: Uint8Array,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const largest = groups.reduce((most, { bytes }) => Math.max(most, bytes), 0);
+  const halves = groups.slice(0, 2).map(() => Buffer.allocUnsafeSlow(largest));
+  const read = (i: number) => {
+    const group = groups[i];
+    return group
+      ? awaitedLater(readFully(fd, group.offset, halves[i % 2]!.subarray(0, group.bytes)))
+      : undefined;
+  };
+  let reading = read(0);
+  try {
+    for (const [i, group] of groups.entries()) {
+      throwIfAborted(signal);
+      const data = (await reading)!;
+      reading = read(i + 1);
+      await compareGroup(wanted, group.first, group.end, data, engine, matches);
+      if (data.length < group.bytes) return;
+    }
+  } finally {
+    // The file is closed next.
+    await reading?.catch(() => {});
   }
 }
 
@@ -122,12 +172,11 @@ async function compareGroup(
   }
 }
 
-/** Fewer bytes than asked for only at the end of the file. */
-async function readFully(fd: number, offset: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafe(length);
+/** What of the buffer was filled: less than all of it only at the end of the file. */
+async function readFully(fd: number, offset: number, buffer: Buffer): Promise<Buffer> {
   let have = 0;
-  while (have < length) {
-    const { bytesRead } = await readAsync(fd, buffer, have, length - have, offset + have);
+  while (have < buffer.length) {
+    const { bytesRead } = await readAsync(fd, buffer, have, buffer.length - have, offset + have);
     if (bytesRead === 0) break;
     have += bytesRead;
   }
