@@ -3,117 +3,28 @@
  * processes: the process of the test is the one that serves it, and must not wait for itself.
  */
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { DamagedError } from "../../src/errors.js";
-import type { NodeId } from "../../src/fuse/filesystem.js";
-import {
-  type DriverName,
-  type MountHandle,
-  type MountOptions,
-  mountFilesystem,
-} from "../../src/fuse/mount.js";
-import { findMount } from "../../src/fuse/mount-table.js";
+import type { MountOptions } from "../../src/fuse/mount.js";
 import {
   directory,
   file,
   forest,
   generatedByte,
   generatedFile,
-  ToyFilesystem,
-  type ToyFilesystemOptions,
   type ToyNode,
   toyTree,
 } from "../fuse/toy-filesystem.js";
-import { type RunResult, run } from "../support/run.js";
-import { temporaryFolder } from "../support/temporary.js";
 import { itWhere } from "../support/where.js";
-
-/** When the addon runs under a sanitizer, the programs that look at the mount do not. */
-const TOOLS = { LD_PRELOAD: undefined };
-const tool = (program: string, args: readonly string[]) => run(program, args, { env: TOOLS });
-
-/** What a driver cannot do is said here, and its tests are left out. */
-export interface FilesystemSuiteOptions {
-  readonly driver: DriverName;
-  /** Names of any bytes, exact times, all 64 bits of inode numbers. */
-  readonly isExact: boolean;
-  /** SEEK_DATA and SEEK_HOLE. */
-  readonly canSeek: boolean;
-  /** Interrupted reads end at once. */
-  readonly canInterrupt: boolean;
-  /** Notifications reach the kernel, and it may believe answers for ever. */
-  readonly canInvalidate: boolean;
-  /** Contents can be given to the kernel before they are asked for. */
-  readonly canStore: boolean;
-}
-
-interface Mounted {
-  readonly filesystem: ToyFilesystem;
-  readonly mount: MountHandle;
-  readonly log: string[];
-  /** Runs a shell script inside the mount; it begins there by itself, and not by `cwd`. */
-  readonly shell: (script: string) => Promise<RunResult>;
-}
+import { type FilesystemSuiteOptions, mountsOver } from "./filesystem-support.js";
+import { notificationSuite } from "./notification-suite.js";
+import { unmountSuite } from "./unmount-suite.js";
 
 export function filesystemSuite(options: FilesystemSuiteOptions): void {
   const { driver } = options;
-  const mounts: MountHandle[] = [];
-  const children: ChildProcess[] = [];
-
-  afterEach(async () => {
-    for (const child of children.splice(0)) child.kill("SIGKILL");
-    for (const mount of mounts.splice(0)) {
-      await mount.unmount({ lazyIfBusy: true, graceMs: 2_000 });
-      await mount.done;
-    }
-  });
-
-  async function mounted(
-    root: ToyNode,
-    mountOptions: Partial<MountOptions> = {},
-    toyOptions: ToyFilesystemOptions = {},
-  ): Promise<Mounted> {
-    const filesystem = new ToyFilesystem(root, toyOptions);
-    const log: string[] = [];
-    const mountpoint = await temporaryFolder();
-    const mount = await mountFilesystem(filesystem, {
-      mountpoint,
-      driver,
-      onLog: (line) => log.push(line),
-      ...mountOptions,
-    });
-    mounts.push(mount);
-    const shell = (script: string) =>
-      run("sh", ["-c", `cd "$1" && ${script}`, "sh", mountpoint], { env: TOOLS });
-    return { filesystem, mount, log, shell };
-  }
-
-  /** A mount with one file whose reads get no answer, and a promise of the first such read. */
-  async function mountedWithSilentFile(): Promise<Mounted & { readonly asked: Promise<void> }> {
-    let isAsked = () => {};
-    const asked = new Promise<void>((resolve) => {
-      isAsked = resolve;
-    });
-    const read = () => {
-      isAsked();
-      return new Promise<Buffer[]>(() => {});
-    };
-    return { ...(await mounted(directory({ silent: file("silent", { read }) }))), asked };
-  }
-
-  /** A child that says on its standard output when it has come so far. */
-  async function started(script: string, ...args: string[]): Promise<ChildProcess> {
-    const child = spawn("sh", ["-c", script, "sh", ...args], {
-      stdio: ["ignore", "pipe", "inherit"],
-      env: { ...process.env, ...TOOLS },
-    });
-    children.push(child);
-    await once(child.stdout!, "data");
-    return child;
-  }
+  const { mounted, mountedWithSilentFile, started } = mountsOver(driver);
 
   describe.each([
     { answers: "at once", isAsync: false },
@@ -389,242 +300,8 @@ except OSError as error: print(error.errno)`;
       expect(filesystem.signals[0]?.aborted).toBe(true);
       expect(log).toEqual([]);
     });
-
-    itWhere(options.canInvalidate)("shows what has changed after a notification", async () => {
-      const before = directory({ old: file("old\n") }, { changeable: true });
-      const root = directory({ snapshots: before }, { changeable: true });
-      const { shell, filesystem } = await mounted(root);
-      expect((await shell("ls snapshots; cat snapshots/new 2>&1; cat snapshots/old")).stdout).toBe(
-        "old\ncat: snapshots/new: No such file or directory\nold\n",
-      );
-      before.children!.set("new", file("new\n"));
-      before.children!.delete("old");
-      const id = filesystem.nodeIdOf(before);
-      filesystem.notifier!.invalidateEntry(id, Buffer.from("new"));
-      filesystem.notifier!.invalidateEntry(id, Buffer.from("old"));
-      filesystem.notifier!.invalidateNode(id);
-      await eventually(async () => {
-        const { stdout } = await shell("ls snapshots; cat snapshots/new; cat snapshots/old 2>&1");
-        expect(stdout).toBe("new\nnew\ncat: snapshots/old: No such file or directory\n");
-      });
-    });
-
-    itWhere(options.canInvalidate)(
-      "does not stand still when it notifies of a directory that is being read",
-      async () => {
-        const names = Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`${i}`, file(`${i}`)]));
-        const busy = directory(names, { changeable: true });
-        const { shell, filesystem } = await mounted(directory({ busy }), {}, { isAsync: true, ttlMs: 0 });
-        await shell("ls busy");
-        const id = filesystem.nodeIdOf(busy);
-        let isOver = false;
-        const reading = shell(
-          "for i in $(seq 3); do ls -l busy; cat busy/7 busy/none; done > /dev/null 2>&1; echo end",
-        );
-        void reading.then(() => {
-          isOver = true;
-        });
-        for (let i = 0; !isOver; i++) {
-          filesystem.notifier!.invalidateEntry(id, Buffer.from(`${i % 300}`));
-          filesystem.notifier!.invalidateNode(id);
-          await new Promise((resolve) => setImmediate(resolve));
-        }
-        expect((await reading).stdout).toBe("end\n");
-      },
-    );
-
-    itWhere(options.canStore)("reads what was stored ahead without asking for it", async () => {
-      const contents = [0, 1, 4095, 4096, 4097, 70_000, 524_288].map((size) => randomBytes(size));
-      const unreadable = (content: Buffer) =>
-        file(content, {
-          read: () => {
-            throw new DamagedError("asked for");
-          },
-        });
-      const nodes = contents.map(unreadable);
-      const names = nodes.map((_, i) => `f${i}`);
-      const { shell, filesystem } = await mounted(
-        directory(Object.fromEntries(nodes.map((node, i) => [`f${i}`, node]))),
-      );
-      await shell("ls -l");
-      const ids = nodes.map((node) => filesystem.nodeIdOf(node));
-      expect(filesystem.notifier!.store!({ nodes: ids, offsets: ids.map(() => 0), contents })).toBe(
-        contents.length,
-      );
-      // Nobody tells when the kernel has it all.
-      await eventually(async () => {
-        const { stdout } = await shell("sha256sum *");
-        const sums = contents.map((content, i) => {
-          const hash = createHash("sha256").update(content);
-          return `${hash.digest("hex")}  ${names[i]}\n`;
-        });
-        expect(stdout).toBe(sums.join(""));
-      });
-      expect((await shell("stat -c %s *")).stdout).toBe(contents.map(({ length }) => `${length}\n`).join(""));
-    });
-
-    itWhere(options.canStore)("gives a walk the contents with the listings that it prepared", async () => {
-      const directories = Array.from({ length: 100 }, (_, i) => {
-        const files = Array.from({ length: 10 }, (_, j) => [`f${j}`, file(`${i} ${j}\n`)]);
-        return [`d${String(i).padStart(3, "0")}`, directory(Object.fromEntries(files))];
-      });
-      const root = directory(Object.fromEntries(directories));
-      const { shell, filesystem } = await mounted(root, {}, { givesContents: true });
-      const lines = directories.flatMap(([name], i) =>
-        Array.from({ length: 10 }, (_, j) => `${name as string}/f${j}:${i} ${j}\n`),
-      );
-      expect((await shell('grep -r "" *')).stdout).toBe(lines.join(""));
-      // The first directories are read before there is a walk.
-      expect(filesystem.calls.get("read") ?? 0).toBeLessThan(500);
-    });
-
-    itWhere(options.canStore)("stores nothing for nodes that the kernel does not know", async () => {
-      const { shell, filesystem } = await mounted(directory({ known: file("known\n") }));
-      const strangers = Array.from({ length: 16 }, (_, i) => (1_000_000 + i) as NodeId);
-      const contents = strangers.map(() => Buffer.alloc(2 ** 20));
-      const store = (nodes: NodeId[], of: Buffer[]) =>
-        filesystem.notifier!.store!({ nodes, offsets: nodes.map(() => 0), contents: of });
-      expect(store(strangers, contents)).toBeGreaterThan(0);
-      expect(() => store(strangers, contents.slice(1))).toThrow(RangeError);
-      expect(() => store(strangers.slice(0, 1), [Buffer.alloc(2 ** 21 + 1)])).toThrow(RangeError);
-      expect((await shell("cat known")).stdout).toBe("known\n");
-    });
-
-    itWhere(options.canStore)(
-      "does not stand still when it stores what is just being read, and takes no more than fits",
-      async () => {
-        const content = Buffer.alloc(100_000, "x");
-        const waiting: (() => void)[] = [];
-        const slow = file(content, {
-          read: (offset, size) =>
-            new Promise((resolve) => {
-              waiting.push(() => resolve([content.subarray(offset, offset + size)]));
-            }),
-        });
-        const { shell, filesystem } = await mounted(directory({ slow, other: file("other\n") }));
-        await shell("ls -l");
-        const reading = shell("sha256sum < slow");
-        await until(() => waiting.length > 0);
-        // The kernel keeps the pages locked for the reader, and who stores waits for them.
-        const stored = { nodes: [filesystem.nodeIdOf(slow)], offsets: [0], contents: [content] };
-        expect(filesystem.notifier!.store!(stored)).toBe(1);
-        const nodes = Array.from({ length: 16 }, (_, i) => (1_000_000 + i) as NodeId);
-        const contents = nodes.map(() => Buffer.alloc(2 ** 20));
-        expect(filesystem.notifier!.store!({ nodes, offsets: nodes.map(() => 0), contents })).toBe(3);
-        expect((await shell("cat other; ls")).stdout).toBe("other\nother\nslow\n");
-        let isRead = false;
-        void reading.then(() => {
-          isRead = true;
-        });
-        await until(() => {
-          for (const answer of waiting.splice(0)) answer();
-          return isRead;
-        });
-        const hash = createHash("sha256").update(content).digest("hex");
-        expect((await reading).stdout).toBe(`${hash}  -\n`);
-      },
-    );
-
-    itWhere(options.canStore)("ends while what it stores waits for a read that gets no answer", async () => {
-      const { filesystem, mount, shell, asked } = await mountedWithSilentFile();
-      const reading = shell("cat silent");
-      await asked;
-      const silent = filesystem.nodeIdOf(filesystem.root.children!.get("silent")!);
-      filesystem.notifier!.store!({ nodes: [silent], offsets: [0], contents: [Buffer.from("silent")] });
-      await mount.unmount({ lazyIfBusy: true, graceMs: 100 });
-      await mount.done;
-      // What was stored may still have come in time.
-      expect(["", "silent"]).toContain((await reading).stdout);
-    });
-
-    it("gets every entry back that it was handed", async () => {
-      const { root } = toyTree();
-      root.children!.set("forest", forest(4, 4).root);
-      const { shell, filesystem, mount } = await mounted(root);
-      await shell("find . -ls; cat hello linked; ls -lR; find forest | head -n 50");
-      expect(filesystem.handedOutInAll()).toBeGreaterThan(10_000);
-      if (driver === "own") {
-        // Remounting makes the kernel drop the names of this mount that nobody uses, and so forget their nodes.
-        const remounted = await tool("mount", ["-i", "-o", "remount,ro", mount.mountpoint]);
-        expect(remounted.stderr).toBe("");
-      } else {
-        await mount.unmount();
-        await mount.done;
-      }
-      await until(() => filesystem.handedOutInAll() === 0);
-    });
-
-    it("unmounts, and closes the filesystem when the kernel has let go", async () => {
-      const { mount, filesystem, shell } = await mounted(toyTree().root);
-      await shell("ls -l");
-      await mount.unmount();
-      expect(await findMount(mount.mountpoint)).toBeUndefined();
-      await mount.done;
-      expect(filesystem.isClosed).toBe(true);
-      expect((await shell("ls -A")).stdout).toBe("");
-      await mount.unmount();
-    });
-
-    it("notices that somebody else has unmounted", async () => {
-      const { mount, filesystem } = await mounted(toyTree().root);
-      expect((await tool("umount", [mount.mountpoint])).code).toBe(0);
-      await mount.done;
-      expect(filesystem.isClosed).toBe(true);
-    });
-
-    it("refuses to unmount what is in use, and goes on serving what is open when told to all the same", async () => {
-      const { mount, shell, filesystem } = await mounted(toyTree().root);
-      const user = await started('cd "$1"; echo ready; sleep 1000 & wait', mount.mountpoint);
-      await expect(mount.unmount()).rejects.toThrow(/in use/);
-      expect((await shell("cat hello")).stdout).toBe("hello, world\n");
-      await mount.unmount({ lazyIfBusy: true, graceMs: 20_000 });
-      expect(await findMount(mount.mountpoint)).toBeUndefined();
-      expect((await shell("pwd && ls -A")).stderr).toBe("");
-      // Through the working directory of the program that is still inside.
-      const inside = await tool("cat", [`/proc/${user.pid}/cwd/deep/a/b/c`]);
-      expect(inside.stdout).toBe("deep down\n");
-      // Longer than a driver needs to look whether it is still wanted.
-      await new Promise((resolve) => setTimeout(resolve, 1_500));
-      expect(filesystem.isClosed).toBe(false);
-      const left = await tool("pkill", ["-KILL", "-P", `${user.pid}`]);
-      expect(left.code).toBe(0);
-      user.kill("SIGKILL");
-      await mount.done;
-      expect(filesystem.isClosed).toBe(true);
-    });
-
-    it("ends a lazily unmounted connection when the grace is over", async () => {
-      const { mount } = await mounted(toyTree().root);
-      const user = await started('exec 3< "$1/hello"; echo ready; exec sleep 1000', mount.mountpoint);
-      await mount.unmount({ lazyIfBusy: true, graceMs: 100 });
-      await mount.done;
-      expect(user.exitCode).toBeNull();
-      expect((await tool("ls", ["-A", mount.mountpoint])).stderr).toBe("");
-    });
-
-    it("mounts read-only, without devices and set-user-ID bits, under the names given", async () => {
-      const { mount } = await mounted(toyTree().root, { fsname: "backup, of\\all", subtype: "toy" });
-      const entry = await findMount(mount.mountpoint);
-      expect(entry).toMatchObject({ type: "fuse.toy", source: "backup, of\\all" });
-      expect(entry?.options).toEqual(expect.arrayContaining(["ro", "nosuid", "nodev"]));
-      expect(mount.driver).toBe(driver);
-    });
   });
-}
 
-/** Waits for something that comes by itself; the test's own time limit is the limit. */
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
-}
-
-/** Tries again until it succeeds; the last failure is thrown after five seconds. */
-async function eventually(attempt: () => Promise<void>): Promise<void> {
-  const giveUpAt = Date.now() + 5_000;
-  for (;;) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (Date.now() > giveUpAt) throw error;
-    }
-  }
+  if (options.canInvalidate || options.canStore) notificationSuite(options);
+  unmountSuite(options);
 }
