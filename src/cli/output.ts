@@ -118,7 +118,8 @@ export class Output {
    * one they are free.
    */
   pass(bytes: Uint8Array): Promise<void> | undefined {
-    if (this.isTTY || this.#failure || bytes.length <= GATHER_BYTES) return this.write(bytes);
+    if (this.isTTY) return this.write(Buffer.from(bytes));
+    if (this.#failure || bytes.length <= GATHER_BYTES) return this.write(bytes);
     this.#pass();
     return this.#passed(bytes);
   }
