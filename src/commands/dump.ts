@@ -64,7 +64,7 @@ export async function runDump(
       current = entry;
       written = writer.begin(entry);
     }
-    return id ? writer.content(bytes, isDense(repository, id)) : written;
+    return id ? writer.content(bytes, options.format === "zip" && isDense(repository, id)) : written;
   };
   await writeContents(repository, walk, write, signal);
   if (current) writer.end();

@@ -10,7 +10,6 @@ import { awaitedLater } from "../async/awaited-later.js";
 import { Semaphore } from "../async/semaphore.js";
 import { isUtf8 } from "../bytes/utf8.js";
 import { posixModeFromNode } from "../format/file-mode.js";
-import type { TreeNode } from "../format/node.js";
 import { localZoneMinutes } from "../format/timestamp.js";
 import type { ArchiveEntry, ArchiveWriter, Sink, Written } from "./archive-writer.js";
 
@@ -37,7 +36,10 @@ const ZIP64_SIZE = 0xff00_0000;
 
 interface WrittenEntry {
   readonly name: Buffer;
-  readonly node: TreeNode;
+  /** Seconds since 1970. */
+  readonly mtime: number;
+  /** Mode and the flag of MS-DOS for directories. */
+  readonly attributes: number;
   readonly flags: number;
   readonly method: number;
   readonly isZip64: boolean;
@@ -71,7 +73,8 @@ export class ZipWriter implements ArchiveWriter {
     const name = node.type === "dir" ? Buffer.concat([path, SLASH]) : path;
     const entry: WrittenEntry = {
       name,
-      node,
+      mtime: node.mtime.seconds,
+      attributes: ((posixModeFromNode(node) << 16) | (node.type === "dir" ? 0x10 : 0)) >>> 0,
       flags: HAS_DESCRIPTOR | (isUtf8(name) ? NAME_IS_UTF8 : 0),
       method: node.type === "file" && size > 0 ? DEFLATED : STORED,
       isZip64: size >= ZIP64_SIZE,
@@ -147,10 +150,10 @@ export class ZipWriter implements ArchiveWriter {
   }
 }
 
-function localHeader({ name, node, flags, method, isZip64 }: WrittenEntry): Buffer {
+function localHeader({ name, mtime, flags, method, isZip64 }: WrittenEntry): Buffer {
   const header = Buffer.alloc(30);
-  const { date, time } = dosTime(node);
-  const extra = Buffer.concat([isZip64 ? zip64Extra([0, 0]) : NO_BYTES, timeExtra(node)]);
+  const { date, time } = dosTime(mtime);
+  const extra = Buffer.concat([isZip64 ? zip64Extra([0, 0]) : NO_BYTES, timeExtra(mtime)]);
   header.writeUInt32LE(0x0403_4b50, 0);
   header.writeUInt16LE(isZip64 ? VERSION_ZIP64 : VERSION, 4);
   header.writeUInt16LE(flags, 6);
@@ -180,7 +183,8 @@ function descriptor({ crc, size, packedSize, isZip64 }: WrittenEntry): Buffer {
 
 function directoryHeader({
   name,
-  node,
+  mtime,
+  attributes,
   flags,
   method,
   offset,
@@ -190,10 +194,10 @@ function directoryHeader({
   isZip64,
 }: WrittenEntry): Buffer {
   const header = Buffer.alloc(46);
-  const { date, time } = dosTime(node);
+  const { date, time } = dosTime(mtime);
   const sizes = isZip64 ? [size, packedSize] : [];
   const large = [...sizes, ...(offset >= MAX_UINT32 ? [offset] : [])];
-  const extra = Buffer.concat([large.length > 0 ? zip64Extra(large) : NO_BYTES, timeExtra(node)]);
+  const extra = Buffer.concat([large.length > 0 ? zip64Extra(large) : NO_BYTES, timeExtra(mtime)]);
   header.writeUInt32LE(0x0201_4b50, 0);
   header.writeUInt16LE(MADE_ON_UNIX | VERSION_ZIP64, 4);
   header.writeUInt16LE(large.length > 0 ? VERSION_ZIP64 : VERSION, 6);
@@ -206,7 +210,7 @@ function directoryHeader({
   header.writeUInt32LE(isZip64 ? MAX_UINT32 : size, 24);
   header.writeUInt16LE(name.length, 28);
   header.writeUInt16LE(extra.length, 30);
-  header.writeUInt32LE(((posixModeFromNode(node) << 16) | (node.type === "dir" ? 0x10 : 0)) >>> 0, 38);
+  header.writeUInt32LE(attributes, 38);
   header.writeUInt32LE(Math.min(offset, MAX_UINT32), 42);
   return Buffer.concat([header, name, extra]);
 }
@@ -243,19 +247,19 @@ function zip64Extra(values: readonly number[]): Buffer {
 }
 
 /** The time in seconds, which is signed and has 32 bits. */
-function timeExtra({ mtime }: TreeNode): Buffer {
-  if (mtime.seconds !== (mtime.seconds | 0)) return NO_BYTES;
+function timeExtra(seconds: number): Buffer {
+  if (seconds !== (seconds | 0)) return NO_BYTES;
   const extra = Buffer.alloc(9);
   extra.writeUInt16LE(0x5455, 0);
   extra.writeUInt16LE(5, 2);
   extra.writeUInt8(1, 4);
-  extra.writeInt32LE(mtime.seconds, 5);
+  extra.writeInt32LE(seconds, 5);
   return extra;
 }
 
 /** The local time as MS-DOS has it, which begins in 1980 and ends in 2107. */
-function dosTime({ mtime }: TreeNode): { date: number; time: number } {
-  const clock = new Date((mtime.seconds + localZoneMinutes(mtime.seconds) * 60) * 1000);
+function dosTime(seconds: number): { date: number; time: number } {
+  const clock = new Date((seconds + localZoneMinutes(seconds) * 60) * 1000);
   const year = clock.getUTCFullYear();
   if (!(year >= 1980)) return { date: (1 << 5) | 1, time: 0 };
   const date = (Math.min(year - 1980, 127) << 9) | ((clock.getUTCMonth() + 1) << 5) | clock.getUTCDate();

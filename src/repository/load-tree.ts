@@ -17,7 +17,11 @@ export async function loadTree(loader: BlobLoader, id: Id, signal?: AbortSignal)
 
 /** Decodes a tree that was loaded. @throws {DamagedError} naming it if it is no tree */
 export function decodeLoadedTree(id: Id, blob: Uint8Array): TreeNode[] {
-  return orDamaged(id, () => decodeTree(blob));
+  try {
+    return decodeTree(blob);
+  } catch (cause) {
+    throw asDamaged(id, cause);
+  }
 }
 
 /**
@@ -35,18 +39,18 @@ export class LoadedTreeReader {
 
   /** `undefined` behind the last one. @throws {DamagedError} naming the tree where it is none; nothing comes behind that */
   next(): TreeNode | undefined {
-    return orDamaged(this.#id, () => this.#decoder.next());
+    try {
+      return this.#decoder.next();
+    } catch (cause) {
+      throw asDamaged(this.#id, cause);
+    }
   }
 }
 
-function orDamaged<Result>(id: Id, decode: () => Result): Result {
-  try {
-    return decode();
-  } catch (cause) {
-    if (!(cause instanceof FormatError)) throw cause;
-    throw new DamagedError(`Cannot load tree ${formatShortId(id)}: ${cause.message}`, {
-      cause,
-      hint: `The damaged tree is ${formatId(id)}`,
-    });
-  }
+function asDamaged(id: Id, cause: unknown): unknown {
+  if (!(cause instanceof FormatError)) return cause;
+  return new DamagedError(`Cannot load tree ${formatShortId(id)}: ${cause.message}`, {
+    cause,
+    hint: `The damaged tree is ${formatId(id)}`,
+  });
 }

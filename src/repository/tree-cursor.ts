@@ -57,7 +57,8 @@ interface Level {
 
 /**
  * Goes through all nodes below a tree: each directory before what is in it, names in their order. Trees load ahead of it
- * in batches, so that it seldom waits (see `TreeQueue`, also for how much memory that takes).
+ * in batches, so that it seldom waits (see `TreeQueue`, also for how much memory that takes; beside it are the JSON of the
+ * directories on the way down, and one node of each).
  *
  * ```ts
  * const cursor = new TreeCursor(repository, root);
