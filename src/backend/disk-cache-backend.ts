@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { forEachConcurrently } from "../async/map-concurrently.js";
 import { SingleFlight } from "../async/single-flight.js";
 import { throwIfAborted } from "../errors.js";
 import type { Backend, FileInfo, FileType, Handle, LoadRange } from "./backend.js";
@@ -79,6 +80,27 @@ export class DiskCacheBackend implements Backend {
       default:
         return this.#inner.load(handle, range);
     }
+  }
+
+  /**
+   * Loads those of these files that are not here yet, as many at a time as there are connections. A file that cannot be
+   * loaded is left to whoever needs it. @throws {YoreError} `interrupted`
+   */
+  async fill(
+    type: "index" | "snapshot",
+    files: readonly { readonly name: string }[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const policy = this.#policy;
+    if (!policy) return;
+    const missing = await policy.cache.missing(
+      type,
+      files.map(({ name }) => name),
+    );
+    const load = async (name: string) => {
+      await this.#loadWhole(policy, { type, name }).catch(() => {});
+    };
+    await forEachConcurrently(missing, this.connections, load, signal);
   }
 
   stat(handle: Handle): Promise<FileInfo> {

@@ -158,6 +158,12 @@ export class DiskCache {
     return this.#loadPart(name, offset, length);
   }
 
+  /** Those of these names under which there is no file here. */
+  async missing(type: CachedType, names: readonly string[]): Promise<string[]> {
+    const here = new Set(await this.#list(type));
+    return names.filter((name) => !here.has(name));
+  }
+
   /** Keeps a whole file. Never fails. */
   async save(type: CachedType, name: string, pieces: readonly Uint8Array[]): Promise<void> {
     const path = this.#pathOf(type, name);

@@ -18,9 +18,7 @@ import {
 import { FOLDERS } from "./local-layout.js";
 import { formatLocation } from "./location.js";
 import { RefusedError } from "./refused-error.js";
-
-const V1 = "application/vnd.x.restic.rest.v1";
-const V2 = "application/vnd.x.restic.rest.v2";
+import { AT_ONCE, LISTING_V1, LISTING_V2, LISTINGS_HEADER } from "./rest-protocol.js";
 
 /** No file of a repository is larger; packs have some 16 MiB, indexes up to some 100. */
 const MAX_FILE_BYTES = 4 * 1024 ** 3 - 1;
@@ -50,6 +48,7 @@ export class RestBackend implements Backend {
   readonly #target: HttpTarget;
   readonly #authorization: string | undefined;
   readonly #client: HttpClient;
+  #listsAtOnce = false;
 
   /** @param url with a slash at its end: http, https, or `http+unix:///path/of/socket:/path/` */
   constructor(url: string, options: RestBackendOptions = {}) {
@@ -63,6 +62,11 @@ export class RestBackend implements Backend {
     if (user !== "" || secret !== "")
       this.#authorization = `Basic ${Buffer.from(`${user}:${secret}`).toString("base64")}`;
     this.#client = new HttpClient(options);
+  }
+
+  /** As the server of the last listing says of itself; those that say nothing may have a cloud behind them. */
+  get listsAtOnce(): boolean {
+    return this.#listsAtOnce;
   }
 
   async create(): Promise<void> {
@@ -106,13 +110,14 @@ export class RestBackend implements Backend {
     }
     const what = `list the ${FOLDERS[type]}`;
     const response = await this.#send(what, "GET", `${FOLDERS[type]}/`, {
-      headers: { accept: V2 },
+      headers: { accept: LISTING_V2 },
       maxBytes: MAX_LISTING_BYTES,
     });
     if (response.status === 404) return;
     if (response.status !== 200) throw this.#unexpected(what, response);
+    this.#listsAtOnce = response.headers[LISTINGS_HEADER] === AT_ONCE;
     const entries = parseListing(response.body, what, this.location);
-    const isV1 = response.headers["content-type"]?.startsWith(V1) || typeof entries[0] === "string";
+    const isV1 = response.headers["content-type"]?.startsWith(LISTING_V1) || typeof entries[0] === "string";
     if (isV1)
       yield* this.#withSizes(
         type,
@@ -137,7 +142,7 @@ export class RestBackend implements Backend {
     signal: AbortSignal | undefined,
   ): Promise<HttpResponse> {
     return this.#send(`save ${formatHandle(handle)}`, "POST", pathOf(handle), {
-      headers: { "content-type": "application/octet-stream", accept: V2 },
+      headers: { "content-type": "application/octet-stream", accept: LISTING_V2 },
       body: pieces,
       signal,
     });

@@ -1,6 +1,7 @@
 /** What a command has at hand while it runs, and how it is run. */
 
 import type { Command } from "commander";
+import type { AheadNeeds } from "../commands/ask-ahead.js";
 import type { RepositoryOptions, Session, SessionEvent } from "../commands/session.js";
 import { messageOf } from "../errors.js";
 import { type GlobalFlags, type GlobalOptions, resolveGlobalOptions } from "./global-options.js";
@@ -11,13 +12,13 @@ import { formatDuration } from "./units.js";
 export interface SessionNeeds {
   readonly lock: "none" | "shared" | "exclusive";
   /** See `SessionOptions`. */
-  readonly indexAhead?: boolean;
+  readonly ahead?: AheadNeeds;
   /** When the lock is needed although `--no-lock` was given: the command writes. False when left out. */
   readonly lockAlways?: boolean;
   /** Another repository than the one of the global options. */
   readonly repository?: RepositoryOptions;
-  /** What is checked must be the repository itself; false when left out. */
-  readonly withoutCache?: boolean;
+  /** "temporary" where what is read must be the repository itself; "kept" when left out. */
+  readonly cache?: "kept" | "temporary";
   /** Whether the line "repository ... opened" is shown; true when left out. */
   readonly announce?: boolean;
 }
@@ -41,17 +42,25 @@ export class CommandContext {
     const unlocked = this.global.noLock && !needs.lockAlways;
     const { withSession } = await import("../commands/session.js");
     const repository = needs.repository ?? this.global.repository();
-    return withSession(
-      needs.withoutCache ? { ...repository, cache: undefined } : repository,
-      {
-        lock: unlocked ? "none" : needs.lock,
-        indexAhead: needs.indexAhead ?? false,
-        retryLockMs: this.global.retryLockMs,
-        signal: this.signal,
-        on: (event) => this.#showSessionEvent(event, needs.announce ?? true),
-      },
-      work,
-    );
+    const open = (repository: RepositoryOptions) =>
+      withSession(
+        repository,
+        {
+          lock: unlocked ? "none" : needs.lock,
+          ...(needs.ahead ? { ahead: needs.ahead } : {}),
+          retryLockMs: this.global.retryLockMs,
+          signal: this.signal,
+          on: (event) => this.#showSessionEvent(event, needs.announce ?? true),
+        },
+        work,
+      );
+    if (needs.cache !== "temporary") return open(repository);
+    const { withTemporaryCache } = await import("../commands/temporary-cache.js");
+    const watch = {
+      onMade: (folder: string) => this.print(`using temporary cache in ${folder}`),
+      onProblem: (message: string) => this.warn(message),
+    };
+    return withTemporaryCache(repository, watch, open);
   }
 
   /** A line that `--quiet` silences, and `--json` too. */

@@ -8,6 +8,7 @@ import { untilInterrupted } from "../async/deadline.js";
 import type { Backend } from "../backend/backend.js";
 import { DiskCache } from "../backend/disk-cache.js";
 import { DiskCacheBackend } from "../backend/disk-cache-backend.js";
+import { ListAheadBackend } from "../backend/list-ahead-backend.js";
 import { parseLocation } from "../backend/location.js";
 import { openBackend, type TransportOptions } from "../backend/open-backend.js";
 import type { RetryEvent } from "../backend/retry-backend.js";
@@ -17,9 +18,10 @@ import { UsageError, YoreError } from "../errors.js";
 import { localZoneMinutes } from "../format/timestamp.js";
 import { loadAddon } from "../native/addon.js";
 import type { CompressionMode } from "../repository/compression.js";
-import { requireConfig } from "../repository/config-file.js";
+import { findRepository } from "../repository/find-repository.js";
 import type { RepositoryLock } from "../repository/lock.js";
 import { Repository } from "../repository/repository.js";
+import { type AheadNeeds, AskAhead } from "./ask-ahead.js";
 
 /** What a command can be told about the repository, whoever asks: the command line or a program. */
 export interface RepositoryOptions {
@@ -82,11 +84,8 @@ export type SessionEvent =
 
 export interface SessionOptions {
   readonly lock: LockMode;
-  /**
-   * Whether the index is loaded while the lock settles, which is 200 ms of waiting. What changes until the lock is held
-   * is left to `Repository.loadIndex`, which the work calls as it would without. False when left out.
-   */
-  readonly indexAhead?: boolean;
+  /** What the work will need, asked for while the key is derived and the lock settles; nothing when left out. */
+  readonly ahead?: AheadNeeds;
   /** How long to keep trying for the lock; 0 gives up at once. */
   readonly retryLockMs?: number;
   readonly signal?: AbortSignal;
@@ -99,17 +98,20 @@ export class Session {
   readonly signal: AbortSignal;
   readonly #backend: Backend;
   readonly #lock: RepositoryLock | undefined;
+  readonly #ahead: AskAhead;
 
   constructor(
     repository: Repository,
     backend: Backend,
     lock: RepositoryLock | undefined,
     signal: AbortSignal,
+    ahead: AskAhead,
   ) {
     this.repository = repository;
     this.signal = signal;
     this.#backend = backend;
     this.#lock = lock;
+    this.#ahead = ahead;
   }
 
   get engine(): Engine {
@@ -118,6 +120,7 @@ export class Session {
 
   /** Releases the lock and lets go of the repository. */
   async close(): Promise<void> {
+    this.#ahead.stop();
     try {
       await this.#lock?.release();
     } finally {
@@ -155,21 +158,27 @@ export async function openSession(options: RepositoryOptions, how: SessionOption
   // A disk that hangs answers no signal. Nothing has been changed yet, so nothing needs to be waited for.
   const place = await untilInterrupted(openRepositoryBackend(options, how.on), how.signal);
   const isNear = parseLocation(options.location).scheme === "local";
-  const cached = options.cache && !isNear ? new DiskCacheBackend(place) : undefined;
-  const backend = cached ?? place;
+  const lists = isNear ? undefined : new ListAheadBackend(place);
+  const cached = lists && options.cache ? new DiskCacheBackend(lists) : undefined;
+  const backend = cached ?? lists ?? place;
+  const ahead = new AskAhead(how.ahead, lists, cached);
   try {
-    const repository = await untilInterrupted(openWithPassword(backend, options, how.signal), how.signal);
+    const opening = openWithPassword(backend, options, how.signal, () => ahead.list(how.lock !== "none"));
+    const repository = await untilInterrupted(opening, how.signal);
     if (cached) await useCache(cached, repository, options.cache!);
+    ahead.load(repository, how.lock !== "none");
     const reason = engineProblem();
     if (reason !== undefined) how.on?.({ type: "engine-problem", reason });
     how.on?.({ type: "opened", repository, compression: options.compression ?? "auto" });
     const lock = await takeLock(repository, how);
+    await ahead.finish();
     const signals = [how.signal, lock?.signal].filter((signal) => signal !== undefined);
     const signal = AbortSignal.any(signals);
     // Each of many loads under way listens to it; Node.js would take more than ten for a leak.
     setMaxListeners(0, signal);
-    return new Session(repository, backend, lock, signal);
+    return new Session(repository, backend, lock, signal, ahead);
   } catch (error) {
+    ahead.stop();
     await backend.close();
     throw error;
   }
@@ -210,25 +219,27 @@ export function openRepositoryBackend(
   });
 }
 
+/** @param whileDeriving is called when the key is being derived, which takes other threads a tenth of a second and more */
 async function openWithPassword(
   backend: Backend,
   options: RepositoryOptions,
   signal: AbortSignal | undefined,
+  whileDeriving: () => void,
 ): Promise<Repository> {
   const engine = await loadEngine();
-  await requireConfig(backend);
+  const found = await findRepository(backend, engine, { keyHint: options.keyHint, signal });
   for (let attempt = 0; ; attempt++) {
     const password = await options.password.ask(attempt);
     try {
-      const opening = Repository.open(backend, engine, {
+      const opening = Repository.openFound(found, {
         password,
         allowEmptyPassword: options.password.allowEmpty,
-        keyHint: options.keyHint,
         compression: options.compression,
         packSizeBytes: options.packSizeBytes,
         extraVerify: options.extraVerify,
         signal,
       });
+      whileDeriving();
       // Time zones are loaded when the first is asked for, which takes 10 to 20 ms: now, while other threads derive the key.
       setImmediate(() => localZoneMinutes(Date.now() / 1000));
       return await opening;
@@ -241,21 +252,10 @@ async function openWithPassword(
 
 async function takeLock(repository: Repository, how: SessionOptions): Promise<RepositoryLock | undefined> {
   if (how.lock === "none") return undefined;
-  const stop = new AbortController();
-  const signal = how.signal ? AbortSignal.any([how.signal, stop.signal]) : stop.signal;
-  // A load that fails fails again for whoever needs it. It must have ended before the lock is there: the next load
-  // would join it, and take a listing from before for one of now.
-  const loading = how.indexAhead ? repository.loadIndex({ signal }).catch(() => {}) : undefined;
-  try {
-    const lock = await repository.lock({
-      exclusive: how.lock === "exclusive",
-      retryMs: how.retryLockMs ?? 0,
-      signal: how.signal,
-      onWaiting: (reason) => how.on?.({ type: "waiting-for-lock", reason }),
-    });
-    await loading;
-    return lock;
-  } finally {
-    stop.abort();
-  }
+  return repository.lock({
+    exclusive: how.lock === "exclusive",
+    retryMs: how.retryLockMs ?? 0,
+    signal: how.signal,
+    onWaiting: (reason) => how.on?.({ type: "waiting-for-lock", reason }),
+  });
 }

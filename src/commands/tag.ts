@@ -1,5 +1,6 @@
+import { forEachConcurrently } from "../async/map-concurrently.js";
 import type { Id } from "../bytes/id.js";
-import { throwIfAborted, UsageError } from "../errors.js";
+import { UsageError } from "../errors.js";
 import { type SnapshotFilter, saveSnapshot } from "../repository/snapshots.js";
 import { type IgnoredSnapshot, selectSnapshots } from "./select-snapshots.js";
 import type { Session } from "./session.js";
@@ -24,7 +25,8 @@ export interface TagWatch {
 }
 
 /**
- * Changes the tags of snapshots: each one that changes is saved anew and remembers its first ID as `original`.
+ * Changes the tags of snapshots, several at a time and told in their order: each one that changes is saved anew and
+ * remembers its first ID as `original`.
  *
  * @returns how many changed
  * @throws {UsageError} if tags are set and also added or removed
@@ -35,23 +37,27 @@ export async function runTag(session: Session, options: TagOptions, watch: TagWa
   if (change.set.length > 0 && change.add.length + change.remove.length > 0)
     throw new UsageError("--set and --add/--remove cannot be given at the same time");
   const snapshots = await selectSnapshots(repository, names, filter, { ...watch, signal });
-  let changed = 0;
-  for (const snapshot of snapshots) {
-    throwIfAborted(signal);
+  const changes = snapshots.flatMap((snapshot) => {
     const tags = changedTags(snapshot.tags, change);
-    if (!tags) continue;
-    const { id, ...rest } = snapshot;
-    // Killed in between, both are there.
-    const newId = await saveSnapshot(repository, {
-      ...rest,
-      tags,
-      original: snapshot.original ?? id,
-    });
-    await repository.removeFile("snapshot", id);
-    changed++;
-    watch.onChanged?.(id, newId);
-  }
-  return changed;
+    return tags ? [{ snapshot, tags }] : [];
+  });
+  const newIds: Id[] = [];
+  const isDone: boolean[] = [];
+  let told = 0;
+  await forEachConcurrently(
+    changes.entries(),
+    repository.backend.connections,
+    async ([position, { snapshot, tags }]) => {
+      const { id, ...rest } = snapshot;
+      // Killed in between, both are there.
+      newIds[position] = await saveSnapshot(repository, { ...rest, tags, original: snapshot.original ?? id });
+      await repository.removeFile("snapshot", id);
+      isDone[position] = true;
+      for (; isDone[told]; told++) watch.onChanged?.(changes[told]!.snapshot.id, newIds[told]!);
+    },
+    signal,
+  );
+  return changes.length;
 }
 
 /** @returns `undefined` when nothing changes; tags that are set are always a change, as in restic */

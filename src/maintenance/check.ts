@@ -174,7 +174,6 @@ class CheckRun {
   async #checkStructure(snapshots: readonly (LoadedSnapshot | CheckProblem)[]): Promise<void> {
     this.#enter("structure");
     const { signal } = this.#watch;
-    const seen = new Set<string>();
     const readable = snapshots.filter((snapshot) => "tree" in snapshot);
     this.#progress.snapshotsTotal = readable.length;
     this.#progress.treesTotal = countTrees(this.#repository, readable);
@@ -184,24 +183,18 @@ class CheckRun {
       index: this.#repository.index,
       onContent: needsUse ? (id) => this.#use("data", id) : undefined,
     };
-    for (const snapshot of snapshots) {
-      if ("kind" in snapshot) {
-        this.#report(snapshot);
-        continue;
-      }
-      await visitTrees(
-        this.#repository,
-        [snapshot.tree],
-        (id, tree) => {
-          this.#progress.trees++;
-          if (needsUse) this.#use("tree", id);
-          const reasons = "error" in tree ? [messageOf(tree.error)] : treeProblems(tree, held);
-          if (reasons.length > 0) this.#report({ kind: "tree", id, reasons });
-        },
-        { signal, seen, engine: this.#repository.engine },
-      );
-      this.#progress.snapshots++;
-    }
+    for (const snapshot of snapshots) if ("kind" in snapshot) this.#report(snapshot);
+    await visitTrees(
+      this.#repository,
+      readable.map(({ tree }) => tree),
+      (id, tree) => {
+        this.#progress.trees++;
+        if (needsUse) this.#use("tree", id);
+        const reasons = "error" in tree ? [messageOf(tree.error)] : treeProblems(tree, held);
+        if (reasons.length > 0) this.#report({ kind: "tree", id, reasons });
+      },
+      { signal, onRoot: () => this.#progress.snapshots++, engine: this.#repository.engine },
+    );
   }
 
   /** Whether the packs that snapshots need are wanted, of which only those are read. */

@@ -89,7 +89,6 @@ async function findRoots(repository: Repository, watch: RecoverWatch): Promise<I
       trees.push(index.blobOf(entry).id);
   watch.on?.({ type: "trees", count: trees.length });
   if (watch.progress) watch.progress.treesTotal = trees.length;
-  const known = new Set<string>();
   await visitTrees(
     repository,
     trees,
@@ -103,7 +102,7 @@ async function findRoots(repository: Repository, watch: RecoverWatch): Promise<I
       }
       for (const subtree of tree.subtrees) reach(subtree);
     },
-    { signal: watch.signal, seen: known, engine: repository.engine },
+    { signal: watch.signal, engine: repository.engine },
   );
   watch.on?.({ type: "snapshots" });
   const onError = (id: Id, error: YoreError) => watch.on?.({ type: "unreadable-snapshot", id, error });

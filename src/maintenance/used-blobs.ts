@@ -42,19 +42,21 @@ export async function findUsedBlobs(
     marks[entry] = 1;
     return true;
   };
-  for (const tree of trees) {
-    await visitTrees(
-      repository,
-      [tree],
-      (id, loaded) => {
-        if ("error" in loaded) throw unreadable(id, loaded.error);
-        watch.onTree?.();
-        for (const blob of loaded.contents) mark("data", blob);
-      },
-      { signal: watch.signal, isNew: (id) => mark("tree", id), engine: repository.engine },
-    );
-    watch.onRoot?.();
-  }
+  await visitTrees(
+    repository,
+    trees,
+    (id, loaded) => {
+      if ("error" in loaded) throw unreadable(id, loaded.error);
+      watch.onTree?.();
+      for (const blob of loaded.contents) mark("data", blob);
+    },
+    {
+      signal: watch.signal,
+      isNew: (id) => mark("tree", id),
+      onRoot: watch.onRoot,
+      engine: repository.engine,
+    },
+  );
   return { marks, missing: [...missing.values()] };
 }
 

@@ -6,15 +6,6 @@ import { sealFile, unsealFile } from "./repository-files.js";
 
 export const CONFIG = { type: "config", name: "" } as const;
 
-/**
- * Makes sure that there is a repository, before anybody is asked for its password. @throws {YoreError}
- * `no-repository`
- */
-export async function requireConfig(backend: Backend): Promise<void> {
-  const { size } = await orNoRepository(backend, backend.stat(CONFIG));
-  if (size === 0) throw emptyConfig(backend);
-}
-
 /** The config as it is stored. @throws {YoreError} `no-repository`, or {DamagedError} when it is empty */
 export async function loadSealedConfig(backend: Backend): Promise<Uint8Array> {
   const sealed = await orNoRepository(backend, backend.load(CONFIG));

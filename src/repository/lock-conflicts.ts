@@ -53,10 +53,13 @@ export function isStaleLock(lock: LockFile, nowMs: number): boolean {
 
 /**
  * All locks of the repository. Files without a byte are what a full disk leaves of a lock: they hold nothing.
+ *
+ * @param own is left out, and not loaded
  */
-export async function listLocks(store: LockStore, signal?: AbortSignal): Promise<ListedLock[]> {
+export async function listLocks(store: LockStore, signal?: AbortSignal, own?: Id): Promise<ListedLock[]> {
   const ids: Id[] = [];
-  for await (const { id, size } of store.listFiles("lock")) if (size > 0) ids.push(id);
+  for await (const { id, size } of store.listFiles("lock"))
+    if (size > 0 && !(own && equalIds(own, id))) ids.push(id);
   const load = async (id: Id): Promise<ListedLock | undefined> => {
     try {
       return { id, lock: decodeLockFile(await store.loadFile("lock", id, signal)) };
@@ -84,8 +87,7 @@ export async function checkConflicts(
   signal?: AbortSignal,
 ): Promise<void> {
   let unreadable: ListedLock | undefined;
-  for (const listed of await listLocks(store, signal)) {
-    if (own && equalIds(own, listed.id)) continue;
+  for (const listed of await listLocks(store, signal, own)) {
     if (!listed.lock) unreadable ??= listed;
     else if (exclusive || listed.lock.exclusive) throw new LockedError(listed.id, listed.lock, nowMs);
   }

@@ -1,6 +1,7 @@
-import { awaitedLater } from "../async/awaited-later.js";
+import { untilInterrupted } from "../async/deadline.js";
 import { SingleFlight } from "../async/single-flight.js";
 import type { Backend } from "../backend/backend.js";
+import { AHEAD_MAX_AGE_MS } from "../backend/list-ahead-backend.js";
 import { formatId, type Id, parseId } from "../bytes/id.js";
 import type { Engine, MasterKey } from "../engine/engine.js";
 import { throwIfAborted, UsageError } from "../errors.js";
@@ -14,23 +15,10 @@ import type { BlobLoader, BlobResult, PackStretch, PlaintextSink, SizedBlob } fr
 import { BlobReader } from "./blob-reader.js";
 import { BlobSaver, type SavedBlob, type SmallBlob } from "./blob-saver.js";
 import type { CompressionMode } from "./compression.js";
-import {
-  CONFIG,
-  encodeReadableConfig,
-  loadSealedConfig,
-  replaceConfig,
-  unsealConfig,
-} from "./config-file.js";
+import { CONFIG, encodeReadableConfig, replaceConfig, unsealConfig } from "./config-file.js";
+import { type FoundRepository, findRepository } from "./find-repository.js";
 import { IndexFiles, type IndexProblem, type IndexProgress } from "./index-files.js";
-import {
-  createMasterKey,
-  type KeyOwner,
-  type ListedKey,
-  listKeys,
-  openKey,
-  saveKey,
-  verifyKey,
-} from "./keys.js";
+import { createMasterKey, type KeyOwner, type ListedKey, listKeys, saveKey, verifyKey } from "./keys.js";
 import { type LockOptions, RepositoryLock } from "./lock.js";
 import { type ListedLock, listLocks, unlock } from "./lock-conflicts.js";
 import type { OnPackBlob, TakeSealed } from "./pack-blobs.js";
@@ -53,6 +41,11 @@ import {
 
 /** After a look at the index for a missing pack that found nothing new, the next such look comes so much later. */
 const REFRESH_INTERVAL_MS = 5000;
+
+export interface LoadIndexOptions {
+  readonly signal?: AbortSignal;
+  readonly progress?: IndexProgress;
+}
 
 /** What the parts of a repository are built from. */
 interface Opened {
@@ -92,6 +85,8 @@ export class Repository implements BlobLoader {
   readonly #loadingIndex = new SingleFlight<"index", boolean>();
   /** As of an index of so many entries. */
   #treePacks: { readonly size: number; readonly names: ReadonlySet<string> } | undefined;
+  /** An index for the next who asks, with the time when its listing began. */
+  #indexAhead: { readonly begunAt: number; readonly isLoaded: Promise<boolean> } | undefined;
   #isIndexLoaded = false;
   #futileRefreshAt = Number.NEGATIVE_INFINITY;
 
@@ -163,10 +158,15 @@ export class Repository implements BlobLoader {
   static async open(backend: Backend, engine: Engine, options: OpenRepositoryOptions): Promise<Repository> {
     checkSettings(options);
     checkPassword("open", backend, options);
-    // The key is derived meanwhile. Without a repository nobody is told anything about keys.
-    const opening = awaitedLater(openKey(backend, engine, options));
-    const sealedConfig = await loadSealedConfig(backend);
-    const { id: keyId, masterKey } = await opening;
+    return Repository.openFound(await findRepository(backend, engine, options), options);
+  }
+
+  /** The same for one that was looked for already: after a wrong password, another may follow. */
+  static async openFound(found: FoundRepository, options: OpenRepositoryOptions): Promise<Repository> {
+    const { backend, engine, sealedConfig, keys } = found;
+    checkSettings(options);
+    checkPassword("open", backend, options);
+    const { id: keyId, masterKey } = await keys.open(options.password);
     throwIfAborted(options.signal);
     const config = await unsealConfig(backend, engine, masterKey, sealedConfig);
     return new Repository({ backend, engine, masterKey, keyId, config }, options);
@@ -204,12 +204,40 @@ export class Repository implements BlobLoader {
    * Brings `index` up to date: loads index files that are new, drops the entries of those that are gone.
    * Files that cannot be read do not stop it: look at `indexProblems` afterwards.
    */
-  async loadIndex(options: { signal?: AbortSignal; progress?: IndexProgress } = {}): Promise<void> {
-    await this.#updateIndex(options);
+  async loadIndex(options: LoadIndexOptions = {}): Promise<void> {
+    if (!(await this.#takeIndexAhead(options))) await this.#updateIndex(options);
+  }
+
+  /**
+   * Loads the index before anybody asks for it, while something else takes its time. Never rejects: what goes wrong goes
+   * wrong again in `loadIndex`.
+   *
+   * @param options `asIs`: the next `loadIndex` takes what was loaded so, unless its listing is older than five seconds;
+   *   otherwise it loads what has changed since
+   */
+  async loadIndexAhead(options: { readonly asIs: boolean; readonly signal?: AbortSignal }): Promise<void> {
+    const { asIs, ...rest } = options;
+    const begunAt = Date.now();
+    const isLoaded = this.#updateIndex(rest).then(
+      () => true,
+      () => false,
+    );
+    if (asIs) this.#indexAhead = { begunAt, isLoaded };
+    await isLoaded;
+  }
+
+  async #takeIndexAhead({ signal, progress }: LoadIndexOptions): Promise<boolean> {
+    const ahead = this.#indexAhead;
+    this.#indexAhead = undefined;
+    if (!ahead || !(await untilInterrupted(ahead.isLoaded, signal))) return false;
+    const age = Date.now() - ahead.begunAt;
+    if (age < 0 || age > AHEAD_MAX_AGE_MS) return false;
+    if (progress) progress.totalFiles = progress.loadedFiles = this.#indexFiles.ids.length;
+    return true;
   }
 
   /** @returns whether that changed anything */
-  #updateIndex(options: { signal?: AbortSignal; progress?: IndexProgress } = {}): Promise<boolean> {
+  #updateIndex(options: LoadIndexOptions = {}): Promise<boolean> {
     return this.#loadingIndex.run("index", async () => {
       const changed = await this.#indexFiles.load(options);
       this.#isIndexLoaded = true;
@@ -226,6 +254,7 @@ export class Repository implements BlobLoader {
 
   /** Empties `index`, for when what it says about packs is not to be believed. */
   unloadIndex(): void {
+    this.#indexAhead = undefined;
     this.#indexFiles.clear();
     this.#isIndexLoaded = false;
   }

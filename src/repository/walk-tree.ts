@@ -45,17 +45,18 @@ export interface VisitedTree {
 
 export interface VisitOptions {
   readonly signal?: AbortSignal | undefined;
-  /** `idKey`s: hand the same set in again to leave out what earlier calls visited. */
-  readonly seen?: Set<string>;
-  /** In place of `seen`, for callers who can tell with less memory: true for the first time that a tree is met. */
+  /** True for the first time that a tree is met: for callers who can tell with less memory than a set of all IDs. */
   readonly isNew?: (id: Id) => boolean;
+  /** Called for each root when its tree was visited, or at once where an earlier call did. */
+  readonly onRoot?: (() => void) | undefined;
   /** For callers who want the nodes of few trees: what the others refer to is told without decoding them. */
   readonly engine?: Pick<Engine, "parseTree">;
 }
 
 /**
  * Visits every tree that can be reached from the roots once, in no order, many at a time: what check, prune
- * and statistics need.
+ * and statistics need. It goes down from all roots side by side, so that over a slow line it takes as many round trips as
+ * the deepest tree has levels, and not as many for each snapshot. Memory: the IDs of what was met and not yet visited.
  *
  * @param on is called for each tree, or with why it could not be loaded
  */
@@ -65,15 +66,27 @@ export async function visitTrees(
   on: (id: Id, tree: VisitedTree | { readonly error: YoreError }) => undefined,
   options: VisitOptions = {},
 ): Promise<void> {
-  const { seen = new Set<string>(), engine } = options;
+  const { engine } = options;
+  const seen = new Set<string>();
   const isNewKey = (id: Id) => seen.size < seen.add(idKey(id)).size;
   const isNew = options.isNew ?? isNewKey;
   let waiting: Id[] = [];
   const push = (id: Id) => {
     if (isNew(id)) waiting.push(id);
   };
-  for (const root of roots) push(root);
+  const unvisited = new Map<string, number>();
+  for (const root of roots) {
+    const before = waiting.length;
+    push(root);
+    const key = idKey(root);
+    const known = unvisited.get(key) ?? 0;
+    if (waiting.length > before || known > 0) unvisited.set(key, known + 1);
+    else options.onRoot?.();
+  }
   const visit = (id: Id, result: BlobResult): undefined => {
+    const key = unvisited.size > 0 ? idKey(id) : "";
+    for (let left = unvisited.get(key) ?? 0; left > 0; left--) options.onRoot?.();
+    unvisited.delete(key);
     let tree: VisitedTree;
     try {
       if ("error" in result) throw result.error;

@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TokenBucket } from "../async/token-bucket.js";
 import type { Handle } from "../backend/backend.js";
+import { isOnLocalDisk } from "../backend/local-disk.js";
+import { AT_ONCE, LISTING_V1, LISTING_V2, LISTINGS_HEADER } from "../backend/rest-protocol.js";
 import { idFromBytes } from "../bytes/id.js";
 import { messageOf } from "../errors.js";
 import type { AccessLog } from "./access-log.js";
@@ -26,9 +28,6 @@ import { sendFile } from "./send-file.js";
 import type { TransferMemory } from "./transfer-memory.js";
 import { isDirect, type Upload } from "./upload.js";
 import type { UsageLedger } from "./usage.js";
-
-const V1 = "application/vnd.x.restic.rest.v1";
-const V2 = "application/vnd.x.restic.rest.v2";
 
 /** What the handler works with; one set for the life of a server. */
 export interface ServerParts {
@@ -155,10 +154,15 @@ export class RequestHandler {
     { repository, type }: { readonly repository: RepositoryPath; readonly type: ListedType },
   ): Promise<void> {
     const { request, response } = exchange;
-    const withSizes = accepts(request.headers.accept, V2);
-    const folders = listFiles(this.#parts.files.folderOf(repository), type)[Symbol.asyncIterator]();
+    const withSizes = accepts(request.headers.accept, LISTING_V2);
+    const path = this.#parts.files.folderOf(repository);
+    const isAtOnce = await isOnLocalDisk(path);
+    const folders = listFiles(path, type)[Symbol.asyncIterator]();
     let folder = await folders.next();
-    response.writeHead(200, { "content-type": withSizes ? V2 : V1 });
+    response.writeHead(200, {
+      "content-type": withSizes ? LISTING_V2 : LISTING_V1,
+      ...(isAtOnce ? { [LISTINGS_HEADER]: AT_ONCE } : {}),
+    });
     let text = "[";
     for (let first = true; !folder.done; folder = await folders.next()) {
       for (const { name, size } of folder.value) {

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
@@ -103,5 +103,43 @@ describe.skipIf(missingPeer("restic"))("repositories behind HTTP", () => {
     const paths = (result: RunResult) => result.stdout.split("\n").filter((line) => line.includes("/file"));
     expect(paths(again)).toEqual(paths(listing));
     expect(paths(again).length).toBe(12);
+  });
+
+  it("check reads each pack of trees once, into a cache that is gone afterwards", async () => {
+    const lines: string[] = [];
+    use(await startYoreServer(join(folder, "served"), { accessLog: (line) => lines.push(line) }), "repo/");
+    await succeeds(restic, "init");
+    for (let round = 0; round < 4; round++) await succeeds(restic, "backup", writeSource(round));
+    lines.length = 0;
+    const temporary = join(folder, "temporary");
+    mkdirSync(temporary);
+    env["TMPDIR"] = temporary;
+    const whole = await yore("check");
+    expect(whole).toMatchObject({ code: 0, stdout: expect.stringContaining("no errors were found") });
+    expect(whole.stdout).toContain(`using temporary cache in ${temporary}/`);
+    expect(readdirSync(temporary)).toEqual([]);
+    const packs = lines.flatMap((line) => /"GET \/repo\/data\/([0-9a-f]{64}) /.exec(line)?.[1] ?? []);
+    expect(packs.length).toBe(4);
+    expect(new Set(packs).size).toBe(4);
+    // Damage of the repository is found, whatever is in the cache that others use.
+    const path = join(folder, "served/repo/data", packs[0]!.slice(0, 2), packs[0]!);
+    chmodSync(path, 0o600);
+    const bytes = readFileSync(path);
+    bytes[10]! ^= 1;
+    writeFileSync(path, bytes);
+    expect(await yore("check")).toMatchObject({ code: 1, stderr: expect.stringContaining("error") });
+    expect(readdirSync(temporary)).toEqual([]);
+  });
+
+  it("check does without a temporary cache where none can be made, or none is wanted", async () => {
+    use(await startYoreServer(join(folder, "served")), "repo/");
+    await succeeds(yore, "init");
+    await succeeds(yore, "backup", writeSource(0));
+    env["TMPDIR"] = join(folder, "missing");
+    expect(await yore("check")).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining("Cannot make a temporary cache"),
+    });
+    expect(await yore("check", "--no-cache")).toMatchObject({ code: 0, stderr: "" });
   });
 });

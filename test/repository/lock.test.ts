@@ -127,6 +127,23 @@ describe("RepositoryLock.acquire", () => {
     }
   });
 
+  it("does not read its own file again, which it has written itself", async () => {
+    const loaded: string[] = [];
+    const watched = wrapBackend(backend, {
+      load: (handle, range) => {
+        if (handle.type === "lock") loaded.push(handle.name);
+        return backend.load(handle, range);
+      },
+    });
+    await saveLock();
+    const [other] = await collect(backend.list("lock"));
+    const program = await openRepository(watched);
+    const lock = await program.lock({ exclusive: false, timings: quick });
+    expect(loaded).toEqual([other!.name, other!.name]);
+    await lock.release();
+    await program.close();
+  });
+
   it("does not pass over a stale lock, but tells how to remove it", async () => {
     await saveLock({ time: timestampFromMs(Date.now() - 31 * MINUTE), exclusive: true });
     await expect(repository.lock({ exclusive: false, timings: quick })).rejects.toMatchObject({

@@ -284,11 +284,24 @@ describe("visitTrees", () => {
     }
   });
 
-  it("leaves out what an earlier call has seen", async () => {
-    const seen = new Set<string>();
-    let calls = 0;
-    for (let round = 0; round < 2; round++)
-      await visitTrees(repository, [root], () => void calls++, { seen });
-    expect(calls).toBe(5);
+  it("tells of each root when its tree was visited", async () => {
+    const leaf = await saveTree(repository, [node("x")]);
+    const other = await saveTree(repository, [node("d", { type: "dir", subtree: leaf })]);
+    await repository.flush();
+    const told: string[] = [];
+    await visitTrees(repository, [other, leaf, other, MISSING], (id) => void told.push(formatId(id)), {
+      onRoot: () => told.push("root"),
+    });
+    expect(told.filter((line) => line === "root")).toHaveLength(4);
+    expect(told.filter((line) => line !== "root").sort()).toEqual(
+      [other, leaf, MISSING].map(formatId).sort(),
+    );
+    const known: string[] = [];
+    const onRoot = () => known.push("root");
+    await visitTrees(repository, [leaf], (id) => void known.push(formatId(id)), {
+      isNew: () => false,
+      onRoot,
+    });
+    expect(known).toEqual(["root"]);
   });
 });

@@ -76,7 +76,7 @@ export function registerBackup(program: Command, io: Io): void {
       context.verbose(2, "open repository");
       const needs = {
         lock: flags.dryRun ? "none" : "shared",
-        indexAhead: true,
+        ahead: { snapshots: "as-is", index: "again" },
         lockAlways: !flags.dryRun,
       } as const;
       const summary = await context.withSession(needs, async (session) => {

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { formatId, formatShortId } from "../../bytes/id.js";
+import { WRITING } from "../../commands/ask-ahead.js";
 import { runCheck } from "../../commands/check.js";
 import { UsageError, YoreError } from "../../errors.js";
 import {
@@ -48,7 +49,7 @@ export function registerCheck(program: Command, io: Io): void {
       const view = new CheckView(context, readData);
       if (!context.global.noLock) context.print("create exclusive lock for repository");
       const summary = await context.withSession(
-        { lock: "exclusive", withoutCache: flags.withCache !== true },
+        { lock: "exclusive", ahead: WRITING, cache: flags.withCache ? "kept" : "temporary" },
         async (session) => {
           const progress = newCheckProgress();
           const renderer = context.startProgress(new PhaseView(() => checkState(progress)).lines);

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { formatId, formatShortId } from "../../bytes/id.js";
+import { READING, WRITING } from "../../commands/ask-ahead.js";
 import { runCopy } from "../../commands/copy.js";
 import { UsageError } from "../../errors.js";
 import { type CopyEvent, type CopyProgress, type CopyResult, newCopyProgress } from "../../mod.js";
@@ -35,27 +36,32 @@ export function registerCopy(program: Command, io: Io): void {
       const [from, to] = named.isTarget ? [first, second] : [second, first];
       const progress = newCopyProgress();
       const view = new CopyView(context, progress);
-      const result = await context.withSession({ lock: "shared", repository: from }, (source) =>
-        context.withSession({ lock: "shared", lockAlways: true, repository: to }, async (target) => {
-          const renderer = context.startProgress(
-            (seconds) => view.lines(seconds),
-            (seconds) => view.status(seconds),
-          );
-          try {
-            return await runCopy(
-              source,
-              target,
-              { names, filter },
-              {
-                progress,
-                on: (event) => view.show(event),
-                onIgnored: ({ name, reason }) => context.warn(`Ignoring "${name}": ${reason}`),
-              },
-            );
-          } finally {
-            renderer.stop();
-          }
-        }),
+      const result = await context.withSession(
+        { lock: "shared", ahead: READING, repository: from },
+        (source) =>
+          context.withSession(
+            { lock: "shared", lockAlways: true, ahead: WRITING, repository: to },
+            async (target) => {
+              const renderer = context.startProgress(
+                (seconds) => view.lines(seconds),
+                (seconds) => view.status(seconds),
+              );
+              try {
+                return await runCopy(
+                  source,
+                  target,
+                  { names, filter },
+                  {
+                    progress,
+                    on: (event) => view.show(event),
+                    onIgnored: ({ name, reason }) => context.warn(`Ignoring "${name}": ${reason}`),
+                  },
+                );
+              } finally {
+                renderer.stop();
+              }
+            },
+          ),
       );
       view.finish(result);
       return undefined;

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { formatShortId } from "../../bytes/id.js";
+import { READING } from "../../commands/ask-ahead.js";
 import { type DiffSide, type DiffSummary, requireTwo, runDiff } from "../../commands/diff.js";
 import { goJsonBytes } from "../../format/go-json.js";
 import { action } from "../command-context.js";
@@ -29,7 +30,7 @@ export function registerDiff(program: Command, io: Io): void {
         const [source, target] = requireTwo(args);
         const { json } = context.global;
         const options = { source, target, metadata: flags.metadata === true };
-        const summary = await context.withSession({ lock: "shared", indexAhead: true }, (session) =>
+        const summary = await context.withSession({ lock: "shared", ahead: READING }, (session) =>
           runDiff(session, options, {
             onStart: (one, other) => {
               context.print(`comparing snapshot ${formatShortId(one.id)} to ${formatShortId(other.id)}:`);

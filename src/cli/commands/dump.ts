@@ -2,6 +2,7 @@ import { open } from "node:fs/promises";
 import { finished } from "node:stream/promises";
 import type { Command } from "commander";
 import type { Sink } from "../../commands/archive-writer.js";
+import { READING } from "../../commands/ask-ahead.js";
 import { ARCHIVE_FORMATS, runDump } from "../../commands/dump.js";
 import { messageOf, systemCodeOf, UsageError, YoreError } from "../../errors.js";
 import { action } from "../command-context.js";
@@ -32,20 +33,23 @@ export function registerDump(program: Command, io: Io): void {
       const format = ARCHIVE_FORMATS.find((one) => one === flags.archive);
       if (!format) throw new UsageError(`unknown archive format "${flags.archive}"`);
       const options = { snapshot, path, format, filter: resolveSnapshotFilter(flags, io.env) };
-      await context.withSession({ lock: "shared", announce: flags.target !== undefined }, async (session) => {
-        if (flags.target !== undefined) {
-          const bytes = await dumpToFile(flags.target, (sink) => runDump(session, options, () => sink));
-          // Without a target the standard output is the file, with --json as well.
-          if (context.global.json)
-            context.json({ message_type: "summary", target: flags.target, bytes_written: bytes });
-          return;
-        }
-        await runDump(session, options, (kind) => {
-          if (kind === "archive" && io.stdout.isTTY)
-            throw new UsageError("stdout is the terminal, please redirect output");
-          return (bytes) => io.stdout.pass(bytes);
-        });
-      });
+      await context.withSession(
+        { lock: "shared", ahead: READING, announce: flags.target !== undefined },
+        async (session) => {
+          if (flags.target !== undefined) {
+            const bytes = await dumpToFile(flags.target, (sink) => runDump(session, options, () => sink));
+            // Without a target the standard output is the file, with --json as well.
+            if (context.global.json)
+              context.json({ message_type: "summary", target: flags.target, bytes_written: bytes });
+            return;
+          }
+          await runDump(session, options, (kind) => {
+            if (kind === "archive" && io.stdout.isTTY)
+              throw new UsageError("stdout is the terminal, please redirect output");
+            return (bytes) => io.stdout.pass(bytes);
+          });
+        },
+      );
       return undefined;
     }),
   );

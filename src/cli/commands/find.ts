@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { formatId, formatShortId, idKey } from "../../bytes/id.js";
+import { READING } from "../../commands/ask-ahead.js";
 import { type FindHit, type FindTarget, locateBlob, runFind } from "../../commands/find.js";
 import type { Session } from "../../commands/session.js";
 import { UsageError } from "../../errors.js";
@@ -54,7 +55,7 @@ export function registerFind(program: Command, io: Io): void {
       const target = resolveTarget(args, flags);
       const filter = resolveSnapshotFilter(flags, io.env);
       let code = EXIT_SUCCESS;
-      await context.withSession({ lock: "shared", indexAhead: true }, async (session) => {
+      await context.withSession({ lock: "shared", ahead: READING }, async (session) => {
         const progress = { trees: 0, treesTotal: 0 };
         const { lines } = new PhaseView(() => ({
           phase: "trees",

@@ -83,42 +83,45 @@ export function registerForget(program: Command, io: Io): void {
         throw new UsageError("--no-lock is only applicable in combination with --dry-run for forget command");
       checkForgetOptions(options);
       const pruneOptions = resolvePruneOptions(flags);
-      await context.withSession({ lock: "exclusive", lockAlways: !options.dryRun }, async (session) => {
-        if (names.length === 0) context.print(`Applying Policy: ${describePolicy(options.policy)}`);
-        const view = new ForgetView(context, options, flags.compact === true);
-        const progress = { files: 0, filesTotal: 0 };
-        const { lines } = new PhaseView(() => ({
-          phase: "remove",
-          done: progress.files,
-          total: progress.filesTotal,
-          what: "files deleted",
-        }));
-        const renderer = context.startProgress(lines);
-        const started = performance.now();
-        const result = await runForget(session, options, {
-          progress,
-          onIgnored: ({ name, reason }) => context.warn(`Ignoring "${name}": ${reason}`),
-          onPlan: (plan) => view.plan(plan),
-          onRemoved: (id) => context.verbose(3, `removed snapshot/${formatId(id)}`),
-        }).finally(() => renderer.stop());
-        const seconds = (performance.now() - started) / 1000;
-        if (progress.filesTotal > 0)
-          context.print(formatProgress(seconds, progress.files, progress.filesTotal, "files deleted"));
-        for (const { id, error } of result.failed)
-          context.warn(`Cannot remove snapshot ${formatShortId(id)}: ${messageOf(error)}`);
-        view.finish(result);
-        if (flags.prune && result.remove.length > 0) {
-          const what = options.dryRun
-            ? "would be removed, running prune dry run"
-            : "have been removed, running prune";
-          context.print(`${result.remove.length} snapshots ${what}`);
-          const ignoreSnapshots = options.dryRun ? result.remove.map(({ id }) => id) : [];
-          const prune = { ...pruneOptions, dryRun: options.dryRun, ignoreSnapshots };
-          await runShownPrune(context, session, prune, { withJson: false });
-        }
-        if (result.failed.length > 0)
-          throw new YoreError("incomplete", "failed to remove one or more snapshots");
-      });
+      await context.withSession(
+        { lock: "exclusive", lockAlways: !options.dryRun, ahead: { snapshots: "again" } },
+        async (session) => {
+          if (names.length === 0) context.print(`Applying Policy: ${describePolicy(options.policy)}`);
+          const view = new ForgetView(context, options, flags.compact === true);
+          const progress = { files: 0, filesTotal: 0 };
+          const { lines } = new PhaseView(() => ({
+            phase: "remove",
+            done: progress.files,
+            total: progress.filesTotal,
+            what: "files deleted",
+          }));
+          const renderer = context.startProgress(lines);
+          const started = performance.now();
+          const result = await runForget(session, options, {
+            progress,
+            onIgnored: ({ name, reason }) => context.warn(`Ignoring "${name}": ${reason}`),
+            onPlan: (plan) => view.plan(plan),
+            onRemoved: (id) => context.verbose(3, `removed snapshot/${formatId(id)}`),
+          }).finally(() => renderer.stop());
+          const seconds = (performance.now() - started) / 1000;
+          if (progress.filesTotal > 0)
+            context.print(formatProgress(seconds, progress.files, progress.filesTotal, "files deleted"));
+          for (const { id, error } of result.failed)
+            context.warn(`Cannot remove snapshot ${formatShortId(id)}: ${messageOf(error)}`);
+          view.finish(result);
+          if (flags.prune && result.remove.length > 0) {
+            const what = options.dryRun
+              ? "would be removed, running prune dry run"
+              : "have been removed, running prune";
+            context.print(`${result.remove.length} snapshots ${what}`);
+            const ignoreSnapshots = options.dryRun ? result.remove.map(({ id }) => id) : [];
+            const prune = { ...pruneOptions, dryRun: options.dryRun, ignoreSnapshots };
+            await runShownPrune(context, session, prune, { withJson: false });
+          }
+          if (result.failed.length > 0)
+            throw new YoreError("incomplete", "failed to remove one or more snapshots");
+        },
+      );
       return undefined;
     }),
   );

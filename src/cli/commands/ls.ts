@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { READING } from "../../commands/ask-ahead.js";
 import { type ListingWriter, runLs } from "../../commands/ls.js";
 import { UsageError } from "../../errors.js";
 import type { LoadedSnapshot } from "../../format/snapshot.js";
@@ -46,7 +47,7 @@ export function registerLs(program: Command, io: Io): void {
     action<LsFlags>(io, async (context, [snapshot = "", ...directories], flags) => {
       checkFlags(flags, context.global.json);
       const filter = resolveSnapshotFilter(flags, io.env);
-      await context.withSession({ lock: "shared", indexAhead: true }, async (session) => {
+      await context.withSession({ lock: "shared", ahead: READING }, async (session) => {
         const options = { snapshot, filter, directories, recursive: flags.recursive === true };
         await runLs(session, options, chooseWriter(context, flags, directories));
       });

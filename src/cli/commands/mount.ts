@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { READING } from "../../commands/ask-ahead.js";
 import { type MountCommandOptions, runMount } from "../../commands/mount.js";
 import { DaemonParent, startDaemon } from "../../commands/mount-daemon.js";
 import { knownPassword, type RepositoryOptions } from "../../commands/session.js";
@@ -139,7 +140,7 @@ async function serve(
   options: MountCommandOptions,
   onMounted: (mountpoint: string) => void,
 ): Promise<void> {
-  await context.withSession({ lock: "none", repository }, (session) =>
+  await context.withSession({ lock: "none", ahead: READING, repository }, (session) =>
     runMount(session, options, {
       onMounted,
       onBusy: () =>

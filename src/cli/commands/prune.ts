@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { WRITING } from "../../commands/ask-ahead.js";
 import { UsageError } from "../../errors.js";
 import { action } from "../command-context.js";
 import type { Io } from "../output.js";
@@ -27,7 +28,7 @@ export function registerPrune(program: Command, io: Io): void {
       if (context.global.noLock && !dryRun)
         throw new UsageError("--no-lock is only applicable in combination with --dry-run for prune command");
       const recoverRepositoryId = flags.unsafeRecoverNoFreeSpace || undefined;
-      await context.withSession({ lock: "exclusive" }, (session) =>
+      await context.withSession({ lock: "exclusive", ahead: WRITING }, (session) =>
         runShownPrune(context, session, { ...options, dryRun, recoverRepositoryId }),
       );
       return undefined;

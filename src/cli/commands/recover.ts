@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { formatId, formatShortId } from "../../bytes/id.js";
+import { WRITING } from "../../commands/ask-ahead.js";
 import { runRecover } from "../../commands/recover.js";
 import { newRepairIndexProgress, type RecoverEvent, type RecoverResult } from "../../mod.js";
 import { action, type CommandContext } from "../command-context.js";
@@ -13,7 +14,7 @@ export function registerRecover(program: Command, io: Io): void {
     .description("make a snapshot of all directories that no snapshot leads to")
     .action(
       action(io, async (context) => {
-        const needs = { lock: "exclusive", lockAlways: true } as const;
+        const needs = { lock: "exclusive", lockAlways: true, ahead: WRITING } as const;
         const result = await context.withSession(needs, async (session) => {
           const indexProgress = newRepairIndexProgress();
           const progress = { trees: 0, treesTotal: 0 };

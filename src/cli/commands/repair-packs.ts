@@ -18,7 +18,7 @@ export function registerRepairPacks(repair: Command, io: Io): void {
       action(io, async (context, args) => {
         const packIds = parsePackIds(args);
         const progress = { packs: 0, packsTotal: 0 };
-        const needs = { lock: "exclusive", lockAlways: true } as const;
+        const needs = { lock: "exclusive", lockAlways: true, ahead: { index: "again" } } as const;
         const result = await context.withSession(needs, async (session) => {
           const view = new PhaseView(() => ({
             phase: "salvage",

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { formatId, formatShortId } from "../../bytes/id.js";
+import { WRITING } from "../../commands/ask-ahead.js";
 import { runRepairSnapshots } from "../../commands/repair-snapshots.js";
 import { newRewriteProgress } from "../../commands/rewrite.js";
 import { quoteName } from "../../format/name-quoting.js";
@@ -32,7 +33,7 @@ export function registerRepairSnapshots(repair: Command, io: Io): void {
       const filter = resolveSnapshotFilter(flags, io.env);
       const progress = newRewriteProgress();
       const changed = await context.withSession(
-        { lock: dryRun ? "none" : "exclusive", lockAlways: true },
+        { lock: dryRun ? "none" : "exclusive", lockAlways: true, ahead: WRITING },
         async (session) => {
           const { lines, status } = rewriteView(progress);
           const renderer = context.startProgress(lines, status);

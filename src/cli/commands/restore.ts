@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { READING } from "../../commands/ask-ahead.js";
 import { checkRestoreOptions, type RestoreCommandOptions, runRestore } from "../../commands/restore.js";
 import { UsageError, YoreError } from "../../errors.js";
 import { goJsonString } from "../../format/go-json.js";
@@ -77,7 +78,7 @@ export function registerRestore(program: Command, io: Io): void {
     action<RestoreFlags>(io, async (context, args, flags) => {
       const options = await resolveOptions(args, flags, io);
       checkRestoreOptions(options);
-      await context.withSession({ lock: "shared", indexAhead: true }, async (session) => {
+      await context.withSession({ lock: "shared", ahead: READING }, async (session) => {
         const view = new RestoreView(context, String(options.target));
         const progress = newRestoreProgress();
         const pace = new Pace();

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { formatId, formatShortId } from "../../bytes/id.js";
+import { WRITING } from "../../commands/ask-ahead.js";
 import {
   checkRewriteOptions,
   newRewriteProgress,
@@ -52,7 +53,7 @@ export function registerRewrite(program: Command, io: Io): void {
       const { dryRun, forget } = options;
       if (forget) context.print("create exclusive lock for repository");
       const lock = dryRun ? "none" : forget ? "exclusive" : "shared";
-      const changed = await context.withSession({ lock, lockAlways: true }, (session) => {
+      const changed = await context.withSession({ lock, lockAlways: true, ahead: WRITING }, (session) => {
         const progress = newRewriteProgress();
         const { lines, status } = rewriteView(progress);
         const renderer = context.startProgress(lines, status);

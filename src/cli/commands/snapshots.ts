@@ -34,7 +34,7 @@ export function registerSnapshots(program: Command, io: Io): void {
     action<SnapshotsFlags>(io, async (context, names, flags) => {
       const groupBy = flags.groupBy ?? NO_GROUPS;
       const filter = resolveSnapshotFilter(flags, io.env);
-      const groups = await context.withSession({ lock: "shared" }, (session) =>
+      const groups = await context.withSession({ lock: "shared", ahead: { snapshots: "as-is" } }, (session) =>
         runSnapshots(
           session,
           { names, filter, groupBy, latest: flags.latest ?? 0 },

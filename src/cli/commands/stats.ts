@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { READING } from "../../commands/ask-ahead.js";
 import { runStats, STATS_MODES, type Stats, type StatsMode } from "../../commands/stats.js";
 import { UsageError } from "../../errors.js";
 import { action } from "../command-context.js";
@@ -38,7 +39,7 @@ export function registerStats(program: Command, io: Io): void {
     action<StatsFlags>(io, async (context, names, { mode, ...flags }) => {
       const filter = resolveSnapshotFilter(flags, io.env);
       context.print("scanning...");
-      const stats = await context.withSession({ lock: "shared", indexAhead: true }, async (session) => {
+      const stats = await context.withSession({ lock: "shared", ahead: READING }, async (session) => {
         const progress = { trees: 0, treesTotal: 0 };
         const { lines } = new PhaseView(() => ({
           phase: "trees",

@@ -40,16 +40,18 @@ export function registerTag(program: Command, io: Io): void {
         change: { set: lists(set), add: lists(add), remove: lists(remove) },
       };
       context.print("create exclusive lock for repository");
-      const changed = await context.withSession({ lock: "exclusive", lockAlways: true }, (session) =>
-        runTag(session, options, {
-          onIgnored: ({ name, reason }) => context.warn(`Ignoring "${name}": ${reason}`),
-          onChanged: (oldId, newId) => {
-            const [from, to] = [formatId(oldId), formatId(newId)];
-            context.verbose(2, `old snapshot ID: ${from} -> new snapshot ID: ${to}`);
-            if (context.global.json)
-              context.json({ message_type: "changed", old_snapshot_id: from, new_snapshot_id: to });
-          },
-        }),
+      const changed = await context.withSession(
+        { lock: "exclusive", lockAlways: true, ahead: { snapshots: "again" } },
+        (session) =>
+          runTag(session, options, {
+            onIgnored: ({ name, reason }) => context.warn(`Ignoring "${name}": ${reason}`),
+            onChanged: (oldId, newId) => {
+              const [from, to] = [formatId(oldId), formatId(newId)];
+              context.verbose(2, `old snapshot ID: ${from} -> new snapshot ID: ${to}`);
+              if (context.global.json)
+                context.json({ message_type: "changed", old_snapshot_id: from, new_snapshot_id: to });
+            },
+          }),
       );
       if (context.global.json) context.json({ message_type: "summary", changed_snapshots: changed });
       context.print(changed === 0 ? "no snapshots were modified" : `modified ${changed} snapshots`);
