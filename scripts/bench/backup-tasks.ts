@@ -1,5 +1,5 @@
 /** Backups and restores. What a backup made is right if restic finds it whole and its tree is the one that restic made. */
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { type DataName, makeData } from "./data.js";
 import { dropPageCache, measure, run } from "./measure.js";
 import {
@@ -12,6 +12,7 @@ import {
   snapshotsOf,
   treeOf,
 } from "./repositories.js";
+import { serveDelayed } from "./rest-server.js";
 import { type Limit, type Place, setAside, type Task } from "./task.js";
 
 export function firstBackup(data: DataName): Task {
@@ -29,26 +30,34 @@ export function firstBackup(data: DataName): Task {
   };
 }
 
-export function backupAgain(cold: boolean): Task {
+/** @param delayMs the repository lies behind the real rest-server, and each request takes so much longer */
+export function backupAgain(page: "cold" | "warm", delayMs?: number): Task {
   return {
-    name: `again-${cold ? "cold" : "warm"}`,
-    what: `backup of \`linux\` again, nothing changed, ${cold ? "cold" : "warm"}`,
+    name: `again-${delayMs === undefined ? page : "delay"}`,
+    what: `backup of \`linux\` again, nothing changed, ${page}${delayMs === undefined ? "" : `, over REST, ${delayMs} ms a request`}`,
     async run(program, place) {
       const source = makeData(place, "linux");
-      const env = await copyRepository(place, "linux");
-      const argv = [...program.argv, "backup", source];
-      if (cold) dropPageCache();
-      else await run({ argv, env });
-      const before = (await snapshotsOf(env)).length;
-      const { sample } = await measure({ argv, env });
-      const made = (await snapshotsOf(env)).length - before;
-      if (made !== 1) throw new Error(`the backup made ${made} snapshots`);
-      return { sample, proof: await provenTree(env, source, await makeRepository(place, "linux")) };
+      const near = await copyRepository(place, "linux");
+      const path = near.RESTIC_REPOSITORY;
+      const served = delayMs === undefined ? undefined : await serveDelayed(dirname(path), delayMs);
+      try {
+        const env = environmentOf(path, served?.locationOf(basename(path)));
+        const argv = [...program.argv, "backup", source];
+        if (page === "cold") dropPageCache();
+        else await run({ argv, env });
+        const before = (await snapshotsOf(near)).length;
+        const { sample } = await measure({ argv, env });
+        const made = (await snapshotsOf(near)).length - before;
+        if (made !== 1) throw new Error(`the backup made ${made} snapshots`);
+        return { sample, proof: await provenTree(near, source, await makeRepository(place, "linux")) };
+      } finally {
+        await served?.close();
+      }
     },
     async limit(place) {
       const argv = ["find", makeData(place, "linux"), "-ls"];
       dropPageCache();
-      if (!cold) await run({ argv });
+      if (page === "warm") await run({ argv });
       const { sample } = await measure({ argv });
       return { sample };
     },

@@ -1,4 +1,5 @@
 /** Commands that read a repository and print what they found: what they print must agree with the other program's. */
+import { basename } from "node:path";
 import { type DataName, makeData } from "./data.js";
 import { dropPageCache, measure } from "./measure.js";
 import {
@@ -10,6 +11,7 @@ import {
   type RepositoryName,
   snapshotsOf,
 } from "./repositories.js";
+import { serveDelayed } from "./rest-server.js";
 import type { Place, Task } from "./task.js";
 
 interface Asking {
@@ -19,19 +21,27 @@ interface Asking {
   readonly args: readonly string[];
   /** What the two programs must agree on, out of what they print. */
   readonly proof: (stdout: string) => string;
+  /** The repository lies behind the real rest-server, and each request takes so much longer. */
+  readonly delayMs?: number;
   /** The files of the repository that must be read, as patterns of the shell: `cat` of them is the limit. */
   readonly reads?: string;
 }
 
-function askingTask({ name, what, repository, args, proof, reads }: Asking): Task {
+function askingTask({ name, what, repository, args, proof, delayMs, reads }: Asking): Task {
   return {
     name,
     what,
     async run(program, place) {
-      const env = environmentOf(await makeRepository(place, repository));
-      dropPageCache();
-      const { sample, stdout } = await measure({ argv: [...program.argv, ...args], env });
-      return { sample, proof: proof(stdout) };
+      const path = await makeRepository(place, repository);
+      const served = delayMs === undefined ? undefined : await serveDelayed(place.data, delayMs);
+      try {
+        const env = environmentOf(path, served?.locationOf(basename(path)));
+        dropPageCache();
+        const { sample, stdout } = await measure({ argv: [...program.argv, ...args], env });
+        return { sample, proof: proof(stdout) };
+      } finally {
+        await served?.close();
+      }
     },
     ...(reads
       ? { limit: async (place: Place) => catOf(await makeRepository(place, repository), reads) }
@@ -109,6 +119,20 @@ const ASKINGS: readonly Asking[] = [
       return `${total_file_count} files, ${total_size} bytes`;
     },
   },
+  ...(
+    [
+      ["snapshots", "history", numberOfSnapshots],
+      ["ls latest", "linux", paths],
+      ["check", "history", succeeded],
+    ] as const
+  ).map(([command, repository, proof]) => ({
+    name: `${command.split(" ")[0]}-delay`,
+    what: `\`${command}\` (\`${repository}\`) over REST, 50 ms a request`,
+    repository,
+    args: command.split(" "),
+    proof,
+    delayMs: 50,
+  })),
 ];
 
 /** An archive of everything is made and taken apart again: with both programs the files must hold as many bytes. */

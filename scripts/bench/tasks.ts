@@ -9,8 +9,9 @@ import type { Task } from "./task.js";
 export const TASKS: readonly Task[] = [
   firstBackup("linux"),
   firstBackup("big"),
-  backupAgain(true),
-  backupAgain(false),
+  backupAgain("cold"),
+  backupAgain("warm"),
+  backupAgain("warm", 50),
   restoreOf("linux"),
   restoreOf("big"),
   firstListing,

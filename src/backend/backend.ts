@@ -30,6 +30,8 @@ export interface LoadRange {
   readonly offset?: number;
   /** Bytes; to the end when left out. */
   readonly length?: number;
+  /** A file that ends before the range does is read to its end, and one that ends before it begins gives nothing. */
+  readonly upTo?: boolean;
   /**
    * Memory that may be used for what is read, at least `length` long, so that none has to be made. What `load` returns is
    * a view of it then, or something else. A load that fails may write to it later still. With `ROOM_FOR_BLOCKS` more, a
@@ -80,7 +82,7 @@ export interface Backend {
   /**
    * Reads a whole file, or exactly the range asked for.
    * @throws {NotFoundError} if there is no such file
-   * @throws {DamagedError} if the file ends before the range does
+   * @throws {DamagedError} if the file ends before the range does, unless it is read `upTo` there
    */
   load(handle: Handle, range?: LoadRange): Promise<Uint8Array>;
   /** @throws {NotFoundError} if there is no such file */

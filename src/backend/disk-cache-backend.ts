@@ -150,7 +150,7 @@ export class DiskCacheBackend implements Backend {
     if (holdsTrees(handle.name)) {
       const whole = await this.#loadWhole(this.#policy!, { type: "pack", name: handle.name });
       // A pack that is cut short: let the backend say so.
-      if (offset + length > whole.length) return this.#inner.load(handle, range);
+      if (offset + length > whole.length && !range.upTo) return this.#inner.load(handle, range);
       return whole.subarray(offset, offset + length);
     }
     const bytes = await this.#inner.load(handle, range);

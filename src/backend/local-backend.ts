@@ -140,7 +140,7 @@ export class LocalBackend implements Backend {
   async load(handle: Handle, range: LoadRange = {}): Promise<Uint8Array> {
     throwIfAborted(range.signal);
     const path = join(this.location, pathOf(handle));
-    const room = this.#pageCache && (await roomFor(path, range));
+    const room = this.#pageCache && !range.upTo && (await roomFor(path, range));
     if (room) {
       const { bytes, length } = room;
       const { offset = 0, once = false, isKept = false } = range;
@@ -154,7 +154,7 @@ export class LocalBackend implements Backend {
   }
 
   async #loadByHandle(path: string, range: LoadRange): Promise<Uint8Array> {
-    const offset = range.offset ?? 0;
+    const { offset = 0, upTo = false } = range;
     try {
       // A pipe that lies there is not waited for.
       const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
@@ -162,14 +162,15 @@ export class LocalBackend implements Backend {
         let { length } = range;
         if (length === undefined || length >= CHECKED_LENGTH) {
           const { size } = await file.stat();
-          length ??= Math.max(0, size - offset);
-          if (offset + length > size) throw tooShort(path, offset, length, size);
+          const left = Math.max(0, size - offset);
+          length = upTo ? Math.min(length ?? left, left) : (length ?? left);
+          if (!upTo && offset + length > size) throw tooShort(path, offset, length, size);
         }
         const { into } = range;
         const bytes = into && into.length >= length ? into.subarray(0, length) : newMemory(length);
         const got = await readFully(file, bytes, offset, range.signal);
-        if (got < length) throw tooShort(path, offset, length, offset + got);
-        return bytes;
+        if (got < length && !upTo) throw tooShort(path, offset, length, offset + got);
+        return bytes.subarray(0, got);
       } finally {
         await file.close();
       }

@@ -34,8 +34,9 @@ export class MemoryBackend implements Backend {
     throwIfAborted(range.signal);
     const bytes = this.#find(handle);
     const offset = range.offset ?? 0;
-    const length = range.length ?? Math.max(0, bytes.length - offset);
-    if (offset + length > bytes.length)
+    const left = Math.max(0, bytes.length - offset);
+    const length = range.upTo ? Math.min(range.length ?? left, left) : (range.length ?? left);
+    if (!range.upTo && offset + length > bytes.length)
       throw new DamagedError(
         `Cannot load ${formatHandle(handle)}: file is too short, wanted ${length} bytes at offset ${offset}, ` +
           `but it ends at ${bytes.length}`,

@@ -82,7 +82,7 @@ export class RestBackend implements Backend {
   }
 
   async load(handle: Handle, range: LoadRange = {}): Promise<Uint8Array> {
-    const { offset = 0, length, signal } = range;
+    const { offset = 0, length, upTo = false, signal } = range;
     const what = `load ${formatHandle(handle)}`;
     if (length === 0) return this.#loadNothing(handle, offset, signal);
     const whole = offset === 0 && length === undefined;
@@ -93,7 +93,7 @@ export class RestBackend implements Backend {
     });
     if (response.status === 416) return this.#loadBeyondEnd(handle, range);
     if (response.status !== (whole ? 200 : 206)) throw this.#unexpected(what, response);
-    if (length !== undefined && response.body.length < length)
+    if (!upTo && length !== undefined && response.body.length < length)
       throw tooShort(what, this.location, offset, length, offset + response.body.length);
     return response.body;
   }
@@ -178,7 +178,9 @@ export class RestBackend implements Backend {
     return new Uint8Array(0);
   }
 
-  async #loadBeyondEnd(handle: Handle, { offset = 0, length, signal }: LoadRange): Promise<Uint8Array> {
+  async #loadBeyondEnd(handle: Handle, range: LoadRange): Promise<Uint8Array> {
+    const { offset = 0, length, upTo, signal } = range;
+    if (upTo) return new Uint8Array(0);
     const { size } = await this.#stat(handle, signal);
     if (length === undefined && offset === size) return new Uint8Array(0);
     throw tooShort(`load ${formatHandle(handle)}`, this.location, offset, length ?? 0, size);

@@ -14,7 +14,6 @@ const WINDOWS = 16;
 export class PackWindowBackend implements Backend {
   readonly #backend: Backend;
   readonly #windows = new LRUCache<string, Promise<Uint8Array>>({ max: WINDOWS });
-  readonly #sizes = new Map<string, Promise<FileInfo>>();
 
   constructor(backend: Backend) {
     this.#backend = backend;
@@ -31,7 +30,6 @@ export class PackWindowBackend implements Backend {
   /** Forgets what was read. */
   clear(): void {
     this.#windows.clear();
-    this.#sizes.clear();
   }
 
   async load(handle: Handle, range: LoadRange = {}): Promise<Uint8Array> {
@@ -61,22 +59,13 @@ export class PackWindowBackend implements Backend {
     const key = `${handle.name} ${number}`;
     const known = this.#windows.get(key);
     if (known) return known;
-    const window = this.#loadWindow(handle, number * WINDOW_BYTES);
+    // How large the pack is need not be asked: over a slow line that is felt.
+    const range = { offset: number * WINDOW_BYTES, length: WINDOW_BYTES, upTo: true };
+    const window = this.#backend.load(handle, range);
     this.#windows.set(key, window);
     // A failure is not kept: the next who asks tries again.
     window.catch(() => this.#windows.delete(key));
     return window;
-  }
-
-  async #loadWindow(handle: Handle, offset: number): Promise<Uint8Array> {
-    let info = this.#sizes.get(handle.name);
-    if (!info) {
-      info = this.#backend.stat(handle);
-      this.#sizes.set(handle.name, info);
-      info.catch(() => this.#sizes.delete(handle.name));
-    }
-    const length = Math.min(WINDOW_BYTES, (await info).size - offset);
-    return length <= 0 ? new Uint8Array(0) : this.#backend.load(handle, { offset, length });
   }
 
   create(): Promise<void> {

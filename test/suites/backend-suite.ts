@@ -144,6 +144,25 @@ export function backendSuite(name: string, makeFixture: () => Promise<BackendFix
       await expect(backend.load(handle, tooLong)).rejects.toThrow(DamagedError);
     });
 
+    it.each([100, 100_000])(
+      "load reads up to the end of a file of %i bytes where that is asked for",
+      async (size) => {
+        const bytes = randomBytes(size);
+        const handle: Handle = { type: "pack", name: nameOf(bytes) };
+        await backend.save(handle, [bytes]);
+        const read = async (offset: number, length: number) =>
+          Buffer.from(await backend.load(handle, { offset, length, upTo: true }));
+        expect(await read(0, size + 1)).toEqual(bytes);
+        expect(await read(10, 2 * size)).toEqual(bytes.subarray(10));
+        expect(await read(10, 20)).toEqual(bytes.subarray(10, 30));
+        expect(await read(size, 5)).toEqual(Buffer.alloc(0));
+        expect(await read(size + 1, 5)).toEqual(Buffer.alloc(0));
+        const missing: Handle = { type: "pack", name: nameOf(randomBytes(9)) };
+        const failure = backend.load(missing, { offset: 0, length: 5, upTo: true });
+        await expect(failure).rejects.toBeInstanceOf(NotFoundError);
+      },
+    );
+
     it("load throws DamagedError when the file ends before the range", async () => {
       const handle = await saveRandom(backend, "pack", 100);
       await expect(backend.load(handle, { offset: 90, length: 11 })).rejects.toThrow(DamagedError);
