@@ -3,6 +3,7 @@ import type { TreeNode } from "../format/node.js";
 import { type BackupProgress, noBlobs } from "./backup-progress.js";
 import type { BackupStatistics } from "./backup-statistics.js";
 import type { BlobStore } from "./blob-store.js";
+import { type ComingNode, ComingTree } from "./coming-tree.js";
 import {
   type DirectoryAhead,
   DirectoryReadAhead,
@@ -22,7 +23,7 @@ import type { NodeBuilder } from "./node-builder.js";
 import { ParentTrees } from "./parent-trees.js";
 import type { PreviousTree } from "./previous-tree.js";
 import { absoluteRaw, displayPath, joinRaw, parentRaw, type RawPath } from "./raw-path.js";
-import { type ComingNode, type Place, SaveQueue, type SelectedEntry } from "./save-queue.js";
+import { type Place, SaveQueue, type SelectedEntry } from "./save-queue.js";
 import type { Scanner } from "./scanner.js";
 import type { Selection } from "./selection.js";
 import { sortedChildren, type TargetTree } from "./target-tree.js";
@@ -44,7 +45,7 @@ export interface ArchiveRunOptions {
 }
 
 /** The nodes of a directory, or that it is the same as in the parent snapshot, with all below it. */
-type DirectoryContent = readonly ComingNode[] | "same";
+type DirectoryContent = ComingTree | "same";
 
 /**
  * Walks the targets and saves all they consist of. One walk goes through the directories in order, with the
@@ -88,7 +89,7 @@ export class ArchiveRun {
       const coming = await this.#walkTargets(root, targets, await this.#reader.previous(parentTree, root));
       const { id, added } = await this.#queue.tree(coming);
       this.#options.statistics.add(added);
-      return { tree: id, count: coming.length };
+      return { tree: id, count: coming.count };
     } catch (error) {
       this.#queue.stop(error);
       await this.#queue.settle();
@@ -99,12 +100,8 @@ export class ArchiveRun {
     }
   }
 
-  async #walkTargets(
-    inSnapshot: RawPath,
-    tree: TargetTree,
-    previousTree: PreviousTree,
-  ): Promise<ComingNode[]> {
-    const coming: ComingNode[] = [];
+  async #walkTargets(inSnapshot: RawPath, tree: TargetTree, previousTree: PreviousTree): Promise<ComingTree> {
+    const coming = new ComingTree();
     for (const [name, child] of sortedChildren(tree)) {
       this.#queue.throwIfStopped();
       const previous = previousTree.find(Buffer.from(name, "latin1"));
@@ -260,13 +257,13 @@ export class ArchiveRun {
     return previousTree ? replaceNodes(previousTree.nodes, changed) : "same";
   }
 
-  async #walkChildren(children: readonly SelectedEntry[], ahead: DirectoryAhead): Promise<ComingNode[]> {
+  async #walkChildren(children: readonly SelectedEntry[], ahead: DirectoryAhead): Promise<ComingTree> {
     const directories = children.filter((child) => isDirectory(child.record.stat));
     this.#ahead.expect(
       ahead,
       directories.map(({ place, previous }) => ({ name: place.name, tree: previous?.subtree })),
     );
-    const coming: ComingNode[] = [];
+    const coming = new ComingTree();
     for (const child of children) {
       this.#queue.throwIfStopped();
       const below = isDirectory(child.record.stat) ? this.#ahead.next(ahead) : undefined;
@@ -320,9 +317,12 @@ export class ArchiveRun {
 function replaceNodes(
   nodes: readonly TreeNode[],
   changed: ReadonlyMap<string, ComingNode | undefined>,
-): ComingNode[] {
-  return nodes.flatMap((node) => {
+): ComingTree {
+  const tree = new ComingTree();
+  for (const node of nodes) {
     const name = node.name.toString("latin1");
-    return changed.has(name) ? (changed.get(name) ?? []) : node;
-  });
+    const coming = changed.has(name) ? changed.get(name) : node;
+    if (coming) tree.push(coming);
+  }
+  return tree;
 }

@@ -2,12 +2,12 @@ import { Semaphore } from "../async/semaphore.js";
 import type { Id } from "../bytes/id.js";
 import { interruptedError } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
-import { encodeTree } from "../format/tree.js";
 import { Arrival } from "./arrival.js";
 import { type AddedBlobs, type BackupProgress, noBlobs } from "./backup-progress.js";
 import type { BackupStatistics } from "./backup-statistics.js";
 import { type BlobStore, countBlob } from "./blob-store.js";
 import { ByteBudget } from "./byte-budget.js";
+import type { ComingTree } from "./coming-tree.js";
 import { SourceError } from "./content-saver.js";
 import { type FileRecord, isGone } from "./file-record.js";
 import { FileSaver } from "./file-saver.js";
@@ -47,9 +47,6 @@ export interface ComingDirectory {
   /** The node at this place in the parent snapshot. */
   readonly previous: TreeNode | undefined;
 }
-
-/** A node that is there, or one that is being made. */
-export type ComingNode = TreeNode | Arrival;
 
 export interface SaveQueueOptions {
   readonly store: BlobStore;
@@ -111,20 +108,12 @@ export class SaveQueue {
   }
 
   /** Saves the tree of a directory when its nodes have arrived; resolves as soon as there is room for it. */
-  async directory(
-    directory: ComingDirectory,
-    coming: readonly ComingNode[],
-    startedAt: number,
-  ): Promise<Arrival> {
+  async directory(directory: ComingDirectory, coming: ComingTree, startedAt: number): Promise<Arrival> {
     await this.#directories.acquire();
     return this.#follow(this.#saveDirectory(directory, coming, startedAt), () => this.#directories.release());
   }
 
-  async #saveDirectory(
-    directory: ComingDirectory,
-    coming: readonly ComingNode[],
-    startedAt: number,
-  ): Promise<TreeNode> {
+  async #saveDirectory(directory: ComingDirectory, coming: ComingTree, startedAt: number): Promise<TreeNode> {
     const { place, previous } = directory;
     const { id, added } = await this.tree(coming);
     const node = { ...directory.node, subtree: id };
@@ -132,19 +121,10 @@ export class SaveQueue {
     return node;
   }
 
-  /** Waits for nodes and saves the tree of them, in their order. */
-  async tree(coming: readonly ComingNode[]): Promise<{ id: Id; added: AddedBlobs }> {
-    const nodes: TreeNode[] = [];
-    for (const node of coming) {
-      if (!(node instanceof Arrival)) {
-        nodes.push(node);
-        continue;
-      }
-      if (!node.isSettled) await node.settled();
-      if (node.node) nodes.push(node.node);
-    }
+  /** Waits for the nodes of a tree and saves it. */
+  async tree(coming: ComingTree): Promise<{ id: Id; added: AddedBlobs }> {
     const added = noBlobs();
-    const saved = await this.#options.store.saveBlob("tree", encodeTree(nodes));
+    const saved = await this.#options.store.saveBlob("tree", await coming.finish());
     countBlob(added, "tree", saved);
     return { id: saved.id, added };
   }
