@@ -171,7 +171,13 @@ export async function openSession(options: RepositoryOptions, how: SessionOption
     if (reason !== undefined) how.on?.({ type: "engine-problem", reason });
     how.on?.({ type: "opened", repository, compression: options.compression ?? "auto" });
     const lock = await takeLock(repository, how);
-    await ahead.finish();
+    try {
+      // What is on its way may be long in coming.
+      await untilInterrupted(ahead.finish(), how.signal);
+    } catch (error) {
+      await lock?.release().catch(() => {});
+      throw error;
+    }
     const signals = [how.signal, lock?.signal].filter((signal) => signal !== undefined);
     const signal = AbortSignal.any(signals);
     // Each of many loads under way listens to it; Node.js would take more than ten for a leak.

@@ -1,5 +1,7 @@
 import { readdirSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
+import { createServer, request as httpRequest, type RequestOptions } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { READING, WRITING } from "../../src/commands/ask-ahead.js";
@@ -116,6 +118,48 @@ describe("what a command asks a repository that is far away", () => {
         });
     });
     expect(readdirSync(join(folder, "served/locks"))).toEqual([]);
+  });
+
+  it("leaves no lock behind when it is interrupted before an index has come", async () => {
+    await server.stop();
+    let stalled = () => {};
+    const isStalled = new Promise<void>((resolve) => {
+      stalled = resolve;
+    });
+    // Passes everything on but the content of index files, which never comes.
+    const inner = await startYoreServer(join(folder, "served"));
+    const front = createServer((request, response) => {
+      if (request.method === "GET" && /index\/[0-9a-f]{64}$/.test(request.url!)) return stalled();
+      const { method, headers, url } = request;
+      const target = httpRequest(
+        new URL(url!, inner.url),
+        { method, headers } as RequestOptions,
+        (answer) => {
+          response.writeHead(answer.statusCode!, answer.headers);
+          answer.pipe(response);
+        },
+      );
+      request.pipe(target);
+    });
+    await new Promise<void>((resolve) => front.listen(0, "127.0.0.1", () => resolve()));
+    server = { url: inner.url, stop: () => inner.stop() };
+    try {
+      const location = `rest:http://127.0.0.1:${(front.address() as AddressInfo).port}/`;
+      const stop = new AbortController();
+      const opening = openSession(
+        { ...repository(), location },
+        { lock: "exclusive", ahead: WRITING, signal: stop.signal },
+      );
+      const interrupted = expect(opening).rejects.toMatchObject({ code: "interrupted" });
+      await isStalled;
+      await expect.poll(() => readdirSync(join(folder, "served/locks")).length).toBe(1);
+      stop.abort();
+      await interrupted;
+      expect(readdirSync(join(folder, "served/locks"))).toEqual([]);
+    } finally {
+      front.closeAllConnections();
+      front.close();
+    }
   });
 
   it("is nothing of a place that holds no repository but whether it does", async () => {
