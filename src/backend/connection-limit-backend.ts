@@ -1,58 +1,34 @@
 import { Semaphore } from "../async/semaphore.js";
-import type { Backend, FileInfo, FileType, Handle, LoadRange } from "./backend.js";
+import type { Backend, FileInfo, Handle, LoadRange } from "./backend.js";
+import { BackendWrapper } from "./backend-wrapper.js";
 
 /**
  * Lets as many operations at the inner backend at a time as it has connections. Locks go past: a refresh must not
- * wait behind packs, or others take the lock for abandoned.
+ * wait behind packs, or others take the lock for abandoned. A listing takes no place: who consumes it works on its files
+ * meanwhile.
  */
-export class ConnectionLimitBackend implements Backend {
-  readonly #inner: Backend;
+export class ConnectionLimitBackend extends BackendWrapper {
   readonly #places: Semaphore;
 
   constructor(inner: Backend) {
-    this.#inner = inner;
+    super(inner);
     this.#places = new Semaphore(inner.connections);
   }
 
-  get location(): string {
-    return this.#inner.location;
+  override save(handle: Handle, pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<void> {
+    return this.#run(handle, () => this.inner.save(handle, pieces, signal));
   }
 
-  get connections(): number {
-    return this.#inner.connections;
+  override load(handle: Handle, range?: LoadRange): Promise<Uint8Array> {
+    return this.#run(handle, () => this.inner.load(handle, range));
   }
 
-  get listsAtOnce(): boolean {
-    return this.#inner.listsAtOnce ?? false;
+  override stat(handle: Handle): Promise<FileInfo> {
+    return this.#run(handle, () => this.inner.stat(handle));
   }
 
-  create(): Promise<void> {
-    return this.#inner.create();
-  }
-
-  save(handle: Handle, pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<void> {
-    return this.#run(handle, () => this.#inner.save(handle, pieces, signal));
-  }
-
-  load(handle: Handle, range?: LoadRange): Promise<Uint8Array> {
-    return this.#run(handle, () => this.#inner.load(handle, range));
-  }
-
-  stat(handle: Handle): Promise<FileInfo> {
-    return this.#run(handle, () => this.#inner.stat(handle));
-  }
-
-  /** Takes no place: who consumes a listing works on its files meanwhile. */
-  list(type: FileType): AsyncIterable<FileInfo> {
-    return this.#inner.list(type);
-  }
-
-  remove(handle: Handle): Promise<void> {
-    return this.#run(handle, () => this.#inner.remove(handle));
-  }
-
-  close(): Promise<void> {
-    return this.#inner.close();
+  override remove(handle: Handle): Promise<void> {
+    return this.#run(handle, () => this.inner.remove(handle));
   }
 
   #run<T>(handle: Handle, work: () => Promise<T>): Promise<T> {

@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { forEachConcurrently } from "../async/map-concurrently.js";
 import { SingleFlight } from "../async/single-flight.js";
 import { throwIfAborted } from "../errors.js";
-import type { Backend, FileInfo, FileType, Handle, LoadRange } from "./backend.js";
+import type { FileInfo, FileType, Handle, LoadRange } from "./backend.js";
+import { BackendWrapper } from "./backend-wrapper.js";
 import type { CachedType, DiskCache } from "./disk-cache.js";
 
 /** Files of up to some 16 MiB that wait for the disk. */
@@ -21,8 +22,7 @@ export interface CachePolicy {
  * Keeps what is read of a far repository on the local disk: index and snapshots, packs of trees, and when wanted what
  * was read of all others. Does nothing until it is told which repository it is, which takes a password to know.
  */
-export class DiskCacheBackend implements Backend {
-  readonly #inner: Backend;
+export class DiskCacheBackend extends BackendWrapper {
   #policy: CachePolicy | undefined;
   /** Whoever wants a file that is on its way waits for it. */
   readonly #loading = new SingleFlight<string, Uint8Array>();
@@ -31,54 +31,34 @@ export class DiskCacheBackend implements Backend {
   /** What of it is whole files: nobody finds them on the disk yet, and nobody shall load them once more. */
   readonly #fresh = new Map<string, Uint8Array>();
 
-  constructor(inner: Backend) {
-    this.#inner = inner;
-  }
-
   use(policy: CachePolicy): void {
     this.#policy = policy;
   }
 
-  get location(): string {
-    return this.#inner.location;
-  }
-
-  get connections(): number {
-    return this.#inner.connections;
-  }
-
-  get listsAtOnce(): boolean {
-    return this.#inner.listsAtOnce ?? false;
-  }
-
-  create(): Promise<void> {
-    return this.#inner.create();
-  }
-
-  async save(handle: Handle, pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<void> {
-    await this.#inner.save(handle, pieces, signal);
+  override async save(handle: Handle, pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<void> {
+    await this.inner.save(handle, pieces, signal);
     const isMetadata = handle.type === "index" || handle.type === "snapshot";
     // The caller may use its memory again when this resolves.
     if (isMetadata || (handle.type === "pack" && handle.holdsTrees))
       await this.#policy?.cache.save(handle.type as CachedType, handle.name, pieces);
   }
 
-  async load(handle: Handle, range: LoadRange = {}): Promise<Uint8Array> {
+  override async load(handle: Handle, range: LoadRange = {}): Promise<Uint8Array> {
     const policy = this.#policy;
-    if (!policy) return this.#inner.load(handle, range);
+    if (!policy) return this.inner.load(handle, range);
     throwIfAborted(range.signal);
     const { offset = 0, length } = range;
     switch (handle.type) {
       case "index":
       case "snapshot": {
-        if (offset !== 0 || length !== undefined) return this.#inner.load(handle, range);
+        if (offset !== 0 || length !== undefined) return this.inner.load(handle, range);
         return this.#loadWhole(policy, { type: handle.type, name: handle.name });
       }
       case "pack":
-        if (length === undefined) return this.#inner.load(handle, range);
+        if (length === undefined) return this.inner.load(handle, range);
         return this.#loadOfPack(policy, handle, offset, length, range);
       default:
-        return this.#inner.load(handle, range);
+        return this.inner.load(handle, range);
     }
   }
 
@@ -103,18 +83,14 @@ export class DiskCacheBackend implements Backend {
     await forEachConcurrently(missing, this.connections, load, signal);
   }
 
-  stat(handle: Handle): Promise<FileInfo> {
-    return this.#inner.stat(handle);
-  }
-
-  async *list(type: FileType): AsyncIterable<FileInfo> {
+  override async *list(type: FileType): AsyncIterable<FileInfo> {
     const isCached = type === "index" || type === "snapshot" || type === "pack";
     if (!this.#policy || !isCached) {
-      yield* this.#inner.list(type);
+      yield* this.inner.list(type);
       return;
     }
     const names = new Set<string>();
-    for await (const file of this.#inner.list(type)) {
+    for await (const file of this.inner.list(type)) {
       names.add(file.name);
       yield file;
     }
@@ -125,17 +101,17 @@ export class DiskCacheBackend implements Backend {
     await this.#policy.cache.retain(type, names);
   }
 
-  async remove(handle: Handle): Promise<void> {
-    await this.#inner.remove(handle);
+  override async remove(handle: Handle): Promise<void> {
+    await this.inner.remove(handle);
     this.#fresh.delete(keyOf(handle));
     if (handle.type === "index" || handle.type === "snapshot" || handle.type === "pack")
       await this.#policy?.cache.forget(handle.type, handle.name);
   }
 
-  async close(): Promise<void> {
+  override async close(): Promise<void> {
     await Promise.all(this.#writing);
     await this.#policy?.cache.close();
-    await this.#inner.close();
+    await this.inner.close();
   }
 
   async #loadOfPack(
@@ -150,10 +126,10 @@ export class DiskCacheBackend implements Backend {
     if (holdsTrees(handle.name)) {
       const whole = await this.#loadWhole(this.#policy!, { type: "pack", name: handle.name });
       // A pack that is cut short: let the backend say so.
-      if (offset + length > whole.length && !range.upTo) return this.#inner.load(handle, range);
+      if (offset + length > whole.length && !range.upTo) return this.inner.load(handle, range);
       return whole.subarray(offset, offset + length);
     }
-    const bytes = await this.#inner.load(handle, range);
+    const bytes = await this.inner.load(handle, range);
     if (keepsData && bytes.length > 0) {
       // The reader may use its memory again before the copy is on the disk.
       const copy = Buffer.from(bytes);
@@ -171,7 +147,7 @@ export class DiskCacheBackend implements Backend {
       const cached = this.#fresh.get(key) ?? (await cache.load(handle.type, handle.name));
       if (cached) return cached;
       // Without anybody's signal: others may wait for it too.
-      const bytes = await this.#inner.load(handle);
+      const bytes = await this.inner.load(handle);
       // Whoever finds damage reads once more, and must then get what the backend has, not the same again.
       if (createHash("sha256").update(bytes).digest("hex") !== handle.name) return bytes;
       this.#fresh.set(key, bytes);

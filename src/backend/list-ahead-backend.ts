@@ -1,5 +1,6 @@
 import { awaitedLater } from "../async/awaited-later.js";
-import type { Backend, FileInfo, FileType, Handle, LoadRange } from "./backend.js";
+import type { Backend, FileInfo, FileType } from "./backend.js";
+import { BackendWrapper } from "./backend-wrapper.js";
 
 /** A listing that is older is made anew: no more than a mount may be behind its repository. */
 export const AHEAD_MAX_AGE_MS = 5_000;
@@ -15,25 +16,8 @@ interface Listing {
  * Only for those to whom it does not matter that a listing began a little before they asked. It holds the listings that
  * nobody has taken yet.
  */
-export class ListAheadBackend implements Backend {
-  readonly #inner: Backend;
+export class ListAheadBackend extends BackendWrapper {
   readonly #ahead = new Map<FileType, Listing>();
-
-  constructor(inner: Backend) {
-    this.#inner = inner;
-  }
-
-  get location(): string {
-    return this.#inner.location;
-  }
-
-  get connections(): number {
-    return this.#inner.connections;
-  }
-
-  get listsAtOnce(): boolean {
-    return this.#inner.listsAtOnce ?? false;
-  }
 
   /**
    * Begins to list.
@@ -42,7 +26,7 @@ export class ListAheadBackend implements Backend {
    * @returns the listing, which the next `list` takes as well
    */
   listAhead(type: FileType, after?: Promise<unknown>): Promise<readonly FileInfo[]> {
-    const files = awaitedLater(collect(this.#inner, type, after));
+    const files = awaitedLater(collect(this.inner, type, after));
     this.#ahead.set(type, { begunAt: Date.now(), files });
     return files;
   }
@@ -52,37 +36,13 @@ export class ListAheadBackend implements Backend {
     for (const type of types) this.#ahead.delete(type);
   }
 
-  async *list(type: FileType): AsyncIterable<FileInfo> {
+  override async *list(type: FileType): AsyncIterable<FileInfo> {
     const ahead = this.#ahead.get(type);
     this.#ahead.delete(type);
     // A clock that was set back says nothing about the age.
     const age = ahead ? Date.now() - ahead.begunAt : -1;
     if (ahead && age >= 0 && age <= AHEAD_MAX_AGE_MS) yield* await ahead.files;
-    else yield* this.#inner.list(type);
-  }
-
-  create(): Promise<void> {
-    return this.#inner.create();
-  }
-
-  save(handle: Handle, pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<void> {
-    return this.#inner.save(handle, pieces, signal);
-  }
-
-  load(handle: Handle, range?: LoadRange): Promise<Uint8Array> {
-    return this.#inner.load(handle, range);
-  }
-
-  stat(handle: Handle): Promise<FileInfo> {
-    return this.#inner.stat(handle);
-  }
-
-  remove(handle: Handle): Promise<void> {
-    return this.#inner.remove(handle);
-  }
-
-  close(): Promise<void> {
-    return this.#inner.close();
+    else yield* this.inner.list(type);
   }
 }
 

@@ -8,6 +8,7 @@ import {
   type Handle,
   type LoadRange,
 } from "./backend.js";
+import { BackendWrapper } from "./backend-wrapper.js";
 import { RefusedError } from "./refused-error.js";
 
 export interface RetryOptions {
@@ -35,8 +36,7 @@ const MAX_CIRCUITS = 10_000;
  * refused, what is not there, and what is damaged. A file that could not be loaded in all the time that there was fails
  * at once for an hour, so that one bad pack does not stop a restore again and again.
  */
-export class RetryBackend implements Backend {
-  readonly #inner: Backend;
+export class RetryBackend extends BackendWrapper {
   readonly #firstDelayMs: number;
   readonly #maxDelayMs: number;
   readonly #totalMs: number;
@@ -47,7 +47,7 @@ export class RetryBackend implements Backend {
   readonly #closing = new AbortController();
 
   constructor(inner: Backend, options: RetryOptions = {}) {
-    this.#inner = inner;
+    super(inner);
     this.#firstDelayMs = options.firstDelayMs ?? 1_000;
     this.#maxDelayMs = options.maxDelayMs ?? 60_000;
     this.#totalMs = options.totalMs ?? 15 * 60_000;
@@ -55,38 +55,22 @@ export class RetryBackend implements Backend {
     this.#on = options.on ?? (() => {});
   }
 
-  get location(): string {
-    return this.#inner.location;
+  override create(): Promise<void> {
+    return this.#retry("create the repository", () => this.inner.create());
   }
 
-  get connections(): number {
-    return this.#inner.connections;
+  override save(handle: Handle, pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<void> {
+    return this.#retry(`save ${formatHandle(handle)}`, () => this.inner.save(handle, pieces, signal), signal);
   }
 
-  get listsAtOnce(): boolean {
-    return this.#inner.listsAtOnce ?? false;
-  }
-
-  create(): Promise<void> {
-    return this.#retry("create the repository", () => this.#inner.create());
-  }
-
-  save(handle: Handle, pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<void> {
-    return this.#retry(
-      `save ${formatHandle(handle)}`,
-      () => this.#inner.save(handle, pieces, signal),
-      signal,
-    );
-  }
-
-  async load(handle: Handle, range?: LoadRange): Promise<Uint8Array> {
+  override async load(handle: Handle, range?: LoadRange): Promise<Uint8Array> {
     const circuit = `${handle.type}/${handle.name}`;
     const openUntil = this.#openCircuits.get(circuit);
     if (openUntil !== undefined && performance.now() < openUntil) {
       throw new YoreError("backend", `Cannot load ${formatHandle(handle)}: it failed for a long time before`);
     }
     try {
-      const load = () => this.#inner.load(handle, range);
+      const load = () => this.inner.load(handle, range);
       const bytes = await this.#retry(`load ${formatHandle(handle)}`, load, range?.signal);
       this.#openCircuits.delete(circuit);
       return bytes;
@@ -96,17 +80,17 @@ export class RetryBackend implements Backend {
     }
   }
 
-  stat(handle: Handle): Promise<FileInfo> {
-    return this.#retry(`stat ${formatHandle(handle)}`, () => this.#inner.stat(handle));
+  override stat(handle: Handle): Promise<FileInfo> {
+    return this.#retry(`stat ${formatHandle(handle)}`, () => this.inner.stat(handle));
   }
 
   /** Goes on where it failed: names that were told already are left out. */
-  async *list(type: FileType): AsyncIterable<FileInfo> {
+  override async *list(type: FileType): AsyncIterable<FileInfo> {
     const seen = new Set<string>();
     const attempts = new Attempts(this.#limits());
     for (;;) {
       try {
-        for await (const file of this.#inner.list(type)) {
+        for await (const file of this.inner.list(type)) {
           if (seen.has(file.name)) continue;
           seen.add(file.name);
           yield file;
@@ -118,11 +102,11 @@ export class RetryBackend implements Backend {
     }
   }
 
-  remove(handle: Handle): Promise<void> {
+  override remove(handle: Handle): Promise<void> {
     let tried = false;
     return this.#retry(`remove ${formatHandle(handle)}`, async () => {
       try {
-        await this.#inner.remove(handle);
+        await this.inner.remove(handle);
       } catch (error) {
         // An earlier try has done it, and only its answer was lost.
         if (tried && error instanceof NotFoundError) return;
@@ -132,9 +116,9 @@ export class RetryBackend implements Backend {
     });
   }
 
-  async close(): Promise<void> {
+  override async close(): Promise<void> {
     this.#closing.abort(interruptedError());
-    await this.#inner.close();
+    await this.inner.close();
   }
 
   async #retry<T>(what: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {

@@ -1,5 +1,6 @@
 import { LRUCache } from "lru-cache";
-import type { Backend, FileInfo, FileType, Handle, LoadRange } from "../backend/backend.js";
+import type { Handle, LoadRange } from "../backend/backend.js";
+import { BackendWrapper } from "../backend/backend-wrapper.js";
 
 /** One read gets this much; trees of a few KiB that were saved together lie together. */
 const WINDOW_BYTES = 256 * 1024;
@@ -11,31 +12,18 @@ const WINDOWS = 16;
  * a kernel's source come with 20 reads. What is larger than a window is read as it is asked for. It holds at
  * most 4 MiB, until `clear`.
  */
-export class PackWindowBackend implements Backend {
-  readonly #backend: Backend;
+export class PackWindowBackend extends BackendWrapper {
   readonly #windows = new LRUCache<string, Promise<Uint8Array>>({ max: WINDOWS });
-
-  constructor(backend: Backend) {
-    this.#backend = backend;
-  }
-
-  get location(): string {
-    return this.#backend.location;
-  }
-
-  get connections(): number {
-    return this.#backend.connections;
-  }
 
   /** Forgets what was read. */
   clear(): void {
     this.#windows.clear();
   }
 
-  async load(handle: Handle, range: LoadRange = {}): Promise<Uint8Array> {
+  override async load(handle: Handle, range: LoadRange = {}): Promise<Uint8Array> {
     const { offset = 0, length, into, signal } = range;
     const isWindowed = handle.type === "pack" && length !== undefined && length > 0 && length <= WINDOW_BYTES;
-    if (!isWindowed) return this.#backend.load(handle, range);
+    if (!isWindowed) return this.inner.load(handle, range);
     const first = Math.floor(offset / WINDOW_BYTES);
     const last = Math.floor((offset + length - 1) / WINDOW_BYTES);
     // Both at once where a blob lies across the border: the next will be wanted anyway.
@@ -46,7 +34,7 @@ export class PackWindowBackend implements Backend {
     const start = offset - first * WINDOW_BYTES;
     // A pack that is cut short: let the backend say so.
     if (start + length > windows.reduce((sum, window) => sum + window.length, 0))
-      return this.#backend.load(handle, range);
+      return this.inner.load(handle, range);
     const head = windows[0]!.subarray(start, start + length);
     if (head.length === length) return head;
     const bytes = into && into.length >= length ? into.subarray(0, length) : Buffer.allocUnsafe(length);
@@ -61,34 +49,10 @@ export class PackWindowBackend implements Backend {
     if (known) return known;
     // How large the pack is need not be asked: over a slow line that is felt.
     const range = { offset: number * WINDOW_BYTES, length: WINDOW_BYTES, upTo: true };
-    const window = this.#backend.load(handle, range);
+    const window = this.inner.load(handle, range);
     this.#windows.set(key, window);
     // A failure is not kept: the next who asks tries again.
     window.catch(() => this.#windows.delete(key));
     return window;
-  }
-
-  create(): Promise<void> {
-    return this.#backend.create();
-  }
-
-  save(handle: Handle, pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<void> {
-    return this.#backend.save(handle, pieces, signal);
-  }
-
-  stat(handle: Handle): Promise<FileInfo> {
-    return this.#backend.stat(handle);
-  }
-
-  list(type: FileType): AsyncIterable<FileInfo> {
-    return this.#backend.list(type);
-  }
-
-  remove(handle: Handle): Promise<void> {
-    return this.#backend.remove(handle);
-  }
-
-  close(): Promise<void> {
-    return this.#backend.close();
   }
 }

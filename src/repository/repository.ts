@@ -212,7 +212,7 @@ export class Repository implements BlobLoader {
    * Loads the index before anybody asks for it, while something else takes its time. Never rejects: what goes wrong goes
    * wrong again in `loadIndex`.
    *
-   * @param options `asIs`: the next `loadIndex` takes what was loaded so, unless its listing is older than five seconds;
+   * @param options `asIs`: the next `loadIndex` takes what was loaded so, unless that began more than five seconds ago;
    *   otherwise it loads what has changed since
    */
   async loadIndexAhead(options: { readonly asIs: boolean; readonly signal?: AbortSignal }): Promise<void> {

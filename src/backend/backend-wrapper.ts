@@ -1,0 +1,53 @@
+import type { Backend, FileInfo, FileType, Handle, LoadRange } from "./backend.js";
+
+/**
+ * A backend that does as the one within, for those who change a part of it. Optional operations are not handed through:
+ * they go past the wrapper.
+ */
+export abstract class BackendWrapper implements Backend {
+  protected readonly inner: Backend;
+
+  constructor(inner: Backend) {
+    this.inner = inner;
+  }
+
+  get location(): string {
+    return this.inner.location;
+  }
+
+  get connections(): number {
+    return this.inner.connections;
+  }
+
+  get listsAtOnce(): boolean {
+    return this.inner.listsAtOnce ?? false;
+  }
+
+  create(): Promise<void> {
+    return this.inner.create();
+  }
+
+  save(handle: Handle, pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<void> {
+    return this.inner.save(handle, pieces, signal);
+  }
+
+  load(handle: Handle, range?: LoadRange): Promise<Uint8Array> {
+    return this.inner.load(handle, range);
+  }
+
+  stat(handle: Handle): Promise<FileInfo> {
+    return this.inner.stat(handle);
+  }
+
+  list(type: FileType): AsyncIterable<FileInfo> {
+    return this.inner.list(type);
+  }
+
+  remove(handle: Handle): Promise<void> {
+    return this.inner.remove(handle);
+  }
+
+  close(): Promise<void> {
+    return this.inner.close();
+  }
+}
