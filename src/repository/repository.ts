@@ -1,7 +1,4 @@
-import { untilInterrupted } from "../async/deadline.js";
-import { SingleFlight } from "../async/single-flight.js";
 import type { Backend } from "../backend/backend.js";
-import { AHEAD_MAX_AGE_MS } from "../backend/list-ahead-backend.js";
 import { formatId, type Id, parseId } from "../bytes/id.js";
 import type { Engine, MasterKey } from "../engine/engine.js";
 import { throwIfAborted, UsageError } from "../errors.js";
@@ -17,7 +14,8 @@ import { BlobSaver, type SavedBlob, type SmallBlob } from "./blob-saver.js";
 import type { CompressionMode } from "./compression.js";
 import { CONFIG, encodeReadableConfig, replaceConfig, unsealConfig } from "./config-file.js";
 import { type FoundRepository, findRepository } from "./find-repository.js";
-import { IndexFiles, type IndexProblem, type IndexProgress } from "./index-files.js";
+import { IndexFiles, type IndexProblem } from "./index-files.js";
+import { IndexUpdates, type LoadIndexOptions } from "./index-updates.js";
 import { createMasterKey, type KeyOwner, type ListedKey, listKeys, saveKey, verifyKey } from "./keys.js";
 import { type LockOptions, RepositoryLock } from "./lock.js";
 import { type ListedLock, listLocks, unlock } from "./lock-conflicts.js";
@@ -38,14 +36,6 @@ import {
   type OpenRepositoryOptions,
   type RepositorySettings,
 } from "./repository-settings.js";
-
-/** After a look at the index for a missing pack that found nothing new, the next such look comes so much later. */
-const REFRESH_INTERVAL_MS = 5000;
-
-export interface LoadIndexOptions {
-  readonly signal?: AbortSignal;
-  readonly progress?: IndexProgress;
-}
 
 /** What the parts of a repository are built from. */
 interface Opened {
@@ -82,13 +72,9 @@ export class Repository implements BlobLoader {
   readonly #aheadReader: BlobReader;
   readonly #saver: BlobSaver;
   readonly #locks = new Set<RepositoryLock>();
-  readonly #loadingIndex = new SingleFlight<"index", boolean>();
+  readonly #indexUpdates: IndexUpdates;
   /** As of an index of so many entries. */
   #treePacks: { readonly size: number; readonly names: ReadonlySet<string> } | undefined;
-  /** An index for the next who asks, with the time when its listing began. */
-  #indexAhead: { readonly begunAt: number; readonly isLoaded: Promise<boolean> } | undefined;
-  #isIndexLoaded = false;
-  #futileRefreshAt = Number.NEGATIVE_INFINITY;
 
   private constructor(opened: Opened, settings: RepositorySettings) {
     const { backend, engine, masterKey, keyId, config } = opened;
@@ -106,7 +92,8 @@ export class Repository implements BlobLoader {
     const parts = { backend, engine, masterKey, version, compression, extraVerify };
     this.#files = new RepositoryFiles(parts);
     this.#indexFiles = new IndexFiles(this.index, backend, engine, this.#files, version);
-    const refreshIndex = (signal?: AbortSignal) => this.#refreshIndex(signal);
+    this.#indexUpdates = new IndexUpdates(this.#indexFiles);
+    const refreshIndex = (signal?: AbortSignal) => this.#indexUpdates.refresh(signal);
     const reading = { engine, masterKey, version, index: this.index, refreshIndex };
     this.#reader = new BlobReader({ ...reading, backend });
     this.#packWindows = new PackWindowBackend(backend);
@@ -204,8 +191,8 @@ export class Repository implements BlobLoader {
    * Brings `index` up to date: loads index files that are new, drops the entries of those that are gone.
    * Files that cannot be read do not stop it: look at `indexProblems` afterwards.
    */
-  async loadIndex(options: LoadIndexOptions = {}): Promise<void> {
-    if (!(await this.#takeIndexAhead(options))) await this.#updateIndex(options);
+  loadIndex(options: LoadIndexOptions = {}): Promise<void> {
+    return this.#indexUpdates.load(options);
   }
 
   /**
@@ -215,34 +202,8 @@ export class Repository implements BlobLoader {
    * @param options `asIs`: the next `loadIndex` takes what was loaded so, unless that began more than five seconds ago;
    *   otherwise it loads what has changed since
    */
-  async loadIndexAhead(options: { readonly asIs: boolean; readonly signal?: AbortSignal }): Promise<void> {
-    const { asIs, ...rest } = options;
-    const begunAt = Date.now();
-    const isLoaded = this.#updateIndex(rest).then(
-      () => true,
-      () => false,
-    );
-    if (asIs) this.#indexAhead = { begunAt, isLoaded };
-    await isLoaded;
-  }
-
-  async #takeIndexAhead({ signal, progress }: LoadIndexOptions): Promise<boolean> {
-    const ahead = this.#indexAhead;
-    this.#indexAhead = undefined;
-    if (!ahead || !(await untilInterrupted(ahead.isLoaded, signal))) return false;
-    const age = Date.now() - ahead.begunAt;
-    if (age < 0 || age > AHEAD_MAX_AGE_MS) return false;
-    if (progress) progress.totalFiles = progress.loadedFiles = this.#indexFiles.ids.length;
-    return true;
-  }
-
-  /** @returns whether that changed anything */
-  #updateIndex(options: LoadIndexOptions = {}): Promise<boolean> {
-    return this.#loadingIndex.run("index", async () => {
-      const changed = await this.#indexFiles.load(options);
-      this.#isIndexLoaded = true;
-      return changed;
-    });
+  loadIndexAhead(options: { readonly asIs: boolean; readonly signal?: AbortSignal }): Promise<void> {
+    return this.#indexUpdates.loadAhead(options);
   }
 
   /** Whether the index knows of a tree in a pack, given by its name. */
@@ -254,9 +215,7 @@ export class Repository implements BlobLoader {
 
   /** Empties `index`, for when what it says about packs is not to be believed. */
   unloadIndex(): void {
-    this.#indexAhead = undefined;
-    this.#indexFiles.clear();
-    this.#isIndexLoaded = false;
+    this.#indexUpdates.clear();
   }
 
   loadBlob(type: BlobType, id: Id, signal?: AbortSignal): Promise<Uint8Array> {
@@ -456,14 +415,6 @@ export class Repository implements BlobLoader {
       if (lock.released) this.#locks.delete(lock);
       else await lock.confirm();
     }
-  }
-
-  /** For readers that found a pack gone: another client may have pruned. */
-  async #refreshIndex(signal?: AbortSignal): Promise<void> {
-    if (!this.#isIndexLoaded || Date.now() - this.#futileRefreshAt < REFRESH_INTERVAL_MS) return;
-    // Everybody who waits shares one load, so no single signal may stop it.
-    if (!(await this.#updateIndex())) this.#futileRefreshAt = Date.now();
-    throwIfAborted(signal);
   }
 }
 

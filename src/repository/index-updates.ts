@@ -1,0 +1,77 @@
+import { untilInterrupted } from "../async/deadline.js";
+import { SingleFlight } from "../async/single-flight.js";
+import { AHEAD_MAX_AGE_MS } from "../backend/list-ahead-backend.js";
+import { throwIfAborted } from "../errors.js";
+import type { IndexFiles, IndexProgress } from "./index-files.js";
+
+export interface LoadIndexOptions {
+  readonly signal?: AbortSignal;
+  readonly progress?: IndexProgress;
+}
+
+/** After a look at the index for a missing pack that found nothing new, the next such look comes so much later. */
+const REFRESH_INTERVAL_MS = 5000;
+
+/** When the index in memory is brought up to date: by who asks for it, ahead of him, or because a pack was gone. */
+export class IndexUpdates {
+  readonly #files: IndexFiles;
+  readonly #updating = new SingleFlight<"index", boolean>();
+  /** An index for the next who asks, with the time when its load began. */
+  #ahead: { readonly begunAt: number; readonly isLoaded: Promise<boolean> } | undefined;
+  #isLoaded = false;
+  #futileRefreshAt = Number.NEGATIVE_INFINITY;
+
+  constructor(files: IndexFiles) {
+    this.#files = files;
+  }
+
+  /** See `Repository.loadIndex`. */
+  async load(options: LoadIndexOptions): Promise<void> {
+    if (!(await this.#takeAhead(options))) await this.#update(options);
+  }
+
+  /** See `Repository.loadIndexAhead`. */
+  async loadAhead({ asIs, ...options }: LoadIndexOptions & { readonly asIs: boolean }): Promise<void> {
+    const begunAt = Date.now();
+    const isLoaded = this.#update(options).then(
+      () => true,
+      () => false,
+    );
+    if (asIs) this.#ahead = { begunAt, isLoaded };
+    await isLoaded;
+  }
+
+  /** For readers that found a pack gone: another client may have pruned. */
+  async refresh(signal?: AbortSignal): Promise<void> {
+    if (!this.#isLoaded || Date.now() - this.#futileRefreshAt < REFRESH_INTERVAL_MS) return;
+    // Everybody who waits shares one load, so no single signal may stop it.
+    if (!(await this.#update({}))) this.#futileRefreshAt = Date.now();
+    throwIfAborted(signal);
+  }
+
+  /** Empties the index. */
+  clear(): void {
+    this.#files.clear();
+    this.#ahead = undefined;
+    this.#isLoaded = false;
+  }
+
+  async #takeAhead({ signal, progress }: LoadIndexOptions): Promise<boolean> {
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    if (!ahead || !(await untilInterrupted(ahead.isLoaded, signal))) return false;
+    const age = Date.now() - ahead.begunAt;
+    if (age < 0 || age > AHEAD_MAX_AGE_MS) return false;
+    if (progress) progress.totalFiles = progress.loadedFiles = this.#files.ids.length;
+    return true;
+  }
+
+  /** @returns whether that changed anything */
+  #update(options: LoadIndexOptions): Promise<boolean> {
+    return this.#updating.run("index", async () => {
+      const changed = await this.#files.load(options);
+      this.#isLoaded = true;
+      return changed;
+    });
+  }
+}
