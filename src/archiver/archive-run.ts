@@ -12,6 +12,7 @@ import {
 } from "./directory-read-ahead.js";
 import { DirectoryReader, type SameDirectory } from "./directory-reader.js";
 import {
+  type FileRecord,
   isDirectory,
   isGone,
   isRegularFile,
@@ -210,8 +211,11 @@ export class ArchiveRun {
       const found = await this.#enter(place, ahead);
       if (!found) return undefined;
       if ("directories" in found) return await this.#walkSame(found, ahead);
-      const children = await this.#select(place, device, found.entries, found.previous);
-      return await this.#walkChildren(children, ahead);
+      return await this.#walkChildren(
+        await this.#select(place, device, found.entries),
+        found.previous,
+        ahead,
+      );
     } finally {
       this.#ahead.leave();
     }
@@ -257,48 +261,48 @@ export class ArchiveRun {
     return previousTree ? replaceNodes(previousTree.nodes, changed) : "same";
   }
 
-  async #walkChildren(children: readonly SelectedEntry[], ahead: DirectoryAhead): Promise<ComingTree> {
-    const directories = children.filter((child) => isDirectory(child.record.stat));
+  /** A directory may have 100,000 children: what is known of one besides its record is made when its turn comes. */
+  async #walkChildren(
+    children: readonly FileRecord[],
+    previousTree: PreviousTree,
+    ahead: DirectoryAhead,
+  ): Promise<ComingTree> {
+    const previous = ({ name }: FileRecord) => previousTree.find(Buffer.from(name, "latin1"));
+    const directories = children.filter((record) => isDirectory(record.stat));
     this.#ahead.expect(
       ahead,
-      directories.map(({ place, previous }) => ({ name: place.name, tree: previous?.subtree })),
+      directories.map((record) => ({ name: record.name, tree: previous(record)?.subtree })),
     );
     const coming = new ComingTree();
-    for (const child of children) {
+    for (const record of children) {
       this.#queue.throwIfStopped();
-      const below = isDirectory(child.record.stat) ? this.#ahead.next(ahead) : undefined;
-      let node = this.#walkObject(child, below);
+      const below = isDirectory(record.stat) ? this.#ahead.next(ahead) : undefined;
+      const place = below?.place ?? placeIn(ahead.place, record.name);
+      let node = this.#walkObject({ place, record, previous: previous(record) }, below);
       if (node instanceof Promise) node = await node;
       if (node) coming.push(node);
     }
     return coming;
   }
 
-  /** What of a directory's entries is to be saved, in order, with the nodes of the parent snapshot. */
+  /** What of a directory's entries is to be saved, in order. */
   async #select(
     place: Place,
     device: bigint | undefined,
     entries: readonly ScannedEntry[],
-    previousTree: PreviousTree,
-  ): Promise<SelectedEntry[]> {
+  ): Promise<FileRecord[]> {
     const { selection } = this.#options;
     const absolute = this.#absolute(place.path);
     const rules = await selection.rulesIn(absolute);
-    const selected: SelectedEntry[] = [];
+    const selected: FileRecord[] = [];
     for (const entry of entries) {
-      const { name } = entry;
-      const path = joinRaw(absolute, name);
+      const path = joinRaw(absolute, entry.name);
       if (selection.excludesPath(path)) continue;
       if (isUnreadable(entry)) {
         if (!isGone(entry.error)) this.#report(path, entry.error);
         continue;
       }
-      if (selection.excludesObject(path, entry.stat, rules, device)) continue;
-      selected.push({
-        place: placeIn(place, name),
-        record: entry,
-        previous: previousTree.find(Buffer.from(name, "latin1")),
-      });
+      if (!selection.excludesObject(path, entry.stat, rules, device)) selected.push(entry);
     }
     return selected;
   }

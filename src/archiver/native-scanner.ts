@@ -1,9 +1,7 @@
-import { getSystemErrorMap, getSystemErrorName } from "node:util";
+import { getSystemErrorName } from "node:util";
 import { BatchQueue } from "../async/batch-queue.js";
 import { ID_LENGTH, type Id, IdList, idFromBytes } from "../bytes/id.js";
-import { textKeepingBytes } from "../bytes/utf8.js";
 import { isPlainInTree } from "../format/name-quoting.js";
-import type { ExtendedAttribute } from "../format/node.js";
 import type { PageCacheFunctions } from "../native/page-cache-functions.js";
 import {
   SCAN_RECORD as AT,
@@ -11,8 +9,9 @@ import {
   type ScanFunctions,
   type TreeMatch,
 } from "../native/scan-functions.js";
-import { type FileStat, type FileTime, isRegularFile, type ScannedEntry } from "./file-record.js";
-import { displayPath, joinRaw, pathBuffer, type RawPath } from "./raw-path.js";
+import { isRegularFile, type ScannedEntry } from "./file-record.js";
+import { displayPath, pathBuffer, type RawPath } from "./raw-path.js";
+import { decodeRecord, decodeRecords, RecordStat, systemError } from "./scan-record.js";
 import type {
   CountedDirectory,
   MatchedDirectory,
@@ -21,8 +20,6 @@ import type {
   SmallFile,
   SmallFileRequest,
 } from "./scanner.js";
-
-const UNREADABLE = 0xffffffff;
 
 /** Directories that are compared with a tree in one hop: a hop takes as long as comparing a small one. */
 const SCAN_BATCHES = { aloneFrom: 64 * 1024, maxItems: 8, maxWeight: 128 * 1024, maxInFlight: 4 };
@@ -138,13 +135,6 @@ function decodeMatch(
   return { files, bytes, contents: new IdList(contents), directories };
 }
 
-function decodeRecords(records: Buffer, path: RawPath): ScannedEntry[] {
-  const entries: ScannedEntry[] = [];
-  for (let start = 0; start < records.length; start += records.readUInt32LE(start + AT.length))
-    entries.push(decodeRecord(records, start, path));
-  return entries;
-}
-
 function decodeSmallFile(
   records: Buffer,
   start: number,
@@ -159,119 +149,4 @@ function decodeSmallFile(
   const length = records.readUInt32LE(start + AT.targetLength);
   const hash = records.subarray(start + AT.name, start + AT.name + ID_LENGTH);
   return { stat, content: content.subarray(0, length), id: length === 0 ? undefined : idFromBytes(hash) };
-}
-
-/** @param folder "" when the name of the record is a path */
-function decodeRecord(records: Buffer, start: number, folder: RawPath | ""): ScannedEntry {
-  const nameLength = records.readUInt32LE(start + AT.nameLength);
-  const targetAt = start + AT.name + nameLength;
-  const name = records.toString("latin1", start + AT.name, targetAt);
-  const pathOf = () => displayPath(folder === "" ? (name as RawPath) : joinRaw(folder, name));
-  const statErrno = records.readInt32LE(start + AT.statErrno);
-  if (statErrno !== 0) return { name, error: systemError(statErrno, "lstat", pathOf()) };
-
-  const attributesAt = targetAt + records.readUInt32LE(start + AT.targetLength);
-  const attributesEnd = attributesAt + records.readUInt32LE(start + AT.attributesLength);
-  const targetErrno = records.readInt32LE(start + AT.targetErrno);
-  const attributesErrno = records.readInt32LE(start + AT.attributesErrno);
-  let problem: Error | undefined;
-  if (targetErrno !== 0) problem = systemError(targetErrno, "readlink", pathOf());
-  else if (attributesErrno !== 0) problem = systemError(attributesErrno, "llistxattr", pathOf());
-  return {
-    name,
-    stat: new RecordStat(records, start),
-    linkTarget: attributesAt > targetAt ? records.subarray(targetAt, attributesAt) : undefined,
-    attributes: attributesEnd > attributesAt ? decodeAttributes(records, attributesAt, attributesEnd) : NONE,
-    problem,
-  };
-}
-
-const NONE: readonly ExtendedAttribute[] = [];
-
-/** Attributes whose value could not be read are left out, as restic leaves them out. */
-function decodeAttributes(records: Buffer, start: number, end: number): ExtendedAttribute[] {
-  const attributes: ExtendedAttribute[] = [];
-  for (let at = start; at < end; ) {
-    const nameLength = records.readUInt32LE(at);
-    const valueLength = records.readUInt32LE(at + 4);
-    const valueAt = at + 8 + nameLength;
-    const name = textKeepingBytes(records.subarray(at + 8, valueAt));
-    at = valueAt;
-    if (valueLength === UNREADABLE) continue;
-    at += valueLength;
-    attributes.push({ name, value: records.subarray(valueAt, at) });
-  }
-  return attributes;
-}
-
-/**
- * What a record says, read when it is asked for: as numbers of its own it would be ten objects for each file, of which few
- * are ever looked at.
- */
-class RecordStat implements FileStat {
-  readonly mode: number;
-  readonly size: number;
-  readonly #records: Buffer;
-  readonly #start: number;
-
-  constructor(records: Buffer, start: number) {
-    this.#records = records;
-    this.#start = start;
-    this.mode = records.readUInt32LE(start + AT.mode);
-    this.size = readInt64(records, start + AT.size);
-  }
-
-  get uid(): number {
-    return this.#records.readUInt32LE(this.#start + AT.uid);
-  }
-
-  get gid(): number {
-    return this.#records.readUInt32LE(this.#start + AT.gid);
-  }
-
-  get dev(): bigint {
-    return this.#records.readBigUInt64LE(this.#start + AT.dev);
-  }
-
-  get ino(): bigint {
-    return this.#records.readBigUInt64LE(this.#start + AT.ino);
-  }
-
-  get links(): number {
-    return readInt64(this.#records, this.#start + AT.links);
-  }
-
-  get rdev(): bigint {
-    return this.#records.readBigUInt64LE(this.#start + AT.rdev);
-  }
-
-  get blocks(): number {
-    return readInt64(this.#records, this.#start + AT.blocks);
-  }
-
-  get atime(): FileTime {
-    return decodeTime(this.#records, this.#start + AT.atimeSeconds, this.#start + AT.atimeNanoseconds);
-  }
-
-  get mtime(): FileTime {
-    return decodeTime(this.#records, this.#start + AT.mtimeSeconds, this.#start + AT.mtimeNanoseconds);
-  }
-
-  get ctime(): FileTime {
-    return decodeTime(this.#records, this.#start + AT.ctimeSeconds, this.#start + AT.ctimeNanoseconds);
-  }
-}
-
-function decodeTime(records: Buffer, secondsAt: number, nanosecondsAt: number): FileTime {
-  return { seconds: readInt64(records, secondsAt), nanoseconds: records.readUInt32LE(nanosecondsAt) };
-}
-
-/** Sizes, counts and seconds: all below 2^53 in any file system there is. */
-function readInt64(records: Buffer, at: number): number {
-  return records.readInt32LE(at + 4) * 0x1_0000_0000 + records.readUInt32LE(at);
-}
-
-function systemError(errno: number, syscall: string, path: string): Error {
-  const [code, text] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, `error ${errno}`];
-  return Object.assign(new Error(`${syscall} ${path}: ${text}`), { code, errno: -errno, syscall });
 }
