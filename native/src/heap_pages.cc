@@ -22,11 +22,15 @@ namespace {
 // Of x86-64, and of ARM with pages of 4 KiB.
 constexpr size_t kHugePage = 2 * 1024 * 1024;
 
+uintptr_t PageBytes() {
+  static const auto bytes = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  return bytes;
+}
+
 void AdviseRange(uintptr_t start, uintptr_t end) {
 #if defined(MADV_HUGEPAGE)
-  static const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  start = start / page * page;
-  end = end / page * page;
+  start = start / PageBytes() * PageBytes();
+  end = end / PageBytes() * PageBytes();
   if (start < end) madvise(reinterpret_cast<void*>(start), end - start, MADV_HUGEPAGE);
 #endif
 }
@@ -82,11 +86,28 @@ void* AllocatePages(size_t size) {
 namespace {
 
 napi_value UseHugePages(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  Bytes memory;
+  uint32_t wanted;
+  if (!GetBytes(env, arguments[0], "memory", &memory) || !GetUint32(env, arguments[1], "bytes", &wanted)) return nullptr;
+  const auto begin = reinterpret_cast<uintptr_t>(memory.data);
+  uintptr_t start = (begin + kHugePage - 1) / kHugePage * kHugePage;
+  if (start - begin > memory.size || memory.size - (start - begin) < wanted) start = begin;
+  AdviseRange(start, start + std::min<size_t>(wanted, memory.size));
+  return MakeNumber(env, static_cast<double>(start - begin));
+}
+
+napi_value GiveBackPages(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   Bytes memory;
   if (!GetBytes(env, arguments[0], "memory", &memory)) return nullptr;
+#if defined(__linux__)
   const auto start = reinterpret_cast<uintptr_t>(memory.data);
-  AdviseRange(start, start + memory.size);
+  // A huge page that lies in it only in part stays whole.
+  const uintptr_t first = (start + PageBytes() - 1) / PageBytes() * PageBytes();
+  const uintptr_t last = (start + memory.size) / kHugePage * kHugePage;
+  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+#endif
   return Undefined(env);
 }
 
@@ -94,6 +115,7 @@ napi_value UseHugePages(napi_env env, napi_callback_info info) {
 
 void RegisterHeapPages(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "useHugePages", UseHugePages);
+  ExportFunction(env, exports, "giveBackPages", GiveBackPages);
 }
 
 }  // namespace yore

@@ -13,7 +13,7 @@ import { fileStat, fillFrom, openForReading } from "./portable-scanner.js";
 import { displayPath, type RawPath } from "./raw-path.js";
 import { ReusePool } from "./reuse-pool.js";
 import type { Scanner } from "./scanner.js";
-import { Segment } from "./segment.js";
+import { segmentPool } from "./segment.js";
 
 export interface FileJob {
   readonly path: RawPath;
@@ -70,7 +70,7 @@ export class FileSaver {
     this.#nodes = nodes;
     this.#progress = progress;
     // Each file under way holds a segment that is cut and one that is read; the others wait to be saved.
-    const segments = new ReusePool(2 * readConcurrency + 3, () => new Segment());
+    const segments = segmentPool(2 * readConcurrency + 3);
     this.#contents = new ContentSaver(store, segments, progress);
     this.#largeFiles = new Semaphore(readConcurrency);
     this.#smallFiles = new BatchQueue({

@@ -5,13 +5,16 @@
 export class ReusePool<T> {
   readonly #limit: number;
   readonly #make: () => T;
+  readonly #clear: (thing: T) => void;
   readonly #free: T[] = [];
   readonly #holders = new Map<T, number>();
   readonly #waiting: ((thing: T) => void)[] = [];
 
-  constructor(limit: number, make: () => T) {
+  /** @param clear called for each when everybody has let go of it */
+  constructor(limit: number, make: () => T, clear: (thing: T) => void = () => {}) {
     this.#limit = limit;
     this.#make = make;
+    this.#clear = clear;
   }
 
   /** Held once by the caller. */
@@ -35,6 +38,7 @@ export class ReusePool<T> {
     const holders = this.#holders.get(thing)! - 1;
     this.#holders.set(thing, holders);
     if (holders > 0) return;
+    this.#clear(thing);
     const next = this.#waiting.shift();
     if (next) next(thing);
     else this.#free.push(thing);

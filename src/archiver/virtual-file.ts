@@ -10,8 +10,7 @@ import type { BackupStatistics } from "./backup-statistics.js";
 import { type BlobStore, countBlob } from "./blob-store.js";
 import { type ByteSource, ContentSaver, SourceError } from "./content-saver.js";
 import { displayPath, joinRaw, type RawPath } from "./raw-path.js";
-import { ReusePool } from "./reuse-pool.js";
-import { Segment } from "./segment.js";
+import { segmentPool } from "./segment.js";
 
 /** One file that exists only as a stream: standard input, or what a command prints. */
 export interface VirtualFile {
@@ -72,7 +71,7 @@ async function saveStream(
   signal?.addEventListener("abort", onAbort, { once: true });
   progress.currentFiles.add(shown);
   try {
-    const contents = new ContentSaver(store, new ReusePool(SEGMENTS, () => new Segment()), progress);
+    const contents = new ContentSaver(store, segmentPool(SEGMENTS), progress);
     const saved = await contents.save(streamSource(file.stream), signal ?? new AbortController().signal);
     await file.finished?.();
     if (saved.size === 0) throw new SourceError(new Error(`read ${file.source}: no data read`));

@@ -65,7 +65,10 @@ function load(): Outcome {
   if (!existsSync(path)) return { problem: `Cannot load the native addon: "${path}" is not built` };
   try {
     const addon = createRequire(import.meta.url)(path) as Addon;
-    onLargeMemory((memory) => addon.useHugePages(memory));
+    onLargeMemory({
+      prepare: (memory, bytes) => addon.useHugePages(memory, bytes),
+      giveBack: (memory) => addon.giveBackPages(memory),
+    });
     return { addon };
   } catch (error) {
     return { problem: `Cannot load the native addon: ${messageOf(error)}` };

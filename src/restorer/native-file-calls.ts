@@ -73,8 +73,8 @@ export class ProgramMemory {
 
   /** Takes back what `encode` has given, when the program is through. */
   release(program: Buffer): void {
-    if (program.buffer.byteLength <= MAX_SPARE_BYTES && this.#spares.length < MAX_SPARES)
-      this.#spares.push(Buffer.from(program.buffer));
+    const memory = Buffer.from(program.buffer, program.byteOffset);
+    if (memory.length <= MAX_SPARE_BYTES && this.#spares.length < MAX_SPARES) this.#spares.push(memory);
   }
 }
 
