@@ -2,7 +2,7 @@ import { awaitedLater } from "../async/awaited-later.js";
 import { Semaphore } from "../async/semaphore.js";
 import { type Handle, ROOM_FOR_BLOCKS } from "../backend/backend.js";
 import { equalIds, formatId, type Id } from "../bytes/id.js";
-import { largeMemory } from "../bytes/large-memory.js";
+import { giveBackMemory, largeMemory } from "../bytes/large-memory.js";
 import { CHUNK_MAX_BYTES, type UnsealFailure } from "../engine/engine.js";
 import { messageOf, NotFoundError, throwIfAborted, YoreError } from "../errors.js";
 import type { IndexedPack } from "../format/index-file.js";
@@ -23,6 +23,8 @@ import type { CheckProblem, DamagedBlob } from "./check-options.js";
 const PIECE_BYTES = 2 * 1024 * 1024;
 /** Room for a piece and the blob that it ends with. Smaller packs are read as a whole. */
 const PIECE_ROOM_BYTES = PIECE_BYTES + CHUNK_MAX_BYTES;
+/** What most pieces have at most; the memory of longer ones is given back when they are through. */
+const USUAL_PIECE_BYTES = 2 * PIECE_BYTES;
 /** The largest packs that restic and yore make, and what the last blobs add. */
 const MAX_PACK_BYTES = 144 * 1024 * 1024;
 
@@ -117,7 +119,7 @@ export class PackChecker {
           if (failures.some((failure) => failure !== undefined)) return false;
           if (!next && (await headerProblems(this.#repository, pack, bytes, size)).length > 0) return false;
         } finally {
-          if (memory) this.#giveBack(memory);
+          if (memory) this.#giveBack(memory, length);
         }
       }
     } catch {
@@ -166,12 +168,15 @@ export class PackChecker {
     try {
       return await problemOf(this.#repository, pack, expectedSize, read.bytes, signal);
     } finally {
-      if (read.memory) this.#giveBack(read.memory);
+      if (read.memory) this.#giveBack(read.memory, read.bytes.length);
     }
   }
 
-  #giveBack(memory: Uint8Array): void {
-    if (memory.length === this.#memoryBytes + ROOM_FOR_BLOCKS) this.#spare.push(memory);
+  /** @param used bytes of it */
+  #giveBack(memory: Uint8Array, used: number): void {
+    if (memory.length !== this.#memoryBytes + ROOM_FOR_BLOCKS) return;
+    if (this.#readsPieces && used > USUAL_PIECE_BYTES) giveBackMemory(memory.subarray(USUAL_PIECE_BYTES));
+    this.#spare.push(memory);
   }
 
   /** What an index claims may be gigabytes: beyond what packs are, only the backend knows how much there is. */
