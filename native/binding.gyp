@@ -29,6 +29,7 @@
         'src/plain_json.cc',
         'src/poly1305.cc',
         'src/prepared_replies.cc',
+        'src/process.cc',
         'src/scan.cc',
         'src/scrypt.cc',
         'src/seal.cc',

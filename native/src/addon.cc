@@ -10,7 +10,6 @@
 NAPI_MODULE_INIT() {
   yore::PrepareHeap();
   if (!yore::AttachThreadPool(env)) return nullptr;
-  yore::RegisterThreadPool(env, exports);
   yore::RegisterBodySocket(env, exports);
   yore::RegisterCachedRead(env, exports);
   yore::RegisterCompactTree(env, exports);
@@ -22,6 +21,7 @@ NAPI_MODULE_INIT() {
   yore::RegisterMetadata(env, exports);
   yore::RegisterPackFile(env, exports);
   yore::RegisterPageCache(env, exports);
+  yore::RegisterProcess(env, exports);
   yore::RegisterSealedParts(env, exports);
   yore::RegisterSealFunctions(env, exports);
   yore::RegisterSmallFiles(env, exports);

@@ -17,6 +17,7 @@ void RegisterScan(napi_env env, napi_value exports);
 void RegisterMetadata(napi_env env, napi_value exports);
 void RegisterPackFile(napi_env env, napi_value exports);
 void RegisterPageCache(napi_env env, napi_value exports);
+void RegisterProcess(napi_env env, napi_value exports);
 void RegisterSealedParts(napi_env env, napi_value exports);
 void RegisterSealFunctions(napi_env env, napi_value exports);
 void RegisterSmallFiles(napi_env env, napi_value exports);

@@ -86,9 +86,6 @@ enum class Lane {
   kBlocking,
 };
 
-// `exitWithin(code, patienceMs)`: ends the process then, whatever its threads wait for.
-void RegisterThreadPool(napi_env env, napi_value exports);
-
 // Once for each environment, before the first Submit. False: an exception is pending.
 bool AttachThreadPool(napi_env env);
 

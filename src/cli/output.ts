@@ -8,7 +8,7 @@ import type { Environment } from "./environment.js";
 import type { StatusArea } from "./status-area.js";
 
 export interface Io {
-  readonly stdin: Readable & { readonly isTTY?: boolean };
+  readonly stdin: Readable & { readonly isTTY?: boolean; readonly fd?: number };
   readonly stdout: Output;
   readonly stderr: Output;
   readonly env: Environment;
@@ -20,7 +20,11 @@ export interface Io {
   readonly status: StatusArea;
 }
 
-type TerminalStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
+type TerminalStream = Writable & {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  readonly fd?: number;
+};
 
 /** Bytes gathered before they are written to what is no terminal. */
 const GATHER_BYTES = 64 * 1024;
@@ -58,6 +62,11 @@ export class Output {
       this.#waiting.clear();
       onFailure?.(error);
     });
+  }
+
+  /** File descriptor, where what is written goes to one. */
+  get fd(): number | undefined {
+    return this.#stream.fd;
   }
 
   /** Columns of the terminal; 80 when there is none. */

@@ -1,4 +1,4 @@
-/** The process as a whole. Implemented in `native/src/thread_pool.cc` and `native/src/heap_pages.cc`. */
+/** The process as a whole. Implemented in `native/src/process.cc` and `native/src/heap_pages.cc`. */
 export interface ProcessFunctions {
   /**
    * Lets the calling thread take no signals, nor the threads that it starts meanwhile, until it is called with `false` as
@@ -21,4 +21,6 @@ export interface ProcessFunctions {
    * then. For a process that is about to end: Node.js waits for each file operation under way, also on a disk that hangs.
    */
   exitWithin(code: number, patienceMs: number): void;
+  /** Lets a pipe hold 1 MiB instead of 64 KiB. Never fails: nothing is done where `fd` is no pipe or the system refuses. */
+  widenPipe(fd: number): void;
 }

@@ -8,6 +8,7 @@ import {
 } from "../../commands/backup.js";
 import { explainBackup } from "../../commands/explain-backup.js";
 import type { GroupBy } from "../../commands/group-snapshots.js";
+import { widenPipe } from "../../commands/wide-pipe.js";
 import { UsageError, YoreError } from "../../errors.js";
 import { BackupReport, formatBackupProgress } from "../backup-report.js";
 import { action, type CommandContext } from "../command-context.js";
@@ -73,6 +74,7 @@ export function registerBackup(program: Command, io: Io): void {
       if (flags.explain) return explainPaths(context, flags.explain, prepared);
       const progress = new BackupProgress();
       const report = new BackupReport(context, progress, prepared.options.targets.map(String));
+      if (flags.stdin) widenPipe(io.stdin);
       context.verbose(2, "open repository");
       const needs = {
         lock: flags.dryRun ? "none" : "shared",

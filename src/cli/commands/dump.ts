@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import type { Sink } from "../../commands/archive-writer.js";
 import { READING } from "../../commands/ask-ahead.js";
 import { ARCHIVE_FORMATS, runDump } from "../../commands/dump.js";
+import { widenPipe } from "../../commands/wide-pipe.js";
 import { messageOf, systemCodeOf, UsageError, YoreError } from "../../errors.js";
 import { action } from "../command-context.js";
 import { type Io, Output } from "../output.js";
@@ -46,6 +47,7 @@ export function registerDump(program: Command, io: Io): void {
           await runDump(session, options, (kind) => {
             if (kind === "archive" && io.stdout.isTTY)
               throw new UsageError("stdout is the terminal, please redirect output");
+            widenPipe(io.stdout);
             return (bytes) => io.stdout.pass(bytes);
           });
         },
