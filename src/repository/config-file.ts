@@ -1,7 +1,8 @@
 import type { Backend } from "../backend/backend.js";
 import type { Engine, MasterKey } from "../engine/engine.js";
-import { DamagedError, FormatError, NotFoundError, YoreError } from "../errors.js";
+import { DamagedError, FormatError, messageOf, NotFoundError, YoreError } from "../errors.js";
 import { decodeConfig, encodeConfig, type RepositoryConfig } from "../format/config.js";
+import { ConfigCopy } from "./config-copy.js";
 import { sealFile, unsealFile } from "./repository-files.js";
 
 export const CONFIG = { type: "config", name: "" } as const;
@@ -60,7 +61,12 @@ export function encodeReadableConfig(config: RepositoryConfig): Uint8Array {
   return json;
 }
 
-/** Saves another config in the place of the one that is there, which is put back when that fails. */
+/**
+ * Saves another config in the place of the one that is there, which is put back when that fails. Whatever happens meanwhile,
+ * there is a copy of it on this machine.
+ *
+ * @throws {YoreError} what saving failed with; its hint names the copy where the old one could not be put back
+ */
 export async function replaceConfig(
   backend: Backend,
   engine: Engine,
@@ -69,10 +75,20 @@ export async function replaceConfig(
 ): Promise<void> {
   const sealed = await sealFile(engine, masterKey, encodeReadableConfig(config), true);
   const old = await backend.load(CONFIG);
+  const copy = await ConfigCopy.make(old);
   try {
     await backend.save(CONFIG, [sealed]);
   } catch (error) {
-    await backend.save(CONFIG, [old]).catch(() => {});
+    try {
+      await backend.save(CONFIG, [old]);
+    } catch {
+      throw new YoreError(error instanceof YoreError ? error.code : "backend", messageOf(error), {
+        cause: error,
+        hint: `The repository may have no config now. Its old one is in "${copy.path}": put it there as the file "config"`,
+      });
+    }
+    await copy.remove();
     throw error;
   }
+  await copy.remove();
 }
