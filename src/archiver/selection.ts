@@ -1,3 +1,4 @@
+import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { messageOf, systemCodeOf, UsageError } from "../errors.js";
 import type { PatternList } from "../patterns/mod.js";
@@ -179,7 +180,8 @@ export class Selection {
     }
     if (tag.header.length === 0) return true;
     try {
-      const file = await open(pathBuffer(path), "r");
+      // A pipe of that name is not waited for.
+      const file = await open(pathBuffer(path), constants.O_RDONLY | constants.O_NONBLOCK);
       try {
         const { bytesRead, buffer } = await file.read(
           Buffer.alloc(tag.header.length),

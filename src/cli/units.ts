@@ -52,7 +52,7 @@ export function parseSize(text: string): number {
   if (!match) throw new UsageError(`invalid size "${text}": wanted a number and one of b, k, m, g, t`);
   const power = "bkmgt".indexOf((match[2] || "b").toLowerCase());
   const bytes = Number(match[1]) * 1024 ** power;
-  if (!Number.isSafeInteger(bytes)) throw new UsageError(`invalid size "${text}": too large`);
+  if (bytes < 0 || !Number.isSafeInteger(bytes)) throw new UsageError(`invalid size "${text}": out of range`);
   return bytes;
 }
 

@@ -1,5 +1,5 @@
 import { forEachConcurrently } from "../async/map-concurrently.js";
-import { formatId, formatShortId, type Id, IdList } from "../bytes/id.js";
+import { formatId, type Id, IdList } from "../bytes/id.js";
 import {
   DamagedError,
   messageOf,
@@ -10,7 +10,6 @@ import {
 } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
 import type { PackedBlob } from "../format/pack-header.js";
-import { textBytes } from "../patterns/mod.js";
 import { plainLengthOf } from "../repository/blob-groups.js";
 import type { PackBlobResult, TakeSealed } from "../repository/pack-blobs.js";
 import type { Repository } from "../repository/repository.js";
@@ -22,13 +21,11 @@ import { FileWriter, type WrittenFile } from "./file-writer.js";
 import { IdStore } from "./id-store.js";
 import { PartWriter } from "./part-writer.js";
 import type { RestoreAction } from "./restore-options.js";
+import { SetAside } from "./set-aside.js";
 import { SmallFiles } from "./small-files.js";
 import type { TargetFolder } from "./target-folder.js";
 import { stopsEverything } from "./tree-walk.js";
 
-/** The name that a file gets which could not be restored wholly. */
-const INCOMPLETE_SUFFIX = ".incomplete";
-const NAME_MAX_BYTES = 255;
 /** System errors after which every other file would fail as well. */
 const FULL = new Map([
   ["ENOSPC", "no space is left"],
@@ -87,8 +84,7 @@ export class ContentRestorer {
   readonly #failedSmall = new Map<number, YoreError>();
   /** Small files with a status that could not be set. */
   readonly #withoutStatus = new Set<number>();
-  /** Locations of what is left of damaged files. */
-  readonly incomplete = new Set<string>();
+  readonly #aside: SetAside;
 
   constructor(
     repository: Repository,
@@ -100,6 +96,7 @@ export class ContentRestorer {
     this.#target = target;
     this.#watch = watch;
     this.#sparse = options.sparse;
+    this.#aside = new SetAside(target, (location) => this.#isPlanned(location));
     this.#writer = new FileWriter(target, options);
     this.#calls = new FileCallQueue(target.calls, (failure, _call, file) =>
       this.#onCallFailure(failure, file),
@@ -111,6 +108,11 @@ export class ContentRestorer {
       onWritten: (place, isStatusSet) => this.#onPartWritten(place, isStatusSet),
       onFailed: (place, code, reason) => this.#onPartFailed(place, code, reason),
     });
+  }
+
+  /** Locations of what is left of damaged files. */
+  get incomplete(): ReadonlySet<string> {
+    return this.#aside.locations;
   }
 
   /**
@@ -370,30 +372,18 @@ export class ContentRestorer {
     this.#watch.onError(file.location, incompleteError(state.failures, rest));
   }
 
+  #isPlanned(location: string): boolean {
+    return this.#small.has(location) || this.#files.some((file) => file.location === location);
+  }
+
   /** Takes a damaged file from its name. @returns what is left of it, for people */
   async #withdraw(file: ContentFile, hasWritten: boolean): Promise<string | undefined> {
-    if (hasWritten || file.keepsContent) return this.#setAside(file);
+    if (hasWritten || file.keepsContent) return this.#aside.keep(file.location);
     // Nothing of it is good: it was only made.
     return this.#target.remove(file.location, false).then(
       () => undefined,
-      () => this.#setAside(file),
+      () => this.#aside.keep(file.location),
     );
-  }
-
-  /** Gives what is there of a damaged file another name. @returns how that ended, for people */
-  async #setAside(file: ContentFile): Promise<string> {
-    const slash = file.location.lastIndexOf("/") + 1;
-    const name = textBytes(file.location.slice(slash));
-    const fits = name.length + INCOMPLETE_SUFFIX.length <= NAME_MAX_BYTES;
-    const kept = fits ? file.location.slice(slash) : formatShortId(name.subarray(0, 8));
-    const aside = `${file.location.slice(0, slash)}${kept}${INCOMPLETE_SUFFIX}`;
-    try {
-      await this.#target.rename(file.location, aside);
-      this.incomplete.add(aside);
-      return `the other parts are in "${aside}"`;
-    } catch (error) {
-      return `the other parts stand under its own name, because they cannot be renamed: ${messageOf(error)}`;
-    }
   }
 
   /** @throws what stops everything */

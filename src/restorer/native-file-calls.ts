@@ -1,5 +1,6 @@
 import { getSystemErrorMap } from "node:util";
 import { largeMemory } from "../bytes/large-memory.js";
+import { bytesOfText } from "../bytes/utf8.js";
 import type { MetadataFunctions } from "../native/metadata-functions.js";
 import type { FileCall, FileCallFailure, FileCallRunner, FileStatus, PartCall } from "./file-call.js";
 
@@ -186,9 +187,9 @@ function dataOf(call: FileCall | PartCall): Uint8Array {
     case "link":
       return call.source;
     case "set-xattr":
-      return Buffer.concat([Buffer.from(`${call.attribute}\0`), call.value]);
+      return Buffer.concat([bytesOfText(`${call.attribute}\0`), call.value]);
     case "keep-xattrs":
-      return Buffer.from(call.attributes.map((name) => `${name}\0`).join(""));
+      return bytesOfText(call.attributes.map((name) => `${name}\0`).join(""));
     default:
       return NO_DATA;
   }

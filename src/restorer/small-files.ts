@@ -1,9 +1,9 @@
 import type { TreeNode } from "../format/node.js";
-import { pathText } from "../patterns/mod.js";
+import { pathText, textBytes } from "../patterns/mod.js";
 import { ByteStore, NumberRows } from "./columns.js";
 import type { FileStatus } from "./file-call.js";
 import { FileStatuses } from "./file-statuses.js";
-import { childOf } from "./target-folder.js";
+import { childOf, parentOf } from "./target-folder.js";
 
 const FOLDER = 0;
 const NAME = 1;
@@ -59,6 +59,14 @@ export class SmallFiles {
 
   location(file: number): string {
     return childOf(this.folder(file), pathText(this.name(file)));
+  }
+
+  /** Whether one of them has this location; looks at each. */
+  has(location: string): boolean {
+    const name = textBytes(location.slice(location.lastIndexOf("/") + 1));
+    for (let file = 0; file < this.length; file++)
+      if (this.name(file).equals(name) && this.folder(file) === parentOf(location)) return true;
+    return false;
   }
 
   /** The size that the snapshot tells. */

@@ -1,6 +1,7 @@
 import { type BigIntStats, close, constants } from "node:fs";
-import { lstat, mkdir, open, readdir, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
+import { link, lstat, mkdir, open, readdir, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
 import { resolve } from "node:path";
+import { textKeepingBytes } from "../bytes/utf8.js";
 import { messageOf, systemCodeOf, YoreError } from "../errors.js";
 import { loadAddon } from "../native/addon.js";
 import { textBytes } from "../patterns/mod.js";
@@ -116,7 +117,7 @@ export class TargetFolder {
   async listXattrs(location: string): Promise<string[]> {
     if (!this.#addon) return [];
     const names = await this.#addon.listXattrNames(this.absolute(location)).catch(() => Buffer.alloc(0));
-    return Buffer.from(names).toString().split("\0").slice(0, -1);
+    return textKeepingBytes(names).split("\0").slice(0, -1);
   }
 
   /** Opens a file beneath the root without following any link. @param flags as of open(2) */
@@ -136,6 +137,11 @@ export class TargetFolder {
     if (!status) return;
     if (!status.isDirectory()) return unlink(path);
     return recursive ? rm(path, { recursive: true, force: true }) : rmdir(path);
+  }
+
+  /** A second name for a file. @throws `EEXIST` when there is something of that name */
+  async link(location: string, to: string): Promise<void> {
+    await link(this.absolute(location), this.absolute(to));
   }
 
   async rename(location: string, to: string): Promise<void> {

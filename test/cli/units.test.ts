@@ -51,7 +51,7 @@ describe("parseSize", () => {
     expect(parseSize(text)).toBe(bytes);
   });
 
-  it.each(["", "k", "1.5G", "10KB", "1 k", "99999999999t"])("refuses %j", (text) => {
+  it.each(["", "k", "1.5G", "10KB", "1 k", "99999999999t", "-1", "-5M"])("refuses %j", (text) => {
     expect(() => parseSize(text)).toThrow(UsageError);
   });
 });

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { missingPeer } from "../support/run.js";
@@ -79,6 +79,20 @@ describe.skipIf(missingPeer("restic"))("backup's choice of files", () => {
       expect(actual["total_files_processed"]).toBe(expected["total_files_processed"]);
     });
   }
+
+  // restic waits for who writes to it.
+  it("does not wait for a pipe that bears the name of a tag", async () => {
+    const folder = join(root, "piped");
+    mkdirSync(folder);
+    execFileSync("mkfifo", [join(folder, "CACHEDIR.TAG")]);
+    try {
+      const saved = await repository.backup("yore", ["--force", "--exclude-caches", folder]);
+      const { stdout } = await repository.succeed("restic", ["ls", saved.snapshot_id!]);
+      expect(stdout).toContain("piped/CACHEDIR.TAG");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
 
   it("keeps the whole path of an absolute target, with the metadata of the folders above it", async () => {
     const trees = (["restic", "yore"] as const).map(async (program) => {

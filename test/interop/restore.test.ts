@@ -110,6 +110,8 @@ describe.skipIf(missingPeer("restic"))("yore restore", () => {
     await writeFile(join(target, "sub/extra folder/below/file"), "x");
     await symlink("/", join(target, "sub/extra link"));
     await run("setfattr", ["-n", "user.extra", "-v", "x", join(target, "sub/file 5")]);
+    // A name that is not UTF-8.
+    await run("bash", ["-c", "setfattr -n $'user.\\xff' -v x \"$0\"", join(target, "sub/file 5")]);
   }
 
   it("tells of each thing with -vv, as restic does", async () => {

@@ -1,6 +1,6 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { existsSync } from "node:fs";
-import { lstat, readdir, readFile, stat } from "node:fs/promises";
+import { lstat, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { MemoryBackend } from "../../src/backend/memory-backend.js";
@@ -181,6 +181,73 @@ describe("restore of a damaged repository", () => {
     const again = await restoreTo(await openRepository(backend), tree, target, { delete: true });
     expect(again.errors).toEqual([]);
     expect((await readdir(target)).sort()).toEqual([...contents.keys()].sort());
+  });
+
+  describe("of which two files have a blob that is lost", () => {
+    const good = randomBytes(2000);
+    const lost = randomBytes(1000);
+
+    /** @returns a repository without the blob, and the tree of files of these names: the good blob and the lost one */
+    async function withLostBlob(damaged: readonly string[], others: Readonly<Record<string, Uint8Array>>) {
+      const repository = await createRepository({ version: 1 });
+      const tree = await saveTree(repository, [
+        ...(await Promise.all(damaged.map((name) => file(repository, name, good, lost)))),
+        ...(await Promise.all(
+          Object.entries(others).map(([name, content]) => file(repository, name, content)),
+        )),
+      ]);
+      await repository.flush();
+      for (const { packId, blobs } of repository.index.packs()) {
+        const handle = { type: "pack", name: formatId(packId) } as const;
+        const bytes = Buffer.from(await repository.backend.load(handle));
+        for (const { length, offset } of blobs) if (length === lost.length + 32) bytes[offset + 40]! ^= 1;
+        await repository.backend.save(handle, [bytes]);
+      }
+      return { repository: await openRepository(repository.backend), tree };
+    }
+
+    const contentOf = async (target: string, name: string) => await readFile(join(target, name));
+    /** What is left of a damaged file. */
+    const parts = (bytes: Buffer) => bytes.subarray(0, good.length).equals(good);
+
+    it("keeps their parts apart from a healthy file of such a name", async () => {
+      const others = { "a.incomplete": randomBytes(500), "a.incomplete-2": Buffer.concat([good, good]) };
+      const { repository, tree } = await withLostBlob(["a"], others);
+      const target = await temporaryFolder();
+      const { errors, summary } = await restoreTo(repository, tree, target);
+      expect(summary.filesRestored).toBe(2);
+      for (const [name, content] of Object.entries(others))
+        expect((await contentOf(target, name)).equals(content), name).toBe(true);
+      expect(errors.map(({ error }) => error.message)).toEqual([
+        expect.stringContaining('"/a.incomplete-3"'),
+      ]);
+      expect(parts(await contentOf(target, "a.incomplete-3"))).toBe(true);
+      expect((await readdir(target)).length).toBe(3);
+    });
+
+    it("leaves alone what stood there before, and takes up what an earlier run has left", async () => {
+      const { repository, tree } = await withLostBlob(["a"], {});
+      const target = await temporaryFolder();
+      await writeFile(join(target, "a.incomplete"), "mine");
+      for (let run = 0; run < 2; run++) {
+        const { errors } = await restoreTo(repository, tree, target);
+        expect(errors.length).toBe(1);
+        expect((await contentOf(target, "a.incomplete")).toString()).toBe("mine");
+        expect(parts(await contentOf(target, "a.incomplete-2"))).toBe(true);
+        expect((await readdir(target)).sort()).toEqual(["a.incomplete", "a.incomplete-2"]);
+      }
+    });
+
+    it("keeps apart the parts of files with long names that begin alike", async () => {
+      const names = ["A", "B"].map((end) => "long".repeat(63) + end);
+      const { repository, tree } = await withLostBlob(names, {});
+      const target = await temporaryFolder();
+      const { errors } = await restoreTo(repository, tree, target);
+      const told = errors.map(({ error }) => /in "\/([^"]+)"/.exec(error.message)![1]!);
+      expect(new Set(told).size).toBe(2);
+      expect((await readdir(target)).sort()).toEqual(told.sort());
+      for (const name of told) expect(parts(await contentOf(target, name))).toBe(true);
+    });
   });
 });
 
