@@ -24,7 +24,7 @@ const SHARD = /^[0-9a-f]{2}$/;
 /**
  * The files of a type, one array for each folder that holds some (a folder of packs has 256), so that memory is that of
  * the largest folder. Only plain files with names that are IDs: no temporary file ever shows. A file that vanishes
- * meanwhile is left out.
+ * meanwhile is left out. The folders may be links to another disk.
  *
  * @param folder of the repository
  * @throws what node:fs throws; ENOENT when the folder of the type is missing
@@ -41,7 +41,18 @@ export async function* listFiles(folder: string, type: FileType): AsyncIterable<
     return;
   }
   for (const shard of (await readdir(top)).filter((name) => SHARD.test(name)).sort()) {
-    yield (await listFolder(join(top, shard))).filter((file) => file.name.startsWith(shard));
+    yield (await listShard(join(top, shard))).filter((file) => file.name.startsWith(shard));
+  }
+}
+
+/** Nothing where there is no folder of that name: a stray file, or one that was removed meanwhile. */
+async function listShard(folder: string): Promise<ListedFile[]> {
+  try {
+    return await listFolder(folder);
+  } catch (error) {
+    const code = systemCodeOf(error);
+    if (code === "ENOENT" || code === "ENOTDIR") return [];
+    throw error;
   }
 }
 
@@ -52,7 +63,7 @@ async function listFolder(folder: string): Promise<ListedFile[]> {
 
 /** One hop for the whole folder: 100,000 names with their sizes in 0.2 s instead of 1.5 s. */
 async function listNatively(addon: ScanFunctions, folder: string): Promise<ListedFile[]> {
-  const records = await addon.scanDirectory(Buffer.from(folder), false, false);
+  const records = await addon.scanDirectory(Buffer.from(folder), true, false);
   const files: ListedFile[] = [];
   for (let at = 0; at < records.length; at += records.readUInt32LE(at + SCAN_RECORD.length)) {
     const isFile = (records.readUInt32LE(at + SCAN_RECORD.mode) & 0o170000) === 0o100000;

@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { join } from "node:path";
 import type { TokenBucket } from "../async/token-bucket.js";
 import type { Handle } from "../backend/backend.js";
 import { isOnLocalDisk } from "../backend/local-disk.js";
+import { folderOfType } from "../backend/local-layout.js";
 import { AT_ONCE, LISTING_V1, LISTING_V2, LISTINGS_HEADER } from "../backend/rest-protocol.js";
 import { idFromBytes } from "../bytes/id.js";
 import { messageOf } from "../errors.js";
@@ -156,7 +158,7 @@ export class RequestHandler {
     const { request, response } = exchange;
     const withSizes = accepts(request.headers.accept, LISTING_V2);
     const path = this.#parts.files.folderOf(repository);
-    const isAtOnce = await isOnLocalDisk(path);
+    const isAtOnce = await isOnLocalDisk(join(path, folderOfType(type)));
     const folders = listFiles(path, type)[Symbol.asyncIterator]();
     let folder = await folders.next();
     response.writeHead(200, {

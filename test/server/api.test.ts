@@ -1,5 +1,15 @@
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startYoreServer } from "../support/rest-servers.js";
@@ -108,6 +118,31 @@ describe("the REST protocol of yore serve", () => {
     mkdirSync(join(shard, `${name.slice(0, 2)}${"0".repeat(62)}`));
     const answer = await tell("GET", "/repo/data/", { headers: { accept: V2 } });
     expect(JSON.parse(answer.text)).toEqual([{ name, size: 4 }]);
+  });
+
+  it("lists folders that lie on another disk, and passes over what only bears the name of one", async () => {
+    const pack = await upload("data", "pack");
+    const index = await upload("index", "index");
+    const elsewhere = await temporaryFolder();
+    for (const part of ["index", `data/${pack.slice(0, 2)}`]) {
+      renameSync(join(folder, "repo", part), join(elsewhere, part.replace("/", "-")));
+      symlinkSync(join(elsewhere, part.replace("/", "-")), join(folder, "repo", part));
+    }
+    const others = ["00", "77", "ff"].filter((shard) => shard !== pack.slice(0, 2)).slice(0, 2);
+    for (const shard of others) rmSync(join(folder, "repo/data", shard), { recursive: true });
+    writeFileSync(join(folder, "repo/data", others[0]!), "a stray file");
+    symlinkSync(join(elsewhere, "not mounted"), join(folder, "repo/data", others[1]!));
+
+    expect(JSON.parse((await tell("GET", "/repo/index/")).text)).toEqual([index]);
+    expect(JSON.parse((await tell("GET", "/repo/data/")).text)).toEqual([pack]);
+    expect((await tell("GET", `/repo/data/${pack}`)).text).toBe("pack");
+
+    await server.stop();
+    server = await startYoreServer(folder, { metrics: "open" });
+    const bytes = async () =>
+      /repository_bytes\{repo="repo"\} \d+/.exec((await tell("GET", "/metrics")).text)?.[0];
+    await expect.poll(bytes).toBe('repository_bytes{repo="repo"} 9');
+    expect(server.log).toEqual([]);
   });
 
   it("gives ranges: one, a suffix, the end, several", async () => {
