@@ -2,6 +2,7 @@ import { lstat, readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf } from "../errors.js";
 import { isRepositoryPart, isReservedName, MAX_FOLDER_DEPTH } from "./request-target.js";
+import { isServedFolder } from "./served-folder.js";
 import { TEMPORARY_NAME } from "./upload.js";
 
 /** What rest-server leaves behind when it dies. */
@@ -41,17 +42,19 @@ async function removeIfAbandoned(path: string): Promise<boolean> {
 
 /** All folders of all repositories that may hold files. */
 async function* foldersWithFiles(
-  top: string,
+  dataFolder: string,
   onLog: (line: string) => void,
+  top = dataFolder,
   depth = 0,
 ): AsyncIterable<string> {
   try {
-    const entries = (await readdir(top, { withFileTypes: true })).filter((entry) => entry.isDirectory());
-    for (const { name } of entries) {
+    for (const entry of await readdir(top, { withFileTypes: true })) {
+      const { name } = entry;
       const path = join(top, name);
+      if (!(await isServedFolder(dataFolder, top, entry))) continue;
       if (!isRepositoryPart(name)) {
         if (depth < MAX_FOLDER_DEPTH && !isReservedName(name))
-          yield* foldersWithFiles(path, onLog, depth + 1);
+          yield* foldersWithFiles(dataFolder, onLog, path, depth + 1);
         continue;
       }
       yield path;

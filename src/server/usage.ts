@@ -5,6 +5,7 @@ import { messageOf, systemCodeOf } from "../errors.js";
 import { listDeleted } from "./deleted-files.js";
 import { type ListedFile, listFiles } from "./file-listing.js";
 import { isRepositoryPart, isReservedName, MAX_FOLDER_DEPTH, type RepositoryPath } from "./request-target.js";
+import { isServedFolder } from "./served-folder.js";
 
 /** What is known of a repository without any password: names, sizes and times of its files. */
 export interface RepositoryUsage {
@@ -111,7 +112,7 @@ export class UsageLedger {
       if (entries.some((entry) => isRepositoryPart(entry.name))) await this.#countRepository(folders);
       if (folders.length === MAX_FOLDER_DEPTH) return;
       for (const entry of entries) {
-        if (entry.isDirectory() && !isReservedName(entry.name))
+        if (!isReservedName(entry.name) && (await isServedFolder(this.#dataFolder, path, entry)))
           await this.#countFolder([...folders, entry.name], onProblem);
       }
     } catch (error) {

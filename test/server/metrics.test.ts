@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -50,6 +50,34 @@ describe("what a monitor sees of yore serve", () => {
     await expect.poll(() => read("yore_server_open_connections")).toBe(4);
     for (const socket of sockets) socket.destroy();
     await expect.poll(() => read("yore_server_open_connections")).toBe(1);
+  });
+
+  it("counts repositories and users' folders that are links to another disk, and none of them twice", async () => {
+    const elsewhere = await temporaryFolder();
+    for (const path of ["user/laptop/keys", "repository/keys"]) {
+      mkdirSync(join(elsewhere, path), { recursive: true });
+      writeFileSync(join(elsewhere, path, nameOf("key")), "key");
+    }
+    symlinkSync(join(elsewhere, "user"), join(folder, "ada"));
+    symlinkSync(join(elsewhere, "repository"), join(folder, "bob"));
+    symlinkSync("bob", join(folder, "alias"));
+    symlinkSync("ada", join(folder, "other-alias"));
+    symlinkSync(join(elsewhere, "nowhere"), join(folder, "eve"));
+    const abandoned = join(folder, `bob/keys/upload-tmp-${"0".repeat(16)}`);
+    writeFileSync(abandoned, "a part");
+    utimesSync(abandoned, 1, 1);
+
+    server = await startYoreServer(folder, { metrics: "open", maxSize: 10 });
+    await expect.poll(() => existsSync(abandoned)).toBe(false);
+    const upload = async (content: string) =>
+      (await ask(server.url, "POST", `/bob/keys/${nameOf(content)}`, { body: content })).status;
+    expect(await upload("12345")).toBe(507);
+    expect(await upload("1234")).toBe(200);
+    const series = (await metrics()).match(/^yore_server_repository_bytes\{.*$/gm);
+    expect(series!.sort()).toEqual([
+      'yore_server_repository_bytes{repo="ada/laptop"} 3',
+      'yore_server_repository_bytes{repo="bob"} 7',
+    ]);
   });
 
   it("is healthy without a password, and shows nothing else by it", async () => {
