@@ -20,8 +20,36 @@ export class QuotaReservation {
     this.#quotas = quotas;
   }
 
-  /** Makes sure of so many bytes in all. @throws {Refusal} 507 when a quota does not allow them */
-  reserve(bytes: number): void {
+  /**
+   * Makes sure of so many bytes in all, as the client announces them. Without a quota that holds it in bounds, it is only a
+   * claim: then bytes count as they arrive.
+   *
+   * @throws {Refusal} 507 when a quota does not allow them
+   */
+  announce(bytes: number): void {
+    if (this.#quotas.length > 0) this.#reserve(bytes);
+  }
+
+  /** Counts bytes that arrived. @throws {Refusal} 507 when they are more than reserved and a quota forbids it */
+  use(bytes: number): void {
+    this.#used += bytes;
+    this.#reserve(this.#used);
+  }
+
+  /** What was written stays. */
+  keep(): void {
+    this.#ledger.add(this.#repository, this.#used);
+    this.release();
+  }
+
+  /** Nothing is under way any more. */
+  release(): void {
+    this.#ledger.reserve(this.#repository, -this.#reserved);
+    this.#reserved = 0;
+    this.#used = 0;
+  }
+
+  #reserve(bytes: number): void {
     const more = bytes - this.#reserved;
     if (more <= 0) return;
     for (const quota of this.#quotas) {
@@ -30,29 +58,7 @@ export class QuotaReservation {
         : this.#ledger.bytesBelow(quota.folders);
       if (there + more > quota.limit) throw new Refusal(507, "Quota exceeded");
     }
-    this.#ledger.add(this.#repository, more);
+    this.#ledger.reserve(this.#repository, more);
     this.#reserved += more;
-  }
-
-  /** Counts bytes that arrived. @throws {Refusal} 507 when they are more than reserved and a quota forbids it */
-  use(bytes: number): void {
-    this.#used += bytes;
-    this.reserve(this.#used);
-  }
-
-  /** What was written stays: only what was reserved beyond it is given back. */
-  keep(): void {
-    this.#giveBack(this.#reserved - this.#used);
-  }
-
-  /** Nothing was written after all. */
-  release(): void {
-    this.#giveBack(this.#reserved);
-  }
-
-  #giveBack(bytes: number): void {
-    if (bytes > 0) this.#ledger.add(this.#repository, -bytes);
-    this.#reserved = 0;
-    this.#used = 0;
   }
 }

@@ -226,6 +226,7 @@ export class RequestHandler {
     const { request } = exchange;
     requirePermission(grant, "add", handle);
     const length = Number(request.headers["content-length"] ?? Number.NaN);
+    if (length > Number.MAX_SAFE_INTEGER) throw new Refusal(413, "The body is too long");
     const isSmall = isSmallFile(handle, length);
     if (!isSmall && (await files.sizeOf(repository, handle)) !== undefined)
       throw new Refusal(403, "File exists");
@@ -233,7 +234,7 @@ export class RequestHandler {
     const quotas = handle.type === "lock" ? [] : grant.quotas;
     if (quotas.length > 0) await counted;
     const reservation = new QuotaReservation(usage, repository, quotas);
-    reservation.reserve(length || 0);
+    reservation.announce(length || 0);
     try {
       const upload = isSmall
         ? files.beginSmallUpload(repository, handle)

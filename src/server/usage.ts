@@ -31,6 +31,8 @@ const MAX_COUNTS = 3;
 export class UsageLedger {
   readonly #dataFolder: string;
   readonly #repositories = new Map<string, RepositoryUsage>();
+  /** Bytes of uploads under way, which are counted before they are written: a count does not see them. */
+  readonly #reserved = new Map<string, number>();
   /** Changes of each repository while the first count goes on: what changed meanwhile is counted again. */
   readonly #changes = new Map<string, number>();
   #counting = true;
@@ -46,23 +48,36 @@ export class UsageLedger {
     this.#changes.clear();
   }
 
-  /** Of all repositories that lie in these folders, deleted files that are kept included; of all for `[]`. Bytes. */
+  /**
+   * Of all repositories that lie in these folders, deleted files that are kept and uploads under way included; of all for
+   * `[]`. Bytes.
+   */
   bytesBelow(folders: RepositoryPath): number {
     const prefix = keyOf(folders);
     if (folders.length === MAX_FOLDER_DEPTH) return this.bytesOf(folders);
+    const isBelow = (key: string) => prefix === "" || key === prefix || key.startsWith(`${prefix}/`);
     let sum = 0;
-    for (const [key, usage] of this.#repositories) {
-      if (prefix === "" || key === prefix || key.startsWith(`${prefix}/`)) sum += bytesOnDisk(usage);
-    }
+    for (const [key, usage] of this.#repositories) if (isBelow(key)) sum += bytesOnDisk(usage);
+    for (const [key, bytes] of this.#reserved) if (isBelow(key)) sum += bytes;
     return sum;
   }
 
+  /** The same of one repository. */
   bytesOf(repository: RepositoryPath): number {
-    const usage = this.#repositories.get(keyOf(repository));
-    return usage ? bytesOnDisk(usage) : 0;
+    const key = keyOf(repository);
+    const usage = this.#repositories.get(key);
+    return (usage ? bytesOnDisk(usage) : 0) + (this.#reserved.get(key) ?? 0);
   }
 
-  /** Adds (or with a negative number gives back) bytes of one repository. */
+  /** Counts bytes of an upload under way, or with a negative number no longer. */
+  reserve(repository: RepositoryPath, bytes: number): void {
+    const key = keyOf(repository);
+    const reserved = (this.#reserved.get(key) ?? 0) + bytes;
+    if (reserved > 0) this.#reserved.set(key, reserved);
+    else this.#reserved.delete(key);
+  }
+
+  /** Adds (or with a negative number takes away) bytes of the files of one repository. */
   add(repository: RepositoryPath, bytes: number): void {
     this.#change(repository).bytes += bytes;
   }

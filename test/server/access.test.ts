@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { appendFileSync, renameSync, utimesSync, writeFileSync } from "node:fs";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { hash as bcrypt } from "bcryptjs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -169,6 +170,20 @@ describe("who may do what at yore serve", () => {
       await status("POST", "/bob/?create=true", headers("root"));
     }
 
+    /** Resolves when the server waits for the body. */
+    function announceUpload(user: string, path: string, length: number): Promise<Socket> {
+      const { hostname, port } = new URL(server!.url);
+      const socket = connect(Number(port), hostname);
+      socket.write(
+        `POST ${path}/${nameOf("")} HTTP/1.1\r\nHost: h\r\nUser: ${user}\r\nExpect: 100-continue\r\n` +
+          `Content-Length: ${length}\r\n\r\n`,
+      );
+      return new Promise((resolve, reject) => {
+        socket.on("error", reject);
+        socket.once("data", () => resolve(socket));
+      });
+    }
+
     const saveAs = (user: string, path: string, content: string) =>
       status("POST", `${path}/${nameOf(content)}`, { body: content, ...headers(user) });
 
@@ -211,6 +226,21 @@ describe("who may do what at yore serve", () => {
         (await ask(server!.url, "GET", "/ada/data/", headers("root"))).text,
       ) as string[];
       expect(new Set(names)).toEqual(new Set([nameOf("b".repeat(100)), nameOf("d".repeat(500))]));
+    });
+
+    it("counts no length that is only announced where no quota holds it in bounds", async () => {
+      await startWith('[users.ada]\nquota = 1000\n[repositories.bob]\nquota = "1T"\n');
+      const announced = await Promise.all(
+        ["/ada/data", "/ada/locks"].map((path) => announceUpload("root", path, 900_000_000_000_000)),
+      );
+      expect(await saveAs("ada", "/ada/snapshots", "a snapshot")).toBe(200);
+      for (const socket of announced) socket.destroy();
+      const huge = await askRaw(
+        server!.url,
+        `POST /ada/data/${nameOf("")} HTTP/1.1\r\nHost: h\r\nUser: root\r\nConnection: close\r\n` +
+          "Content-Length: 18446744073709551615\r\n\r\n",
+      );
+      expect(huge).toMatch(/^HTTP\/1\.1 413 /);
     });
 
     it("answers 507 to a body without a length that grows beyond the quota", async () => {

@@ -52,6 +52,19 @@ describe("what a monitor sees of yore serve", () => {
     await expect.poll(() => read("yore_server_open_connections")).toBe(1);
   });
 
+  it("shows only repositories that are there", async () => {
+    server = await startYoreServer(folder, { metrics: "open" });
+    const name = nameOf("snapshot");
+    const save = async (repository: string) =>
+      (await ask(server.url, "POST", `${repository}/snapshots/${name}`, { body: "snapshot" })).status;
+    expect(await save("/nobody")).toBe(404);
+    expect(await metrics()).not.toContain("nobody");
+    await ask(server.url, "POST", "/ada/?create=true");
+    expect(await save("/ada")).toBe(200);
+    const time = 'yore_server_repository_last_snapshot_timestamp_seconds{repo="ada"}';
+    expect(await read(time)).toBeGreaterThan(1e9);
+  });
+
   it("counts repositories and users' folders that are links to another disk, and none of them twice", async () => {
     const elsewhere = await temporaryFolder();
     for (const path of ["user/laptop/keys", "repository/keys"]) {
