@@ -102,6 +102,7 @@ export class UsageLedger {
   removeSnapshot(repository: RepositoryPath): void {
     const usage = this.#change(repository);
     usage.snapshots = Math.max(0, usage.snapshots - 1);
+    if (usage.snapshots === 0) usage.lastSnapshotMs = 0;
   }
 
   /** Each repository by its path, "" for the one that is the data folder itself. */

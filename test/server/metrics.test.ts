@@ -52,7 +52,7 @@ describe("what a monitor sees of yore serve", () => {
     await expect.poll(() => read("yore_server_open_connections")).toBe(1);
   });
 
-  it("shows only repositories that are there", async () => {
+  it("shows only repositories that are there, and no time of a snapshot when the last one was removed", async () => {
     server = await startYoreServer(folder, { metrics: "open" });
     const name = nameOf("snapshot");
     const save = async (repository: string) =>
@@ -63,6 +63,8 @@ describe("what a monitor sees of yore serve", () => {
     expect(await save("/ada")).toBe(200);
     const time = 'yore_server_repository_last_snapshot_timestamp_seconds{repo="ada"}';
     expect(await read(time)).toBeGreaterThan(1e9);
+    expect((await ask(server.url, "DELETE", `/ada/snapshots/${name}`)).status).toBe(200);
+    expect(await read(time)).toBe(0);
   });
 
   it("counts repositories and users' folders that are links to another disk, and none of them twice", async () => {
