@@ -231,7 +231,7 @@ export class RequestHandler {
     if (!isSmall && (await files.sizeOf(repository, handle)) !== undefined)
       throw new Refusal(403, "File exists");
     // Locks are small, short-lived, and what lets a repository that is full be pruned.
-    const quotas = handle.type === "lock" ? [] : grant.quotas;
+    const quotas = handle.type === "lock" && length <= LOCK_BYTES ? [] : grant.quotas;
     if (quotas.length > 0) await counted;
     const reservation = new QuotaReservation(usage, repository, quotas);
     reservation.announce(length || 0);
@@ -323,6 +323,9 @@ export class RequestHandler {
 }
 
 type FileTarget = Extract<RequestTarget, { kind: "file" }>;
+
+/** What a lock has at most: restic's have some 300 bytes. */
+const LOCK_BYTES = 64 * 1024;
 
 const ALLOWED = { repository: "POST", list: "GET", file: "GET, HEAD, POST, DELETE" };
 

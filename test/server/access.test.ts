@@ -228,6 +228,13 @@ describe("who may do what at yore serve", () => {
       expect(new Set(names)).toEqual(new Set([nameOf("b".repeat(100)), nameOf("d".repeat(500))]));
     });
 
+    it("lets locks of a usual size into a full repository, and nothing else that is called one", async () => {
+      await startWith("quota = 1000");
+      expect(await saveAs("ada", "/ada/data", "a".repeat(1_000))).toBe(200);
+      expect(await saveAs("ada", "/ada/locks", "a lock")).toBe(200);
+      expect(await saveAs("ada", "/ada/locks", "l".repeat(1_000_000))).toBe(507);
+    });
+
     it("counts no length that is only announced where no quota holds it in bounds", async () => {
       await startWith('[users.ada]\nquota = 1000\n[repositories.bob]\nquota = "1T"\n');
       const announced = await Promise.all(
