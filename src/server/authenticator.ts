@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { LRUCache } from "lru-cache";
 import { TokenBucket } from "../async/token-bucket.js";
@@ -37,8 +38,8 @@ export class Authenticator {
       case "none":
         return "";
       case "proxy": {
-        const user = request.headers[this.#authentication.header];
-        if (typeof user !== "string" || user === "") throw unauthorized();
+        const user = readName(request.headers[this.#authentication.header]);
+        if (user === undefined) throw unauthorized();
         return user;
       }
       case "passwords":
@@ -88,6 +89,14 @@ export function parseBasicCredentials(
   const text = Buffer.from(match[1]!, "base64").toString("utf8");
   const colon = text.indexOf(":");
   return colon < 0 ? undefined : { user: text.slice(0, colon), password: text.slice(colon + 1) };
+}
+
+/** Node.js takes the bytes of a header for Latin-1, but names of users, in files and in paths, are UTF-8. */
+function readName(header: string | readonly string[] | undefined): string | undefined {
+  if (typeof header !== "string" || header === "") return undefined;
+  const bytes = Buffer.from(header, "latin1");
+  // Otherwise all names that are none would become the same one.
+  return isUtf8(bytes) ? bytes.toString() : undefined;
 }
 
 function unauthorized(): Refusal {

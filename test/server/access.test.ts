@@ -128,6 +128,27 @@ describe("who may do what at yore serve", () => {
     expect(await status("GET", "/ada/keys/", { headers: { "x-remote-user": "bob" } })).toBe(403);
   });
 
+  it("takes the name that a proxy sends as UTF-8, and none that is something else", async () => {
+    writeFileSync(join(folder, "policy.toml"), '[users."ü"]\nmode = "read-only"\n');
+    await start({
+      authentication: { kind: "proxy", header: "X-Remote-User" },
+      privateRepositories: true,
+      policyFile: join(folder, "policy.toml"),
+    });
+    const create = (user: Buffer, path: string) =>
+      askRaw(
+        server!.url,
+        Buffer.concat([
+          Buffer.from(`POST ${path}?create=true HTTP/1.1\r\nHost: h\r\nConnection: close\r\nX-Remote-User: `),
+          user,
+          Buffer.from("\r\n\r\n"),
+        ]),
+      );
+    expect(await create(Buffer.from("ö"), "/%C3%B6/")).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await create(Buffer.from("ü"), "/%C3%BC/")).toMatch(/^HTTP\/1\.1 403 [\s\S]*read-only/);
+    expect(await create(Buffer.from("ö", "latin1"), "/%C3%B6/")).toMatch(/^HTTP\/1\.1 401 /);
+  });
+
   it("lets nothing be removed but locks when it is append-only", async () => {
     await start({ mode: "append-only" });
     await status("POST", "/?create=true");
