@@ -6,6 +6,9 @@ import { UsageError, YoreError } from "../errors.js";
 /** The first descriptor that systemd hands over. */
 const FIRST_SOCKET = 3;
 
+/** Bytes; what `sun_path` holds before its zero byte (unix(7)). */
+const MAX_SOCKET_PATH = process.platform === "linux" ? 107 : 103;
+
 /** Where a server listens. */
 export type ListenAddress =
   | { readonly kind: "tcp"; readonly host: string | undefined; readonly port: number }
@@ -18,13 +21,24 @@ export type ListenAddress =
  * @throws {UsageError}
  */
 export function parseListenAddress(text: string): ListenAddress {
-  if (text.startsWith("unix:") && text.length > 5) return { kind: "unix", path: text.slice(5) };
+  if (text.startsWith("unix:") && text.length > 5)
+    return { kind: "unix", path: readSocketPath(text.slice(5)) };
   const match = /^(?:\[(?<v6>[0-9a-fA-F:.%]+)\]|(?<host>[^:/[\]]*)):(?<port>\d{1,5})$/.exec(text);
   const port = Number(match?.groups?.["port"]);
   if (!match || port > 65535)
     throw new UsageError(`Cannot listen on "${text}": expected [host]:port or unix:path`);
   const host = match.groups!["v6"] ?? match.groups!["host"];
   return { kind: "tcp", host: host || undefined, port };
+}
+
+/** Node.js would cut it off, and listen there. */
+function readSocketPath(path: string): string {
+  const bytes = Buffer.byteLength(path);
+  if (bytes > MAX_SOCKET_PATH)
+    throw new UsageError(
+      `Cannot listen on "${path}": its ${bytes} bytes are more than the ${MAX_SOCKET_PATH} that a socket's path can have`,
+    );
+  return path;
 }
 
 /**

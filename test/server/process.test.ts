@@ -220,6 +220,16 @@ describe("the process of yore serve", () => {
     expect((await runYore(["list", "keys"], { env })).code).toBe(0);
   });
 
+  it("refuses a socket whose path the system would cut off", async () => {
+    const socket = join(folder, "s".repeat(108 - folder.length));
+    const run = await runYore(["serve", "--path", folder, "--no-auth", "--listen", `unix:${socket}`]);
+    expect(run.code).not.toBe(0);
+    expect(run.stderr).toMatch(
+      /Cannot listen on ".*": its 109 bytes are more than the \d+ that a socket's path can have/,
+    );
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
   it("speaks TLS from a version on, and clients verify it", async () => {
     const [certificate, key] = [join(folder, "public_key"), join(folder, "private_key")];
     const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"];
