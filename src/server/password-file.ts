@@ -119,14 +119,19 @@ export function parsePasswordFile(text: string, onProblem: (line: string) => voi
     if (line === "" || line.startsWith("#")) continue;
     const colon = line.indexOf(":");
     if (colon < 0) throw new YoreError("format", `Cannot read password file: line ${i + 1} is no user:hash`);
-    const user = line.slice(0, colon);
-    const hash = line.slice(colon + 1).split(":", 1)[0]!;
+    const user = unquote(line.slice(0, colon));
+    const hash = unquote(line.slice(colon + 1).split(":", 1)[0]!);
     if (!USER_NAME.test(user)) onProblem(`password file, line ${i + 1}: skipped, the user name is not valid`);
     else if (!BCRYPT.test(hash) && !SHA1.test(hash))
       onProblem(`password file, line ${i + 1}: user "${user}" skipped, the hash is neither bcrypt nor {SHA}`);
     else hashes.set(user, hash);
   }
   return hashes;
+}
+
+/** As rest-server does, which reads the lines as CSV. */
+function unquote(field: string): string {
+  return /^"(.*)"$/.exec(field)?.[1] ?? field;
 }
 
 async function matches(password: string, hash: string): Promise<boolean> {

@@ -44,6 +44,7 @@ describe("who may do what at yore serve", () => {
         `bob:${(await bcrypt("builder", 4)).replace(/^\$2b/, "$2y")}`,
         `eve:${sha1("snake")}`,
         "old:$apr1$x$y",
+        `"tom":"${sha1("cat")}"`,
       ];
       writeFileSync(join(folder, ".htpasswd"), lines.join("\n"));
     });
@@ -51,7 +52,7 @@ describe("who may do what at yore serve", () => {
 
     it("lets in those who know theirs, by bcrypt and SHA", async () => {
       await start({ authentication: passwords() });
-      for (const auth of ["ada:lovelace", "bob:builder", "eve:snake", "ada:lovelace"])
+      for (const auth of ["ada:lovelace", "bob:builder", "eve:snake", "tom:cat", "ada:lovelace"])
         expect(await status("POST", "/?create=true", { auth }), auth).toBe(200);
       for (const auth of ["ada:builder", "ada:", ":lovelace", "nobody:lovelace", "old:x", "eve:Snake"])
         expect(await status("POST", "/?create=true", { auth }), auth).toBe(401);
