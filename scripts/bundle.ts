@@ -12,7 +12,7 @@ import { rolldown } from "rolldown";
  * Packages that every command loads, and those that are ES modules only, which not every Node.js 20 can `require`. The
  * others are for some commands only, or load files that lie beside them.
  */
-const BUNDLED = /^(commander|lru-cache|@noble\/.*|bcryptjs|smol-toml)$/;
+const BUNDLED = /^(commander|lru-cache|@noble\/.*|smol-toml)$/;
 
 /** @param dist where tsc has put src/ */
 export async function bundleCommandLine(checkout: string, dist: string): Promise<void> {

@@ -1,6 +1,8 @@
 import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { LRUCache } from "lru-cache";
+import { delay } from "../async/deadline.js";
+import { SingleFlight } from "../async/single-flight.js";
 import { TokenBucket } from "../async/token-bucket.js";
 import type { PasswordFile } from "./password-file.js";
 import { Refusal } from "./refusal.js";
@@ -12,18 +14,22 @@ export type Authentication =
   /** A proxy in front has asked for the password; this header, in lower case, names the user. */
   | { readonly kind: "proxy"; readonly header: string };
 
-/** Wrong passwords that are forgiven in a second, for one user from one address. */
-const FORGIVEN_A_SECOND = 0.5;
-/** When so many seconds' worth have come, no more are looked at until they are forgiven. */
+/** Guesses that are allowed in a second, for one user from one address. */
+const GUESSES_A_SECOND = 0.5;
+/** So many seconds' worth may come at once; the next ones wait, and when as many wait no more are looked at. */
 const PATIENCE_SECONDS = 15;
 /** How many users and addresses are remembered. */
 const GUESSERS = 10_000;
+/** How much of a user's name, which may be as long as a header. */
+const GUESSED_NAME = 100;
 
 /** Finds out who sends a request. */
 export class Authenticator {
   readonly #authentication: Authentication;
   /** By address and user, so that behind a proxy nobody is shut out for another's guesses. */
-  readonly #wrong = new LRUCache<string, WrongPasswords>({ max: GUESSERS });
+  readonly #guesses = new LRUCache<string, Guesses>({ max: GUESSERS });
+  /** A client that begins with many connections at once guesses once. */
+  readonly #comparisons = new SingleFlight<string, boolean>();
 
   constructor(authentication: Authentication) {
     this.#authentication = authentication;
@@ -31,7 +37,7 @@ export class Authenticator {
 
   /**
    * @returns the user, "" where nobody is asked
-   * @throws {Refusal} 401, or 429 after too many wrong passwords from one address
+   * @throws {Refusal} 401, or 429 when too many passwords wait to be compared
    */
   async identify(request: IncomingMessage): Promise<string> {
     switch (this.#authentication.kind) {
@@ -53,30 +59,40 @@ export class Authenticator {
     const { user, password } = credentials;
     await file.refresh();
     if (file.remembers(user, password)) return user;
-    const guesser = `${request.socket.remoteAddress} ${user}`;
-    const wrong = this.#wrong.get(guesser) ?? new WrongPasswords();
-    const wait = wrong.secondsToWait();
-    if (wait > 0)
-      throw new Refusal(429, "Too many wrong passwords", { "retry-after": String(Math.ceil(wait)) });
-    if (await file.verify(user, password)) return user;
-    wrong.add();
-    this.#wrong.set(guesser, wrong);
-    throw unauthorized();
+    const { remoteAddress } = request.socket;
+    const guesser = `${remoteAddress} ${user.slice(0, GUESSED_NAME)}`;
+    // No name has a colon.
+    const isRight = await this.#comparisons.run(`${remoteAddress} ${user}:${password}`, async () => {
+      const guesses = this.#guesses.get(guesser) ?? new Guesses();
+      this.#guesses.set(guesser, guesses);
+      await delay(guesses.take() * 1000);
+      const matches = await file.verify(user, password);
+      if (matches) guesses.giveBack();
+      return matches;
+    });
+    if (!isRight) throw unauthorized();
+    return user;
   }
 }
 
-/** A person who mistypes is not kept waiting; a program that guesses is. */
-class WrongPasswords {
-  readonly #bucket = new TokenBucket(FORGIVEN_A_SECOND);
-  #blockedUntil = 0;
+/**
+ * A person who mistypes is not kept waiting; a program that guesses is. Nobody can tell the two before the password is
+ * compared, so that the right one has its turn among the guesses.
+ */
+class Guesses {
+  readonly #bucket = new TokenBucket(GUESSES_A_SECOND);
 
-  add(): void {
-    const waitMs = this.#bucket.take(1);
-    if (waitMs > PATIENCE_SECONDS * 1000) this.#blockedUntil = performance.now() + waitMs;
+  /** @returns seconds to wait before the password is compared @throws {Refusal} 429 when too many wait */
+  take(): number {
+    const wait = this.#bucket.take(1) / 1000 - PATIENCE_SECONDS;
+    if (wait <= PATIENCE_SECONDS) return Math.max(0, wait);
+    this.giveBack();
+    const after = String(Math.ceil(wait - PATIENCE_SECONDS));
+    throw new Refusal(429, "Too many wrong passwords", { "retry-after": after });
   }
 
-  secondsToWait(): number {
-    return Math.max(0, this.#blockedUntil - performance.now()) / 1000;
+  giveBack(): void {
+    this.#bucket.take(-1);
   }
 }
 

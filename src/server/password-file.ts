@@ -1,22 +1,24 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
-import { compare, hash as makeHash } from "bcryptjs";
 import { LRUCache } from "lru-cache";
 import { messageOf, YoreError } from "../errors.js";
+import { BcryptThread } from "./bcrypt-thread.js";
 
 /** How often it is looked whether the file has changed, at most. */
 const RELOAD_EVERY_MS = 10_000;
 
-/** How long a password that was right need not be computed again: bcrypt takes 50 ms and more. */
-const REMEMBERED_MS = 60_000;
+/** Users whose right password need not be computed again: bcrypt takes 50 ms and more. */
 const REMEMBERED_AT_MOST = 1_000;
 
 const USER_NAME = /^[\p{L}\p{Nd}@._-]+$/u;
-const BCRYPT = /^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$/;
+const BCRYPT = /^\$2[aby]\$(?:0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}$/;
 const SHA1 = /^\{SHA\}([A-Za-z0-9+/]{27}=)$/;
 
-/** The cost that `htpasswd -B` gives is 5, that of most others 10. */
-const NOBODY_COST = 10;
+/**
+ * Of no password that anybody will find: computed for users that are not there, so that the time does not tell. The cost
+ * that `htpasswd -B` gives is 5, that of most others 10.
+ */
+const NOBODY = `$2b$10$${".".repeat(53)}`;
 
 /**
  * A password file as `htpasswd -B` and `htpasswd -s` write it: `user:hash` on each line, bcrypt or `{SHA}`. Read again
@@ -28,16 +30,13 @@ export class PasswordFile {
   #hashes: ReadonlyMap<string, string>;
   #version: string;
   #checkedAt = performance.now();
-  /** HMACs of passwords that were right, under a key that lives as long as this object. */
-  readonly #remembered = new LRUCache<string, Buffer>({ max: REMEMBERED_AT_MOST, ttl: REMEMBERED_MS });
+  readonly #remembered = new LRUCache<string, Remembered>({ max: REMEMBERED_AT_MOST });
   readonly #secret = randomBytes(32);
-  /** Of a password that nobody has: computed for users that are not there, so that the time does not tell. */
-  readonly #nobody: string;
+  readonly #bcrypt = new BcryptThread();
 
-  private constructor(path: string, onProblem: (line: string) => void, content: Content, nobody: string) {
+  private constructor(path: string, onProblem: (line: string) => void, content: Content) {
     this.#path = path;
     this.#onProblem = onProblem;
-    this.#nobody = nobody;
     this.#hashes = content.hashes;
     this.#version = content.version;
   }
@@ -47,15 +46,14 @@ export class PasswordFile {
    * @throws {YoreError} when the file cannot be read or parsed
    */
   static async load(path: string, onProblem: (line: string) => void): Promise<PasswordFile> {
-    const content = await readPasswordFile(path, onProblem);
-    const nobody = await makeHash(randomBytes(16).toString("hex"), NOBODY_COST);
-    return new PasswordFile(path, onProblem, content, nobody);
+    return new PasswordFile(path, onProblem, await readPasswordFile(path, onProblem));
   }
 
-  /** True when this password was right a short while ago, which costs next to nothing to tell. */
+  /** True when this password was right before and the file still says so, which costs next to nothing to tell. */
   remembers(user: string, password: string): boolean {
     const remembered = this.#remembered.get(user);
-    return remembered !== undefined && timingSafeEqual(remembered, this.#digest(user, password));
+    if (!remembered || remembered.hash !== this.#hashes.get(user)) return false;
+    return timingSafeEqual(remembered.digest, this.#digest(user, password));
   }
 
   /** Reads the file again when that is due and it has changed. */
@@ -63,13 +61,20 @@ export class PasswordFile {
     if (performance.now() - this.#checkedAt > RELOAD_EVERY_MS) await this.reload({ ifChanged: true });
   }
 
-  /** True when the user is there and the password is right. */
+  /** True when the user is there and the password is right. @throws {Refusal} 429 when too many wait */
   async verify(user: string, password: string): Promise<boolean> {
     const hash = this.#hashes.get(user);
-    const right = await matches(password, hash ?? this.#nobody);
-    if (!right || hash === undefined) return false;
-    this.#remembered.set(user, this.#digest(user, password));
+    const isRight = await this.#matches(password, hash ?? NOBODY);
+    // The file may have been read again meanwhile.
+    if (!isRight || hash === undefined || hash !== this.#hashes.get(user)) return false;
+    this.#remembered.set(user, { hash, digest: this.#digest(user, password) });
     return true;
+  }
+
+  async #matches(password: string, hash: string): Promise<boolean> {
+    const sha1 = SHA1.exec(hash)?.[1];
+    if (sha1 === undefined) return this.#bcrypt.compare(password, hash.replace(/^\$2y/, "$2b"));
+    return timingSafeEqual(Buffer.from(sha1, "base64"), createHash("sha1").update(password).digest());
   }
 
   #digest(user: string, password: string): Buffer {
@@ -83,11 +88,18 @@ export class PasswordFile {
       const content = await readPasswordFile(this.#path, this.#onProblem);
       this.#hashes = content.hashes;
       this.#version = content.version;
-      this.#remembered.clear();
     } catch (error) {
       this.#onProblem(`${messageOf(error)}; the passwords loaded before stay valid`);
     }
   }
+}
+
+/** A password that was right. */
+interface Remembered {
+  /** The hash that it was compared with. */
+  readonly hash: string;
+  /** HMAC of the password, under a key that lives as long as the server. */
+  readonly digest: Buffer;
 }
 
 interface Content {
@@ -132,12 +144,6 @@ export function parsePasswordFile(text: string, onProblem: (line: string) => voi
 /** As rest-server does, which reads the lines as CSV. */
 function unquote(field: string): string {
   return /^"(.*)"$/.exec(field)?.[1] ?? field;
-}
-
-async function matches(password: string, hash: string): Promise<boolean> {
-  const sha1 = SHA1.exec(hash)?.[1];
-  if (sha1 === undefined) return compare(password, hash.replace(/^\$2y/, "$2b"));
-  return timingSafeEqual(Buffer.from(sha1, "base64"), createHash("sha1").update(password).digest());
 }
 
 async function versionOf(path: string): Promise<string> {

@@ -1,0 +1,35 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { hash as bcrypt } from "bcryptjs";
+import { describe, expect, it } from "vitest";
+import { PasswordFile } from "../../src/server/password-file.js";
+import { temporaryFolder } from "../support/temporary.js";
+
+describe("PasswordFile", () => {
+  it("remembers no password that is taken back while it is compared", async () => {
+    const path = join(await temporaryFolder(), ".htpasswd");
+    writeFileSync(path, `ada:${await bcrypt("lovelace", 12)}\n`);
+    const file = await PasswordFile.load(path, (problem) => expect.unreachable(problem));
+    const underWay = file.verify("ada", "lovelace");
+    writeFileSync(path, "");
+    await file.reload({ ifChanged: false });
+    await underWay;
+    expect(file.remembers("ada", "lovelace")).toBe(false);
+    expect(await file.verify("ada", "lovelace")).toBe(false);
+  });
+
+  it("remembers a right one for as long as the file says the same of this user", async () => {
+    const path = join(await temporaryFolder(), ".htpasswd");
+    const ada = `ada:${await bcrypt("lovelace", 4)}\n`;
+    writeFileSync(path, ada);
+    const file = await PasswordFile.load(path, (problem) => expect.unreachable(problem));
+    expect(await file.verify("ada", "lovelace")).toBe(true);
+    writeFileSync(path, `${ada}bob:${await bcrypt("builder", 4)}\n`);
+    await file.reload({ ifChanged: true });
+    expect(file.remembers("ada", "lovelace")).toBe(true);
+    expect(file.remembers("ada", "builder")).toBe(false);
+    writeFileSync(path, `ada:${await bcrypt("byron", 4)}\n`);
+    await file.reload({ ifChanged: true });
+    expect(file.remembers("ada", "lovelace")).toBe(false);
+  });
+});
