@@ -1,9 +1,9 @@
-import { createWriteStream, type WriteStream } from "node:fs";
 import { mkdir, stat } from "node:fs/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { messageOf, UsageError, YoreError } from "../errors.js";
 import { parseListenAddress, systemdSocket } from "../server/listen-address.js";
+import { LogFile } from "../server/log-file.js";
 import { parsePolicyDuration } from "../server/policy-file.js";
 import { type RunningServer, type ServeOptions, startServer } from "../server/server.js";
 
@@ -35,7 +35,8 @@ export async function runServe(options: ServeCommandOptions, watch: ServeWatch):
   const keepDeletedMs = readKeepDeleted(options.keepDeleted);
   await requireFolder(options.dataFolder);
   const { accessLog } = options;
-  const logFile = typeof accessLog === "object" ? new LogFile(accessLog.path, options.onLog) : undefined;
+  const logFile =
+    typeof accessLog === "object" ? await LogFile.open(accessLog.path, options.onLog) : undefined;
   const write =
     typeof accessLog === "function" ? accessLog : logFile && ((line: string) => logFile.write(line));
   const server = await startServer({
@@ -70,38 +71,6 @@ function youngHeapCollector(): () => void {
     setFlagsFromString(flag);
   const collect = runInNewContext("gc") as (options: { type: "minor" }) => void;
   return () => collect({ type: "minor" });
-}
-
-/** A log that can be moved away by whoever rotates logs. A full disk loses lines, and never stops the server. */
-class LogFile {
-  readonly #path: string;
-  readonly #onProblem: (line: string) => void;
-  #stream: WriteStream;
-
-  constructor(path: string, onProblem: (line: string) => void) {
-    this.#path = path;
-    this.#onProblem = onProblem;
-    this.#stream = this.#open();
-  }
-
-  write(line: string): void {
-    this.#stream.write(`${line}\n`);
-  }
-
-  reopen(): void {
-    this.#stream.end();
-    this.#stream = this.#open();
-  }
-
-  close(): void {
-    this.#stream.end();
-  }
-
-  #open(): WriteStream {
-    const stream = createWriteStream(this.#path, { flags: "a", mode: 0o640 });
-    stream.on("error", (error) => this.#onProblem(`Cannot write log "${this.#path}": ${messageOf(error)}`));
-    return stream;
-  }
 }
 
 function readKeepDeleted(text: string | undefined): number | undefined {

@@ -220,6 +220,21 @@ describe("the process of yore serve", () => {
     expect((await runYore(["list", "keys"], { env })).code).toBe(0);
   });
 
+  it("does not start without the log that it shall write", async () => {
+    const run = await runYore([
+      "serve",
+      "--path",
+      folder,
+      "--no-auth",
+      "--listen",
+      "127.0.0.1:0",
+      "--log",
+      folder,
+    ]);
+    expect(run.code).not.toBe(0);
+    expect(run.stderr).toMatch(/Cannot write log ".*": .*EISDIR/);
+  });
+
   it("refuses a socket whose path the system would cut off", async () => {
     const socket = join(folder, "s".repeat(108 - folder.length));
     const run = await runYore(["serve", "--path", folder, "--no-auth", "--listen", `unix:${socket}`]);
