@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -143,7 +144,10 @@ Failure CommitUpload(Upload& upload, const std::string& path, const WantedHash& 
     return {};
   }
   if (error != 0) return {error, "link"};
-  return {SyncFolder(upload.folder), "fsync"};
+  const int sync_error = SyncFolder(upload.folder);
+  // The client is told that it failed, and comes again.
+  if (sync_error != 0) unlink(path.c_str());
+  return {sync_error, "fsync"};
 }
 
 class OpenTask final : public Task {

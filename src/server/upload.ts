@@ -164,7 +164,11 @@ export class PortableUpload implements Upload {
       if (id && !this.#hash.digest().equals(id)) return "wrong-hash";
       await this.#file.sync();
       await link(this.#temporary, this.#path);
-      await syncFolder(dirname(this.#path));
+      await syncFolder(dirname(this.#path)).catch(async (error: unknown) => {
+        // The client is told that it failed, and comes again.
+        await unlink(this.#path).catch(() => {});
+        throw error;
+      });
       return "saved";
     } catch (error) {
       if (systemCodeOf(error) === "EEXIST") return "exists";

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { addonProblem, loadAddon } from "../../src/native/addon.js";
@@ -56,6 +56,15 @@ describe.skipIf(addonProblem() !== undefined)("upload functions of the addon", (
     expect(readdirSync(folder)).toEqual([]);
     await expect(addon.uploadAppend(upload, [randomBytes(1)])).rejects.toMatchObject({ code: "EBADF" });
     await expect(addon.uploadCommit(upload, pathOf("x"), undefined)).rejects.toMatchObject({ code: "EBADF" });
+  });
+
+  it("leave no name where they cannot say that it will last", async () => {
+    mkdirSync(join(folder, "gone"));
+    const upload = await addon.uploadOpen(pathOf("gone"), 0o600);
+    rmdirSync(join(folder, "gone"));
+    const commit = addon.uploadCommit(upload, pathOf("file"), undefined);
+    await expect(commit).rejects.toMatchObject({ code: "ENOENT", syscall: "fsync" });
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   it("do one thing at a time, and take the next as soon as it is done", async () => {
