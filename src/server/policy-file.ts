@@ -47,11 +47,18 @@ export interface LoadedPolicy {
   readonly version: string;
 }
 
-/** @throws {YoreError} naming the file and what is wrong in it */
-export async function loadPolicy(path: string): Promise<LoadedPolicy> {
+/**
+ * @param mayBeEmpty whether a file with nothing in it means that there are no rules. A write that failed on a full disk
+ *   leaves such a file, and must not lift the rules that were there before.
+ * @throws {YoreError} naming the file and what is wrong in it
+ */
+export async function loadPolicy(path: string, mayBeEmpty: boolean): Promise<LoadedPolicy> {
   try {
     const version = await policyVersion(path);
-    return { policy: parsePolicy(await readFile(path, "utf8")), version };
+    const text = await readFile(path, "utf8");
+    if (!mayBeEmpty && text.trim() === "")
+      throw new YoreError("format", "it is empty; a comment says that no rules are meant");
+    return { policy: parsePolicy(text), version };
   } catch (error) {
     throw new YoreError("format", `Cannot load policy file "${path}": ${messageOf(error)}`, { cause: error });
   }

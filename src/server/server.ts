@@ -196,7 +196,7 @@ class PolicyWatch {
   async load(): Promise<void> {
     const { policyFile } = this.#options;
     if (policyFile === undefined) return;
-    const loaded = await loadPolicy(policyFile);
+    const loaded = await loadPolicy(policyFile, this.#version === "");
     this.#version = loaded.version;
     this.keeper.replace(this.#combine(loaded.policy));
   }

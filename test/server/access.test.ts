@@ -317,11 +317,28 @@ describe("who may do what at yore serve", () => {
       await server!.reload();
       expect(server!.log.at(-1)).toMatch(/users\.ada\.mod: unknown key/);
       expect(await saveAs("ada", "/ada/data", "1")).toBe(403);
+      for (const emptied of ["", "\n"]) {
+        writeFileSync(policy, emptied);
+        await server!.reload();
+        expect(server!.log.at(-1)).toMatch(/policy\.toml": it is empty.*stay valid/);
+        expect(await saveAs("ada", "/ada/data", "1")).toBe(403);
+      }
       writeFileSync(`${policy}.new`, '[users.ada]\nmode = "full"\n');
       utimesSync(`${policy}.new`, 1, 1);
       renameSync(`${policy}.new`, policy);
       await server!.reload();
       expect(await saveAs("ada", "/ada/data", "1")).toBe(200);
+    });
+
+    it("may begin with no rules, and be left with none by a comment that says so", async () => {
+      await startWith("");
+      expect(await saveAs("ada", "/ada/data", "1")).toBe(200);
+      writeFileSync(policy, 'mode = "read-only"\n');
+      await server!.reload();
+      expect(await saveAs("ada", "/ada/data", "2")).toBe(403);
+      writeFileSync(policy, "# no rules\n");
+      await server!.reload();
+      expect(await saveAs("ada", "/ada/data", "2")).toBe(200);
     });
 
     it.each([

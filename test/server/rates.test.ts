@@ -71,7 +71,7 @@ describe("rates over a socket", () => {
         Promise.all([upload("ada", "ada", content[0]!), upload("bob", "ada", content[1]!)]),
       );
       expect(slow).toBeGreaterThanOrEqual(leastSeconds(1000 * 1024, RATE) - 0.05);
-      writeFileSync(join(folder, "policy.toml"), "");
+      writeFileSync(join(folder, "policy.toml"), "# no rules\n");
       await server.reload();
       const quick = await secondsOf(() =>
         Promise.all([upload("ada", "ada", content[2]!), upload("bob", "ada", content[3]!)]),
