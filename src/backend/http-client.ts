@@ -124,11 +124,19 @@ export class HttpClient {
         : { socketPath: url.socketPath }),
       headers: {
         ...headers,
+        host: hostOf(url),
         "user-agent": this.#options.userAgent ?? "yore",
         ...(length !== undefined && { "content-length": length }),
       },
     });
   }
+}
+
+/** As the `Host` header has it: the zone of an address concerns nobody but us. */
+function hostOf({ socketPath, hostname, port }: HttpTarget): string {
+  if (socketPath !== undefined) return "localhost";
+  const host = hostname.includes(":") ? `[${hostname.replace(/%.*$/, "")}]` : hostname;
+  return port === "" ? host : `${host}:${port}`;
 }
 
 /** One request under way. */

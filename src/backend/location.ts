@@ -1,4 +1,5 @@
 import { UsageError } from "../errors.js";
+import { badRestUrl, parseRestUrl, withoutPassword } from "./rest-url.js";
 
 /**
  * Locations of repositories, in restic's grammar: a scheme before the first `:`, or a path. `formatLocation`
@@ -55,9 +56,9 @@ export function parseLocation(text: string): Location {
     default:
       if (colon < 0 || looksLikePath(text)) return { scheme: "local", path: text };
       throw new UsageError(
-        `Cannot parse repository location "${withoutPassword(text)}": unknown scheme "${scheme}"`,
+        `Cannot parse repository location "${withoutSecrets(text)}": unknown scheme "${scheme}"`,
         {
-          hint: `For a folder with a colon in its name, write local:${withoutPassword(text)}`,
+          hint: `For a folder with a colon in its name, write local:${withoutSecrets(text)}`,
         },
       );
   }
@@ -91,20 +92,10 @@ function looksLikePath(text: string): boolean {
 }
 
 function parseRest(text: string): Location {
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch (cause) {
-    throw new UsageError(
-      `Cannot parse repository location "rest:${withoutPassword(text)}": no URL after rest:`,
-      { cause },
-    );
-  }
-  if (!["http:", "https:", "http+unix:"].includes(url.protocol))
-    throw new UsageError(
-      `Cannot parse repository location "rest:${withoutPassword(text)}": expected an http, https or http+unix URL`,
-    );
-  return { scheme: "rest", url: text.endsWith("/") ? text : `${text}/` };
+  if (text === "") throw badRestUrl(text, "no URL after rest:");
+  const url = text.endsWith("/") ? text : `${text}/`;
+  parseRestUrl(url);
+  return { scheme: "rest", url };
 }
 
 /** `[user@]host:path`, or `//[user@]host[:port]/path`, where a second slash makes the path absolute. */
@@ -158,16 +149,10 @@ function requirePart(part: string, whole: string, reason: string): string {
 }
 
 function badLocation(whole: string, reason: string): UsageError {
-  return new UsageError(`Cannot parse repository location "${withoutPassword(whole)}": ${reason}`);
+  return new UsageError(`Cannot parse repository location "${withoutSecrets(whole)}": ${reason}`);
 }
 
-/**
- * Puts `***` in place of a URL's password. In what is no URL the password may hold anything, so there
- * everything up to the last `@` goes.
- */
-function withoutPassword(text: string): string {
-  const url = text.replace(/^rest:/, "");
-  const isUrl = /^http(s|\+unix)?:/.test(url) && URL.canParse(url);
-  const pattern = isUrl ? /(\/\/[^/:@]*:)[^/]*@/ : /(\/\/[^/:@]*:).*@/s;
-  return text.replace(pattern, "$1***@");
+/** What was not understood may have the password anywhere before its last `@`. */
+function withoutSecrets(text: string): string {
+  return text.replace(/(\/\/[^/:@]*:).*@/s, "$1***@");
 }

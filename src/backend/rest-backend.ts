@@ -19,6 +19,7 @@ import { FOLDERS } from "./local-layout.js";
 import { formatLocation } from "./location.js";
 import { RefusedError } from "./refused-error.js";
 import { AT_ONCE, LISTING_V1, LISTING_V2, LISTINGS_HEADER } from "./rest-protocol.js";
+import { parseRestUrl } from "./rest-url.js";
 
 /** No file of a repository is larger; packs have some 16 MiB, indexes up to some 100. */
 const MAX_FILE_BYTES = 4 * 1024 ** 3 - 1;
@@ -50,17 +51,16 @@ export class RestBackend implements Backend {
   readonly #client: HttpClient;
   #listsAtOnce = false;
 
-  /** @param url with a slash at its end: http, https, or `http+unix:///path/of/socket:/path/` */
+  /**
+   * @param url with a slash at its end, as `parseRestUrl` takes it
+   * @throws {UsageError} if it cannot be parsed, or a certificate cannot be read
+   */
   constructor(url: string, options: RestBackendOptions = {}) {
-    const { target, username, password } = parseRestUrl(url);
+    const { target, credentials = credentialsOf(options) } = parseRestUrl(url);
     this.location = formatLocation({ scheme: "rest", url });
     this.connections = options.connections ?? DEFAULT_CONNECTIONS;
     this.#target = target;
-    const named = username !== "" || password !== "";
-    const user = named ? username : (options.username ?? "");
-    const secret = named ? password : (options.password ?? "");
-    if (user !== "" || secret !== "")
-      this.#authorization = `Basic ${Buffer.from(`${user}:${secret}`).toString("base64")}`;
+    if (credentials) this.#authorization = `Basic ${credentials.toString("base64")}`;
     this.#client = new HttpClient(options);
   }
 
@@ -249,35 +249,15 @@ export class RestBackend implements Backend {
   }
 }
 
+function credentialsOf({ username = "", password = "" }: RestBackendOptions): Buffer | undefined {
+  return username === "" && password === "" ? undefined : Buffer.from(`${username}:${password}`);
+}
+
 /** For servers that list names only. */
 const STATS_AT_A_TIME = 16;
 
 function pathOf(handle: Handle): string {
   return handle.type === "config" ? "config" : `${FOLDERS[handle.type]}/${handle.name}`;
-}
-
-/** The socket of `http+unix` ends at the first colon behind a slash, as with restic. */
-function parseRestUrl(url: string): { target: HttpTarget; username: string; password: string } {
-  const unix = /^http\+unix:\/\/(?:([^/:@]*)(?::([^@/]*))?@)?(\/[^:]+):?(\/.*)$/.exec(url);
-  if (unix) {
-    const [, username = "", password = "", socketPath, path] = unix;
-    return {
-      target: { protocol: "http:", socketPath, hostname: "", port: "", path: path! },
-      username: decodeURIComponent(username),
-      password: decodeURIComponent(password),
-    };
-  }
-  const { protocol, hostname, port, pathname, username, password } = new URL(url);
-  return {
-    target: {
-      protocol: protocol === "https:" ? "https:" : "http:",
-      hostname: hostname.replace(/^\[|\]$/g, ""),
-      port,
-      path: pathname,
-    },
-    username: decodeURIComponent(username),
-    password: decodeURIComponent(password),
-  };
 }
 
 function parseListing(body: Buffer, what: string, location: string): unknown[] {

@@ -15,6 +15,7 @@ describe("parseLocation", () => {
     ["rest:http://host:8000", { scheme: "rest", url: "http://host:8000/" }],
     ["rest:https://u:p@host/x/", { scheme: "rest", url: "https://u:p@host/x/" }],
     ["rest:http+unix:///run/s.sock:/x", { scheme: "rest", url: "http+unix:///run/s.sock:/x/" }],
+    ["rest:http+unix://u:p@/run/s.sock:/x", { scheme: "rest", url: "http+unix://u:p@/run/s.sock:/x/" }],
     ["sftp:host:/srv", { scheme: "sftp", user: undefined, host: "host", port: undefined, path: "/srv" }],
     ["sftp:me@host:rel/x", { scheme: "sftp", user: "me", host: "host", port: undefined, path: "rel/x" }],
     ["sftp:me@corp@host:x", { scheme: "sftp", user: "me@corp", host: "host", port: undefined, path: "x" }],
@@ -60,25 +61,59 @@ describe("parseLocation", () => {
     );
   });
 
-  it.each(["rest:http://u:s3cr3t@/x", "rest:http//u:s3cr3t@host", "rst:http://u:s3cr3t/@h@host/x"])(
-    "shows no password in its messages: %s",
-    (text) => {
-      let shown = "";
-      try {
-        shown = formatLocation(parseLocation(text));
-      } catch (error) {
-        const { message, hint } = error as UsageError;
-        shown = `${message} ${hint}`;
-      }
-      expect(shown).not.toContain("s3cr3t");
-    },
-  );
+  it.each([
+    ["rest:", "no URL after rest:"],
+    ["rest:ftp://x", "expected an http, https or http+unix URL"],
+    ["rest:http:host", "expected an http, https or http+unix URL"],
+    ["rest:http:///x", "the host is missing"],
+    ["rest:http://u:p@:8000/x", "the host is missing"],
+    ["rest:http://h:99999/", "the port is not a number up to 65535"],
+    ["rest:http://h:80a/", "the port is not a number up to 65535"],
+    ["rest:http://u:a/b@h/", "the port is not a number up to 65535; write a / of the password as %2F"],
+    ["rest:http://[::1:8000/", "the host is not valid"],
+    ["rest:http://h/?x", "it has a ? or #; write ? as %3F and # as %23"],
+    ["rest:http://a:100%@h/", "the user or the password has an invalid URL escape; write % as %25"],
+    ["rest:http://a%zz@h/", "the user or the password has an invalid URL escape; write % as %25"],
+    ["rest:http+unix://host/s.sock:/", "expected http+unix:///path/of/socket:/path"],
+    ["rest:http+unix://", "expected scheme://host:port/path"],
+  ])("says what is wrong with %s", (text, reason) => {
+    const start = 'Cannot parse repository location "rest:';
+    expect(() => parseLocation(text)).toThrow(
+      expect.objectContaining({ code: "usage", message: expect.stringContaining(start) }),
+    );
+    expect(() => parseLocation(text)).toThrow(new RegExp(`": ${reason.replace(/[?+%/]/g, "\\$&")}$`));
+  });
+
+  it.each([
+    "rest:http://u:s3cr3t@/x",
+    "rest:http//u:s3cr3t@host",
+    "rst:http://u:s3cr3t/@h@host/x",
+    "rest:http:u:s3cr3t@host",
+    "rest:u:s3cr3t@host",
+    "rest:http://u@v:s3cr3t@host",
+    "rest:http://u:100%s3cr3t@host",
+    "rest:http://u:1?s3cr3t@host",
+    "rest:http+unix://u:s3cr3t@host/x",
+    "rest:http+unix://u:s3cr3t@/s.sock:/x",
+    "rest:http://corp\\u:s3cr3t@host/",
+  ])("shows no password in its messages: %s", (text) => {
+    let shown = "";
+    try {
+      shown = formatLocation(parseLocation(text));
+    } catch (error) {
+      const { message, hint } = error as UsageError;
+      shown = `${message} ${hint}`;
+    }
+    expect(shown).not.toContain("s3cr3t");
+  });
 });
 
 describe("formatLocation", () => {
   it.each([
     ["rest:https://user:secret@host:8000/x/", "rest:https://user:***@host:8000/x/"],
     ["rest:https://user@host/x/", "rest:https://user@host/x/"],
+    ["rest:http://u@corp:secret@[::1]:8000", "rest:http://u@corp:***@[::1]:8000/"],
+    ["rest:http+unix://user:secret@/s.sock:/x@y/", "rest:http+unix://user:***@/s.sock:/x@y/"],
     ["rest:http://host:8000/p@th/", "rest:http://host:8000/p@th/"],
     ["sftp:me@host:/srv", "sftp:me@host:/srv"],
     ["s3:h/b/p", "s3:h/b/p"],

@@ -80,6 +80,18 @@ describe.skipIf(missingPeer("restic"))("a REST server sees", () => {
     },
   );
 
+  it.each(PROGRAMS)("the user and password of an address with a socket in it from %s", async (name, run) => {
+    const hash = createHash("sha1").update("s/%").digest("base64");
+    writeFileSync(join(folder, ".htpasswd"), `ada:{SHA}${hash}\n`);
+    await start({
+      listen: { kind: "unix", path: join(folder, "socket") },
+      authentication: { kind: "passwords", path: join(folder, ".htpasswd") },
+    });
+    const repository = `rest:http+unix://ada:s%2F%25@${join(folder, "socket")}:/${name}`;
+    expect(await run(["init"], { RESTIC_REPOSITORY: repository })).toMatchObject({ code: 0 });
+    expect(new Set(lines.map((line) => line.split(" ")[2]))).toEqual(new Set(["ada"]));
+  });
+
   describe("that asks for a certificate", () => {
     let gate: Server;
     let subjects: string[];

@@ -1,0 +1,84 @@
+import { UsageError } from "../errors.js";
+import type { HttpTarget } from "./http-client.js";
+
+/** The repository of a REST server, as its URL has it. */
+export interface RestUrl {
+  readonly target: HttpTarget;
+  /** `user:password`, as the bytes that it stands for; `undefined` where the URL names neither. */
+  readonly credentials: Buffer | undefined;
+}
+
+const URL_PARTS =
+  /^(?<scheme>https?|http\+unix):\/\/(?:(?<userinfo>[^/?#]*)@)?(?<host>[^/?#@]*)(?<path>\/[^?#]*)$/i;
+
+/**
+ * Parses `http[s]://[user[:password]@]host[:port]/path/` and `http+unix://[user[:password]@]/path/of/socket:/path/`.
+ * Stricter than `URL`, as restic is: where that guesses, it may take a password for a part of the host or the path.
+ *
+ * @throws {UsageError} with a message that shows no password
+ */
+export function parseRestUrl(url: string): RestUrl {
+  const match = URL_PARTS.exec(url);
+  if (!match?.groups) throw badRestUrl(url, whyNoUrl(url));
+  const { scheme, userinfo, host, path } = match.groups;
+  const isUnix = scheme!.toLowerCase() === "http+unix";
+  const target = isUnix ? unixTarget(host!, path!) : tcpTarget(scheme!, host!, path!);
+  if (typeof target === "string") throw badRestUrl(url, target);
+  if (!userinfo) return { target, credentials: undefined };
+  if (/%(?![0-9a-f]{2})/i.test(userinfo))
+    throw badRestUrl(url, "the user or the password has an invalid URL escape; write % as %25");
+  return { target, credentials: percentDecode(userinfo.includes(":") ? userinfo : `${userinfo}:`) };
+}
+
+/** A URL that was parsed, with `***` for its password. */
+export function withoutPassword(url: string): string {
+  return url.replace(/(\/\/[^/:]*:)[^/]*@/, "$1***@");
+}
+
+/** What is no URL may have the password anywhere before its last `@`. */
+export function badRestUrl(url: string, reason: string): UsageError {
+  const shown = url.replace(/^([a-z+]+:\/\/[^/:@]*:)?.*@/is, "$1***@");
+  return new UsageError(`Cannot parse repository location "rest:${shown}": ${reason}`);
+}
+
+function whyNoUrl(url: string): string {
+  if (!/^(?:https?|http\+unix):\/\//i.test(url)) return "expected an http, https or http+unix URL";
+  if (/[?#]/.test(url)) return "it has a ? or #; write ? as %3F and # as %23";
+  return "expected scheme://host:port/path";
+}
+
+/** The socket ends at the first colon, as with restic. A text says what is wrong. */
+function unixTarget(host: string, whole: string): HttpTarget | string {
+  const [, socketPath, path] = /^(\/[^:]+):?(\/.*)$/.exec(whole) ?? [];
+  if (host !== "" || socketPath === undefined) return "expected http+unix:///path/of/socket:/path";
+  return { protocol: "http:", socketPath, hostname: "", port: "", path: path! };
+}
+
+/** A text says what is wrong. */
+function tcpTarget(scheme: string, host: string, path: string): HttpTarget | string {
+  if (host === "" || host.startsWith(":")) return "the host is missing";
+  const port = /:([^:\]]*)$/.exec(host)?.[1] ?? "";
+  if (!/^\d*$/.test(port) || Number(port) > 65_535) {
+    const hint = path.includes("@") ? "; write a / of the password as %2F" : "";
+    return `the port is not a number up to 65535${hint}`;
+  }
+  // `URL` knows no zones of link-local addresses: http://[fe80::1%25eth0]/.
+  const [, zone = ""] = /^\[[^\]%]*%25([^\]]+)\]/.exec(host) ?? [];
+  const text = `${scheme}://${zone === "" ? host : host.replace(`%25${zone}`, "")}${path.replaceAll("\\", "%5C")}`;
+  if (!URL.canParse(text)) return "the host is not valid";
+  const parsed = new URL(text);
+  const hostname = parsed.hostname.replace(/^\[|\]$/g, "");
+  return {
+    protocol: parsed.protocol === "https:" ? "https:" : "http:",
+    hostname: zone === "" ? hostname : `${hostname}%${zone}`,
+    port: parsed.port,
+    path: parsed.pathname,
+  };
+}
+
+/** Bytes, not text: what was escaped need not be UTF-8. */
+function percentDecode(text: string): Buffer {
+  const latin1 = Buffer.from(text).toString("latin1");
+  const decoded = latin1.replace(/%(..)/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return Buffer.from(decoded, "latin1");
+}

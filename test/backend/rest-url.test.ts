@@ -1,0 +1,41 @@
+import { describe, expect, it } from "vitest";
+import { parseRestUrl } from "../../src/backend/rest-url.js";
+
+describe("parseRestUrl", () => {
+  const cases: [string, object][] = [
+    ["http://host/", { protocol: "http:", hostname: "host", port: "", path: "/" }],
+    ["HTTPS://Host:443/a b/", { protocol: "https:", hostname: "host", port: "", path: "/a%20b/" }],
+    ["http://[::1]:8000/x/", { protocol: "http:", hostname: "::1", port: "8000", path: "/x/" }],
+    ["http://[fe80::1%25eth0]/", { protocol: "http:", hostname: "fe80::1%eth0", port: "", path: "/" }],
+    ["http://host/a\\b%2Fc/", { protocol: "http:", hostname: "host", port: "", path: "/a%5Cb%2Fc/" }],
+    [
+      "http+unix://u:p@/run/s.sock:/x/",
+      { protocol: "http:", socketPath: "/run/s.sock", hostname: "", port: "", path: "/x/" },
+    ],
+    [
+      "http+unix:///run/s.sock/",
+      { protocol: "http:", socketPath: "/run/s.sock", hostname: "", port: "", path: "/" },
+    ],
+  ];
+  it.each(cases)("finds where %s leads", (url, target) => {
+    expect(parseRestUrl(url).target).toEqual(target);
+  });
+
+  it.each([
+    ["http://host/", undefined],
+    ["http://@host/", undefined],
+    ["http://user@host/", "user:"],
+    ["http://:p@host/", ":p"],
+    ["http://u@corp:p:q@host/", "u@corp:p:q"],
+    ["http://corp\\u:p@host/", "corp\\u:p"],
+    ["http://%40:%25%2f%3A@host/", "@:%/:"],
+    ["http://ü:%c3%bc@host/", "ü:ü"],
+    ["http+unix://u:%2F@/s.sock:/", "u:/"],
+  ])("reads the user and the password of %s", (url, credentials) => {
+    expect(parseRestUrl(url).credentials?.toString()).toBe(credentials);
+  });
+
+  it("takes escapes for bytes, which need not be UTF-8", () => {
+    expect(parseRestUrl("http://u:%FF@host/").credentials).toEqual(Buffer.from([0x75, 0x3a, 0xff]));
+  });
+});
