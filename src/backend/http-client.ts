@@ -18,6 +18,7 @@ import {
   UsageError,
   YoreError,
 } from "../errors.js";
+import { authorityOf, redirect } from "./redirect.js";
 import { RefusedError } from "./refused-error.js";
 
 /** How the stores behind HTTP are reached. */
@@ -72,12 +73,13 @@ const IDLE_MS = 90_000;
 const MAX_FAILURE_BYTES = 64 * 1024;
 /** After so many connections that were closed while idle, a request fails like any other. */
 const MAX_STALE = 5;
+const MAX_REDIRECTS = 10;
 /** What is written at a time, so that progress shows and a rate can hold. */
 const WRITE_BYTES = 128 * 1024;
 
 /**
- * HTTP/1.1 with connections that are kept. Each call is one request: redirects are not followed, and only what met a
- * connection that the server had closed meanwhile is sent again. Memory: the bodies of the requests under way.
+ * HTTP/1.1 with connections that are kept. Each call is one request, and those that its redirects ask for; only what met
+ * a connection that the server had closed meanwhile is sent again. Memory: the bodies of the requests under way.
  */
 export class HttpClient {
   readonly #options: HttpOptions;
@@ -94,8 +96,25 @@ export class HttpClient {
 
   /**
    * @throws {YoreError} `backend` when no whole answer came, `timeout` when nothing moved for too long, `interrupted`
+   * @throws {RefusedError} on a redirect that is not followed, and on certificates
    */
   async send(request: HttpRequest): Promise<HttpResponse> {
+    let asked = request;
+    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+      const response = await this.#sendOnce(asked);
+      const next = redirect(asked, response);
+      if (!next) return response;
+      asked = next;
+    }
+    throw new RefusedError(`the server redirects again and again, ${MAX_REDIRECTS} times so far`);
+  }
+
+  close(): void {
+    this.#http.destroy();
+    this.#https.destroy();
+  }
+
+  async #sendOnce(request: HttpRequest): Promise<HttpResponse> {
     for (let attempt = 0; ; attempt++) {
       throwIfAborted(request.signal);
       const client = this.#open(request);
@@ -105,11 +124,6 @@ export class HttpClient {
         if (attempt === MAX_STALE || !wasStale(client, error)) throw error;
       }
     }
-  }
-
-  close(): void {
-    this.#http.destroy();
-    this.#https.destroy();
   }
 
   #open({ method, url, headers, body }: HttpRequest): ClientRequest {
@@ -124,19 +138,12 @@ export class HttpClient {
         : { socketPath: url.socketPath }),
       headers: {
         ...headers,
-        host: hostOf(url),
+        host: authorityOf(url),
         "user-agent": this.#options.userAgent ?? "yore",
         ...(length !== undefined && { "content-length": length }),
       },
     });
   }
-}
-
-/** As the `Host` header has it: the zone of an address concerns nobody but us. */
-function hostOf({ socketPath, hostname, port }: HttpTarget): string {
-  if (socketPath !== undefined) return "localhost";
-  const host = hostname.includes(":") ? `[${hostname.replace(/%.*$/, "")}]` : hostname;
-  return port === "" ? host : `${host}:${port}`;
 }
 
 /** One request under way. */
@@ -169,6 +176,8 @@ class Exchange {
     } catch (error) {
       throw this.#failure(error);
     } finally {
+      // The answer has come before the end of the body, which concerns nobody any more.
+      if (!client.writableEnded) client.destroy();
       clearTimeout(this.#timer);
       signal?.removeEventListener("abort", onAbort);
     }
@@ -201,8 +210,8 @@ class Exchange {
 
   async #readBody(response: IncomingMessage): Promise<HttpResponse> {
     const { method, signal } = this.#request;
-    // What a server says about a failure is no more than a sentence.
-    const isFailure = response.statusCode! >= 400;
+    // What a server says about a failure, or a redirect, is no more than a sentence.
+    const isFailure = response.statusCode! >= 300;
     const maxBytes = isFailure ? MAX_FAILURE_BYTES : this.#request.maxBytes;
     const length = Number(response.headers["content-length"] ?? Number.NaN);
     if (method !== "HEAD" && length > maxBytes) throw tooLong(length, maxBytes);

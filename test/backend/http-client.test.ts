@@ -3,7 +3,14 @@ import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
 import { afterEach, describe, expect, it } from "vitest";
-import { HttpClient, type HttpTarget } from "../../src/backend/http-client.js";
+import { TokenBucket } from "../../src/async/token-bucket.js";
+import {
+  HttpClient,
+  type HttpOptions,
+  type HttpRequest,
+  type HttpTarget,
+} from "../../src/backend/http-client.js";
+import { RefusedError } from "../../src/backend/refused-error.js";
 
 const closers: (() => void)[] = [];
 
@@ -18,8 +25,8 @@ async function serve(listener: RequestListener, host = "127.0.0.1"): Promise<num
   return (server.address() as AddressInfo).port;
 }
 
-function newClient(): HttpClient {
-  const client = new HttpClient({});
+function newClient(options: HttpOptions = {}): HttpClient {
+  const client = new HttpClient(options);
   closers.push(() => client.close());
   return client;
 }
@@ -45,4 +52,104 @@ describe("HttpClient", () => {
       expect(hosts).toEqual([`[::1]:${port}`]);
     },
   );
+
+  /** What a server answers redirects with, and where it is. */
+  function redirecting(status: number, location: (url: string) => string): Promise<number> {
+    return serve((request, response) => {
+      response.writeHead(status, { location: location(request.url!) });
+      request.resume().on("end", () => response.end("moved"));
+    });
+  }
+
+  /** Tells in its answer what it was asked. */
+  function echoing(): Promise<number> {
+    return serve(async (request, response) => {
+      const body = (await request.toArray()).join("");
+      const { authorization, range } = request.headers;
+      response.end(JSON.stringify({ method: request.method, url: request.url, authorization, range, body }));
+    });
+  }
+
+  const HEADERS = { authorization: "Basic x", range: "bytes=0-1" };
+
+  async function sendTo(port: number, more: Partial<HttpRequest>): Promise<unknown> {
+    const request = {
+      method: "GET",
+      url: at(port, "/a?create=true"),
+      headers: HEADERS,
+      maxBytes: 1000,
+    } as const;
+    const { body } = await newClient().send({ ...request, ...more });
+    return JSON.parse(body.toString());
+  }
+
+  it.each([
+    [301, "GET"],
+    [302, "GET"],
+    [303, "GET"],
+    [307, "POST"],
+    [308, "POST"],
+    [308, "DELETE"],
+  ] as const)("follows a %i of a %s with all that was asked", async (status, method) => {
+    const port = await echoing();
+    const gate = await redirecting(status, (url) => `http://127.0.0.1:${port}/moved${url}`);
+    const body = method === "POST" ? [Buffer.from("one "), Buffer.from("two")] : undefined;
+    expect(await sendTo(gate, { method, body })).toEqual({
+      method,
+      url: "/moved/a?create=true",
+      ...HEADERS,
+      body: body ? "one two" : "",
+    });
+  });
+
+  it("follows redirects within a server, and to ones without a host, but not for ever", async () => {
+    let left = 10;
+    const port = await serve((_, response) => {
+      response.writeHead(left > 0 ? 307 : 200, { location: `n${left--}` }).end("{}");
+    });
+    expect(await sendTo(port, {})).toEqual({});
+    left = Number.POSITIVE_INFINITY;
+    await expect(sendTo(port, {})).rejects.toThrow("redirects again and again, 10 times");
+  });
+
+  it("sends no more of a body once it has an answer", async () => {
+    let cut: Promise<unknown> | undefined;
+    let received = 0;
+    const port = await serve((request, response) => {
+      response.writeHead(413).end();
+      request.on("data", (piece: Buffer) => (received += piece.length));
+      cut = new Promise((resolve) => request.socket.on("close", resolve));
+    });
+    const body = [Buffer.alloc(64 * 1024 * 1024)];
+    const client = newClient({ uploadRate: new TokenBucket(256 * 1024) });
+    const { status } = await client.send({ method: "POST", url: at(port), body, maxBytes: 0 });
+    expect(status).toBe(413);
+    await cut;
+    expect(received).toBeLessThan(body[0]!.length);
+  });
+
+  it("keeps the password from another host", async () => {
+    const port = await echoing();
+    const gate = await redirecting(307, () => `http://localhost:${port}/`);
+    const { authorization, ...others } = HEADERS;
+    expect(await sendTo(gate, {})).toEqual({ method: "GET", url: "/", ...others, body: "" });
+  });
+
+  it.each([
+    [
+      302,
+      "POST",
+      "http://u:secret@127.0.0.1:1/x?key=secret",
+      '302, a redirect to "http://127.0.0.1:1/x", where no POST',
+    ],
+    [301, "DELETE", "/x", "where no DELETE is sent"],
+    [308, "GET", "ftp://127.0.0.1/x", "which is not HTTP"],
+    [308, "GET", "http://u:secret@127.0.0.1:99999/", 'a redirect to "***@127.0.0.1:99999/", which is no URL'],
+  ] as const)("refuses a %i of a %s to %s", async (status, method, location, reason) => {
+    const gate = await redirecting(status, () => location);
+    const failure = await sendTo(gate, { method }).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(RefusedError);
+    expect((failure as Error).message).toContain(reason);
+    expect((failure as Error).message).not.toContain("secret");
+  });
 });

@@ -2,6 +2,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 import { createServer, type Server } from "node:tls";
@@ -90,6 +91,27 @@ describe.skipIf(missingPeer("restic"))("a REST server sees", () => {
     const repository = `rest:http+unix://ada:s%2F%25@${join(folder, "socket")}:/${name}`;
     expect(await run(["init"], { RESTIC_REPOSITORY: repository })).toMatchObject({ code: 0 });
     expect(new Set(lines.map((line) => line.split(" ")[2]))).toEqual(new Set(["ada"]));
+  });
+
+  it.each(PROGRAMS)("%s, which asked elsewhere and was redirected", async (name, run) => {
+    await start();
+    const gate = createHttpServer((request, response) => {
+      response.writeHead(308, { location: `${server.url}moved${request.url}` });
+      request.resume().on("end", () => response.end());
+    }).listen(0, "127.0.0.1");
+    await once(gate, "listening");
+    const { port } = gate.address() as AddressInfo;
+    const env = { RESTIC_REPOSITORY: `rest:http://127.0.0.1:${port}/${name}/` };
+    try {
+      expect(await run(["init"], env)).toMatchObject({ code: 0 });
+      expect(await run(["backup", import.meta.filename], env)).toMatchObject({ code: 0 });
+      expect(await run(["check"], env)).toMatchObject({ code: 0 });
+    } finally {
+      gate.close();
+    }
+    const redirected = new RegExp(`"[A-Z]+ /moved/${name}/`);
+    for (const line of lines) expect(line).toMatch(redirected);
+    expect(lines.length).toBeGreaterThan(0);
   });
 
   describe("that asks for a certificate", () => {
