@@ -1,25 +1,12 @@
-import { X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
-import {
-  type ClientRequest,
-  Agent as HttpAgent,
-  request as httpRequest,
-  type IncomingMessage,
-} from "node:http";
-import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
-import { createSecureContext } from "node:tls";
+import type { ClientRequest, IncomingMessage } from "node:http";
 import { awaitedLater } from "../async/awaited-later.js";
 import type { TokenBucket } from "../async/token-bucket.js";
-import {
-  interruptedError,
-  messageOf,
-  systemCodeOf,
-  throwIfAborted,
-  UsageError,
-  YoreError,
-} from "../errors.js";
-import { authorityOf, redirect } from "./redirect.js";
+import { interruptedError, messageOf, systemCodeOf, throwIfAborted, YoreError } from "../errors.js";
+import { CONNECT_TIMEOUT_MS, HttpConnections, type OpenRequest } from "./http-connections.js";
+import type { HttpProxy, ProxyOptions } from "./proxies.js";
+import { redirect } from "./redirect.js";
 import { RefusedError } from "./refused-error.js";
+import { proxyFailure } from "./tunnel-agent.js";
 
 /** How the stores behind HTTP are reached. */
 export interface HttpOptions {
@@ -30,6 +17,7 @@ export interface HttpOptions {
   /** Do not verify the server's certificate. */
   readonly insecureTls?: boolean | undefined;
   readonly userAgent?: string | undefined;
+  readonly proxies?: ProxyOptions | undefined;
   /** A request that moves no byte for so long is given up, milliseconds; 5 minutes when left out. */
   readonly stuckRequestMs?: number | undefined;
   /** Bytes of bodies, of all clients that share the bucket together. */
@@ -65,11 +53,7 @@ export interface HttpResponse {
   readonly body: Buffer;
 }
 
-/** How long a connection may take to come about. */
-const CONNECT_TIMEOUT_MS = 30_000;
 const STUCK_REQUEST_MS = 5 * 60_000;
-/** Idle connections are closed before most servers do. */
-const IDLE_MS = 90_000;
 const MAX_FAILURE_BYTES = 64 * 1024;
 /** After so many connections that were closed while idle, a request fails like any other. */
 const MAX_STALE = 5;
@@ -83,15 +67,12 @@ const WRITE_BYTES = 128 * 1024;
  */
 export class HttpClient {
   readonly #options: HttpOptions;
-  readonly #http: HttpAgent;
-  readonly #https: HttpsAgent;
+  readonly #connections: HttpConnections;
 
   /** @throws {UsageError} when a certificate file cannot be read */
   constructor(options: HttpOptions) {
     this.#options = options;
-    const agent = { keepAlive: true, timeout: IDLE_MS, scheduling: "lifo" as const };
-    this.#http = new HttpAgent(agent);
-    this.#https = new HttpsAgent({ ...agent, ...tlsOptions(options) });
+    this.#connections = new HttpConnections(options);
   }
 
   /**
@@ -110,39 +91,19 @@ export class HttpClient {
   }
 
   close(): void {
-    this.#http.destroy();
-    this.#https.destroy();
+    this.#connections.close();
   }
 
   async #sendOnce(request: HttpRequest): Promise<HttpResponse> {
     for (let attempt = 0; ; attempt++) {
       throwIfAborted(request.signal);
-      const client = this.#open(request);
+      const open = this.#connections.open(request);
       try {
-        return await new Exchange(request, this.#options, client).run();
+        return await new Exchange(request, this.#options, open).run();
       } catch (error) {
-        if (attempt === MAX_STALE || !wasStale(client, error)) throw error;
+        if (attempt === MAX_STALE || !wasStale(open.client, error)) throw error;
       }
     }
-  }
-
-  #open({ method, url, headers, body }: HttpRequest): ClientRequest {
-    const length = body?.reduce((sum, piece) => sum + piece.length, 0);
-    const isTls = url.protocol === "https:";
-    return (isTls ? httpsRequest : httpRequest)({
-      agent: isTls ? this.#https : this.#http,
-      method,
-      path: url.path,
-      ...(url.socketPath === undefined
-        ? { hostname: url.hostname, port: url.port }
-        : { socketPath: url.socketPath }),
-      headers: {
-        ...headers,
-        host: authorityOf(url),
-        "user-agent": this.#options.userAgent ?? "yore",
-        ...(length !== undefined && { "content-length": length }),
-      },
-    });
   }
 }
 
@@ -151,20 +112,23 @@ class Exchange {
   readonly #request: HttpRequest;
   readonly #options: HttpOptions;
   readonly #client: ClientRequest;
+  readonly #proxy: HttpProxy | undefined;
   readonly #stuckMs: number;
   #timer: NodeJS.Timeout | undefined;
+  #giveUp: (error: Error) => void = () => {};
 
-  constructor(request: HttpRequest, options: HttpOptions, client: ClientRequest) {
+  constructor(request: HttpRequest, options: HttpOptions, { client, proxy }: OpenRequest) {
     this.#request = request;
     this.#options = options;
     this.#client = client;
+    this.#proxy = proxy;
     this.#stuckMs = options.stuckRequestMs ?? STUCK_REQUEST_MS;
   }
 
   async run(): Promise<HttpResponse> {
     const client = this.#client;
     const { signal, body } = this.#request;
-    const onAbort = () => client.destroy(interruptedError(signal));
+    const onAbort = () => this.#giveUp(interruptedError(signal));
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
       // Whoever fails first is told; the other's failure is a consequence.
@@ -200,6 +164,11 @@ class Exchange {
 
   #answer(): Promise<HttpResponse> {
     return new Promise((resolve, reject) => {
+      // A request that still waits for a tunnel hears of its end only when that is there.
+      this.#giveUp = (error) => {
+        this.#client.destroy(error);
+        reject(error);
+      };
       this.#client.on("error", reject);
       this.#client.on("response", (response) => {
         this.#moved();
@@ -224,6 +193,7 @@ class Exchange {
       pieces.push(piece);
       await this.#options.downloadRate?.pass(piece.length, signal);
     }
+    if (this.#proxy && response.statusCode === 407) throw proxyFailure(407);
     if (!response.complete) throw new Error("the connection ended before the answer did");
     const body = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces, bytes);
     return { status: response.statusCode!, headers: response.headers, body };
@@ -234,7 +204,7 @@ class Exchange {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       const seconds = Math.round(patienceMs / 1000);
-      this.#client.destroy(new YoreError("timeout", `no byte moved within ${seconds} s`));
+      this.#giveUp(new YoreError("timeout", `no byte moved within ${seconds} s`));
     }, patienceMs);
     this.#timer.unref();
   }
@@ -256,8 +226,14 @@ class Exchange {
         { cause: error, hint: "Name a file with the certificate and its key with --tls-client-cert" },
       );
     }
-    const code = error instanceof YoreError ? error.code : "backend";
-    return new YoreError(code, `no answer: ${messageOf(error)}`, { cause: error });
+    const way = this.#proxy ? ` through proxy "${this.#proxy.shown}"` : "";
+    const message = `no answer${way}: ${messageOf(error)}`;
+    if (error instanceof RefusedError)
+      return new RefusedError(message, {
+        cause: error,
+        ...(error.hint !== undefined && { hint: error.hint }),
+      });
+    return new YoreError(error instanceof YoreError ? error.code : "backend", message, { cause: error });
   }
 }
 
@@ -303,35 +279,4 @@ function alertOf(error: unknown): string {
 
 function tooLong(bytes: number, maxBytes: number): Error {
   return new Error(`the answer has ${bytes} bytes, expected at most ${maxBytes}`);
-}
-
-function tlsOptions(options: HttpOptions): {
-  ca?: Buffer[];
-  cert?: Buffer;
-  key?: Buffer;
-  rejectUnauthorized?: boolean;
-} {
-  const { rootCertificates, clientCertificate, insecureTls } = options;
-  const own =
-    clientCertificate === undefined
-      ? undefined
-      : readPem(clientCertificate, (pem) => createSecureContext({ cert: pem, key: pem }));
-  // Left to itself, TLS takes a file without a certificate for one that trusts nobody.
-  const asRoot = (path: string) => readPem(path, (pem) => new X509Certificate(pem));
-  return {
-    ...(rootCertificates && rootCertificates.length > 0 && { ca: rootCertificates.map(asRoot) }),
-    ...(own && { cert: own, key: own }),
-    ...(insecureTls && { rejectUnauthorized: false }),
-  };
-}
-
-/** @param check throws when the file is not what it should be */
-function readPem(path: string, check: (pem: Buffer) => unknown): Buffer {
-  try {
-    const pem = readFileSync(path);
-    check(pem);
-    return pem;
-  } catch (error) {
-    throw new UsageError(`Cannot read certificate file "${path}": ${messageOf(error)}`, { cause: error });
-  }
 }

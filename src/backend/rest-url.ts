@@ -13,20 +13,30 @@ const URL_PARTS =
 
 /**
  * Parses `http[s]://[user[:password]@]host[:port]/path/` and `http+unix://[user[:password]@]/path/of/socket:/path/`.
- * Stricter than `URL`, as restic is: where that guesses, it may take a password for a part of the host or the path.
  *
  * @throws {UsageError} with a message that shows no password
  */
 export function parseRestUrl(url: string): RestUrl {
+  const parsed = tryParseUrl(url);
+  if (typeof parsed === "string") throw badRestUrl(url, parsed);
+  return parsed;
+}
+
+/**
+ * Stricter than `URL`, as restic is: where that guesses, it may take a password for a part of the host or the path.
+ *
+ * @returns what is wrong, where it is no URL of a server
+ */
+export function tryParseUrl(url: string): RestUrl | string {
   const match = URL_PARTS.exec(url);
-  if (!match?.groups) throw badRestUrl(url, whyNoUrl(url));
+  if (!match?.groups) return whyNoUrl(url);
   const { scheme, userinfo, host, path } = match.groups;
   const isUnix = scheme!.toLowerCase() === "http+unix";
   const target = isUnix ? unixTarget(host!, path!) : tcpTarget(scheme!, host!, path!);
-  if (typeof target === "string") throw badRestUrl(url, target);
+  if (typeof target === "string") return target;
   if (!userinfo) return { target, credentials: undefined };
   if (/%(?![0-9a-f]{2})/i.test(userinfo))
-    throw badRestUrl(url, "the user or the password has an invalid URL escape; write % as %25");
+    return "the user or the password has an invalid URL escape; write % as %25";
   return { target, credentials: percentDecode(userinfo.includes(":") ? userinfo : `${userinfo}:`) };
 }
 
@@ -36,9 +46,12 @@ export function withoutPassword(url: string): string {
 }
 
 /** What is no URL may have the password anywhere before its last `@`. */
+export function withoutAnyPassword(noUrl: string): string {
+  return noUrl.replace(/^([a-z0-9+]+:\/\/[^/:@]*:)?.*@/is, "$1***@");
+}
+
 export function badRestUrl(url: string, reason: string): UsageError {
-  const shown = url.replace(/^([a-z+]+:\/\/[^/:@]*:)?.*@/is, "$1***@");
-  return new UsageError(`Cannot parse repository location "rest:${shown}": ${reason}`);
+  return new UsageError(`Cannot parse repository location "rest:${withoutAnyPassword(url)}": ${reason}`);
 }
 
 function whyNoUrl(url: string): string {

@@ -22,6 +22,12 @@ export function resolveTransportOptions(flags: TransportFlags, env: Environment)
     insecureTls: flags.insecureTls,
     userAgent: flags.httpUserAgent ?? readEnvironment(env, "HTTP_USER_AGENT")?.value,
     stuckRequestMs: flags.stuckRequestTimeout || undefined,
+    // As every program reads them: nothing of them is ours.
+    proxies: {
+      http: env["HTTP_PROXY"] || env["http_proxy"],
+      https: env["HTTPS_PROXY"] || env["https_proxy"],
+      none: env["NO_PROXY"] || env["no_proxy"],
+    },
     restUsername: readEnvironment(env, "REST_USERNAME")?.value,
     restPassword: readEnvironment(env, "REST_PASSWORD")?.value,
   };

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer, type RequestListener, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createNetServer } from "node:net";
 import { networkInterfaces } from "node:os";
 import { afterEach, describe, expect, it } from "vitest";
 import { TokenBucket } from "../../src/async/token-bucket.js";
@@ -151,5 +151,22 @@ describe("HttpClient", () => {
     expect(failure).toBeInstanceOf(RefusedError);
     expect((failure as Error).message).toContain(reason);
     expect((failure as Error).message).not.toContain("secret");
+  });
+
+  it.each(["http", "https"] as const)("gives up at once when it waits for an %s proxy", async (scheme) => {
+    const interruption = new AbortController();
+    const silent = createNetServer((socket) => socket.once("data", () => interruption.abort()));
+    silent.listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    const proxy = `127.0.0.1:${(silent.address() as AddressInfo).port}`;
+    const client = newClient({ proxies: { http: proxy, https: proxy } });
+    const url = { protocol: `${scheme}:`, hostname: "repo.test", port: "", path: "/" } as const;
+    const { signal } = interruption;
+    const sent = client.send({ method: "GET", url, maxBytes: 0, signal });
+    await expect(sent).rejects.toMatchObject({ code: "interrupted" });
+    client.close();
+    // Ends once all of its connections have.
+    silent.close();
+    await once(silent, "close");
   });
 });

@@ -1,0 +1,135 @@
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import {
+  type ClientRequest,
+  Agent as HttpAgent,
+  request as httpRequest,
+  type RequestOptions,
+} from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { createSecureContext } from "node:tls";
+import { messageOf, UsageError } from "../errors.js";
+import type { HttpOptions, HttpRequest, HttpTarget } from "./http-client.js";
+import { type HttpProxy, Proxies } from "./proxies.js";
+import { authorityOf } from "./redirect.js";
+import { serverNameOf, TunnelAgent } from "./tunnel-agent.js";
+
+/** How long a connection may take to come about. */
+export const CONNECT_TIMEOUT_MS = 30_000;
+/** Idle connections are closed before most servers do. */
+const IDLE_MS = 90_000;
+
+/** A request that was begun. */
+export interface OpenRequest {
+  readonly client: ClientRequest;
+  readonly proxy: HttpProxy | undefined;
+}
+
+/** The connections of a client, kept for its next requests, and which of them a request takes. */
+export class HttpConnections {
+  readonly #userAgent: string;
+  readonly #tls: TlsOptions;
+  readonly #proxies: Proxies;
+  readonly #http = new HttpAgent(KEPT);
+  readonly #https: HttpsAgent;
+  #tunnels: TunnelAgent | undefined;
+
+  /** @throws {UsageError} when a certificate file cannot be read */
+  constructor(options: HttpOptions) {
+    this.#userAgent = options.userAgent ?? "yore";
+    this.#tls = tlsOptions(options);
+    this.#proxies = new Proxies(options.proxies);
+    this.#https = new HttpsAgent({ ...KEPT, ...this.#tls });
+  }
+
+  /** @throws {UsageError} when the server's proxy cannot be used */
+  open({ method, url, headers, body }: HttpRequest): OpenRequest {
+    const proxy = this.#proxies.for(url);
+    const length = body?.reduce((sum, piece) => sum + piece.length, 0);
+    const route = proxy ? this.#routeThrough(proxy, url) : this.#route(url);
+    const client = (route.agent === this.#http ? httpRequest : httpsRequest)({
+      ...route,
+      method,
+      headers: {
+        ...headers,
+        ...route.headers,
+        host: authorityOf(url),
+        "user-agent": this.#userAgent,
+        ...(length !== undefined && { "content-length": length }),
+      },
+    });
+    return { client, proxy };
+  }
+
+  close(): void {
+    this.#http.destroy();
+    this.#https.destroy();
+    this.#tunnels?.destroy();
+  }
+
+  #route({ protocol, socketPath, hostname, port, path }: HttpTarget): Route {
+    const agent = protocol === "https:" ? this.#https : this.#http;
+    return socketPath === undefined ? { agent, hostname, port, path } : { agent, socketPath, path };
+  }
+
+  /** A proxy is asked for the whole URL, or, to a server that speaks TLS, for a way through. */
+  #routeThrough(proxy: HttpProxy, url: HttpTarget): Route {
+    const { protocol, hostname, port, path } = url;
+    if (protocol === "https:") {
+      const more = { userAgent: this.#userAgent, connectTimeoutMs: CONNECT_TIMEOUT_MS };
+      // All https servers have the same one.
+      this.#tunnels ??= new TunnelAgent(proxy, { ...KEPT, ...this.#tls, ...more });
+      return { agent: this.#tunnels, hostname, port, path };
+    }
+    return {
+      agent: proxy.protocol === "https:" ? this.#https : this.#http,
+      hostname: proxy.hostname,
+      port: proxy.port,
+      servername: serverNameOf(proxy.hostname),
+      path: `http://${authorityOf(url)}${path}`,
+      headers: proxy.authorization === undefined ? {} : { "proxy-authorization": proxy.authorization },
+    };
+  }
+}
+
+const KEPT = { keepAlive: true, timeout: IDLE_MS, scheduling: "lifo" as const };
+
+type Route = Pick<RequestOptions, "hostname" | "port" | "socketPath"> & {
+  readonly agent: HttpAgent;
+  readonly path: string;
+  readonly servername?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+};
+
+interface TlsOptions {
+  ca?: Buffer[];
+  cert?: Buffer;
+  key?: Buffer;
+  rejectUnauthorized?: boolean;
+}
+
+function tlsOptions(options: HttpOptions): TlsOptions {
+  const { rootCertificates, clientCertificate, insecureTls } = options;
+  const own =
+    clientCertificate === undefined
+      ? undefined
+      : readPem(clientCertificate, (pem) => createSecureContext({ cert: pem, key: pem }));
+  // Left to itself, TLS takes a file without a certificate for one that trusts nobody.
+  const asRoot = (path: string) => readPem(path, (pem) => new X509Certificate(pem));
+  return {
+    ...(rootCertificates && rootCertificates.length > 0 && { ca: rootCertificates.map(asRoot) }),
+    ...(own && { cert: own, key: own }),
+    ...(insecureTls && { rejectUnauthorized: false }),
+  };
+}
+
+/** @param check throws when the file is not what it should be */
+function readPem(path: string, check: (pem: Buffer) => unknown): Buffer {
+  try {
+    const pem = readFileSync(path);
+    check(pem);
+    return pem;
+  } catch (error) {
+    throw new UsageError(`Cannot read certificate file "${path}": ${messageOf(error)}`, { cause: error });
+  }
+}
