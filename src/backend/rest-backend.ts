@@ -15,6 +15,7 @@ import {
   type HttpResponse,
   type HttpTarget,
 } from "./http-client.js";
+import { failureOf } from "./http-failure.js";
 import { FOLDERS } from "./local-layout.js";
 import { formatLocation } from "./location.js";
 import { RefusedError } from "./refused-error.js";
@@ -92,7 +93,7 @@ export class RestBackend implements Backend {
       signal,
     });
     if (response.status === 416) return this.#loadBeyondEnd(handle, range);
-    if (response.status !== (whole ? 200 : 206)) throw this.#unexpected(what, response);
+    if (response.status !== (whole ? 200 : 206)) throw this.#missingOr(what, response);
     if (!upTo && length !== undefined && response.body.length < length)
       throw tooShort(what, this.location, offset, length, offset + response.body.length);
     return response.body;
@@ -129,7 +130,7 @@ export class RestBackend implements Backend {
   async remove(handle: Handle): Promise<void> {
     const what = `remove ${formatHandle(handle)}`;
     const response = await this.#send(what, "DELETE", pathOf(handle));
-    if (response.status !== 200) throw this.#unexpected(what, response);
+    if (response.status !== 200) throw this.#missingOr(what, response);
   }
 
   async close(): Promise<void> {
@@ -165,7 +166,7 @@ export class RestBackend implements Backend {
     const what = `stat ${formatHandle(handle)}`;
     const response = await this.#send(what, "HEAD", pathOf(handle), { signal });
     const size = Number(response.headers["content-length"] ?? Number.NaN);
-    if (response.status !== 200) throw this.#unexpected(what, response);
+    if (response.status !== 200) throw this.#missingOr(what, response);
     if (!Number.isSafeInteger(size))
       throw new YoreError("backend", `Cannot ${what}: the server told no size`);
     return { name: handle.name, size };
@@ -222,30 +223,14 @@ export class RestBackend implements Backend {
     }
   }
 
-  #unexpected(what: string, { status, body }: HttpResponse): YoreError {
-    const text = body
-      .subarray(0, 200)
-      .toString("utf8")
-      .replace(/\p{Cc}+/gu, " ")
-      .trim();
-    const reason = `the server answered ${status}${text === "" ? "" : ` (${text})`}`;
-    const message = `Cannot ${what} at "${this.location}": ${reason}`;
-    switch (status) {
-      case 401:
-        return new RefusedError(message, {
-          hint: "Put user and password into the URL, or set YORE_REST_USERNAME and YORE_REST_PASSWORD",
-        });
-      case 403:
-        return new RefusedError(message);
-      case 404:
-        return new NotFoundError(`Cannot ${what} at "${this.location}": file does not exist`);
-      case 507:
-        return new YoreError("no-space", message, {
-          hint: "Make space on the server, then run the same command again: what was saved is not sent again",
-        });
-      default:
-        return new YoreError("backend", message);
-    }
+  #missingOr(what: string, response: HttpResponse): YoreError {
+    return response.status === 404
+      ? new NotFoundError(`Cannot ${what} at "${this.location}": file does not exist`)
+      : this.#unexpected(what, response);
+  }
+
+  #unexpected(what: string, response: HttpResponse): YoreError {
+    return failureOf(response, `Cannot ${what} at "${this.location}"`, this.#authorization !== undefined);
   }
 }
 

@@ -9,6 +9,7 @@ import {
   type LoadRange,
 } from "./backend.js";
 import { BackendWrapper } from "./backend-wrapper.js";
+import { BusyError } from "./busy-error.js";
 import { RefusedError } from "./refused-error.js";
 
 export interface RetryOptions {
@@ -32,9 +33,9 @@ export type RetryEvent =
 const MAX_CIRCUITS = 10_000;
 
 /**
- * Tries again what may succeed the next time: the network was away, the server was busy. Not what the store has
- * refused, what is not there, and what is damaged. A file that could not be loaded in all the time that there was fails
- * at once for an hour, so that one bad pack does not stop a restore again and again.
+ * Tries again what may succeed the next time: the network was away, the server was busy (and is left alone for as long as
+ * it asked). Not what the store has refused, what is not there, and what is damaged. A file that could not be loaded in all
+ * the time that there was fails at once for an hour, so that one bad pack does not stop a restore again and again.
  */
 export class RetryBackend extends BackendWrapper {
   readonly #firstDelayMs: number;
@@ -137,7 +138,8 @@ export class RetryBackend extends BackendWrapper {
 
   /** @throws the error itself when it is not to be tried again */
   async #waitAfter(error: unknown, what: string, attempts: Attempts, signal?: AbortSignal): Promise<void> {
-    const delayMs = isTransient(error) ? attempts.nextDelay() : undefined;
+    const atLeastMs = error instanceof BusyError ? error.retryAfterMs : 0;
+    const delayMs = isTransient(error) ? attempts.nextDelay(atLeastMs) : undefined;
     if (delayMs === undefined || this.#closing.signal.aborted) throw error;
     this.#on({ type: "retrying", what, error, delayMs });
     const either = signal ? AbortSignal.any([signal, this.#closing.signal]) : this.#closing.signal;
@@ -167,14 +169,15 @@ class Attempts {
     this.#giveUpAt = performance.now() + limits.totalMs;
   }
 
-  /** Milliseconds; `undefined` when it was the last. */
-  nextDelay(): number | undefined {
-    if (this.count > 0 && performance.now() >= this.#giveUpAt) return undefined;
+  /** Milliseconds; `undefined` when it was the last, or when the next would be too late. */
+  nextDelay(atLeastMs: number): number | undefined {
+    const leftMs = this.#giveUpAt - performance.now();
+    if ((atLeastMs > 0 && atLeastMs > leftMs) || (this.count > 0 && leftMs <= 0)) return undefined;
     this.count++;
     // So that clients that failed together do not come back together.
     const delayMs = this.#nextMs * (0.5 + Math.random());
     this.#nextMs = Math.min(this.#nextMs * 2, this.#maxMs);
-    return delayMs;
+    return Math.max(delayMs, atLeastMs);
   }
 }
 

@@ -1,11 +1,16 @@
 import { randomBytes } from "node:crypto";
+import { EventEmitter, once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, type OutgoingHttpHeaders, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Backend } from "../../src/backend/backend.js";
 import { ConnectionLimitBackend } from "../../src/backend/connection-limit-backend.js";
 import { RestBackend } from "../../src/backend/rest-backend.js";
-import { RetryBackend } from "../../src/backend/retry-backend.js";
+import { RetryBackend, type RetryEvent } from "../../src/backend/retry-backend.js";
+import { messageOf, NotFoundError, YoreError } from "../../src/errors.js";
 import { type BackendFixture, backendSuite } from "../suites/backend-suite.js";
 import {
   type RestServer,
@@ -59,4 +64,105 @@ describe.skipIf(missingPeer("rclone"))("rclone", () => {
     // rclone writes small files under their own names, and larger ones of one name into one another's way (500).
     served(startRcloneServer, { path: "", missesRemoved: true, listsWhole: false, savesAtOnce: false }),
   );
+});
+
+describe("RestBackend with a server that refuses", () => {
+  let server: Server;
+  let url: string;
+  let answer: { readonly status: number; readonly headers: OutgoingHttpHeaders; readonly text: string };
+  let asked: number;
+
+  beforeEach(async () => {
+    asked = 0;
+    server = createServer((request, response) => {
+      asked++;
+      response.writeHead(answer.status, answer.headers);
+      request.resume().on("end", () => response.end(answer.text));
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  });
+
+  afterEach(() => {
+    server.close().closeAllConnections();
+  });
+
+  const handle = { type: "pack", name: "a".repeat(64) } as const;
+  const bytes = Buffer.from("x");
+
+  async function expectOneTry(work: (backend: Backend) => Promise<unknown>): Promise<YoreError> {
+    const backend = new RetryBackend(new RestBackend(url), { on: () => expect.fail("tries again") });
+    const failure = await work(backend).catch((error: unknown) => error);
+    await backend.close();
+    expect(asked).toBe(1);
+    expect(failure).toBeInstanceOf(YoreError);
+    return failure as YoreError;
+  }
+
+  it.each([
+    [401, "answered 401 (Unauthorized)", "Put user and password into the URL"],
+    [404, "answered 404 (Not Found)", "Is there a REST server"],
+    [405, "answered 405 (Method Not Allowed)", "Is there a REST server"],
+    [413, "answered 413 (Payload Too Large)", "client_max_body_size"],
+    [305, "answered 305 (Use Proxy)", undefined],
+    [501, "answered 501 (Not Implemented)", undefined],
+    [507, "answered 507 (Insufficient Storage)", "Make space"],
+  ])("gives up at %i, and says why", async (status, words, hint) => {
+    answer = { status, headers: { "content-type": "text/html" }, text: "<html>" };
+    const failure = await expectOneTry((backend) => backend.save(handle, [bytes]));
+    expect(failure.message).toContain(`at "rest:${url}": the server ${words}`);
+    expect(failure.hint ?? "").toContain(hint ?? "");
+  });
+
+  it("gives up at a password that is wrong, and asks for no other way to give one", async () => {
+    answer = { status: 401, headers: {}, text: "" };
+    url = url.replace("//", "//ada:secret@");
+    const failure = await expectOneTry((backend) => backend.stat(handle));
+    expect(failure.hint).toBe("Check the user and the password: the server does not take these");
+    expect(failure.message).not.toContain("secret");
+  });
+
+  it("finds nothing at 404", async () => {
+    answer = { status: 404, headers: {}, text: "" };
+    expect(await expectOneTry((backend) => backend.load(handle))).toBeInstanceOf(NotFoundError);
+  });
+
+  it.each([400, 408, 429, 500, 502, 503, 504])("tries again after %i", async (status) => {
+    answer = { status, headers: {}, text: "not now" };
+    const messages: string[] = [];
+    const on = ({ type, ...event }: RetryEvent) => {
+      messages.push("error" in event ? messageOf(event.error) : type);
+      answer = { status: 200, headers: {}, text: "" };
+    };
+    const backend = new RetryBackend(new RestBackend(url), { firstDelayMs: 1, on });
+    await backend.save(handle, [bytes]);
+    await backend.close();
+    expect(messages).toEqual([
+      expect.stringContaining(`the server answered ${status} (not now)`),
+      "recovered",
+    ]);
+  });
+
+  it.each([
+    [429, "100"],
+    [503, new Date(Date.now() + 800_000).toUTCString()],
+  ])("waits after %i for as long as the server asks", async (status, retryAfter) => {
+    answer = { status, headers: { "retry-after": retryAfter }, text: "" };
+    const events = new EventEmitter<{ retry: [RetryEvent] }>();
+    const waiting = once(events, "retry");
+    const on = (event: RetryEvent) => events.emit("retry", event);
+    const backend = new RetryBackend(new RestBackend(url), { on });
+    const saved = expect(backend.save(handle, [bytes])).rejects.toMatchObject({ code: "interrupted" });
+    const [event] = await waiting;
+    await backend.close();
+    await saved;
+    expect(event).toMatchObject({ error: { message: expect.stringMatching(/and asks to wait for \d+ s$/) } });
+    expect(event.delayMs).toBeGreaterThanOrEqual(100_000);
+  });
+
+  it("does not wait for a server that asks for more time than there is", async () => {
+    answer = { status: 503, headers: { "retry-after": "3600" }, text: "" };
+    const { message } = await expectOneTry((backend) => backend.save(handle, [bytes]));
+    expect(message).toContain("asks to wait for 3600 s");
+  });
 });
