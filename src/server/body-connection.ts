@@ -34,6 +34,8 @@ export class BodyConnection {
     const { socket } = request;
     // A complete body has arrived as a whole, and whatever follows it with it.
     if (!(bytes >= WORTH_IT_BYTES) || request.complete || !response.shouldKeepAlive) return undefined;
+    // Otherwise the answer to an earlier request is still on its way: it would be lost.
+    if (response.socket !== socket) return undefined;
     const raw = openRawSocket(socket);
     if (!raw) return undefined;
     const taken = new BodyConnection(raw, request, bytes);

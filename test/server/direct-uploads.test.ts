@@ -132,6 +132,22 @@ describe("large uploads to yore serve, past its HTTP side", () => {
     for (const content of contents) expect(saved(nameOf(content)).equals(content)).toBe(true);
   });
 
+  it("are answered in turn when a request before them is still being answered", async () => {
+    await start();
+    const large = randomBytes(20_000_000);
+    expect((await ask(server.url, "POST", `/data/${nameOf(large)}`, { body: large })).status).toBe(200);
+    const { socket, said, closed } = open();
+    const content = randomBytes(BYTES);
+    socket.write(`GET /data/${nameOf(large)} HTTP/1.1\r\nHost: h\r\n\r\n${head(nameOf(content), BYTES)}`);
+    socket.write(content);
+    socket.write("GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    await closed;
+    const [, ...answers] = said().split("HTTP/1.1 ");
+    expect(answers.map((answer) => answer.slice(0, 3))).toEqual(["200", "200", "200"]);
+    expect(answers[0]!.endsWith(large.toString("latin1"))).toBe(true);
+    expect(saved(nameOf(content)).equals(content)).toBe(true);
+  });
+
   it("are asked for when the client waits to be asked", async () => {
     await start();
     const { socket, said } = open();
