@@ -3,7 +3,7 @@ import { Socket } from "node:net";
 import type { Addon } from "../native/addon.js";
 import type { SocketHandle } from "../native/body-socket-functions.js";
 import { BodyPace, type LeastPace } from "./body-pace.js";
-import { HOP_BYTES, openRawSocket, type RawSocket, WORTH_IT_BYTES } from "./raw-socket.js";
+import { HOP_BYTES, openRawSocket, type RawSocket, takeSocket, WORTH_IT_BYTES } from "./raw-socket.js";
 import { Refusal } from "./refusal.js";
 import type { DirectUpload } from "./upload.js";
 
@@ -18,6 +18,7 @@ export class BodyConnection {
   readonly #request: IncomingMessage;
   /** What the HTTP server had read already. */
   readonly #head: readonly Buffer[];
+  #answering: Socket | undefined;
   #missing: number;
   #aborted = false;
 
@@ -91,25 +92,30 @@ export class BodyConnection {
     }
   }
 
-  /** `receive` and `next` come to their end soon. */
+  /** `receive` and `next` come to their end soon, and an answer at once. */
   abort(): void {
     this.#aborted = true;
+    this.#answering?.destroy();
     this.#addon.socketShutdown(this.#socket);
   }
 
   /**
-   * What answers the request, after `receive`.
+   * What answers the request, after `receive`. Without `shouldKeepAlive`, nothing but the rest of the body will be read
+   * from the connection.
    *
-   * @param isLast nothing but the rest of the body will be read from the connection
+   * @param isLast that is so in any case, not only when there is no descriptor left to keep the connection with
    */
   answer(isLast: boolean): { readonly socket: Socket; readonly response: ServerResponse } {
     const fd = this.#addon.socketRelease(this.#socket);
-    this.#socket = this.#addon.socketTake(fd);
+    const kept = isLast ? undefined : takeSocket(this.#addon, fd);
+    if (kept) this.#socket = kept;
     // Otherwise it would read what belongs to the next request.
-    const socket = new Socket({ fd, readable: isLast, writable: true, allowHalfOpen: true });
+    const socket = new Socket({ fd, readable: !kept, writable: true, allowHalfOpen: true });
+    this.#answering = socket;
     // A client that has gone is noticed when the connection closes.
     socket.on("error", () => {});
     const response = new ServerResponse(this.#request);
+    if (!kept) response.shouldKeepAlive = false;
     response.assignSocket(socket);
     return { socket, response };
   }

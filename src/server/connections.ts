@@ -47,9 +47,7 @@ export class Connections {
 
   /** @returns what the answer is written to; it must be ended */
   giveBack(connection: BodyConnection): ServerResponse {
-    const isLast = this.#closing || connection.missing > 0;
-    const { socket, response } = connection.answer(isLast);
-    if (isLast) response.shouldKeepAlive = false;
+    const { socket, response } = connection.answer(this.#closing || connection.missing > 0);
     const onClose = () => {
       connection.close();
       this.#forget(connection);

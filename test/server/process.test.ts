@@ -2,6 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:http";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { freePort } from "../support/rest-servers.js";
@@ -149,6 +150,37 @@ describe("the process of yore serve", () => {
     expect(names.length).toBe(100);
     // 800 MB went through.
     expect(served.memory().peak - before).toBeLessThan(64 * 1024 * 1024);
+  });
+
+  it("answers the uploads under way when there are no more file descriptors, and loses none", async () => {
+    served = await Served.start(folder);
+    await ask(served.url, "POST", "/?create=true");
+    const { pid } = served.child;
+    const descriptors = () => readdirSync(`/proc/${pid}/fd`).map(Number);
+    const before = descriptors().length;
+    const limit = before + 40;
+    execFileSync("prlimit", ["--pid", String(pid), `--nofile=${limit}:${limit}`]);
+    const { hostname, port } = new URL(served.url);
+    const open = () => connect(Number(port), hostname).on("error", () => {});
+    const uploads = Array.from({ length: 10 }, () => {
+      const [socket, content] = [open(), randomBytes(600_000)];
+      const upload = { socket, content, said: "" };
+      socket.on("data", (piece: Buffer) => {
+        upload.said += piece.toString();
+      });
+      const request = `POST /data/${nameOf(content)} HTTP/1.1\r\nHost: h\r\nContent-Length: ${content.length}`;
+      socket.write(`${request}\r\nExpect: 100-continue\r\n\r\n`);
+      return upload;
+    });
+    for (const upload of uploads) await expect.poll(() => upload.said).toMatch(/^HTTP\/1\.1 100 /);
+    const idle = Array.from({ length: 40 }, open);
+    await expect.poll(() => descriptors().filter((fd) => fd < limit).length).toBe(limit);
+    for (const { socket, content } of uploads) socket.write(content);
+    for (const upload of uploads)
+      await expect.poll(() => upload.said, { timeout: 20_000 }).toMatch(/^HTTP\/1\.1 (200|500) /m);
+    for (const socket of [...idle, ...uploads.map((upload) => upload.socket)]) socket.destroy();
+    await expect.poll(() => descriptors().length, { timeout: 20_000 }).toBeLessThanOrEqual(before);
+    expect(await served.end("SIGTERM")).toBe(0);
   });
 
   itWhere(isRoot)("says that the disk is full, and goes on when there is space", async () => {
