@@ -87,6 +87,8 @@ class Inbox implements Lender {
     request.on("end", this.#onEnd);
     request.on("error", this.#onError);
     request.on("close", this.#onClose);
+    // The client may have gone while its password was looked at: nothing more is told about the request then.
+    if (request.destroyed) this.#onClose();
   }
 
   /** Everything that has arrived, at least one piece; no bytes at the end of the body. */

@@ -54,6 +54,26 @@ describe("who may do what at yore serve", () => {
     });
     const passwords = () => ({ kind: "passwords", path: join(folder, ".htpasswd") }) as const;
 
+    it("lets go of an upload whose client goes while its password is looked at", async () => {
+      writeFileSync(join(folder, ".htpasswd"), `eve:${sha1("snake")}\nslow:${await bcrypt("x", 12)}`);
+      await start({ authentication: passwords(), maxSize: 1_000, uploadPatienceMs: 3_600_000 });
+      await status("POST", "/?create=true", { auth: "eve:snake" });
+      const { hostname, port } = new URL(server!.url);
+      const socket = connect(Number(port), hostname);
+      const authorization = `Basic ${Buffer.from("slow:x").toString("base64")}`;
+      // The first answer says that the second request has been read.
+      const read = new Promise((resolve) => socket.once("data", resolve));
+      socket.write(
+        `GET /healthz HTTP/1.1\r\nHost: h\r\n\r\nPOST /data/${nameOf("")} HTTP/1.1\r\nHost: h\r\n` +
+          `Authorization: ${authorization}\r\nContent-Length: 900\r\n\r\nsome of it`,
+      );
+      await read;
+      socket.destroy();
+      expect(await status("GET", "/config", { auth: "slow:x" })).toBe(404);
+      const fits = () => save("/data", "x".repeat(200), "eve:snake");
+      await expect.poll(fits, { timeout: 20_000 }).toBe(200);
+    });
+
     it("lets in those who know theirs, by bcrypt and SHA", async () => {
       await start({ authentication: passwords() });
       for (const auth of ["ada:lovelace", "bob:builder", "eve:snake", "tom:cat", "ada:lovelace"])
