@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import type { Readable } from "node:stream";
 import { Refusal } from "./refusal.js";
 
 /** How slow a client may be. */
@@ -52,18 +53,22 @@ export class BodyPace {
 }
 
 /**
- * For what a client still sends after it was refused: it is read and thrown away, so that the client gets its answer, but
- * nobody can keep a connection for ever by sending a body drop by drop.
+ * For what a client still sends after it was answered: it is read and thrown away, so that the client gets its answer,
+ * but nobody can keep a connection for ever by sending a body drop by drop.
  *
- * @param isOver true when there is no more of it; asked when too little comes
+ * @param body ends when there is no more of it
  */
-export function limitRest(socket: Socket, least: LeastPace, isOver: () => boolean): void {
+export function limitRest(socket: Socket, least: LeastPace, body: Readable): void {
   const pace = new BodyPace(least, {
     arrived: () => socket.bytesRead,
-    onTooSlow: () => {
-      if (!isOver()) socket.destroy();
-    },
+    onTooSlow: () => socket.destroy(),
   });
   pace.waits();
-  socket.once("close", () => pace.end());
+  const end = () => {
+    pace.end();
+    body.off("end", end);
+    socket.off("close", end);
+  };
+  body.once("end", end);
+  socket.once("close", end);
 }

@@ -28,6 +28,7 @@ export class Connections {
     this.#metrics = metrics;
     this.#least = least;
     server.on("connection", (socket: Socket) => this.#add(socket));
+    server.on("request", (_request: IncomingMessage, response: ServerResponse) => this.#follow(response));
   }
 
   /**
@@ -94,6 +95,14 @@ export class Connections {
     this.#forget(connection);
   }
 
+  #follow(response: ServerResponse): void {
+    const { req: request } = response;
+    const { socket } = request;
+    response.once("close", () => {
+      if (!request.complete && !socket.destroyed) limitRest(socket, this.#least, request);
+    });
+  }
+
   #add(socket: Socket): void {
     this.#open.add(socket);
     this.#metrics?.connections(1);
@@ -125,7 +134,7 @@ export class Connections {
       if (left <= 0) socket.destroy();
     });
     socket.on("end", () => socket.destroy());
-    limitRest(socket, this.#least, () => false);
+    limitRest(socket, this.#least, socket);
     socket.end();
   }
 }

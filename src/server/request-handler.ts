@@ -9,7 +9,7 @@ import { idFromBytes } from "../bytes/id.js";
 import { messageOf } from "../errors.js";
 import type { AccessLog } from "./access-log.js";
 import type { Authenticator } from "./authenticator.js";
-import { type LeastPace, limitRest } from "./body-pace.js";
+import type { LeastPace } from "./body-pace.js";
 import { BINARY, describeParts, writeText } from "./byte-parts.js";
 import { parseByteRanges } from "./byte-range.js";
 import type { Connections } from "./connections.js";
@@ -315,8 +315,6 @@ export class RequestHandler {
       response.destroy();
       return;
     }
-    if (!request.complete && !request.socket.destroyed)
-      limitRest(request.socket, this.#parts.slowBodies, () => request.complete);
     for (const [name, value] of Object.entries(refusal.headers)) response.setHeader(name, value);
     end(exchange, refusal.status, "text/plain; charset=utf-8", `${refusal.message}\n`);
   }

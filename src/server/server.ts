@@ -27,8 +27,8 @@ import { UsageLedger } from "./usage.js";
 /** Bytes of bodies on their way, of all connections together. */
 const TRANSFER_MEMORY = 4 * 1024 * 1024;
 
-/** How long a client may take for the head of a request, milliseconds. */
-const HEADERS_TIMEOUT_MS = 20_000;
+/** How often it is looked for heads of requests that take too long. */
+const HEAD_CHECK_MS = 1_000;
 /** Bytes of all headers of a request. */
 const MAX_HEADER_BYTES = 16 * 1024;
 /** How often leftovers of uploads are looked for. */
@@ -65,6 +65,8 @@ export interface ServeOptions {
   readonly minUploadRate?: number | undefined;
   /** Milliseconds; 30,000 when left out. */
   readonly uploadPatienceMs?: number | undefined;
+  /** How long a client may take for the head of a request, milliseconds; 20,000 when left out. */
+  readonly headPatienceMs?: number | undefined;
   /** How long requests under way are waited for at the end, milliseconds; 30,000 when left out. */
   readonly shutdownMs?: number | undefined;
   /** How often it is looked whether a repository is stale, milliseconds; a minute when left out. */
@@ -115,7 +117,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const usage = new UsageLedger(dataFolder);
   const metrics =
     options.metrics && options.metrics !== "off" ? new Metrics(usage, policy.keeper) : undefined;
-  const server = await createHttpServer(options.tls, onLog);
+  const server = await createHttpServer(options);
   const slowBodies = { minRate: options.minUploadRate ?? 64, patienceMs: options.uploadPatienceMs ?? 30_000 };
   const connections = new Connections(server, metrics, slowBodies);
   const counted = usage.count(onLog);
@@ -229,12 +231,10 @@ class PolicyWatch {
   }
 }
 
-async function createHttpServer(
-  tls: TlsFiles | undefined,
-  onLog: (line: string) => void,
-): Promise<Server | TlsServer> {
+async function createHttpServer({ tls, headPatienceMs, onLog }: ServeOptions): Promise<Server | TlsServer> {
   const http = {
-    headersTimeout: HEADERS_TIMEOUT_MS,
+    headersTimeout: headPatienceMs ?? 20_000,
+    connectionsCheckingInterval: HEAD_CHECK_MS,
     // Bodies have a watch of their own, which a long upload over a slow line passes.
     requestTimeout: 0,
     keepAliveTimeout: KEEP_ALIVE_MS,

@@ -165,14 +165,25 @@ describe("yore serve under attack", () => {
     },
   );
 
-  it("cuts off a body that was refused at once and goes on drop by drop", async () => {
+  it.each([
+    ["refused", `POST /repo/data/${ID}`, 403],
+    ["not asked for", "GET /healthz", 200],
+    ["not asked for", "GET /repo/keys/", 200],
+    ["not asked for", `DELETE /repo/locks/${ID}`, 200],
+  ])("cuts off a body that was %s and goes on drop by drop behind %s", async (_, request, status) => {
     await server.stop();
     server = await startYoreServer(folder, {
       minUploadRate: 1_000,
       uploadPatienceMs: 200,
-      mode: "read-only",
+      mode: request.startsWith("POST") ? "read-only" : "full",
     });
-    expect(await drip(server.url)).toMatch(/^HTTP\/1\.1 403 /);
+    expect(await drip(server.url, request)).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+  });
+
+  it("cuts off the head of a request that does not come to its end", async () => {
+    await server.stop();
+    server = await startYoreServer(folder, { headPatienceMs: 200 });
+    expect(await askRaw(server.url, "GET /healthz HTTP/1.1\r\nHost: h\r\n")).toMatch(/^HTTP\/1\.1 408 /);
   });
 
   itWhere(process.getuid?.() === 0)(
@@ -212,7 +223,7 @@ describe("yore serve under attack", () => {
 });
 
 /** Sends a good part of an endless body, and then drops. Resolves with what was said when the server closes the connection. */
-function drip(url: string): Promise<string> {
+function drip(url: string, request = `POST /repo/data/${ID}`): Promise<string> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve) => {
     // Goes on sending when the server has said its last word.
@@ -222,7 +233,7 @@ function drip(url: string): Promise<string> {
       said += piece.toString();
     });
     socket.on("error", () => {});
-    socket.write(`POST /repo/data/${ID} HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n`);
+    socket.write(`${request} HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n`);
     socket.write(randomBytes(3_000_000));
     const drops = setInterval(() => socket.write("x"), 20);
     socket.on("close", () => {
