@@ -57,8 +57,9 @@ export class BodyPace {
  * but nobody can keep a connection for ever by sending a body drop by drop.
  *
  * @param body ends when there is no more of it
+ * @param onOver called then, or when the connection has closed
  */
-export function limitRest(socket: Socket, least: LeastPace, body: Readable): void {
+export function limitRest(socket: Socket, least: LeastPace, body: Readable, onOver?: () => void): void {
   const pace = new BodyPace(least, {
     arrived: () => socket.bytesRead,
     onTooSlow: () => socket.destroy(),
@@ -68,6 +69,7 @@ export function limitRest(socket: Socket, least: LeastPace, body: Readable): voi
     pace.end();
     body.off("end", end);
     socket.off("close", end);
+    onOver?.();
   };
   body.once("end", end);
   socket.once("close", end);

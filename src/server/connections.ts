@@ -7,6 +7,9 @@ import type { Metrics } from "./metrics.js";
 /** How long a connection may be idle between requests: a little more than restic's 90 s, which then closes it. */
 export const KEEP_ALIVE_MS = 100_000;
 
+/** How long a new connection may take for its first request when the server ends: clients connect ahead of need. */
+const FIRST_REQUEST_MS = 5_000;
+
 /**
  * The connections of a server: those that its HTTP side has, and those that bring a body past it. All of them are counted,
  * and at the end waited for and cut off.
@@ -19,6 +22,8 @@ export class Connections {
   readonly #lent = new Set<BodyConnection>();
   /** Of these, what waits for its next request. */
   readonly #parked = new Set<BodyConnection>();
+  /** The newest answer of each connection that has asked; nothing when it is out and all of its request has come. */
+  readonly #answers = new Map<Socket, ServerResponse | undefined>();
   #closing = false;
   #onAllClosed: (() => void) | undefined;
 
@@ -49,8 +54,10 @@ export class Connections {
   /** @returns what the answer is written to; it must be ended */
   giveBack(connection: BodyConnection): ServerResponse {
     const { socket, response } = connection.answer(this.#closing || connection.missing > 0);
+    this.#answers.set(socket, response);
     const onClose = () => {
       connection.close();
+      this.#answers.delete(socket);
       this.#forget(connection);
     };
     socket.once("close", onClose);
@@ -58,6 +65,7 @@ export class Connections {
       response.detachSocket(socket);
       if (!response.shouldKeepAlive || this.#closing) return this.#linger(socket, connection.missing);
       socket.off("close", onClose);
+      this.#answers.delete(socket);
       // The connection itself stays open.
       socket.destroy();
       void this.#park(connection);
@@ -65,12 +73,23 @@ export class Connections {
     return response;
   }
 
-  /** Takes no more connections, waits for the requests under way, and cuts off those that take too long. */
+  /**
+   * Takes no more connections, waits for the requests under way, and cuts off those that take too long. Each connection
+   * ends with its answer, so that no client sends another request that would be cut off.
+   */
   async close(patienceMs: number): Promise<void> {
     this.#closing = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeIdleConnections();
     for (const connection of this.#parked) connection.abort();
+    for (const [socket, response] of this.#answers) {
+      // Only the rest of a body, which is thrown away, would still come.
+      if (response?.writableFinished) socket.destroy();
+      else if (response) response.shouldKeepAlive = false;
+    }
+    const silent = setTimeout(() => {
+      for (const socket of this.#open) if (socket.bytesRead === 0) socket.destroy();
+    }, FIRST_REQUEST_MS);
     const timer = setTimeout(() => {
       for (const connection of this.#lent) connection.abort();
       for (const socket of this.#open) socket.destroy();
@@ -80,6 +99,7 @@ export class Connections {
       await new Promise<void>((resolve) => {
         this.#onAllClosed = resolve;
       });
+    clearTimeout(silent);
     clearTimeout(timer);
   }
 
@@ -98,8 +118,18 @@ export class Connections {
   #follow(response: ServerResponse): void {
     const { req: request } = response;
     const { socket } = request;
+    if (!this.#answers.has(socket)) socket.once("close", () => this.#answers.delete(socket));
+    this.#answers.set(socket, response);
+    if (this.#closing) response.shouldKeepAlive = false;
+    const isNewest = () => this.#answers.get(socket) === response;
+    const onOver = () => {
+      if (isNewest()) this.#answers.set(socket, undefined);
+    };
     response.once("close", () => {
-      if (!request.complete && !socket.destroyed) limitRest(socket, this.#least, request);
+      // Its head may have been sent before.
+      if (this.#closing && isNewest()) socket.destroySoon();
+      if (request.complete || socket.destroyed) onOver();
+      else limitRest(socket, this.#least, request, onOver);
     });
   }
 
