@@ -201,10 +201,13 @@ export class RequestHandler {
       if (ranges?.length === 0)
         throw new Refusal(416, "No such range", { "content-range": `bytes */${size}` });
       const parts = describeParts(response, ranges, size);
-      const options = { memory: this.#parts.memory, rates: grant.downloads };
+      const onSent = (count: number) => {
+        exchange.sent += count;
+      };
+      const options = { memory: this.#parts.memory, rates: grant.downloads, onSent };
       for (const { head, first, bytes } of parts) {
         if (head !== "" && !(await writeText(response, head))) return;
-        exchange.sent += await sendFile(response, file, first, bytes, options);
+        await sendFile(response, file, first, bytes, options);
       }
       response.end();
       this.#parts.metrics?.count("read", exchange.user, repository, handle.type, exchange.sent);

@@ -5,13 +5,19 @@ import type { TokenBucket } from "../async/token-bucket.js";
 import { HOP_BYTES, openRawSocket, type RawSocket, WORTH_IT_BYTES } from "./raw-socket.js";
 import { BLOCK_BYTES, type TransferMemory } from "./transfer-memory.js";
 
+export interface SendOptions {
+  readonly memory: TransferMemory;
+  readonly rates: readonly TokenBucket[];
+  /** Told how many bytes have gone to the kernel, as they go. */
+  readonly onSent: (bytes: number) => void;
+}
+
 /**
  * Sends a part of a file. The next piece is read while one is on its way, in two buffers that are
  * used again and again, the smaller the more transfers there are.
  *
  * @param from first byte
- * @param bytes how many; all of them must be there
- * @returns bytes sent, fewer when the client has gone
+ * @param bytes how many; all of them must be there, but fewer are sent when the client has gone
  * @throws what reading throws; Error when the file is shorter than it was
  */
 export async function sendFile(
@@ -19,12 +25,12 @@ export async function sendFile(
   file: FileHandle,
   from: number,
   bytes: number,
-  options: { readonly memory: TransferMemory; readonly rates: readonly TokenBucket[] },
-): Promise<number> {
-  const { memory, rates } = options;
-  if (bytes === 0) return 0;
+  options: SendOptions,
+): Promise<void> {
+  const { memory, rates, onSent } = options;
+  if (bytes === 0) return;
   const direct = rates.length === 0 && bytes >= WORTH_IT_BYTES ? openForSending(response) : undefined;
-  if (direct) return sendDirectly(direct, response, file, from, bytes);
+  if (direct) return sendDirectly(direct, response, file, from, bytes, onSent);
   memory.begin();
   try {
     const size = Math.min(bytes, memory.blocksATransfer * BLOCK_BYTES);
@@ -44,11 +50,11 @@ export async function sendFile(
       for (const rate of rates) await rate.pass(got);
       if (!(await write(response, piece))) {
         if (rest > 0) await reading.catch(() => {});
-        return sent;
+        return;
       }
       sent += got;
+      onSent(got);
     }
-    return bytes;
   } finally {
     memory.end();
   }
@@ -69,21 +75,22 @@ async function sendDirectly(
   file: FileHandle,
   from: number,
   bytes: number,
-): Promise<number> {
+  onSent: (bytes: number) => void,
+): Promise<void> {
   // Node.js closes its own descriptor only.
   const onClose = () => addon.socketAbort(handle);
   response.once("close", onClose);
   try {
     for (let sent = 0; sent < bytes; ) {
-      if (response.destroyed) return sent;
+      if (response.destroyed) return;
       const wanted = Math.min(bytes - sent, HOP_BYTES);
       const got = await addon.socketSend(handle, file.fd, from + sent, wanted).catch(goneOr);
-      if (got === GONE) return sent;
+      if (got === GONE) return;
       if (got < 0) throw endsEarly(from + sent, bytes - sent);
       sent += got;
+      onSent(got);
       if (got < wanted && sent < bytes) await addon.socketWritable(handle);
     }
-    return bytes;
   } finally {
     response.off("close", onClose);
     addon.socketClose(handle);

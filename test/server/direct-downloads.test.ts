@@ -121,6 +121,10 @@ describe("large downloads from yore serve, past its HTTP side", () => {
     socket.resume();
     await closed;
     expect(rest).toBeLessThan(content.length);
+    const [status, sent] = lines.at(-1)!.split(" ").slice(-4, -2).map(Number);
+    expect(status).toBe(200);
+    expect(sent).toBeGreaterThanOrEqual(rest);
+    expect(sent).toBeLessThan(content.length);
   });
 
   it("end before their length when the file has become shorter, so that nobody takes it for whole", async () => {
