@@ -197,7 +197,7 @@ export class RequestHandler {
         return;
       }
       requirePermission(grant, "read", handle);
-      const ranges = parseByteRanges(request.headers.range, size);
+      const ranges = parseByteRanges(rangeOf(request), size);
       if (ranges?.length === 0)
         throw new Refusal(416, "No such range", { "content-range": `bytes */${size}` });
       const parts = describeParts(response, ranges, size);
@@ -218,7 +218,7 @@ export class RequestHandler {
 
   /** What can be answered at once, as a whole. */
   #loadCached(request: IncomingMessage, target: Omit<FileTarget, "kind">, grant: Grant): Buffer | undefined {
-    const isWhole = request.method === "GET" && request.headers.range === undefined;
+    const isWhole = request.method === "GET" && rangeOf(request) === undefined;
     if (!isWhole || grant.downloads.length > 0) return undefined;
     requirePermission(grant, "read", target.handle);
     return this.#parts.files.loadCached(target.repository, target.handle);
@@ -340,6 +340,11 @@ function knownMethod(method: string | undefined): string {
 function requirePermission(grant: Grant, operation: Operation, handle: Handle): void {
   const against = grant.modes.find((mode) => !allows(mode, operation, handle.type));
   if (against) throw new Refusal(403, `Not allowed: the repository is ${against} here`);
+}
+
+/** None where it depends on a version of the file: answers name none, so that it is never the same. */
+function rangeOf({ headers }: IncomingMessage): string | undefined {
+  return headers["if-range"] === undefined ? headers.range : undefined;
 }
 
 /** Also within a list of types, as other clients than restic write it. */

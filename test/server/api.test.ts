@@ -156,6 +156,7 @@ describe("the REST protocol of yore serve", () => {
       ["bytes=9000-", 9_000, 10_000],
       ["bytes=-500", 9_500, 10_000],
       ["bytes=-50000", 0, 10_000],
+      ["bytes=0-9,", 0, 10],
     ] as const) {
       const answer = await range(text);
       expect(answer.status, text).toBe(206);
@@ -175,8 +176,14 @@ describe("the REST protocol of yore serve", () => {
       const answer = await range(beyond);
       expect([answer.status, answer.headers["content-range"]], beyond).toEqual([416, "bytes */10000"]);
     }
-    for (const ignored of ["lines=1-2", "bytes=abc", "bytes=5-2", "bytes=-"])
+    for (const ignored of ["lines=1-2", "bytes=abc", "bytes=5-2", "bytes=-", "bytes=,"])
       expect((await range(ignored)).status, ignored).toBe(200);
+    const empty = `/repo/data/${await upload("data", "")}`;
+    for (const whole of ["bytes=0-", "bytes=0-99", "bytes=-1"])
+      expect((await tell("GET", empty, { headers: { range: whole } })).status, whole).toBe(200);
+    // There is nothing that could be the same: no answer has a version.
+    const changed = await tell("GET", path, { headers: { range: "bytes=0-9", "if-range": '"x"' } });
+    expect([changed.status, changed.body.length]).toEqual([200, 10_000]);
   });
 
   it("refuses an upload with a wrong hash, and keeps nothing of it", async () => {
