@@ -11,6 +11,8 @@ import { DELETED_FOLDER } from "./deleted-files.js";
  *     /[folder/[folder/]]config            its config
  *     /[folder/[folder/]]data/             all files of a type
  *     /[folder/[folder/]]data/<64 hex>     one of them
+ *
+ * A whole URL names the same as its path (RFC 9112 section 3.2.2).
  */
 export type RequestTarget =
   | { readonly kind: "health" }
@@ -45,7 +47,7 @@ export function isReservedName(name: string): boolean {
 
 /** @returns `undefined` for what names nothing: the answer is 404 whatever the reason */
 export function parseRequestTarget(url: string): RequestTarget | undefined {
-  const path = url.split("?", 1)[0]!;
+  const path = url.replace(/^https?:\/\/[^/?]*/i, "").split("?", 1)[0]!;
   if (!path.startsWith("/")) return undefined;
   if (path === "/healthz") return { kind: "health" };
   if (path === "/metrics") return { kind: "metrics" };

@@ -220,6 +220,14 @@ describe("the REST protocol of yore serve", () => {
     expect(existsSync(join(folder, "gone"))).toBe(false);
   });
 
+  it("takes whole URLs for paths, as a client sends them to a proxy", async () => {
+    const host = "http://other.example:80";
+    expect((await tell("POST", `${host}/whole/?create=true`)).status).toBe(200);
+    expect((await tell("POST", `${host}/whole/keys/${nameOf("key")}`, { body: "key" })).status).toBe(200);
+    expect((await tell("GET", `HTTPS://h/whole/keys/${nameOf("key")}`)).text).toBe("key");
+    expect((await tell("GET", `ftp://h/whole/keys/${nameOf("key")}`)).status).toBe(404);
+  });
+
   it("answers on /healthz to everybody, and on /metrics when asked to", async () => {
     expect((await tell("GET", "/healthz")).text).toBe("ok\n");
     expect((await tell("GET", "/metrics")).status).toBe(404);

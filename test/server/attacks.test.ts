@@ -62,7 +62,9 @@ describe("yore serve under attack", () => {
     "/data/../config",
     "",
     "*",
-    "http://elsewhere/repo/keys/",
+    "http://elsewhere/../secret",
+    "http://elsewhere",
+    "//elsewhere/repo/keys/",
   ])("finds nothing at %s", async (path) => {
     for (const method of ["GET", "HEAD", "POST", "DELETE"]) {
       const answer = await askRaw(
