@@ -276,6 +276,7 @@ export class RequestHandler {
     const { request, response, onEnd } = exchange;
     // Rates are kept by reading piece by piece.
     const direct = isDirect(upload) && rates.length === 0 ? upload : undefined;
+    if (waitsToBeAsked(request)) response.writeContinue();
     const connection = direct && connections.lend(request, response, length);
     if (!connection) {
       const consume = async (pieces: readonly Buffer[], bytes: number) => {
@@ -340,6 +341,11 @@ function knownMethod(method: string | undefined): string {
 function requirePermission(grant: Grant, operation: Operation, handle: Handle): void {
   const against = grant.modes.find((mode) => !allows(mode, operation, handle.type));
   if (against) throw new Refusal(403, `Not allowed: the repository is ${against} here`);
+}
+
+/** With a body that it sends when it is asked for; in HTTP/1.0 that means nothing. */
+function waitsToBeAsked({ headers, httpVersion }: IncomingMessage): boolean {
+  return headers.expect !== undefined && httpVersion === "1.1";
 }
 
 /** None where it depends on a version of the file: answers name none, so that it is never the same. */

@@ -242,11 +242,8 @@ async function createHttpServer({ tls, headPatienceMs, onLog }: ServeOptions): P
     noDelay: true,
   };
   const server = tls ? createTlsServer({ ...http, ...(await readTls(tls)) }) : createServer(http);
-  // Without a listener the body is asked for at once, also when the answer is no: let the handler's reading ask.
-  server.on("checkContinue", (request, response) => {
-    response.writeContinue();
-    server.emit("request", request, response);
-  });
+  // Without a listener the body is asked for at once, also when the answer is no: the handler asks.
+  server.on("checkContinue", (request, response) => server.emit("request", request, response));
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
     refuseGarbage(error, socket, onLog);
   });

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startYoreServer } from "../support/rest-servers.js";
 import { temporaryFolder } from "../support/temporary.js";
-import { type Answer, ask, type Question } from "./ask.js";
+import { type Answer, ask, askRaw, type Question } from "./ask.js";
 
 const V1 = "application/vnd.x.restic.rest.v1";
 const V2 = "application/vnd.x.restic.rest.v2";
@@ -226,6 +226,16 @@ describe("the REST protocol of yore serve", () => {
     expect((await tell("POST", `${host}/whole/keys/${nameOf("key")}`, { body: "key" })).status).toBe(200);
     expect((await tell("GET", `HTTPS://h/whole/keys/${nameOf("key")}`)).text).toBe("key");
     expect((await tell("GET", `ftp://h/whole/keys/${nameOf("key")}`)).status).toBe(404);
+  });
+
+  it("asks for a body only when it will take it", async () => {
+    const content = randomBytes(100_000);
+    const post = (bytes: Uint8Array) =>
+      `POST /repo/data/${nameOf(bytes)} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n` +
+      `Expect: 100-continue\r\nContent-Length: ${bytes.length}\r\n\r\n`;
+    const taken = await askRaw(server.url, Buffer.concat([Buffer.from(post(content)), content]));
+    expect(taken).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 /);
+    expect(await askRaw(server.url, post(content))).toMatch(/^HTTP\/1\.1 403 /);
   });
 
   it("answers on /healthz to everybody, and on /metrics when asked to", async () => {
