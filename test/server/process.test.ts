@@ -1,9 +1,10 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { freePort } from "../support/rest-servers.js";
 import { missingPeer, runRestic, runYore, spawnYore, yoreCommand } from "../support/run.js";
@@ -277,6 +278,13 @@ describe("the process of yore serve", () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
+  it("is healthy by the check of its container", async () => {
+    served = await Served.start(folder);
+    await isHealthy(served.url);
+    await served.end("SIGKILL");
+    await expect(isHealthy(served.url)).rejects.toThrow();
+  });
+
   it("speaks TLS from a version on, and clients verify it", async () => {
     const [certificate, key] = [join(folder, "public_key"), join(folder, "private_key")];
     const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"];
@@ -289,6 +297,8 @@ describe("the process of yore serve", () => {
     expect(await runYore(["init", "--quiet"], { env: trusting })).toMatchObject({ code: 0, stderr: "" });
     for (const flags of [["--cacert", certificate], ["--insecure-tls"]])
       expect(await runYore(["list", "keys", ...flags], { env })).toMatchObject({ code: 0, stderr: "" });
+    await isHealthy(url, { YORE_SERVE_TLS: "true" });
+    await expect(isHealthy(url)).rejects.toThrow();
     const untrusted = await runYore(["list", "keys"], { env });
     expect(untrusted.code).toBe(1);
     expect(untrusted.stderr).toMatch(/certificate is not trusted[\s\S]*--cacert/);
@@ -332,6 +342,18 @@ describe("the process of yore serve", () => {
 });
 
 const nameOf = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+
+/** Runs what the Dockerfile has for it, on another port. @throws {Error} when it says no */
+async function isHealthy(url: string, env: Readonly<Record<string, string>> = {}): Promise<void> {
+  const dockerfile = readFileSync(new URL("../../packaging/Dockerfile", import.meta.url), "utf8");
+  const [program, ...args] = JSON.parse(/^HEALTHCHECK CMD (.*)$/m.exec(dockerfile)![1]!) as string[];
+  const port = new URL(url).port;
+  await promisify(execFile)(
+    program!,
+    args.map((arg) => arg.replace("8000", port)),
+    { env: { ...process.env, ...env } },
+  );
+}
 
 function startUpload(url: string, path: string, content: Uint8Array) {
   const post = request(new URL(path, url), {
