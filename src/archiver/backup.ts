@@ -11,6 +11,7 @@
 
 import { hostname, userInfo } from "node:os";
 import { equalIds, formatId, type Id } from "../bytes/id.js";
+import { workingFolder } from "../bytes/system-path.js";
 import { throwIfAborted, UsageError } from "../errors.js";
 import type { LoadedSnapshot, Snapshot, SnapshotSummary } from "../format/snapshot.js";
 import { localZoneMinutes, type Timestamp } from "../format/timestamp.js";
@@ -98,7 +99,7 @@ class Backup {
   readonly #statistics: BackupStatistics;
   readonly #scanner: Scanner = createScanner();
   readonly #selection: Selection;
-  readonly #workingFolder = rawPath(process.cwd());
+  readonly #workingFolder = rawPath(workingFolder());
   readonly #start = now();
   readonly #startedAt = performance.now();
 

@@ -1,3 +1,4 @@
+import { workingFolder } from "../bytes/system-path.js";
 import { createScanner } from "./create-scanner.js";
 import { isSocket, isUnreadable } from "./file-record.js";
 import { absoluteRaw, baseRaw, joinRaw, parentRaw, type RawPath, rawPath } from "./raw-path.js";
@@ -34,7 +35,7 @@ export async function explain(
 ): Promise<Explanation> {
   const scanner = createScanner();
   const selection = new Selection(rules, scanner, warn);
-  const here = rawPath(process.cwd());
+  const here = rawPath(workingFolder());
   const absolute = absoluteRaw(rawPath(path), here);
   const roots = targets.map((target) => absoluteRaw(rawPath(target), here));
   await selection.prepare(roots);

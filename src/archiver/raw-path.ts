@@ -1,4 +1,4 @@
-import { textForPeople } from "../bytes/utf8.js";
+import { bytesOfText, textForPeople } from "../bytes/utf8.js";
 import { pathText } from "../patterns/mod.js";
 
 /**
@@ -9,8 +9,9 @@ import { pathText } from "../patterns/mod.js";
 declare const rawBrand: unique symbol;
 export type RawPath = string & { readonly [rawBrand]: true };
 
+/** @param path text may keep bytes (`textKeepingBytes`) */
 export function rawPath(path: string | Uint8Array): RawPath {
-  const bytes = typeof path === "string" ? Buffer.from(path) : path;
+  const bytes = typeof path === "string" ? bytesOfText(path) : path;
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1") as RawPath;
 }
 

@@ -53,9 +53,14 @@ export function textKeepingBytes(bytes: Uint8Array): string {
   return replaceInvalid(bytes, (byte) => String.fromCharCode(0xdc00 + byte));
 }
 
+/** Whether a text keeps bytes that are no UTF-8. */
+export function keepsBytes(text: string): boolean {
+  return /[\udc80-\udcff]/u.test(text);
+}
+
 /** The bytes of a text; the way back from `textKeepingBytes`. Other lone surrogates become U+FFFD. */
 export function bytesOfText(text: string): Buffer {
-  if (!/[\udc80-\udcff]/u.test(text)) return Buffer.from(text, "utf8");
+  if (!keepsBytes(text)) return Buffer.from(text, "utf8");
   const parts = text.split(/([\udc80-\udcff])/u);
   return Buffer.concat(
     parts.map((part, i) => (i % 2 === 0 ? Buffer.from(part, "utf8") : Buffer.of(part.charCodeAt(0) & 0xff))),

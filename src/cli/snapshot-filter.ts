@@ -1,5 +1,6 @@
-import { resolve } from "node:path";
 import { type Command, Option } from "commander";
+import { absolutePath } from "../bytes/system-path.js";
+import { bytesOfText, textForPeople } from "../bytes/utf8.js";
 import type { SnapshotFilter } from "../mod.js";
 import { describeEnvironment, type Environment, readEnvironment } from "./environment.js";
 import { collect } from "./global-options.js";
@@ -39,8 +40,13 @@ export function resolveSnapshotFilter(flags: SnapshotFilterFlags, env: Environme
   return {
     hosts: hosts.filter((host) => host !== ""),
     tags: (flags.tag ?? []).map(parseTagList),
-    paths: (flags.path ?? []).map((path) => (/^([A-Za-z]:)?[/\\]/.test(path) ? path : resolve(path))),
+    paths: (flags.path ?? []).map((path) => (/^([A-Za-z]:)?[/\\]/.test(path) ? path : snapshotPath(path))),
   };
+}
+
+/** As snapshots have their paths. */
+function snapshotPath(path: string): string {
+  return textForPeople(bytesOfText(absolutePath(path)));
 }
 
 /** "a,b" */

@@ -1,3 +1,4 @@
+import { bytesOfText } from "../bytes/utf8.js";
 import { systemCodeOf, YoreError } from "../errors.js";
 import { loadAddon } from "../native/addon.js";
 import { unmountWithHelper } from "./fusermount.js";
@@ -22,7 +23,7 @@ export async function detachMount(
   const addon = loadAddon();
   if (addon && "fuseUnmount" in addon) {
     try {
-      await addon.fuseUnmount(Buffer.from(mountpoint), UMOUNT_NOFOLLOW | (options.lazy ? MNT_DETACH : 0));
+      await addon.fuseUnmount(bytesOfText(mountpoint), UMOUNT_NOFOLLOW | (options.lazy ? MNT_DETACH : 0));
       return "detached";
     } catch (error) {
       const code = systemCodeOf(error);

@@ -1,3 +1,4 @@
+import { bytesOfText } from "../bytes/utf8.js";
 import { YoreError } from "../errors.js";
 import { loadAddon } from "../native/addon.js";
 import { detachMount } from "./detach-mount.js";
@@ -61,7 +62,7 @@ export class MountPlace {
     if (!mount || mount.device !== this.device) return;
     const addon = loadAddon();
     const isDetached =
-      addon && "fuseDetachNow" in addon && addon.fuseDetachNow(Buffer.from(this.mountpoint)) === 0;
+      addon && "fuseDetachNow" in addon && addon.fuseDetachNow(bytesOfText(this.mountpoint)) === 0;
     if (!isDetached) detachWithHelperNow(this.mountpoint);
   }
 }

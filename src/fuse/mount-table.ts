@@ -8,6 +8,7 @@
 
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { textKeepingBytes } from "../bytes/utf8.js";
 
 const TABLE = "/proc/self/mountinfo";
 
@@ -15,6 +16,7 @@ export interface MountEntry {
   readonly id: number;
   /** "major:minor" of what is mounted: st_dev of its files. */
   readonly device: string;
+  /** Keeps bytes that are no UTF-8 (`textKeepingBytes`). */
   readonly mountpoint: string;
   /** "ext4", "fuse.yore". */
   readonly type: string;
@@ -46,7 +48,7 @@ function unescapeField(field: string): string {
   const bytes = field.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) =>
     String.fromCharCode(Number.parseInt(octal, 8)),
   );
-  return Buffer.from(bytes, "latin1").toString();
+  return textKeepingBytes(Buffer.from(bytes, "latin1"));
 }
 
 /** Empty where there is no such table (other systems). */

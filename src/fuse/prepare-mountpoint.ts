@@ -1,4 +1,5 @@
 import { stat } from "node:fs/promises";
+import { systemPath } from "../bytes/system-path.js";
 import { messageOf, systemCodeOf, YoreError } from "../errors.js";
 import { findMount, isFuse } from "./mount-table.js";
 import { resolveMountpoint } from "./resolve-mountpoint.js";
@@ -18,7 +19,7 @@ export async function prepareMountpoint(path: string): Promise<string> {
     throw new YoreError("mount", `Cannot mount at "${mountpoint}": "${covered.source}" is mounted there`, {
       hint: `Unmount it first: yore umount ${mountpoint}`,
     });
-  const stats = await stat(mountpoint).catch((error: unknown) => {
+  const stats = await stat(systemPath(mountpoint)).catch((error: unknown) => {
     throw new YoreError("mount", `Cannot mount at "${mountpoint}": ${reasonOf(error)}`, { cause: error });
   });
   if (!stats.isDirectory())

@@ -1,5 +1,7 @@
 import { realpath } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, join } from "node:path";
+import { absolutePath, systemPath } from "../bytes/system-path.js";
+import { textKeepingBytes } from "../bytes/utf8.js";
 import { findMount } from "./mount-table.js";
 
 /**
@@ -7,10 +9,14 @@ import { findMount } from "./mount-table.js";
  * asked only if nothing is mounted there, because a dead or hanging mount must not stop this.
  */
 export async function resolveMountpoint(path: string): Promise<string> {
-  const absolute = resolve(path);
+  const absolute = absolutePath(path);
   if (await findMount(absolute)) return absolute;
-  const parent = await realpath(dirname(absolute)).catch(() => dirname(absolute));
+  const parent = await resolved(dirname(absolute)).catch(() => dirname(absolute));
   const inParent = join(parent, basename(absolute));
   if (await findMount(inParent)) return inParent;
-  return await realpath(absolute).catch(() => absolute);
+  return await resolved(absolute).catch(() => absolute);
+}
+
+async function resolved(path: string): Promise<string> {
+  return textKeepingBytes(await realpath(systemPath(path), "buffer"));
 }

@@ -5,6 +5,7 @@
 
 import { statfs } from "node:fs/promises";
 import { withDeadline } from "../async/deadline.js";
+import { systemPath } from "../bytes/system-path.js";
 import { systemCodeOf } from "../errors.js";
 import { detachMount } from "./detach-mount.js";
 import { findMount, isFuse } from "./mount-table.js";
@@ -35,7 +36,7 @@ async function isStale(mountpoint: string): Promise<boolean> {
   if (!mount || !isFuse(mount)) return false;
   try {
     // Not stat: the kernel answers that from its cache long after the server's death. It never caches statfs.
-    await withDeadline(statfs(mountpoint), PATIENCE_MS, `ask the file system at "${mountpoint}"`);
+    await withDeadline(statfs(systemPath(mountpoint)), PATIENCE_MS, `ask the file system at "${mountpoint}"`);
     return false;
   } catch (error) {
     const code = systemCodeOf(error);

@@ -1,5 +1,7 @@
 import { realpath } from "node:fs/promises";
 import { resolve, sep } from "node:path";
+import { systemPath } from "../bytes/system-path.js";
+import { textKeepingBytes } from "../bytes/utf8.js";
 import { YoreError } from "../errors.js";
 
 /**
@@ -11,7 +13,7 @@ import { YoreError } from "../errors.js";
  * @throws {YoreError} `mount`
  */
 export async function refuseOverlap(mountpoint: string, repository: string): Promise<void> {
-  const stored = await realpath(repository);
+  const stored = textKeepingBytes(await realpath(systemPath(repository), "buffer"));
   if (!isWithin(stored, mountpoint) && !isWithin(mountpoint, stored)) return;
   const places =
     stored === mountpoint

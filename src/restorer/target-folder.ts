@@ -1,6 +1,6 @@
 import { type BigIntStats, close, constants } from "node:fs";
 import { link, lstat, mkdir, open, readdir, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
-import { resolve } from "node:path";
+import { absolutePath } from "../bytes/system-path.js";
 import { textKeepingBytes } from "../bytes/utf8.js";
 import { messageOf, systemCodeOf, YoreError } from "../errors.js";
 import { loadAddon } from "../native/addon.js";
@@ -31,7 +31,7 @@ export class TargetFolder {
   readonly #addon = loadAddon();
 
   constructor(path: string | Uint8Array) {
-    this.root = typeof path === "string" ? textBytes(resolve(path)) : Buffer.from(path);
+    this.root = typeof path === "string" ? textBytes(absolutePath(path)) : Buffer.from(path);
     this.calls = this.#addon ? new NativeFileCalls(this.#addon, this.root) : new PortableFileCalls(this.root);
   }
 

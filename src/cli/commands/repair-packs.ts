@@ -31,7 +31,7 @@ export function registerRepairPacks(repair: Command, io: Io): void {
             context.print("saving backup copies of pack files to current folder");
             return await runRepairPacks(
               session,
-              { packIds, copiesFolder: process.cwd() },
+              { packIds, copiesFolder: "." },
               { progress, on: (event) => show(context, event) },
             );
           } finally {

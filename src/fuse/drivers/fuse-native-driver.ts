@@ -12,6 +12,7 @@ import { dirname } from "node:path";
 import type FuseClass from "fuse-native";
 import type { Signal } from "fuse-native";
 import { delay } from "../../async/deadline.js";
+import { keepsBytes } from "../../bytes/utf8.js";
 import { messageOf } from "../../errors.js";
 import { loadAddon } from "../../native/addon.js";
 import type { Filesystem, KernelNotifier } from "../filesystem.js";
@@ -42,6 +43,8 @@ export const fuseNativeDriver: Driver = {
     await access("/dev/fuse", constants.F_OK).catch((error: unknown) => {
       throw mountError(options.mountpoint, error, "fuse device not found");
     });
+    if (keepsBytes(options.mountpoint))
+      throw mountError(options.mountpoint, undefined, "fuse-native takes no name that is not UTF-8");
     const nodes = new PathNodes(filesystem);
     const fuse = createFuse(Fuse, new NativeOperations(filesystem, nodes, options), options);
     // libfuse cancels its threads wherever they are. One that is in libuv's handler of a signal takes libuv's lock with

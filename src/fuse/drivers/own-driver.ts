@@ -4,6 +4,8 @@
 
 import { lstat } from "node:fs/promises";
 import { withDeadline } from "../../async/deadline.js";
+import { systemPath } from "../../bytes/system-path.js";
+import { bytesOfText } from "../../bytes/utf8.js";
 import { messageOf, YoreError } from "../../errors.js";
 import { type Addon, addonProblem, loadAddon } from "../../native/addon.js";
 import type { FuseChannelHandle } from "../../native/fuse-functions.js";
@@ -58,7 +60,7 @@ function turnTaking(addon: Addon, { busyWait }: DriverOptions): TurnTaking | und
 /** As root with mount(2), as anybody else with the helper. */
 async function openChannel(addon: Addon, options: DriverOptions): Promise<FuseChannelHandle> {
   const { mountpoint } = options;
-  const path = Buffer.from(mountpoint);
+  const path = bytesOfText(mountpoint);
   if (process.geteuid?.() === 0) {
     const flags = MS_RDONLY | (options.allowSuid ? 0 : MS_NOSUID) | (options.allowDevices ? 0 : MS_NODEV);
     return await addon
@@ -154,7 +156,11 @@ class OwnMount implements MountHandle {
       const deadlineMs = this.#options.readDeadlineMs;
       await withDeadline(session.ready, deadlineMs, `mount at "${this.mountpoint}"`);
       if (this.#place.device) await raiseReadAhead(this.#place.device);
-      await withDeadline(lstat(this.mountpoint), deadlineMs, `read the root of "${this.mountpoint}"`);
+      await withDeadline(
+        lstat(systemPath(this.mountpoint)),
+        deadlineMs,
+        `read the root of "${this.mountpoint}"`,
+      );
     } catch (error) {
       this.#hasFailed = true;
       session.onEnd(0);
