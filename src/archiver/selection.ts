@@ -1,5 +1,6 @@
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
+import { bytesOfText } from "../bytes/utf8.js";
 import { messageOf, systemCodeOf, UsageError } from "../errors.js";
 import type { PatternList } from "../patterns/mod.js";
 import { type FileStat, isDirectory, isUnreadable } from "./file-record.js";
@@ -12,6 +13,7 @@ import {
   parentRaw,
   pathBuffer,
   type RawPath,
+  rawPath,
 } from "./raw-path.js";
 import type { Scanner } from "./scanner.js";
 
@@ -49,8 +51,8 @@ export function parseTagFile(text: string): TagFile {
   const name = colon < 0 ? text : text.slice(0, colon);
   if (name === "") throw new UsageError(`Cannot use the tag file "${text}": its name is empty`);
   return {
-    name: Buffer.from(name).toString("latin1"),
-    header: Buffer.from(colon < 0 ? "" : text.slice(colon + 1)),
+    name: rawPath(name),
+    header: bytesOfText(colon < 0 ? "" : text.slice(colon + 1)),
   };
 }
 

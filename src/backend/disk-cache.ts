@@ -13,6 +13,7 @@ import {
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isHexId } from "../bytes/id.js";
+import { systemPath } from "../bytes/system-path.js";
 import { systemCodeOf } from "../errors.js";
 import type { FileType } from "./backend.js";
 import { FOLDERS } from "./local-layout.js";
@@ -95,15 +96,19 @@ export class DiskCache {
   ): Promise<DiskCache | undefined> {
     const folder = join(base, repositoryId);
     try {
-      await mkdir(base, { recursive: true, mode: 0o700 });
-      await writeFile(join(base, "CACHEDIR.TAG"), TAG, { flag: "wx", mode: 0o644 }).catch(unlessThere);
+      await mkdir(systemPath(base), { recursive: true, mode: 0o700 });
+      await writeFile(systemPath(join(base, "CACHEDIR.TAG")), TAG, { flag: "wx", mode: 0o644 }).catch(
+        unlessThere,
+      );
       for (const type of CACHED_TYPES)
-        await mkdir(join(folder, FOLDERS[type]), { recursive: true, mode: 0o700 });
-      await writeFile(join(folder, "version"), VERSION, { flag: "wx", mode: 0o600 }).catch(unlessThere);
-      if ((await readFile(join(folder, "version"), "utf8")).trim() !== VERSION) return undefined;
+        await mkdir(systemPath(join(folder, FOLDERS[type])), { recursive: true, mode: 0o700 });
+      await writeFile(systemPath(join(folder, "version")), VERSION, { flag: "wx", mode: 0o600 }).catch(
+        unlessThere,
+      );
+      if ((await readFile(systemPath(join(folder, "version")), "utf8")).trim() !== VERSION) return undefined;
       const now = new Date();
       // What is old is told by this time, by restic too.
-      await utimes(folder, now, now);
+      await utimes(systemPath(folder), now, now);
       const cache = new DiskCache(folder, options.maxBytes ?? Number.POSITIVE_INFINITY);
       await cache.#take();
       return cache;
@@ -125,7 +130,7 @@ export class DiskCache {
   async load(type: CachedType, name: string): Promise<Buffer | undefined> {
     const path = this.#pathOf(type, name);
     try {
-      const bytes = await readFile(path);
+      const bytes = await readFile(systemPath(path));
       if (!this.#verified.has(path)) {
         if (createHash("sha256").update(bytes).digest("hex") !== name) {
           await this.forget(type, name);
@@ -193,7 +198,7 @@ export class DiskCache {
       for (const part of this.#parts.get(name) ?? []) this.#bytes -= part.bytes;
       if (this.#parts.delete(name)) await removeTree(join(this.#folder, PARTS_FOLDER, name));
     }
-    await unlink(path).catch(() => {});
+    await unlink(systemPath(path)).catch(() => {});
   }
 
   /** Forgets what the repository has no more. */
@@ -227,7 +232,7 @@ export class DiskCache {
         parts.filter((one) => one !== part),
       );
       this.#bytes -= part.bytes;
-      await unlink(part.path).catch(() => {});
+      await unlink(systemPath(part.path)).catch(() => {});
       return undefined;
     }
     this.#touch(part);
@@ -238,17 +243,17 @@ export class DiskCache {
   async #write(path: string, pieces: readonly Uint8Array[]): Promise<boolean> {
     const temporary = join(dirname(path), `tmp-${randomBytes(8).toString("hex")}`);
     try {
-      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-      const file = await open(temporary, "wx", 0o600);
+      await mkdir(systemPath(dirname(path)), { recursive: true, mode: 0o700 });
+      const file = await open(systemPath(temporary), "wx", 0o600);
       try {
         for (const piece of pieces) await file.writeFile(piece);
       } finally {
         await file.close();
       }
-      await rename(temporary, path);
+      await rename(systemPath(temporary), systemPath(path));
       return true;
     } catch {
-      await unlink(temporary).catch(() => {});
+      await unlink(systemPath(temporary)).catch(() => {});
       return false;
     }
   }
@@ -270,7 +275,8 @@ export class DiskCache {
   #touch(entry: Entry | undefined): void {
     if (!entry) return;
     const now = Date.now();
-    if (now - entry.usedMs > 60_000) void utimes(entry.path, now / 1000, now / 1000).catch(() => {});
+    if (now - entry.usedMs > 60_000)
+      void utimes(systemPath(entry.path), now / 1000, now / 1000).catch(() => {});
     entry.usedMs = now;
   }
 
@@ -296,7 +302,7 @@ export class DiskCache {
         else this.#parts.delete(name);
         this.#bytes -= part.bytes;
       } else this.#drop(name);
-      await unlink(entry.path).catch(() => {});
+      await unlink(systemPath(entry.path)).catch(() => {});
     }
     return oldest.length > 0;
   }
@@ -305,7 +311,7 @@ export class DiskCache {
   async #take(): Promise<void> {
     for (const name of await this.#list("pack")) {
       const path = this.#pathOf("pack", name);
-      const stats = await stat(path).catch(() => undefined);
+      const stats = await stat(systemPath(path)).catch(() => undefined);
       if (stats) this.#add(name, { path, bytes: stats.size, usedMs: stats.mtimeMs });
     }
     const folder = join(this.#folder, PARTS_FOLDER);
@@ -320,11 +326,11 @@ export class DiskCache {
     for (const file of await namesIn(folder)) {
       const match = /^(\d{1,15})-(\d{1,15})$/.exec(file);
       const path = join(folder, file);
-      const stats = match && (await stat(path).catch(() => undefined));
+      const stats = match && (await stat(systemPath(path)).catch(() => undefined));
       if (!match || !stats) continue;
       const [offset, length] = [Number(match[1]), Number(match[2])];
       if (stats.size !== length + HASH_BYTES) {
-        await unlink(path).catch(() => {});
+        await unlink(systemPath(path)).catch(() => {});
         continue;
       }
       parts.push({ path, bytes: stats.size, usedMs: stats.mtimeMs, offset, length });
@@ -344,7 +350,7 @@ export class DiskCache {
 
 async function readRange(path: string, offset: number, length: number): Promise<Buffer | undefined> {
   try {
-    const file = await open(path, "r");
+    const file = await open(systemPath(path), "r");
     try {
       const bytes = Buffer.allocUnsafe(length);
       const { bytesRead } = await file.read(bytes, 0, length, offset);
@@ -358,11 +364,11 @@ async function readRange(path: string, offset: number, length: number): Promise<
 }
 
 async function namesIn(folder: string): Promise<string[]> {
-  return readdir(folder).catch(() => []);
+  return readdir(systemPath(folder)).catch(() => []);
 }
 
 async function removeTree(path: string): Promise<void> {
-  await rm(path, { recursive: true, force: true }).catch(() => {});
+  await rm(systemPath(path), { recursive: true, force: true }).catch(() => {});
 }
 
 function unlessThere(error: unknown): void {

@@ -4,6 +4,8 @@ import { access, type FileHandle, mkdir, open, readdir, rename, stat, unlink } f
 import { dirname, join } from "node:path";
 import { isHexId } from "../bytes/id.js";
 import { LARGE_MEMORY_BYTES, largeMemory } from "../bytes/large-memory.js";
+import { systemPath } from "../bytes/system-path.js";
+import { bytesOfText } from "../bytes/utf8.js";
 import { DamagedError, systemCodeOf, throwIfAborted, YoreError } from "../errors.js";
 import type { Backend, FileInfo, FilePlace, FileType, Handle, LoadRange } from "./backend.js";
 import { isOnLocalDisk } from "./local-disk.js";
@@ -97,7 +99,7 @@ export class LocalBackend implements Backend {
   async create(): Promise<void> {
     const { folder } = this.#modes;
     try {
-      await mkdir(this.location, { recursive: true, mode: folder });
+      await mkdir(systemPath(this.location), { recursive: true, mode: folder });
       for (const name of allFolders()) await this.#makeFolder(name);
     } catch (error) {
       throw localFailure("create repository folder", this.location, error);
@@ -116,9 +118,9 @@ export class LocalBackend implements Backend {
         await file.close();
       }
       throwIfAborted(signal);
-      await rename(temporary, path);
+      await rename(systemPath(temporary), systemPath(path));
     } catch (error) {
-      await unlink(temporary).catch(() => {});
+      await unlink(systemPath(temporary)).catch(() => {});
       throw localFailure("save", path, error);
     }
     await syncFolder(dirname(path));
@@ -129,7 +131,7 @@ export class LocalBackend implements Backend {
     const path = join(this.location, pathOf(handle));
     const folder = dirname(path);
     try {
-      await access(folder).catch(() => this.#makeFoldersOf(handle));
+      await access(systemPath(folder)).catch(() => this.#makeFoldersOf(handle));
     } catch (error) {
       throw localFailure("save", path, error);
     }
@@ -145,7 +147,7 @@ export class LocalBackend implements Backend {
       const { bytes, length } = room;
       const { offset = 0, once = false, isKept = false } = range;
       const isDirect = (once || isKept) && length >= DIRECT_LENGTH;
-      const at = await this.#pageCache!.readRange(Buffer.from(path), offset, length, bytes, isDirect, once);
+      const at = await this.#pageCache!.readRange(bytesOfText(path), offset, length, bytes, isDirect, once);
       if (at >= 0) return bytes.subarray(at, at + length);
       throwIfAborted(range.signal);
     }
@@ -157,7 +159,7 @@ export class LocalBackend implements Backend {
     const { offset = 0, upTo = false } = range;
     try {
       // A pipe that lies there is not waited for.
-      const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+      const file = await open(systemPath(path), constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
       try {
         let { length } = range;
         if (length === undefined || length >= CHECKED_LENGTH) {
@@ -182,7 +184,7 @@ export class LocalBackend implements Backend {
   async stat(handle: Handle): Promise<FileInfo> {
     const path = join(this.location, pathOf(handle));
     try {
-      return { name: handle.name, size: (await stat(path)).size };
+      return { name: handle.name, size: (await stat(systemPath(path))).size };
     } catch (error) {
       throw localFailure("stat", path, error);
     }
@@ -208,7 +210,7 @@ export class LocalBackend implements Backend {
   async remove(handle: Handle): Promise<void> {
     const path = join(this.location, pathOf(handle));
     try {
-      await unlink(path);
+      await unlink(systemPath(path));
     } catch (error) {
       throw localFailure("remove", path, error);
     }
@@ -226,12 +228,12 @@ export class LocalBackend implements Backend {
    */
   async #openTemporary(handle: Handle, temporary: string): Promise<FileHandle> {
     try {
-      return await open(temporary, "wx", this.#modes.file);
+      return await open(systemPath(temporary), "wx", this.#modes.file);
     } catch (error) {
       if (systemCodeOf(error) !== "ENOENT") throw error;
     }
     await this.#makeFoldersOf(handle);
-    return open(temporary, "wx", this.#modes.file);
+    return open(systemPath(temporary), "wx", this.#modes.file);
   }
 
   async #makeFoldersOf(handle: Handle): Promise<void> {
@@ -243,7 +245,7 @@ export class LocalBackend implements Backend {
 
   async #makeFolder(name: string): Promise<void> {
     try {
-      await mkdir(join(this.location, name), { mode: this.#modes.folder });
+      await mkdir(systemPath(join(this.location, name)), { mode: this.#modes.folder });
     } catch (error) {
       if (systemCodeOf(error) !== "EEXIST") throw error;
     }
@@ -282,7 +284,7 @@ async function roomFor(path: string, range: LoadRange): Promise<Room | undefined
   if (length !== undefined && into && into.length >= length) return { bytes: into, length };
   if (length !== undefined && length < CHECKED_LENGTH) return { bytes: newMemory(length), length };
   if (!range.once && !range.isKept) return undefined;
-  const size = await stat(path).then(
+  const size = await stat(systemPath(path)).then(
     (found) => found.size,
     () => 0,
   );
@@ -294,7 +296,7 @@ async function roomFor(path: string, range: LoadRange): Promise<Room | undefined
 /** Group-readable config: everything for the group. Unreadable or absent: private. */
 async function modesOf(path: string): Promise<Modes> {
   try {
-    const { mode } = await stat(join(path, "config"));
+    const { mode } = await stat(systemPath(join(path, "config")));
     return (mode & 0o040) !== 0 ? FOR_GROUP : PRIVATE;
   } catch {
     return PRIVATE;
@@ -354,7 +356,7 @@ async function sync(file: FileHandle): Promise<void> {
  */
 async function syncFolder(path: string): Promise<void> {
   try {
-    const folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+    const folder = await open(systemPath(path), constants.O_RDONLY | constants.O_DIRECTORY);
     try {
       await sync(folder);
     } finally {
@@ -382,7 +384,7 @@ async function* listFolder(folder: string, prefix = ""): AsyncIterable<FileInfo>
 /** The names in a folder; none when it is missing or no folder. */
 async function namesIn(folder: string): Promise<string[]> {
   try {
-    return await readdir(folder);
+    return await readdir(systemPath(folder));
   } catch (error) {
     if (["ENOENT", "ENOTDIR"].includes(systemCodeOf(error) ?? "")) return [];
     throw localFailure("list", folder, error);
@@ -393,7 +395,7 @@ async function namesIn(folder: string): Promise<string[]> {
 async function sizeOfFile(path: string): Promise<number | undefined> {
   let stats: Stats;
   try {
-    stats = await stat(path);
+    stats = await stat(systemPath(path));
   } catch (error) {
     if (["ENOENT", "ENOTDIR", "ELOOP"].includes(systemCodeOf(error) ?? "")) return undefined;
     throw localFailure("stat", path, error);

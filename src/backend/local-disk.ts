@@ -1,4 +1,5 @@
 import { statfs } from "node:fs/promises";
+import { systemPath } from "../bytes/system-path.js";
 
 /**
  * File systems whose folders this machine's kernel alone changes, by their numbers in statfs(2): a listing that begins
@@ -24,7 +25,7 @@ const LOCAL_DISKS: ReadonlySet<number> = new Set([
 /** Whether a folder, there or not yet there, lies on a disk of this machine. False when that cannot be told. */
 export async function isOnLocalDisk(path: string): Promise<boolean> {
   try {
-    return LOCAL_DISKS.has((await statfs(path)).type);
+    return LOCAL_DISKS.has((await statfs(systemPath(path))).type);
   } catch {
     return false;
   }

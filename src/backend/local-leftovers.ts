@@ -1,5 +1,6 @@
 import { lstat, readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import { systemPath } from "../bytes/system-path.js";
 import { systemCodeOf } from "../errors.js";
 import { allFolders } from "./local-layout.js";
 
@@ -34,9 +35,9 @@ export async function removeLocalLeftovers(folder: string, olderThanMs: number):
 /** @returns the size of the file, or `undefined` when it stays */
 async function removeOld(path: string, olderThanMs: number): Promise<number | undefined> {
   try {
-    const stats = await lstat(path);
+    const stats = await lstat(systemPath(path));
     if (!stats.isFile() || Date.now() - stats.mtimeMs < olderThanMs) return undefined;
-    await unlink(path);
+    await unlink(systemPath(path));
     return stats.size;
   } catch (error) {
     if (systemCodeOf(error) === undefined) throw error;
@@ -46,7 +47,7 @@ async function removeOld(path: string, olderThanMs: number): Promise<number | un
 
 async function namesIn(folder: string): Promise<string[]> {
   try {
-    return await readdir(folder);
+    return await readdir(systemPath(folder));
   } catch (error) {
     if (systemCodeOf(error) === undefined) throw error;
     return [];

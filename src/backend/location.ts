@@ -1,3 +1,4 @@
+import { bytesOfText, keepsBytes, textForPeople } from "../bytes/utf8.js";
 import { UsageError } from "../errors.js";
 import { badRestUrl, parseRestUrl, withoutPassword } from "./rest-url.js";
 
@@ -33,6 +34,13 @@ export type Location =
 
 /** @throws {UsageError} saying what is wrong with the text */
 export function parseLocation(text: string): Location {
+  const location = parseAny(text);
+  if (location.scheme !== "local" && keepsBytes(text))
+    throw badLocation(text, "it is not UTF-8, which only the path of a folder may be");
+  return location;
+}
+
+function parseAny(text: string): Location {
   if (text === "") throw new UsageError("Cannot parse repository location: it is empty");
   const colon = text.indexOf(":");
   const scheme = colon < 0 ? "" : text.slice(0, colon);
@@ -68,7 +76,7 @@ export function parseLocation(text: string): Location {
 export function formatLocation(location: Location): string {
   switch (location.scheme) {
     case "local":
-      return location.path;
+      return textForPeople(bytesOfText(location.path));
     case "rest":
       return `rest:${withoutPassword(location.url)}`;
     case "sftp": {

@@ -8,6 +8,7 @@
 
 import type { Command, Option } from "commander";
 import { UsageError } from "../errors.js";
+import { knownBytes } from "./known-bytes.js";
 import { nearestWord } from "./nearest-word.js";
 
 /** Commander's preset of a flag whose value is optional and only taken after "=": one more. */
@@ -32,7 +33,7 @@ export function normaliseArguments(program: Command, argv: readonly string[]): s
     for (const { option, value } of readFlag(command, token, tokens)) {
       if (option === "help") return [...words, "--help"];
       if (isSwitch(option)) switches.set(option, value === undefined || parseSwitch(option, value));
-      else flags.push(`${option.long}=${value ?? ONE_MORE}`);
+      else flags.push(`${option.long}=${value === undefined ? ONE_MORE : knownBytes(option, value)}`);
     }
   }
   for (const [option, on] of switches) if (on) flags.push(option.long ?? "");

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The program `yore`: hands the process over to `program.ts`, and is the only file of the command line that does. */
 
+import { commandLine } from "../commands/command-line.js";
 import { endInTime } from "../commands/end-in-time.js";
 import { interruptedError } from "../errors.js";
 import { EXIT_FAILURE, EXIT_INTERRUPTED } from "./exit-code.js";
@@ -51,4 +52,4 @@ process.on("uncaughtException", (error) => {
   process.exit(EXIT_FAILURE);
 });
 
-void runProgram(process.argv.slice(2), io).then((exitCode) => process.exit(exitCode));
+void runProgram(process.argv.slice(2), io, commandLine).then((exitCode) => process.exit(exitCode));

@@ -4,6 +4,7 @@
  */
 
 import type { Readable, Writable } from "node:stream";
+import { bytesOfText, textForPeople } from "../bytes/utf8.js";
 import type { Environment } from "./environment.js";
 import type { StatusArea } from "./status-area.js";
 
@@ -91,7 +92,9 @@ export class Output {
 
   /** Writes a JSON value on a line of its own. */
   json(value: unknown): Promise<void> | undefined {
-    return this.write(`${JSON.stringify(value)}\n`);
+    const text = JSON.stringify(value);
+    // A path that keeps bytes which are no UTF-8: "\\udcff" would be no text to most who read it.
+    return this.write(`${text.includes("\\udc") ? JSON.stringify(value, forPeople) : text}\n`);
   }
 
   /** Writes raw bytes as a line. */
@@ -187,3 +190,7 @@ export class Output {
 const NEWLINE = Buffer.from("\n");
 /** Of UTF-8, for each UTF-16 unit of a string. */
 const MAX_BYTES_A_CHARACTER = 3;
+
+function forPeople(_: string, value: unknown): unknown {
+  return typeof value === "string" ? textForPeople(bytesOfText(value)) : value;
+}

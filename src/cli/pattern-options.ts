@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
+import { systemPath } from "../bytes/system-path.js";
 import { messageOf, UsageError } from "../errors.js";
 import { type PatternList, parsePatternFile, parsePatterns } from "../patterns/mod.js";
 import { collect } from "./global-options.js";
@@ -42,7 +43,7 @@ async function readPatternFiles(paths: readonly string[] = [], io: Io): Promise<
   const patterns: string[] = [];
   for (const path of paths) {
     try {
-      patterns.push(...parsePatternFile(await readFile(path), io.env));
+      patterns.push(...parsePatternFile(await readFile(systemPath(path)), io.env));
     } catch (cause) {
       throw new UsageError(`Cannot read the pattern file "${path}": ${messageOf(cause)}`, { cause });
     }

@@ -85,11 +85,21 @@ class YoreCommand extends Command {
   }
 }
 
-/** Runs one command line to its end. Never throws. @returns the exit code */
-export async function runProgram(argv: readonly string[], io: Io): Promise<number> {
+/**
+ * Runs one command line to its end. Never throws.
+ *
+ * @param argv as Node.js has it
+ * @param exactly the same as text that keeps bytes, where there are some that are no UTF-8
+ * @returns the exit code
+ */
+export async function runProgram(
+  argv: readonly string[],
+  io: Io,
+  exactly: () => readonly string[] = () => argv,
+): Promise<number> {
   let code: number;
   try {
-    code = await parseAndRun(argv, io);
+    code = await parseAndRun(exactly(), io);
   } catch (error) {
     code = report(error, argv, io);
   }

@@ -1,5 +1,6 @@
 import { lstat, readFile } from "node:fs/promises";
 import { rawPath } from "../archiver/mod.js";
+import { systemPath } from "../bytes/system-path.js";
 import { messageOf, systemCodeOf, UsageError } from "../errors.js";
 import { readTextLines, trimSpace } from "../patterns/mod.js";
 import { expandGlob } from "./glob.js";
@@ -72,7 +73,7 @@ async function keepExisting(
 
 async function readList(path: string): Promise<Uint8Array> {
   try {
-    return await readFile(path);
+    return await readFile(systemPath(path));
   } catch (cause) {
     throw new UsageError(`Cannot read the list of files "${path}": ${messageOf(cause)}`, { cause });
   }

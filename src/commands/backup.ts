@@ -12,6 +12,7 @@ import {
   rawPath,
   type SelectionRules,
 } from "../archiver/mod.js";
+import { systemPath } from "../bytes/system-path.js";
 import { messageOf, UsageError } from "../errors.js";
 import type { Timestamp } from "../format/timestamp.js";
 import { type PatternList, parsePatternFile, parsePatterns } from "../patterns/mod.js";
@@ -199,7 +200,9 @@ async function collectPatterns(
   const sources = all.map((pattern) => `${flag} "${pattern}"`);
   for (const file of files) {
     try {
-      const read = parsePatternFile(await readFile(file), environment).filter((pattern) => pattern !== "");
+      const read = parsePatternFile(await readFile(systemPath(file)), environment).filter(
+        (pattern) => pattern !== "",
+      );
       all.push(...read);
       sources.push(...read.map((pattern) => `${flag}-file "${file}": "${pattern}"`));
     } catch (cause) {

@@ -1,6 +1,7 @@
 import { lstat, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isHexId } from "../bytes/id.js";
+import { systemPath } from "../bytes/system-path.js";
 import { systemCodeOf } from "../errors.js";
 
 /** The cache of one repository, restic's or ours: they are the same. */
@@ -33,7 +34,7 @@ export async function listCaches(
   for (const name of await namesIn(folder)) {
     if (!isHexId(name)) continue;
     const path = join(folder, name);
-    const stats = await lstat(path);
+    const stats = await lstat(systemPath(path));
     if (!stats.isDirectory()) continue;
     const age = now - stats.mtimeMs;
     caches.push({
@@ -61,13 +62,13 @@ export async function cacheBytes(cache: CacheFolder): Promise<number> {
 /** Removes the old among some caches. @returns those that were */
 export async function removeOldCaches(caches: readonly CacheFolder[]): Promise<readonly CacheFolder[]> {
   const old = caches.filter(({ isOld }) => isOld);
-  for (const { path } of old) await rm(path, { recursive: true, force: true });
+  for (const { path } of old) await rm(systemPath(path), { recursive: true, force: true });
   return old;
 }
 
 async function namesIn(folder: string): Promise<string[]> {
   try {
-    return await readdir(folder);
+    return await readdir(systemPath(folder));
   } catch (error) {
     if (systemCodeOf(error) === "ENOENT") return [];
     throw error;

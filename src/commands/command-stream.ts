@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { PassThrough, type Readable } from "node:stream";
+import { commandWords } from "../bytes/command-words.js";
 import { messageOf, UsageError, YoreError } from "../errors.js";
 
 /** What a command prints, while it runs. */
@@ -29,7 +30,7 @@ export async function startCommand(
   env: Readonly<Record<string, string | undefined>>,
   stderr: TextSink,
 ): Promise<CommandStream> {
-  const [program, ...args] = command;
+  const [program, ...args] = commandWords(command);
   if (program === undefined) throw new UsageError("Cannot run a command: none is given");
   const child = spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"] });
   try {

@@ -1,4 +1,5 @@
 import type { Id } from "../bytes/id.js";
+import { bytesOfText } from "../bytes/utf8.js";
 import { NotFoundError, UsageError } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
 import { loadTree } from "../repository/load-tree.js";
@@ -90,14 +91,17 @@ async function findNode(
   text: string,
   signal: AbortSignal,
 ): Promise<FoundNode> {
-  const names = text.split("/").filter((name) => name !== "" && name !== ".");
+  const names = text
+    .split("/")
+    .filter((name) => name !== "" && name !== ".")
+    .map(bytesOfText);
   let tree = root;
   let path = Buffer.alloc(0);
   const fail = (reason: string) => new NotFoundError(`cannot dump file: ${reason}`);
   for (const [depth, name] of names.entries()) {
     const nodes = await loadTree(repository, tree, signal);
-    const node = nodes.find((one) => one.name.equals(Buffer.from(name)));
-    path = joinPath(path, Buffer.from(name)) as typeof path;
+    const node = nodes.find((one) => one.name.equals(name));
+    path = joinPath(path, name) as typeof path;
     if (!node) throw fail(`path "/${path}" not found in snapshot`);
     const isLast = depth === names.length - 1;
     if (node.type === "dir" && node.subtree) tree = node.subtree;

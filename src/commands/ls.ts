@@ -1,4 +1,5 @@
 import { posix } from "node:path";
+import { bytesOfText } from "../bytes/utf8.js";
 import { UsageError } from "../errors.js";
 import type { LoadedSnapshot } from "../format/snapshot.js";
 import { findSnapshot, resolveSubfolder, type SnapshotFilter } from "../repository/snapshots.js";
@@ -90,7 +91,7 @@ class DirectoryFilter {
 
   constructor(directories: readonly string[], recursive: boolean) {
     this.#directories = directories.map((path) =>
-      Buffer.from(posix.normalize(path).replace(/^\/+|\/+$/g, "")),
+      bytesOfText(posix.normalize(path).replace(/^\/+|\/+$/g, "")),
     );
     this.#recursive = recursive;
   }

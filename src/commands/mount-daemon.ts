@@ -9,7 +9,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
+import { systemPath } from "../bytes/system-path.js";
 import { type ErrorCode, interruptedError, messageOf, YoreError } from "../errors.js";
+import { ARGUMENTS_VARIABLE, commandLine } from "./command-line.js";
 
 /** Set in the environment of the process that serves. */
 const CHILD_VARIABLE = "YORE_MOUNT_DAEMON";
@@ -40,12 +42,17 @@ export interface Daemon {
  * @throws {YoreError} what the process has failed with
  */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
-  const log = options.logFile === undefined ? "ignore" : openSync(options.logFile, "a", 0o600);
+  const log = options.logFile === undefined ? "ignore" : openSync(systemPath(options.logFile), "a", 0o600);
   try {
     const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
       detached: true,
       stdio: ["ignore", log, log, "ipc"],
-      env: { UV_THREADPOOL_SIZE: THREADS, ...process.env, [CHILD_VARIABLE]: "1" },
+      env: {
+        UV_THREADPOOL_SIZE: THREADS,
+        ...process.env,
+        [CHILD_VARIABLE]: "1",
+        [ARGUMENTS_VARIABLE]: JSON.stringify(commandLine()),
+      },
     });
     await once(child, "spawn");
     return await untilReady(child, options);

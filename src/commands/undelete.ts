@@ -2,7 +2,8 @@ import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { FileType } from "../backend/backend.js";
 import { FOLDERS } from "../backend/local-layout.js";
-import { messageOf, systemCodeOf, throwIfAborted, YoreError } from "../errors.js";
+import { keepsBytes } from "../bytes/utf8.js";
+import { messageOf, systemCodeOf, throwIfAborted, UsageError, YoreError } from "../errors.js";
 import { bringBack, type DeletedFile, type DeletedWhen, listDeleted } from "../server/deleted-files.js";
 
 export interface UndeleteOptions {
@@ -42,10 +43,12 @@ export interface UndeleteResult {
  * Brings back what clients deleted from a repository that `yore serve` keeps deleted files of: everything that a
  * snapshot refers to before the snapshot, so that it can be interrupted and run again.
  *
+ * @throws {UsageError} for a folder whose name is not UTF-8
  * @throws {YoreError} `backend` when there is no repository, or a file cannot be brought back
  */
 export async function runUndelete(options: UndeleteOptions, signal: AbortSignal): Promise<UndeleteResult> {
   const { folder, dryRun = false, ...when } = options;
+  if (keepsBytes(folder)) throw new UsageError(`Cannot look into "${folder}": its name is not UTF-8`);
   const { mode } = await requireRepository(folder);
   const minutes = new Map<number, MutableDeletions>();
   let files = 0;

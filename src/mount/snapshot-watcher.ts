@@ -1,6 +1,7 @@
 import { type FSWatcher, watch } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { withDeadline } from "../async/deadline.js";
+import { systemPath } from "../bytes/system-path.js";
 import { messageOf } from "../errors.js";
 
 export interface SnapshotWatcherOptions {
@@ -47,7 +48,7 @@ export class SnapshotWatcher {
 
   #watch(folder: string): void {
     try {
-      this.#watcher = watch(folder, { persistent: false }, () => this.#schedule(SETTLE_MS));
+      this.#watcher = watch(systemPath(folder), { persistent: false }, () => this.#schedule(SETTLE_MS));
       this.#watcher.on("error", () => this.#watcher?.close());
     } catch {
       // No inotify instance left, or none here: looking every few seconds does as well.
@@ -80,7 +81,7 @@ export class SnapshotWatcher {
 
 async function isWatchable(folder: string): Promise<boolean> {
   try {
-    return !REMOTE_FILESYSTEMS.has((await statfs(folder)).type);
+    return !REMOTE_FILESYSTEMS.has((await statfs(systemPath(folder))).type);
   } catch {
     return false;
   }

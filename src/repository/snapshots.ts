@@ -1,5 +1,6 @@
 import { mapConcurrently } from "../async/map-concurrently.js";
 import { formatId, formatShortId, type Id, parseId } from "../bytes/id.js";
+import { bytesOfText } from "../bytes/utf8.js";
 import { DamagedError, FormatError, NotFoundError, UsageError, YoreError } from "../errors.js";
 import { decodeSnapshot, encodeSnapshot, type LoadedSnapshot, type Snapshot } from "../format/snapshot.js";
 import { compareTimestamps } from "../format/timestamp.js";
@@ -167,9 +168,7 @@ export async function resolveSubfolder(
 function pathParts(path: string | Buffer): Buffer[] {
   const parts: Buffer[] = [];
   // Latin-1 carries every byte through a string and back.
-  for (const part of Buffer.from(path as string)
-    .toString("latin1")
-    .split("/")) {
+  for (const part of (typeof path === "string" ? bytesOfText(path) : path).toString("latin1").split("/")) {
     if (part === "" || part === ".") continue;
     if (part === "..") parts.pop();
     else parts.push(Buffer.from(part, "latin1"));

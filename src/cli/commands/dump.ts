@@ -1,6 +1,7 @@
 import { open } from "node:fs/promises";
 import { finished } from "node:stream/promises";
 import type { Command } from "commander";
+import { systemPath } from "../../bytes/system-path.js";
 import type { Sink } from "../../commands/archive-writer.js";
 import { READING } from "../../commands/ask-ahead.js";
 import { ARCHIVE_FORMATS, runDump } from "../../commands/dump.js";
@@ -65,7 +66,7 @@ async function dumpToFile(path: string, dump: (sink: Sink) => Promise<void>): Pr
       `Cannot write "${path}": ${messageOf(cause)}`,
       { cause },
     );
-  const file = await open(path, "w", 0o600).catch((error: unknown) => {
+  const file = await open(systemPath(path), "w", 0o600).catch((error: unknown) => {
     throw failed(error);
   });
   const stream = file.createWriteStream();

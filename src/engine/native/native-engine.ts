@@ -7,6 +7,7 @@
 import { createHash, pbkdf2Sync, randomFillSync } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { ID_LENGTH, type Id, IdList, idFromBytes } from "../../bytes/id.js";
+import { bytesOfText } from "../../bytes/utf8.js";
 import type { Addon } from "../../native/addon.js";
 import type { ChunkerHandle, MasterKeyHandle } from "../../native/engine-functions.js";
 import {
@@ -132,7 +133,7 @@ export class NativeEngine implements Engine {
   }
 
   async createSealedFile(folder: string, temporaryName: string, mode: number): Promise<SealedFile> {
-    const file = await this.#addon.packFileOpen(Buffer.from(folder), temporaryName, mode);
+    const file = await this.#addon.packFileOpen(bytesOfText(folder), temporaryName, mode);
     return new NativeSealedFile(this.#addon, file, (key) => this.#handleOf(key));
   }
 

@@ -1,4 +1,5 @@
 import { type Id, idFromBytes } from "../../bytes/id.js";
+import { bytesOfText } from "../../bytes/utf8.js";
 import type { MasterKeyHandle } from "../../native/engine-functions.js";
 import type { PackFileFunctions, PackFileHandle } from "../../native/pack-file-functions.js";
 import { verifyError } from "../checks.js";
@@ -61,7 +62,7 @@ export class NativeSealedFile implements SealedFile {
   }
 
   commit(path: string): Promise<void> {
-    return this.#addon.packFileCommit(this.#file, Buffer.from(path));
+    return this.#addon.packFileCommit(this.#file, bytesOfText(path));
   }
 
   discard(): Promise<void> {
