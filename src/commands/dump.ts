@@ -1,11 +1,12 @@
 import type { Id } from "../bytes/id.js";
 import { bytesOfText } from "../bytes/utf8.js";
-import { NotFoundError, UsageError } from "../errors.js";
+import { DamagedError, NotFoundError, UsageError } from "../errors.js";
+import { isSafeName, quoteName } from "../format/name-quoting.js";
 import type { TreeNode } from "../format/node.js";
 import { loadTree } from "../repository/load-tree.js";
 import type { Repository } from "../repository/repository.js";
 import { findSnapshot, resolveSubfolder, type SnapshotFilter } from "../repository/snapshots.js";
-import { joinPath } from "../repository/tree-cursor.js";
+import { joinPath, type WalkedNode } from "../repository/tree-cursor.js";
 import { walkTree } from "../repository/walk-tree.js";
 import { type ContentPiece, writeContents } from "./archive-contents.js";
 import { type ArchiveEntry, isArchived, type Sink, type Written } from "./archive-writer.js";
@@ -34,6 +35,7 @@ export type DumpKind = "file" | "archive";
  * is loaded ahead: see `writeContents`, also for the memory.
  *
  * @param open is called once it is clear what there is to write
+ * @param onError is told of what an archive must not have: names that would be unpacked to other places
  * @throws {UsageError} if the path is neither file nor directory
  * @throws {NotFoundError} if there is nothing at the path
  */
@@ -41,6 +43,7 @@ export async function runDump(
   session: Session,
   options: DumpOptions,
   open: (kind: DumpKind) => Promise<Sink> | Sink,
+  onError: (error: DamagedError) => void,
 ): Promise<void> {
   const { repository, signal } = session;
   const { snapshot, subfolder } = await findSnapshot(repository, options.snapshot, options.filter, {
@@ -56,7 +59,7 @@ export async function runDump(
   }
   const sink = await open("archive");
   const writer = options.format === "tar" ? new TarWriter(sink) : new ZipWriter(sink);
-  const walk = archived(repository, found.tree, found.path, signal);
+  const walk = archived(repository, found, onError, signal);
   let current: ArchiveEntry | undefined;
   const write = ({ entry, id, bytes }: ContentPiece<Entry>) => {
     let written: Written;
@@ -80,9 +83,13 @@ function isDense({ index }: Repository, id: Id): boolean {
   return plainLength > 0 && index.lengthOf(entry) > 0.97 * plainLength;
 }
 
-type FoundNode =
-  | { readonly type: "file"; readonly node: TreeNode }
-  | { readonly type: "dir"; readonly tree: Id; readonly path: Buffer };
+interface FoundDirectory {
+  readonly type: "dir";
+  readonly tree: Id;
+  readonly path: Buffer;
+}
+
+type FoundNode = FoundDirectory | { readonly type: "file"; readonly node: TreeNode };
 
 /** What stands at a path, symlinks not followed. */
 async function findNode(
@@ -100,7 +107,7 @@ async function findNode(
   const fail = (reason: string) => new NotFoundError(`cannot dump file: ${reason}`);
   for (const [depth, name] of names.entries()) {
     const nodes = await loadTree(repository, tree, signal);
-    const node = nodes.find((one) => one.name.equals(name));
+    const node = nodes.find((one) => one.name.equals(name) && isSafeName(name));
     path = joinPath(path, name) as typeof path;
     if (!node) throw fail(`path "/${path}" not found in snapshot`);
     const isLast = depth === names.length - 1;
@@ -119,17 +126,25 @@ interface Entry extends ArchiveEntry {
 
 async function* archived(
   repository: Repository,
-  tree: Id,
-  directory: Buffer,
+  { tree, path: directory }: FoundDirectory,
+  onError: (error: DamagedError) => void,
   signal: AbortSignal,
 ): AsyncGenerator<Entry, void, undefined> {
-  for await (const { path, node } of walkTree(repository, tree, { signal })) {
-    if (!isArchived(node)) continue;
+  const descend = ({ node }: WalkedNode) => isSafeName(node.name);
+  for await (const { path, node } of walkTree(repository, tree, { signal, descend })) {
+    if (!isSafeName(node.name)) onError(unsafeName(node));
+    if (!isSafeName(node.name) || !isArchived(node)) continue;
     let size = contentSize(node, repository);
     const failure = size === undefined ? await findMissing(node, repository, signal) : undefined;
     size ??= contentSize(node, repository) ?? 0;
     yield { path: joinPath(directory, path), node, size, failure };
   }
+}
+
+function unsafeName({ name }: TreeNode): DamagedError {
+  return new DamagedError(
+    `Cannot dump "${quoteName(name)}": this is not the name of a file, but may lead elsewhere`,
+  );
 }
 
 async function* oneFile(node: TreeNode): AsyncGenerator<Entry, void, undefined> {

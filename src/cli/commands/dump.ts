@@ -4,12 +4,13 @@ import type { Command } from "commander";
 import { systemPath } from "../../bytes/system-path.js";
 import type { Sink } from "../../commands/archive-writer.js";
 import { READING } from "../../commands/ask-ahead.js";
-import { ARCHIVE_FORMATS, runDump } from "../../commands/dump.js";
+import { ARCHIVE_FORMATS, type DumpKind, runDump } from "../../commands/dump.js";
 import { widenPipe } from "../../commands/wide-pipe.js";
 import { messageOf, systemCodeOf, UsageError, YoreError } from "../../errors.js";
 import { action } from "../command-context.js";
 import { type Io, Output } from "../output.js";
 import { addSnapshotFilter, resolveSnapshotFilter, type SnapshotFilterFlags } from "../snapshot-filter.js";
+import { terminalText } from "../terminal-text.js";
 
 interface DumpFlags extends SnapshotFilterFlags {
   readonly archive: string;
@@ -35,24 +36,33 @@ export function registerDump(program: Command, io: Io): void {
       const format = ARCHIVE_FORMATS.find((one) => one === flags.archive);
       if (!format) throw new UsageError(`unknown archive format "${flags.archive}"`);
       const options = { snapshot, path, format, filter: resolveSnapshotFilter(flags, io.env) };
+      let errors = 0;
+      const onError = (error: Error) => {
+        errors++;
+        context.problem(terminalText(error.message));
+      };
       await context.withSession(
         { lock: "shared", ahead: READING, announce: flags.target !== undefined },
         async (session) => {
           if (flags.target !== undefined) {
-            const bytes = await dumpToFile(flags.target, (sink) => runDump(session, options, () => sink));
+            const bytes = await dumpToFile(flags.target, (sink) =>
+              runDump(session, options, () => sink, onError),
+            );
             // Without a target the standard output is the file, with --json as well.
             if (context.global.json)
               context.json({ message_type: "summary", target: flags.target, bytes_written: bytes });
             return;
           }
-          await runDump(session, options, (kind) => {
+          const open = (kind: DumpKind) => {
             if (kind === "archive" && io.stdout.isTTY)
               throw new UsageError("stdout is the terminal, please redirect output");
             widenPipe(io.stdout);
-            return (bytes) => io.stdout.pass(bytes);
-          });
+            return (bytes: Uint8Array) => io.stdout.pass(bytes);
+          };
+          await runDump(session, options, open, onError);
         },
       );
+      if (errors > 0) throw new YoreError("damaged", `There were ${errors} errors`);
       return undefined;
     }),
   );
