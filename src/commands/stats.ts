@@ -131,26 +131,41 @@ async function countRestoreSize(run: StatsRun): Promise<void> {
     );
     trees.set(idKey(id), { files: nodes.length, bytes, hardLinks, subtrees, isSummed: false });
   });
-  const sum = (key: string): TreeSums => {
-    const tree = trees.get(key)!;
-    if (tree.isSummed) return tree;
-    const below = tree.subtrees.map((subtree) => [subtree, sum(subtree)] as const);
-    for (const [, { files, bytes }] of below) {
-      tree.files += files;
-      tree.bytes += bytes;
-    }
-    tree.subtrees = below
-      .filter(([, { hardLinks, subtrees }]) => hardLinks.length + subtrees.length > 0)
-      .map(([subtree]) => subtree);
-    tree.isSummed = true;
-    return tree;
-  };
   for (const { tree } of run.snapshots) {
     throwIfAborted(run.session.signal);
-    const { files, bytes } = sum(idKey(tree));
+    const { files, bytes } = summed(trees, idKey(tree));
     run.stats.totalFiles += files;
     run.stats.totalSize += bytes + hardLinkBytes(trees, idKey(tree));
   }
+}
+
+/** The sums of a tree and all below it. With a stack of its own: trees may be deeper than calls. */
+function summed(trees: ReadonlyMap<string, TreeSums>, root: string): TreeSums {
+  const waiting = [root];
+  for (let key = waiting.at(-1); key !== undefined; key = waiting.at(-1)) {
+    const tree = trees.get(key)!;
+    const before = waiting.length;
+    if (!tree.isSummed)
+      for (const subtree of tree.subtrees) if (!trees.get(subtree)!.isSummed) waiting.push(subtree);
+    if (waiting.length > before) continue;
+    if (!tree.isSummed) addSubtrees(tree, trees);
+    waiting.pop();
+  }
+  return trees.get(root)!;
+}
+
+/** Once they are summed themselves. */
+function addSubtrees(tree: TreeSums, trees: ReadonlyMap<string, TreeSums>): void {
+  for (const key of tree.subtrees) {
+    const { files, bytes } = trees.get(key)!;
+    tree.files += files;
+    tree.bytes += bytes;
+  }
+  tree.subtrees = tree.subtrees.filter((key) => {
+    const { hardLinks, subtrees } = trees.get(key)!;
+    return hardLinks.length + subtrees.length > 0;
+  });
+  tree.isSummed = true;
 }
 
 function hardLinkBytes(trees: ReadonlyMap<string, TreeSums>, root: string): number {
@@ -163,7 +178,7 @@ function hardLinkBytes(trees: ReadonlyMap<string, TreeSums>, root: string): numb
       if (!seen.has(link.key)) bytes += link.size;
       seen.add(link.key);
     }
-    waiting.push(...subtrees);
+    for (const subtree of subtrees) waiting.push(subtree);
   }
   return bytes;
 }
