@@ -9,7 +9,7 @@ import { countTrees } from "../repository/count-trees.js";
 import type { Repository } from "../repository/repository.js";
 import type { SnapshotFilter } from "../repository/snapshots.js";
 import { TreeCursor } from "../repository/tree-cursor.js";
-import { type VisitedTree, type VisitOptions, visitTrees } from "../repository/walk-tree.js";
+import { type VisitedTree, visitTrees } from "../repository/walk-tree.js";
 import { type IgnoredSnapshot, selectSnapshots } from "./select-snapshots.js";
 import type { Session } from "./session.js";
 
@@ -93,7 +93,6 @@ const COUNTERS: Readonly<Record<StatsMode, (run: StatsRun) => Promise<void>>> = 
 function everyTree(
   { session, snapshots, progress }: StatsRun,
   on: (id: Id, tree: VisitedTree) => undefined,
-  options: Pick<VisitOptions, "engine"> = {},
 ): Promise<void> {
   const { repository, signal } = session;
   const roots = snapshots.map(({ tree }) => tree);
@@ -102,7 +101,7 @@ function everyTree(
     progress.trees++;
     on(id, tree);
   };
-  return visitTrees(repository, roots, visit, { ...options, signal });
+  return visitTrees(repository, roots, visit, { signal, engine: repository.engine });
 }
 
 /** What has to be known of a tree to count it wherever it stands. */
@@ -121,15 +120,16 @@ async function countRestoreSize(run: StatsRun): Promise<void> {
   const trees = new Map<string, TreeSums>();
   await everyTree(run, (id, { nodes }) => {
     const hardLinks: { key: string; size: number }[] = [];
+    const subtrees: string[] = [];
+    let files = 0;
     let bytes = 0;
-    for (const { type, links, inode, deviceId, size } of nodes) {
+    for (const { type, links, inode, deviceId, size, subtree } of nodes) {
+      files++;
+      if (type === "dir" && subtree) subtrees.push(idKey(subtree));
       if (links === 1 || type === "dir" || inode === 0n) bytes += size;
       else hardLinks.push({ key: `${deviceId}/${inode}`, size });
     }
-    const subtrees = nodes.flatMap(({ type, subtree }) =>
-      type === "dir" && subtree ? [idKey(subtree)] : [],
-    );
-    trees.set(idKey(id), { files: nodes.length, bytes, hardLinks, subtrees, isSummed: false });
+    trees.set(idKey(id), { files, bytes, hardLinks, subtrees, isSummed: false });
   });
   for (const { tree } of run.snapshots) {
     throwIfAborted(run.session.signal);
@@ -267,7 +267,7 @@ async function countRawData(run: StatsRun): Promise<void> {
     take("tree", id);
     for (const blob of contents) take("data", blob);
   };
-  await everyTree(run, visit, { engine: repository.engine });
+  await everyTree(run, visit);
 }
 
 function missing(type: BlobType, id: Id): never {

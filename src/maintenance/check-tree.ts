@@ -20,7 +20,7 @@ export function treeProblems(tree: VisitedTree, check: TreeCheck): string[] {
   return [];
 }
 
-function nodeProblems(nodes: readonly TreeNode[], check: TreeCheck): string[] {
+function nodeProblems(nodes: Iterable<TreeNode>, check: TreeCheck): string[] {
   const problems: string[] = [];
   for (const node of nodes) {
     if (node.name.length === 0) problems.push("node with empty name");

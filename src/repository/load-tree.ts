@@ -37,6 +37,10 @@ export class LoadedTreeReader {
     this.#decoder = new TreeDecoder(blob);
   }
 
+  *[Symbol.iterator](): Iterator<TreeNode> {
+    for (let node = this.next(); node; node = this.next()) yield node;
+  }
+
   /** `undefined` behind the last one. @throws {DamagedError} naming the tree where it is none; nothing comes behind that */
   next(): TreeNode | undefined {
     try {

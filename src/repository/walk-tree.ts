@@ -4,7 +4,7 @@ import type { Engine, TreeReferences } from "../engine/engine.js";
 import { throwIfAborted, YoreError } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
 import type { BlobLoader, BlobResult } from "./blob-loader.js";
-import { decodeLoadedTree } from "./load-tree.js";
+import { decodeLoadedTree, LoadedTreeReader } from "./load-tree.js";
 import { TreeCursor, type WalkedNode, type WalkOptions } from "./tree-cursor.js";
 
 /** Trees that `visitTrees` has under way. */
@@ -36,7 +36,8 @@ export async function* walkTree(
 export interface VisitedTree {
   /** What it refers to, where the engine could tell without decoding it. */
   readonly references: TreeReferences | undefined;
-  readonly nodes: readonly TreeNode[];
+  /** To be gone through once. @throws {DamagedError} on the way, where it is no tree */
+  readonly nodes: Iterable<TreeNode>;
   /** The trees of its directories. */
   readonly subtrees: Iterable<Id>;
   /** The blobs of its files, in the order of the nodes. */
@@ -142,9 +143,9 @@ class ParsedTree implements VisitedTree {
   }
 
   /** @throws {Error} when it is closed: its memory is another's by then */
-  get nodes(): readonly TreeNode[] {
+  get nodes(): Iterable<TreeNode> {
     if (!this.#json) throw new Error("the nodes of a tree were asked for after the visit");
-    return decodeLoadedTree(this.#id, this.#json);
+    return new LoadedTreeReader(this.#id, this.#json);
   }
 
   close(): void {
