@@ -10,6 +10,11 @@
 
 namespace yore {
 
+// Whether this process reaches its open files by path, which not every rescue system lets it. Asked of the system once.
+bool HasProc();
+
+// Where only /proc could help and there is none, these three return ENOSYS.
+
 // Links have no permission bits: they are left alone.
 int ChangeMode(int directory, const std::string& name, mode_t mode);
 

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 
+#include "file_status.h"
+
 namespace yore {
 
 namespace {
@@ -32,8 +34,9 @@ bool LacksUnnamedFiles(int error) { return error == EOPNOTSUPP || error == EISDI
 
 int UnnamedFile::Open(const std::string& folder, const std::string& temporary_name, mode_t mode) {
 #ifdef O_TMPFILE
-  fd_ = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
-  if (fd_ < 0 && !LacksUnnamedFiles(errno)) return errno;
+  // Without /proc it could be given no name.
+  if (HasProc()) fd_ = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+  if (HasProc() && fd_ < 0 && !LacksUnnamedFiles(errno)) return errno;
 #endif
   if (fd_ < 0) {
     const std::string path = folder + "/" + temporary_name;

@@ -1,5 +1,5 @@
 // A file that nobody sees before it is whole: written without a name (O_TMPFILE), and given one in the end. Whatever dies
-// before, nothing is left. Where the file system knows no such files, it has a temporary name until then.
+// before, nothing is left. Where the file system knows no such files, or there is no /proc, it has a temporary name until then.
 #pragma once
 
 #include <sys/types.h>

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { type ErrorCode, messageOf, YoreError } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
 import { textBytes } from "../patterns/mod.js";
@@ -9,6 +10,8 @@ import { parentOf, type TargetFolder } from "./target-folder.js";
 
 /** What failed for want of a feature of the file system; said once for each of its kinds, not for each file. */
 const NOT_SUPPORTED = new Set(["ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
+/** Rescue systems may lack it. The addon does without where the kernel has another way. */
+const WITHOUT_PROC = "it takes /proc, which is not mounted";
 /** What only root may do; whoever is not root does not expect it. */
 const NOT_PERMITTED = new Set(["EPERM", "EACCES"]);
 
@@ -117,7 +120,8 @@ export class MetadataRestorer {
     const isMaking = ["directory", "symlink", "node", "link", "remove"].includes(call.kind);
     const what = call.kind === "directory" ? parentOf(location) : location;
     const cause = Object.assign(new Error(reason), { code });
-    const message = `Cannot ${VERBS[call.kind]} "${what}": ${describeCall(call)}${reason}`;
+    const words = code === "ENOSYS" && !existsSync("/proc/self/fd") ? WITHOUT_PROC : reason;
+    const message = `Cannot ${VERBS[call.kind]} "${what}": ${describeCall(call)}${words}`;
     if (isMaking) {
       this.#failed.add(location);
       this.#watch.onError(location, new YoreError(errorCodeOf(code), message, { cause }));
