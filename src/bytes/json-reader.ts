@@ -191,8 +191,7 @@ export class JsonReader {
   uint(max: number): number {
     const digits = this.#digits();
     if (digits <= EXACT_DIGITS) {
-      let value = 0;
-      for (let i = this.#start; i < this.#end; i++) value = value * 10 + (this.#bytes[i]! - ZERO);
+      const value = this.#exact();
       if (value <= max) return value;
     } else if (this.#bigint() <= max) {
       return Number(this.#bigint());
@@ -201,12 +200,19 @@ export class JsonReader {
     throw this.wrong(`a whole number from 0 to ${max}`);
   }
 
+  /** A whole number from 0 to 2^64 - 1, of which all beyond 2^53 - 1 are taken for that. */
+  clampedUint64(): number {
+    if (this.#digits() <= EXACT_DIGITS) return this.#exact();
+    this.#at = this.#start;
+    const value = this.uint64();
+    return value > Number.MAX_SAFE_INTEGER ? Number.MAX_SAFE_INTEGER : Number(value);
+  }
+
   /** A whole number from 0 to 2^64 - 1. @param likely what it probably is, which spares making it anew */
   uint64(likely = 0n): bigint {
     const digits = this.#digits();
     if (digits <= EXACT_DIGITS) {
-      let value = 0;
-      for (let i = this.#start; i < this.#end; i++) value = value * 10 + (this.#bytes[i]! - ZERO);
+      const value = this.#exact();
       return Number(likely) === value ? likely : BigInt(value);
     }
     const value = digits <= 20 ? this.#bigint() : MAX_UINT64 + 1n;
@@ -334,6 +340,13 @@ export class JsonReader {
     this.#end = at;
     this.#at = at;
     return at - start;
+  }
+
+  /** The number that was taken last, of at most `EXACT_DIGITS`. */
+  #exact(): number {
+    let value = 0;
+    for (let i = this.#start; i < this.#end; i++) value = value * 10 + (this.#bytes[i]! - ZERO);
+    return value;
   }
 
   #bigint(): bigint {

@@ -32,9 +32,9 @@ export interface TreeNode {
   readonly inode: bigint;
   /** st_dev; unsigned 64 bit. */
   readonly deviceId: bigint;
-  /** Bytes, files only. */
+  /** Bytes, files only; at most 2^53 - 1, whatever the tree says. */
   readonly size: number;
-  /** st_nlink; 0 when not stored. */
+  /** st_nlink, bounded likewise; 0 when not stored. */
   readonly links: number;
   /** Raw bytes of the target, symlinks only. */
   readonly linkTarget: Buffer | undefined;

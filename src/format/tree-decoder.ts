@@ -99,11 +99,12 @@ const FIELDS: Readonly<Record<string, (decoder: TreeDecoder, node: Draft, likely
   device_id: ({ reader }, node, likely) => {
     node.deviceId = reader.uint64(likely.deviceId);
   },
+  // A size or a count that no file can have is no reason to lose its directory: what a file holds, its blobs say.
   size: ({ reader }, node) => {
-    node.size = reader.uint(Number.MAX_SAFE_INTEGER);
+    node.size = reader.clampedUint64();
   },
   links: ({ reader }, node) => {
-    node.links = reader.uint(Number.MAX_SAFE_INTEGER);
+    node.links = reader.clampedUint64();
   },
   linktarget: ({ reader }, node) => {
     reader.takeString();

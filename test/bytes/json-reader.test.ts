@@ -129,6 +129,9 @@ describe("JsonReader", () => {
     expect(readerOf("9007199254740991").uint(Number.MAX_SAFE_INTEGER)).toBe(Number.MAX_SAFE_INTEGER);
     expect(() => readerOf("9007199254740992").uint(Number.MAX_SAFE_INTEGER)).toThrow(FormatError);
     expect(() => readerOf("18446744073709551616").uint64()).toThrow(FormatError);
+    expect(readerOf("9007199254740990").clampedUint64()).toBe(Number.MAX_SAFE_INTEGER - 1);
+    expect(readerOf("18446744073709551615").clampedUint64()).toBe(Number.MAX_SAFE_INTEGER);
+    expect(() => readerOf("18446744073709551616").clampedUint64()).toThrow(FormatError);
     expect(() => readerOf("1".repeat(1_000_000)).uint64()).toThrow(FormatError);
     expect(readerOf("4294967295").uint(0xffff_ffff)).toBe(0xffff_ffff);
     expect(() => readerOf("4294967296").uint(0xffff_ffff)).toThrow(

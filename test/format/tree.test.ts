@@ -162,11 +162,21 @@ describe("decodeTree", () => {
     [treeOf(BARE_NODE.replace('"content":null', '"subtree":"x"')), "want an ID of 64 hex digits"],
     [treeOf(BARE_NODE.replace('"content":null', '"linktarget_raw":"x"')), "want base64"],
     [treeOf(BARE_NODE.replace('"content":null', '"generic_attributes":[]')), "want an object"],
-    [treeOf(BARE_NODE.replace('"content":null', '"size":9007199254740992')), "want a whole number"],
+    [treeOf(BARE_NODE.replace('"content":null', '"size":18446744073709551616')), "want a whole number"],
     [`${treeOf(BARE_NODE)}{}`, "want the end"],
   ])("refuses %s", (json, reason) => {
     expect(() => decode(json)).toThrow(FormatError);
     expect(() => decode(json)).toThrow(reason);
+  });
+
+  it("takes a size and a count of links that no number holds for the largest that one does", () => {
+    const json = treeOf(
+      BARE_NODE.replace('"content":null', '"size":9007199254740992,"links":18446744073709551615'),
+      BARE_NODE.replace('"b"', '"c"').replace('"content":null', '"size":9007199254740991'),
+    );
+    const [huge, largest] = decode(json);
+    expect(huge).toMatchObject({ size: Number.MAX_SAFE_INTEGER, links: Number.MAX_SAFE_INTEGER });
+    expect(largest).toMatchObject({ size: Number.MAX_SAFE_INTEGER });
   });
 
   it("refuses every truncation", () => {
