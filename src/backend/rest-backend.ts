@@ -114,17 +114,19 @@ export class RestBackend implements Backend {
       headers: { accept: LISTING_V2 },
       maxBytes: MAX_LISTING_BYTES,
     });
-    if (response.status === 404) return;
+    if (response.status === 404) {
+      // For a folder that is missing rclone has an empty list, and a 404 for whatever goes wrong.
+      if (!String(response.headers["server"]).startsWith("rclone/")) return;
+      throw new YoreError("backend", `Cannot ${what} at "${this.location}": the server answered 404`);
+    }
     if (response.status !== 200) throw this.#unexpected(what, response);
     this.#listsAtOnce = response.headers[LISTINGS_HEADER] === AT_ONCE;
     const entries = parseListing(response.body, what, this.location);
     const isV1 = response.headers["content-type"]?.startsWith(LISTING_V1) || typeof entries[0] === "string";
-    if (isV1)
-      yield* this.#withSizes(
-        type,
-        entries.filter((entry) => typeof entry === "string"),
-      );
-    else yield* entries.filter((entry): entry is FileInfo => isFileInfo(entry));
+    // A list that is shorter than what is there would be a repository that has lost files, which prune and repair act on.
+    if (!entries.every(isV1 ? isName : isFileInfo)) throw noList(what, this.location);
+    if (isV1) yield* this.#withSizes(type, entries as string[]);
+    else yield* (entries as FileInfo[]).filter(({ name }) => isHexId(name));
   }
 
   async remove(handle: Handle): Promise<void> {
@@ -254,12 +256,20 @@ function parseListing(body: Buffer, what: string, location: string): unknown[] {
   } catch {
     // Said below.
   }
-  throw new YoreError("backend", `Cannot ${what} at "${location}": the server's answer is no list`);
+  throw noList(what, location);
+}
+
+function noList(what: string, location: string): YoreError {
+  return new YoreError("backend", `Cannot ${what} at "${location}": the server's answer is no list of files`);
+}
+
+function isName(entry: unknown): boolean {
+  return typeof entry === "string";
 }
 
 function isFileInfo(entry: unknown): boolean {
   const { name, size } = (entry ?? {}) as Partial<FileInfo>;
-  return typeof name === "string" && isHexId(name) && Number.isSafeInteger(size) && size! >= 0;
+  return isName(name) && Number.isSafeInteger(size) && size! >= 0;
 }
 
 function undefinedIfMissing(error: unknown): undefined {

@@ -11,7 +11,8 @@ import { ConnectionLimitBackend } from "../../src/backend/connection-limit-backe
 import { RestBackend } from "../../src/backend/rest-backend.js";
 import { RetryBackend, type RetryEvent } from "../../src/backend/retry-backend.js";
 import { messageOf, NotFoundError, YoreError } from "../../src/errors.js";
-import { type BackendFixture, backendSuite } from "../suites/backend-suite.js";
+import { type BackendFixture, backendSuite, list } from "../suites/backend-suite.js";
+import { Gate, type GateAnswer } from "../support/gate.js";
 import {
   type RestServer,
   startRcloneServer,
@@ -164,5 +165,59 @@ describe("RestBackend with a server that refuses", () => {
     answer = { status: 503, headers: { "retry-after": "3600" }, text: "" };
     const { message } = await expectOneTry((backend) => backend.save(handle, [bytes]));
     expect(message).toContain("asks to wait for 3600 s");
+  });
+});
+
+describe("RestBackend.list", () => {
+  const NAME = "ab".repeat(32);
+  let gate: Gate;
+
+  beforeEach(async () => {
+    gate = await Gate.open("http://127.0.0.1:1/");
+  });
+
+  afterEach(() => gate.close());
+
+  async function listed(answer: GateAnswer) {
+    gate.rule = () => answer;
+    const backend = new RestBackend(gate.url);
+    return list(backend, "pack").finally(() => backend.close());
+  }
+
+  const v2 = (body: string): GateAnswer => ({
+    status: 200,
+    headers: { "content-type": "application/vnd.x.restic.rest.v2" },
+    body,
+  });
+
+  it("takes a folder that is missing for an empty one, but not where rclone says so of all that fails", async () => {
+    expect(await listed({ status: 404 })).toEqual([]);
+    await expect(
+      listed({ status: 404, headers: { server: "rclone/v1.66.0" }, body: "Not Found" }),
+    ).rejects.toMatchObject({
+      code: "backend",
+      message: expect.stringContaining("answered 404 (Not Found)"),
+    });
+  });
+
+  it("leaves out names that are no IDs", async () => {
+    expect(await listed(v2(`[{"name":"tmp","size":1},{"name":"${NAME}","size":2}]`))).toHaveLength(1);
+    expect(await listed(v2("null"))).toEqual([]);
+  });
+
+  it.each([
+    "[null]",
+    "[5]",
+    `[{"size":5}]`,
+    `[{"name":"${NAME}"}]`,
+    `[{"name":"${NAME}","size":"5"}]`,
+    `[{"name":"${NAME}","size":-1}]`,
+    `[{"name":"${NAME}","size":1},"${NAME}"]`,
+    `["${NAME}",null]`,
+  ])("does not take %s for a shorter list", async (body) => {
+    await expect(listed(v2(body))).rejects.toMatchObject({
+      code: "backend",
+      message: expect.stringContaining("no list of files"),
+    });
   });
 });
