@@ -3,9 +3,12 @@
  * may try three times), and last the first line of standard input. Flags beat `YORE_*`, which beat `RESTIC_*`.
  */
 
-import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import type { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import { untilInterrupted } from "../async/deadline.js";
 import { NO_PASSWORD, type PasswordSource } from "../commands/session.js";
 import { interruptedError, messageOf, systemCodeOf, UsageError, YoreError } from "../errors.js";
 import { origins, type VariablePrefix } from "./environment.js";
@@ -44,9 +47,9 @@ export function passwordSource(
   if (given.command && given.file)
     throw new UsageError("Password file and command are mutually exclusive options");
   const { command, file, password } = given;
-  if (command) return once(() => runPasswordCommand(command, io));
-  if (file) return once(() => readPasswordFile(file));
-  if (password) return once(() => password);
+  if (command) return askedOnce(() => runPasswordCommand(command, io));
+  if (file) return askedOnce(() => readPasswordFile(file, io.signal));
+  if (password) return askedOnce(async () => password);
   if (io.stdin.isTTY) return { ...prompting(prefix, io, options.isNew === true), usesStdin: true };
   return {
     attempts: 1,
@@ -68,7 +71,7 @@ export async function askNewPassword(flags: NewPasswordFlags, io: Io): Promise<s
       throw new UsageError("only either --new-password-file or --new-insecure-no-password may be specified");
     return "";
   }
-  if (flags.newPasswordFile) return notEmpty(readPasswordFile(flags.newPasswordFile));
+  if (flags.newPasswordFile) return notEmpty(await readPasswordFile(flags.newPasswordFile, io.signal));
   if (!io.stdin.isTTY) return notEmpty(await readFirstLine(io.stdin, io.signal));
   const password = notEmpty(await promptHidden("enter new password: ", io));
   if ((await promptHidden("enter password again: ", io)) !== password)
@@ -86,8 +89,8 @@ function givenPassword(flags: RepositoryFlags, prefix: VariablePrefix, io: Io): 
   return all.find((one) => one.command || one.file || one.password) ?? all[0]!;
 }
 
-function once(get: () => string): PasswordSource {
-  return { attempts: 1, ask: async () => notEmpty(get()) };
+function askedOnce(get: () => Promise<string>): PasswordSource {
+  return { attempts: 1, ask: async () => notEmpty(await get()) };
 }
 
 function notEmpty(password: string): string {
@@ -98,28 +101,33 @@ function notEmpty(password: string): string {
   return password;
 }
 
-/** Also used for the new password of `key add`. @throws {YoreError} saying why the file cannot be read */
-export function readPasswordFile(path: string): string {
+/** @throws {YoreError} saying why the file cannot be read */
+async function readPasswordFile(path: string, signal: AbortSignal): Promise<string> {
   try {
-    return decodeTextFile(readFileSync(path)).trim();
+    return decodeTextFile(await untilInterrupted(readFile(path), signal)).trim();
   } catch (error) {
+    if (signal.aborted) throw error;
     const reason = systemCodeOf(error) === "ENOENT" ? "it does not exist" : messageOf(error);
     throw new YoreError("usage", `Cannot read password file "${path}": ${reason}`, { cause: error });
   }
 }
 
-/** Runs the program without a shell; what it says on stderr reaches the user. */
-function runPasswordCommand(command: string, io: Io): string {
+/** Runs the program without a shell and without our standard input; what it says on stderr reaches the user. */
+async function runPasswordCommand(command: string, io: Io): Promise<string> {
   const [program, ...args] = splitShellWords(command);
   if (!program) throw new UsageError("Cannot run the password command: it is empty");
-  const result = spawnSync(program, args, { env: { ...io.env }, stdio: ["inherit", "pipe", "inherit"] });
-  if (result.error || result.status !== 0) {
-    const reason = result.error
-      ? messageOf(result.error)
-      : `it ended with ${result.signal ?? `status ${result.status}`}`;
-    throw new YoreError("usage", `Cannot run the password command "${program}": ${reason}`);
+  const fails = (reason: string) =>
+    new YoreError("usage", `Cannot run the password command "${program}": ${reason}`);
+  const { env, signal } = io;
+  const child = spawn(program, args, { env: { ...env }, stdio: ["ignore", "pipe", "inherit"], signal });
+  try {
+    const [printed, [status, killedBy]] = await Promise.all([buffer(child.stdout), once(child, "close")]);
+    if (status !== 0) throw fails(`it ended with ${killedBy ?? `status ${status}`}`);
+    return decodeTextFile(printed).trim();
+  } catch (error) {
+    if (signal.aborted) throw interruptedError(signal);
+    throw error instanceof YoreError ? error : fails(messageOf(error));
   }
-  return decodeTextFile(result.stdout).trim();
 }
 
 function prompting(prefix: VariablePrefix, io: Io, isNew: boolean): PasswordSource {

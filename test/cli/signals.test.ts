@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { readdir } from "node:fs/promises";
+import { open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { createRepository, openRepository } from "../../src/mod.js";
@@ -39,6 +39,30 @@ describe.each(["SIGINT", "SIGTERM"] as const)("%s", (signal) => {
     child.kill(signal);
     expect(await once(child, "exit")).toEqual([130, null]);
     expect(await locks()).toEqual([]);
+  });
+});
+
+describe("SIGTERM", () => {
+  it("ends a password command, and the command that waits for it", async () => {
+    const asking = "sh -c 'echo asking >&2; exec sleep 1000'";
+    const child = spawnYore(["-r", repository, "--password-command", asking, "snapshots"]);
+    const [said] = (await once(child.stderr!, "data")) as [Buffer];
+    expect(said.toString()).toBe("asking\n");
+    child.kill("SIGTERM");
+    expect(await once(child, "exit")).toEqual([130, null]);
+  });
+
+  it("ends the waiting for a password file that nobody writes to", async () => {
+    const fifo = join(await temporaryFolder(), "fifo");
+    await run("mkfifo", [fifo]);
+    const child = spawnYore(["-r", repository, "-p", fifo, "snapshots"]);
+    const writer = await open(fifo, "w");
+    try {
+      child.kill("SIGTERM");
+      expect(await once(child, "exit")).toEqual([130, null]);
+    } finally {
+      await writer.close();
+    }
   });
 });
 
