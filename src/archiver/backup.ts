@@ -10,9 +10,10 @@
  */
 
 import { hostname, userInfo } from "node:os";
+import { awaitedLater } from "../async/awaited-later.js";
 import { equalIds, formatId, type Id } from "../bytes/id.js";
 import { workingFolder } from "../bytes/system-path.js";
-import { throwIfAborted, UsageError } from "../errors.js";
+import { NotFoundError, throwIfAborted, UsageError } from "../errors.js";
 import type { LoadedSnapshot, Snapshot, SnapshotSummary } from "../format/snapshot.js";
 import { localZoneMinutes, type Timestamp } from "../format/timestamp.js";
 import type { Repository } from "../repository/repository.js";
@@ -124,10 +125,9 @@ class Backup {
     const host = this.#options.host ?? hostname();
     const tags = this.#options.tags ?? [];
     const choice = this.#options.parent === undefined ? DEFAULT_PARENT : (this.#options.parent ?? undefined);
-    // Before the index: what a snapshot names that is listed here, the index knows that is read after it.
-    const parent = await findParentSnapshot(this.#repository, choice, { time, host, paths, tags }, signal);
+    const traits = { time, host, paths, tags };
+    const parent = await this.#loadIndex(() => findParentSnapshot(this.#repository, choice, traits, signal));
     this.#emit({ type: "parent", id: parent && formatId(parent.id) });
-    await this.#repository.loadIndex({ signal });
     // The backup is whole all the same: what only a damaged index file knows is saved again.
     for (const { error } of this.#repository.indexProblems)
       this.#emit({ type: "warning", message: `${error.message}; run \`yore check\`` });
@@ -162,6 +162,31 @@ class Backup {
       errors: this.#progress.errors,
       seconds: (performance.now() - this.#startedAt) / 1000,
     };
+  }
+
+  /** Loads the index, and finds the parent before it: what a snapshot names, an index knows that is listed later. */
+  async #loadIndex(
+    findParent: () => Promise<LoadedSnapshot | undefined>,
+  ): Promise<LoadedSnapshot | undefined> {
+    for (let attempt = 0; attempt < 2; attempt++) {
+      const parent = await findParent();
+      const isThere = awaitedLater(this.#isThere(parent));
+      await this.#repository.loadIndex({ signal: this.#watch.signal });
+      if (await isThere) return parent;
+      // It was listed before the lock was held, and removed before that too. What is listed next is of now.
+    }
+    return undefined;
+  }
+
+  async #isThere(parent: LoadedSnapshot | undefined): Promise<boolean> {
+    if (!parent) return true;
+    try {
+      await this.#repository.backend.stat({ type: "snapshot", name: formatId(parent.id) });
+      return true;
+    } catch (error) {
+      if (error instanceof NotFoundError) return false;
+      throw error;
+    }
   }
 
   /** Saves everything but the snapshot; whatever happens, what was saved is made findable. */

@@ -19,8 +19,8 @@ export type GateRule = (
 export class Gate {
   /** With a slash at its end. */
   readonly url: string;
-  /** "GET /repo/data/": all requests so far. */
-  readonly requests: string[] = [];
+  /** "GET /repo/data/": what was answered so far. */
+  readonly answered: string[] = [];
   rule: GateRule = () => undefined;
   readonly #server: ReturnType<typeof createServer>;
 
@@ -45,7 +45,7 @@ export class Gate {
 
   async #pass(url: URL, asked: IncomingMessage, answer: ServerResponse): Promise<void> {
     const method = asked.method!;
-    this.requests.push(`${method} ${url.pathname}`);
+    answer.on("finish", () => this.answered.push(`${method} ${url.pathname}`));
     const decided = await this.rule(method, url.pathname);
     if (decided === "silence") return;
     if (decided === "hang-up") return void asked.socket.destroy();
