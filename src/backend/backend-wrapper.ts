@@ -23,8 +23,8 @@ export abstract class BackendWrapper implements Backend {
     return this.inner.listsAtOnce ?? false;
   }
 
-  create(): Promise<void> {
-    return this.inner.create();
+  create(signal?: AbortSignal): Promise<void> {
+    return this.inner.create(signal);
   }
 
   save(handle: Handle, pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<void> {
@@ -35,16 +35,16 @@ export abstract class BackendWrapper implements Backend {
     return this.inner.load(handle, range);
   }
 
-  stat(handle: Handle): Promise<FileInfo> {
-    return this.inner.stat(handle);
+  stat(handle: Handle, signal?: AbortSignal): Promise<FileInfo> {
+    return this.inner.stat(handle, signal);
   }
 
-  list(type: FileType): AsyncIterable<FileInfo> {
-    return this.inner.list(type);
+  list(type: FileType, signal?: AbortSignal): AsyncIterable<FileInfo> {
+    return this.inner.list(type, signal);
   }
 
-  remove(handle: Handle): Promise<void> {
-    return this.inner.remove(handle);
+  remove(handle: Handle, signal?: AbortSignal): Promise<void> {
+    return this.inner.remove(handle, signal);
   }
 
   close(): Promise<void> {

@@ -67,7 +67,7 @@ export interface Backend {
   readonly listsAtOnce?: boolean;
 
   /** Makes the empty layout. Existing parts are left as they are. */
-  create(): Promise<void>;
+  create(signal?: AbortSignal): Promise<void>;
   /**
    * Keeps a file, given as pieces in order. When it resolves the file is durable and whole; on any failure
    * the name shows nothing. A file that exists is replaced as a whole.
@@ -86,11 +86,11 @@ export interface Backend {
    */
   load(handle: Handle, range?: LoadRange): Promise<Uint8Array>;
   /** @throws {NotFoundError} if there is no such file */
-  stat(handle: Handle): Promise<FileInfo>;
+  stat(handle: Handle, signal?: AbortSignal): Promise<FileInfo>;
   /** All files of a type, in no order. Names that are no IDs are left out. A missing folder lists nothing. */
-  list(type: FileType): AsyncIterable<FileInfo>;
+  list(type: FileType, signal?: AbortSignal): AsyncIterable<FileInfo>;
   /** @throws {NotFoundError} if there is no such file, where that can be told without asking twice */
-  remove(handle: Handle): Promise<void>;
+  remove(handle: Handle, signal?: AbortSignal): Promise<void>;
   /**
    * Takes away what writers that were killed have left beside the files, where there can be such a thing, and only what
    * nobody has written to for so long.

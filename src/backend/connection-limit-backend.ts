@@ -23,12 +23,12 @@ export class ConnectionLimitBackend extends BackendWrapper {
     return this.#run(handle, () => this.inner.load(handle, range));
   }
 
-  override stat(handle: Handle): Promise<FileInfo> {
-    return this.#run(handle, () => this.inner.stat(handle));
+  override stat(handle: Handle, signal?: AbortSignal): Promise<FileInfo> {
+    return this.#run(handle, () => this.inner.stat(handle, signal));
   }
 
-  override remove(handle: Handle): Promise<void> {
-    return this.#run(handle, () => this.inner.remove(handle));
+  override remove(handle: Handle, signal?: AbortSignal): Promise<void> {
+    return this.#run(handle, () => this.inner.remove(handle, signal));
   }
 
   #run<T>(handle: Handle, work: () => Promise<T>): Promise<T> {

@@ -83,14 +83,14 @@ export class DiskCacheBackend extends BackendWrapper {
     await forEachConcurrently(missing, this.connections, load, signal);
   }
 
-  override async *list(type: FileType): AsyncIterable<FileInfo> {
+  override async *list(type: FileType, signal?: AbortSignal): AsyncIterable<FileInfo> {
     const isCached = type === "index" || type === "snapshot" || type === "pack";
     if (!this.#policy || !isCached) {
-      yield* this.inner.list(type);
+      yield* this.inner.list(type, signal);
       return;
     }
     const names = new Set<string>();
-    for await (const file of this.inner.list(type)) {
+    for await (const file of this.inner.list(type, signal)) {
       names.add(file.name);
       yield file;
     }
@@ -101,8 +101,8 @@ export class DiskCacheBackend extends BackendWrapper {
     await this.#policy.cache.retain(type, names);
   }
 
-  override async remove(handle: Handle): Promise<void> {
-    await this.inner.remove(handle);
+  override async remove(handle: Handle, signal?: AbortSignal): Promise<void> {
+    await this.inner.remove(handle, signal);
     this.#fresh.delete(keyOf(handle));
     if (handle.type === "index" || handle.type === "snapshot" || handle.type === "pack")
       await this.#policy?.cache.forget(handle.type, handle.name);

@@ -36,13 +36,13 @@ export class ListAheadBackend extends BackendWrapper {
     for (const type of types) this.#ahead.delete(type);
   }
 
-  override async *list(type: FileType): AsyncIterable<FileInfo> {
+  override async *list(type: FileType, signal?: AbortSignal): AsyncIterable<FileInfo> {
     const ahead = this.#ahead.get(type);
     this.#ahead.delete(type);
     // A clock that was set back says nothing about the age.
     const age = ahead ? Date.now() - ahead.begunAt : -1;
     if (ahead && age >= 0 && age <= AHEAD_MAX_AGE_MS) yield* await ahead.files;
-    else yield* this.inner.list(type);
+    else yield* this.inner.list(type, signal);
   }
 }
 

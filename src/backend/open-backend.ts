@@ -24,6 +24,8 @@ export interface OpenBackendOptions {
   readonly transport?: TransportOptions | undefined;
   /** Of this machine, for a repository in a folder. */
   readonly pageCache?: PageCache | undefined;
+  /** See `RetryOptions`. */
+  readonly signal?: AbortSignal | undefined;
   readonly onRetry?: ((event: RetryEvent) => void) | undefined;
 }
 
@@ -39,7 +41,7 @@ export async function openBackend(
   options: OpenBackendOptions = {},
 ): Promise<Backend> {
   const parsed = typeof location === "string" ? parseLocation(location) : location;
-  const { connections, transport = {}, onRetry } = options;
+  const { connections, transport = {}, signal, onRetry } = options;
   const upload = bucketOf(transport.uploadRate);
   const download = bucketOf(transport.downloadRate);
   switch (parsed.scheme) {
@@ -58,7 +60,7 @@ export async function openBackend(
         uploadRate: upload,
         downloadRate: download,
       });
-      return new RetryBackend(new ConnectionLimitBackend(rest), onRetry ? { on: onRetry } : {});
+      return new RetryBackend(new ConnectionLimitBackend(rest), { signal, ...(onRetry && { on: onRetry }) });
     }
     default:
       throw new YoreError(

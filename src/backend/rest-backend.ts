@@ -70,8 +70,8 @@ export class RestBackend implements Backend {
     return this.#listsAtOnce;
   }
 
-  async create(): Promise<void> {
-    const response = await this.#send("create the repository", "POST", "?create=true");
+  async create(signal?: AbortSignal): Promise<void> {
+    const response = await this.#send("create the repository", "POST", "?create=true", { signal });
     if (response.status !== 200) throw this.#unexpected("create the repository", response);
   }
 
@@ -99,13 +99,13 @@ export class RestBackend implements Backend {
     return response.body;
   }
 
-  async stat(handle: Handle): Promise<FileInfo> {
-    return this.#stat(handle, undefined);
+  async stat(handle: Handle, signal?: AbortSignal): Promise<FileInfo> {
+    return this.#stat(handle, signal);
   }
 
-  async *list(type: FileType): AsyncIterable<FileInfo> {
+  async *list(type: FileType, signal?: AbortSignal): AsyncIterable<FileInfo> {
     if (type === "config") {
-      const config = await this.stat({ type, name: "" }).catch(undefinedIfMissing);
+      const config = await this.#stat({ type, name: "" }, signal).catch(undefinedIfMissing);
       if (config) yield config;
       return;
     }
@@ -113,6 +113,7 @@ export class RestBackend implements Backend {
     const response = await this.#send(what, "GET", `${FOLDERS[type]}/`, {
       headers: { accept: LISTING_V2 },
       maxBytes: MAX_LISTING_BYTES,
+      signal,
     });
     if (response.status === 404) {
       // For a folder that is missing rclone has an empty list, and a 404 for whatever goes wrong.
@@ -125,13 +126,13 @@ export class RestBackend implements Backend {
     const isV1 = response.headers["content-type"]?.startsWith(LISTING_V1) || typeof entries[0] === "string";
     // A list that is shorter than what is there would be a repository that has lost files, which prune and repair act on.
     if (!entries.every(isV1 ? isName : isFileInfo)) throw noList(what, this.location);
-    if (isV1) yield* this.#withSizes(type, entries as string[]);
+    if (isV1) yield* this.#withSizes(type, entries as string[], signal);
     else yield* (entries as FileInfo[]).filter(({ name }) => isHexId(name));
   }
 
-  async remove(handle: Handle): Promise<void> {
+  async remove(handle: Handle, signal?: AbortSignal): Promise<void> {
     const what = `remove ${formatHandle(handle)}`;
-    const response = await this.#send(what, "DELETE", pathOf(handle));
+    const response = await this.#send(what, "DELETE", pathOf(handle), { signal });
     if (response.status !== 200) throw this.#missingOr(what, response);
   }
 
@@ -160,7 +161,7 @@ export class RestBackend implements Backend {
     const there = await this.#stat(handle, signal).catch(undefinedIfMissing);
     if (!there) return false;
     if (handle.type !== "config") return there.size === pieces.reduce((sum, piece) => sum + piece.length, 0);
-    await this.remove(handle);
+    await this.remove(handle, signal);
     return (await this.#post(handle, pieces, signal)).status === 200;
   }
 
@@ -189,12 +190,16 @@ export class RestBackend implements Backend {
     throw tooShort(`load ${formatHandle(handle)}`, this.location, offset, length ?? 0, size);
   }
 
-  async *#withSizes(type: Exclude<FileType, "config">, names: readonly string[]): AsyncIterable<FileInfo> {
+  async *#withSizes(
+    type: Exclude<FileType, "config">,
+    names: readonly string[],
+    signal: AbortSignal | undefined,
+  ): AsyncIterable<FileInfo> {
     const ids = names.filter(isHexId);
     for (let i = 0; i < ids.length; i += STATS_AT_A_TIME) {
       const batch = ids.slice(i, i + STATS_AT_A_TIME);
       const infos = await Promise.all(
-        batch.map((name) => this.#stat({ type, name }, undefined).catch(undefinedIfMissing)),
+        batch.map((name) => this.#stat({ type, name }, signal).catch(undefinedIfMissing)),
       );
       for (const info of infos) if (info) yield info;
     }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { delay } from "../async/deadline.js";
 import { DamagedError, interruptedError, NotFoundError, throwIfAborted, YoreError } from "../errors.js";
 import {
@@ -21,6 +22,13 @@ export interface RetryOptions {
   readonly totalMs?: number;
   /** How long a file that could not be loaded in all that time is not tried again; an hour when left out. */
   readonly openCircuitMs?: number;
+  /**
+   * Once it has fired nothing is tried again, and what reads ends at once. What saves or removes has its one try, also
+   * when it begins later, so that a lock goes; but no more than `lastTryMs`.
+   */
+  readonly signal?: AbortSignal | undefined;
+  /** 5 s when left out. */
+  readonly lastTryMs?: number;
   /** Told of each failure that is tried again, and of each success after one. */
   readonly on?: (event: RetryEvent) => void;
 }
@@ -28,6 +36,8 @@ export interface RetryOptions {
 export type RetryEvent =
   | { readonly type: "retrying"; readonly what: string; readonly error: unknown; readonly delayMs: number }
   | { readonly type: "recovered"; readonly what: string; readonly attempts: number };
+
+type Work<T> = (signal: AbortSignal) => Promise<T>;
 
 /** How many files that failed are remembered. */
 const MAX_CIRCUITS = 10_000;
@@ -46,6 +56,11 @@ export class RetryBackend extends BackendWrapper {
   /** Until when, by a clock that never goes back. */
   readonly #openCircuits = new Map<string, number>();
   readonly #closing = new AbortController();
+  /** Fires with the signal of the options, or when the backend is closed. */
+  readonly #stop: AbortSignal;
+  readonly #lastTryMs: number;
+  /** Fires when what was being written at the stop has had its time. */
+  readonly #late = new AbortController();
 
   constructor(inner: Backend, options: RetryOptions = {}) {
     super(inner);
@@ -54,14 +69,20 @@ export class RetryBackend extends BackendWrapper {
     this.#totalMs = options.totalMs ?? 15 * 60_000;
     this.#openCircuitMs = options.openCircuitMs ?? 60 * 60_000;
     this.#on = options.on ?? (() => {});
+    this.#lastTryMs = options.lastTryMs ?? 5_000;
+    this.#stop = AbortSignal.any([this.#closing.signal, ...(options.signal ? [options.signal] : [])]);
+    // Each of many operations under way listens to them; Node.js would take more than ten for a leak.
+    setMaxListeners(0, this.#stop, this.#late.signal);
+    this.#stop.addEventListener("abort", () => this.#abortLater(this.#late));
   }
 
   override create(): Promise<void> {
-    return this.#retry("create the repository", () => this.inner.create());
+    return this.#retryWrite("create the repository", (signal) => this.inner.create(signal));
   }
 
   override save(handle: Handle, pieces: readonly Uint8Array[], signal?: AbortSignal): Promise<void> {
-    return this.#retry(`save ${formatHandle(handle)}`, () => this.inner.save(handle, pieces, signal), signal);
+    const save = (signal: AbortSignal) => this.inner.save(handle, pieces, signal);
+    return this.#retryWrite(`save ${formatHandle(handle)}`, save, signal);
   }
 
   override async load(handle: Handle, range?: LoadRange): Promise<Uint8Array> {
@@ -71,50 +92,56 @@ export class RetryBackend extends BackendWrapper {
       throw new YoreError("backend", `Cannot load ${formatHandle(handle)}: it failed for a long time before`);
     }
     try {
-      const load = () => this.inner.load(handle, range);
-      const bytes = await this.#retry(`load ${formatHandle(handle)}`, load, range?.signal);
+      const load = (signal: AbortSignal) => this.inner.load(handle, { ...range, signal });
+      const bytes = await this.#retryRead(`load ${formatHandle(handle)}`, load, range?.signal);
       this.#openCircuits.delete(circuit);
       return bytes;
     } catch (error) {
-      if (isTransient(error) && !range?.signal?.aborted) this.#openCircuit(circuit);
+      if (isTransient(error) && !this.#stop.aborted && !range?.signal?.aborted) this.#openCircuit(circuit);
       throw error;
     }
   }
 
-  override stat(handle: Handle): Promise<FileInfo> {
-    return this.#retry(`stat ${formatHandle(handle)}`, () => this.inner.stat(handle));
+  override stat(handle: Handle, signal?: AbortSignal): Promise<FileInfo> {
+    return this.#retryRead(
+      `stat ${formatHandle(handle)}`,
+      (either) => this.inner.stat(handle, either),
+      signal,
+    );
   }
 
   /** Goes on where it failed: names that were told already are left out. */
-  override async *list(type: FileType): AsyncIterable<FileInfo> {
+  override async *list(type: FileType, signal = this.#stop): AsyncIterable<FileInfo> {
     const seen = new Set<string>();
     const attempts = new Attempts(this.#limits());
     for (;;) {
+      throwIfAborted(signal);
       try {
-        for await (const file of this.inner.list(type)) {
+        for await (const file of this.inner.list(type, signal)) {
           if (seen.has(file.name)) continue;
           seen.add(file.name);
           yield file;
         }
         return;
       } catch (error) {
-        await this.#waitAfter(error, `list ${type} files`, attempts);
+        await this.#waitAfter(error, `list ${type} files`, attempts, signal);
       }
     }
   }
 
-  override remove(handle: Handle): Promise<void> {
+  override remove(handle: Handle, signal?: AbortSignal): Promise<void> {
     let tried = false;
-    return this.#retry(`remove ${formatHandle(handle)}`, async () => {
+    const remove = async (signal: AbortSignal) => {
       try {
-        await this.inner.remove(handle);
+        await this.inner.remove(handle, signal);
       } catch (error) {
         // An earlier try has done it, and only its answer was lost.
         if (tried && error instanceof NotFoundError) return;
         tried = true;
         throw error;
       }
-    });
+    };
+    return this.#retryWrite(`remove ${formatHandle(handle)}`, remove, signal);
   }
 
   override async close(): Promise<void> {
@@ -122,12 +149,29 @@ export class RetryBackend extends BackendWrapper {
     await this.inner.close();
   }
 
-  async #retry<T>(what: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  /** @param signal of the caller, who fires it in time: it stands for the backend's own */
+  #retryRead<T>(what: string, work: Work<T>, signal = this.#stop): Promise<T> {
+    return this.#retry(what, work, signal);
+  }
+
+  #retryWrite<T>(what: string, work: Work<T>, signal?: AbortSignal): Promise<T> {
+    if (signal || !this.#stop.aborted) return this.#retry(what, work, signal ?? this.#late.signal);
+    const late = new AbortController();
+    this.#abortLater(late);
+    return this.#retry(what, work, late.signal);
+  }
+
+  #abortLater(controller: AbortController): void {
+    const error = new YoreError("timeout", `nothing within ${this.#lastTryMs / 1000} s`);
+    setTimeout(() => controller.abort(error), this.#lastTryMs).unref();
+  }
+
+  async #retry<T>(what: string, work: Work<T>, signal: AbortSignal): Promise<T> {
     const attempts = new Attempts(this.#limits());
     for (;;) {
       throwIfAborted(signal);
       try {
-        const result = await work();
+        const result = await work(signal);
         if (attempts.count > 0) this.#on({ type: "recovered", what, attempts: attempts.count + 1 });
         return result;
       } catch (error) {
@@ -137,12 +181,13 @@ export class RetryBackend extends BackendWrapper {
   }
 
   /** @throws the error itself when it is not to be tried again */
-  async #waitAfter(error: unknown, what: string, attempts: Attempts, signal?: AbortSignal): Promise<void> {
+  async #waitAfter(error: unknown, what: string, attempts: Attempts, signal: AbortSignal): Promise<void> {
     const atLeastMs = error instanceof BusyError ? error.retryAfterMs : 0;
     const delayMs = isTransient(error) ? attempts.nextDelay(atLeastMs) : undefined;
-    if (delayMs === undefined || this.#closing.signal.aborted) throw error;
+    if (delayMs === undefined) throw error;
+    const either = AbortSignal.any([this.#stop, signal]);
+    throwIfAborted(either);
     this.#on({ type: "retrying", what, error, delayMs });
-    const either = signal ? AbortSignal.any([signal, this.#closing.signal]) : this.#closing.signal;
     await delay(delayMs, either);
   }
 
@@ -152,18 +197,27 @@ export class RetryBackend extends BackendWrapper {
   }
 
   #limits() {
-    return { firstMs: this.#firstDelayMs, maxMs: this.#maxDelayMs, totalMs: this.#totalMs };
+    const isLast = this.#stop.aborted;
+    return { firstMs: this.#firstDelayMs, maxMs: this.#maxDelayMs, totalMs: this.#totalMs, isLast };
   }
 }
 
 /** Counts tries and says how long to wait before the next. */
 class Attempts {
   count = 0;
+  readonly #isLast: boolean;
   #nextMs: number;
   readonly #maxMs: number;
   readonly #giveUpAt: number;
 
-  constructor(limits: { readonly firstMs: number; readonly maxMs: number; readonly totalMs: number }) {
+  constructor(limits: {
+    readonly firstMs: number;
+    readonly maxMs: number;
+    readonly totalMs: number;
+    /** There is no second. */
+    readonly isLast: boolean;
+  }) {
+    this.#isLast = limits.isLast;
     this.#nextMs = limits.firstMs;
     this.#maxMs = limits.maxMs;
     this.#giveUpAt = performance.now() + limits.totalMs;
@@ -171,6 +225,7 @@ class Attempts {
 
   /** Milliseconds; `undefined` when it was the last, or when the next would be too late. */
   nextDelay(atLeastMs: number): number | undefined {
+    if (this.#isLast) return undefined;
     const leftMs = this.#giveUpAt - performance.now();
     if ((atLeastMs > 0 && atLeastMs > leftMs) || (this.count > 0 && leftMs <= 0)) return undefined;
     this.count++;

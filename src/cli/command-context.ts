@@ -15,6 +15,8 @@ export interface SessionNeeds {
   readonly ahead?: AheadNeeds;
   /** When the lock is needed although `--no-lock` was given: the command writes. False when left out. */
   readonly lockAlways?: boolean;
+  /** See `SessionOptions`. */
+  readonly servesOn?: boolean;
   /** Another repository than the one of the global options. */
   readonly repository?: RepositoryOptions;
   /** "temporary" where what is read must be the repository itself; "kept" when left out. */
@@ -48,6 +50,7 @@ export class CommandContext {
         {
           lock: unlocked ? "none" : needs.lock,
           ...(needs.ahead ? { ahead: needs.ahead } : {}),
+          servesOn: needs.servesOn ?? false,
           retryLockMs: this.global.retryLockMs,
           signal: this.signal,
           on: (event) => this.#showSessionEvent(event, needs.announce ?? true),

@@ -30,7 +30,7 @@ export async function runInit(
   const chunkerPolynomial =
     options.copyChunkerFrom && (await polynomialOf(options.copyChunkerFrom, watch.signal));
   const location = parseLocation(options.repository.location);
-  const backend = await openRepositoryBackend(options.repository);
+  const backend = await openRepositoryBackend(options.repository, watch);
   try {
     const repository = await Repository.create(backend, await loadEngine(), {
       password: await options.repository.password.ask(0),

@@ -10,7 +10,7 @@ import { DiskCache } from "../backend/disk-cache.js";
 import { DiskCacheBackend } from "../backend/disk-cache-backend.js";
 import { ListAheadBackend } from "../backend/list-ahead-backend.js";
 import { parseLocation } from "../backend/location.js";
-import { openBackend, type TransportOptions } from "../backend/open-backend.js";
+import { type OpenBackendOptions, openBackend, type TransportOptions } from "../backend/open-backend.js";
 import type { RetryEvent } from "../backend/retry-backend.js";
 import type { Engine } from "../engine/engine.js";
 import { engineProblem, loadEngine } from "../engine/load-engine.js";
@@ -88,7 +88,10 @@ export interface SessionOptions {
   readonly ahead?: AheadNeeds;
   /** How long to keep trying for the lock; 0 gives up at once. */
   readonly retryLockMs?: number;
+  /** Ends the command. What a far repository was asked for is waited for no longer then. */
   readonly signal?: AbortSignal;
+  /** Others read through the session, also when the signal has fired, until they are done. False when left out. */
+  readonly servesOn?: boolean;
   readonly on?: (event: SessionEvent) => void;
 }
 
@@ -155,8 +158,12 @@ export async function withSession<T>(
 
 /** @throws {YoreError} `no-repository`, `wrong-password`, `locked` */
 export async function openSession(options: RepositoryOptions, how: SessionOptions): Promise<Session> {
+  const signal = how.servesOn ? undefined : how.signal;
   // A disk that hangs answers no signal. Nothing has been changed yet, so nothing needs to be waited for.
-  const place = await untilInterrupted(openRepositoryBackend(options, how.on), how.signal);
+  const place = await untilInterrupted(
+    openRepositoryBackend(options, { signal, onRetry: how.on }),
+    how.signal,
+  );
   const isNear = parseLocation(options.location).scheme === "local";
   const lists = isNear ? undefined : new ListAheadBackend(place);
   const cached = lists && options.cache ? new DiskCacheBackend(lists) : undefined;
@@ -179,10 +186,10 @@ export async function openSession(options: RepositoryOptions, how: SessionOption
       throw error;
     }
     const signals = [how.signal, lock?.signal].filter((signal) => signal !== undefined);
-    const signal = AbortSignal.any(signals);
+    const stop = AbortSignal.any(signals);
     // Each of many loads under way listens to it; Node.js would take more than ten for a leak.
-    setMaxListeners(0, signal);
-    return new Session(repository, backend, lock, signal, ahead);
+    setMaxListeners(0, stop);
+    return new Session(repository, backend, lock, stop, ahead);
   } catch (error) {
     ahead.stop();
     await backend.close();
@@ -205,7 +212,7 @@ async function useCache(
 /** Opens the place that the options name, with the options that are meant for its kind. @throws {UsageError} */
 export function openRepositoryBackend(
   options: RepositoryOptions,
-  onRetry?: (event: RetryEvent) => void,
+  watch: Pick<OpenBackendOptions, "signal" | "onRetry"> = {},
 ): Promise<Backend> {
   const location = parseLocation(options.location);
   const known = `${location.scheme}.connections`;
@@ -221,7 +228,7 @@ export function openRepositoryBackend(
     pageCache: loadAddon(),
     connections: connections === undefined ? undefined : Number(connections),
     transport: options.transport,
-    onRetry,
+    ...watch,
   });
 }
 

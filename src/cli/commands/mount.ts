@@ -140,7 +140,7 @@ async function serve(
   options: MountCommandOptions,
   onMounted: (mountpoint: string) => void,
 ): Promise<void> {
-  await context.withSession({ lock: "none", ahead: READING, repository }, (session) =>
+  await context.withSession({ lock: "none", ahead: READING, servesOn: true, repository }, (session) =>
     runMount(session, options, {
       onMounted,
       onBusy: () =>
