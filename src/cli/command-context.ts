@@ -131,6 +131,10 @@ export class CommandContext {
       this.warn(`Warning: ${reason}; everything but the mount's own transport works without, only slower`);
       return;
     }
+    if (event.type === "lock-left") {
+      this.problem(`error while unlocking: ${messageOf(event.error)}; \`yore unlock\` removes the lock`);
+      return;
+    }
     if (event.type === "retrying") {
       const seconds = (event.delayMs / 1000).toFixed(1);
       if (!this.global.json) this.warn(`${messageOf(event.error)}; trying again in ${seconds} s`);

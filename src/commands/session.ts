@@ -79,6 +79,8 @@ export type SessionEvent =
   /** The portable engine does the work although nobody asked for it. */
   | { readonly type: "engine-problem"; readonly reason: string }
   | { readonly type: "waiting-for-lock"; readonly reason: string }
+  /** The lock could not be removed at the end. */
+  | { readonly type: "lock-left"; readonly error: unknown }
   /** The way to the repository is troubled, or is so no more. */
   | RetryEvent;
 
@@ -100,20 +102,12 @@ export class Session {
   /** Fires when the command must stop: it was interrupted, or its lock was lost. */
   readonly signal: AbortSignal;
   readonly #backend: Backend;
-  readonly #lock: RepositoryLock | undefined;
   readonly #ahead: AskAhead;
 
-  constructor(
-    repository: Repository,
-    backend: Backend,
-    lock: RepositoryLock | undefined,
-    signal: AbortSignal,
-    ahead: AskAhead,
-  ) {
+  constructor(repository: Repository, backend: Backend, signal: AbortSignal, ahead: AskAhead) {
     this.repository = repository;
     this.signal = signal;
     this.#backend = backend;
-    this.#lock = lock;
     this.#ahead = ahead;
   }
 
@@ -121,13 +115,12 @@ export class Session {
     return this.repository.engine;
   }
 
-  /** Releases the lock and lets go of the repository. */
+  /** Releases the lock and lets go of the repository. @throws {YoreError} when the lock cannot be removed */
   async close(): Promise<void> {
     this.#ahead.stop();
     try {
-      await this.#lock?.release();
-    } finally {
       await this.repository.close();
+    } finally {
       await this.#backend.close();
     }
   }
@@ -144,16 +137,12 @@ export async function withSession<T>(
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
   const session = await openSession(repository, options);
-  let result: T;
   try {
-    result = await work(session);
-  } catch (error) {
-    // The reason for the failure must not be hidden by a failing release of the lock.
-    await session.close().catch(() => {});
-    throw error;
+    return await work(session);
+  } finally {
+    // What has come of the work, a failure too, counts for more than a lock that cannot be removed.
+    await session.close().catch((error: unknown) => options.on?.({ type: "lock-left", error }));
   }
-  await session.close();
-  return result;
 }
 
 /** @throws {YoreError} `no-repository`, `wrong-password`, `locked` */
@@ -189,7 +178,7 @@ export async function openSession(options: RepositoryOptions, how: SessionOption
     const stop = AbortSignal.any(signals);
     // Each of many loads under way listens to it; Node.js would take more than ten for a leak.
     setMaxListeners(0, stop);
-    return new Session(repository, backend, lock, stop, ahead);
+    return new Session(repository, backend, stop, ahead);
   } catch (error) {
     ahead.stop();
     await backend.close();

@@ -1,8 +1,10 @@
 import { mkdir, readdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { knownPassword, openSession, withSession } from "../../src/commands/session.js";
+import { knownPassword, openSession, type SessionEvent, withSession } from "../../src/commands/session.js";
 import { backup, createRepository, openRepository } from "../../src/mod.js";
+import { Gate } from "../support/gate.js";
+import { startYoreServer } from "../support/rest-servers.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 const PASSWORD = "geheim";
@@ -72,5 +74,41 @@ describe("an index that is loaded ahead", () => {
       await expect(openSession(options, sharedAndAhead)).rejects.toMatchObject({ code: "locked" });
     });
     expect(await readdir(join(location, "locks"))).toEqual([]);
+  });
+});
+
+describe("a lock that cannot be removed", () => {
+  async function withGate(use: (gate: Gate, location: string) => Promise<void>): Promise<void> {
+    const server = await startYoreServer(await temporaryFolder());
+    const gate = await Gate.open(server.url);
+    await createRepository(`rest:${gate.url}`, { password: PASSWORD });
+    gate.rule = (method) => (method === "DELETE" ? { status: 403 } : undefined);
+    try {
+      await use(gate, `rest:${gate.url}`);
+    } finally {
+      await gate.close();
+      await server.stop();
+    }
+  }
+
+  it("is told beside the result of the work, or beside its failure", async () => {
+    await withGate(async (_, location) => {
+      const options = { location, password: knownPassword(PASSWORD) };
+      const events: SessionEvent[] = [];
+      const told = { lock: "shared", on: (event: SessionEvent) => events.push(event) } as const;
+      expect(await withSession(options, told, async () => "result")).toBe("result");
+      const failing = withSession(options, told, () => Promise.reject(new Error("failure")));
+      await expect(failing).rejects.toThrow("failure");
+      const left = { type: "lock-left", error: expect.objectContaining({ code: "backend" }) };
+      expect(events.filter(({ type }) => type !== "opened")).toEqual([left, left]);
+    });
+  });
+
+  it("is told to whoever closes the session himself, and everything else is let go", async () => {
+    await withGate(async (gate, location) => {
+      const session = await openRepository(location, { password: PASSWORD });
+      await expect(session.close()).rejects.toMatchObject({ code: "backend" });
+      await expect.poll(() => gate.connections).toBe(0);
+    });
   });
 });

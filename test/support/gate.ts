@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { promisify } from "node:util";
 
 /** What a gate does with a request instead of handing it on. */
 export type GateAnswer =
@@ -36,6 +37,11 @@ export class Gate {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     return new Gate(server, target);
+  }
+
+  /** Of its clients, idle ones too. */
+  get connections(): Promise<number> {
+    return promisify(this.#server.getConnections.bind(this.#server))();
   }
 
   close(): Promise<void> {
