@@ -77,6 +77,8 @@ export class RepositoryLock {
   readonly #onLost: ((error: YoreError) => void) | undefined;
   readonly #lost = new AbortController();
   #id: Id;
+  /** Older lock files that are not removed yet. */
+  readonly #obsolete = new Set<Id>();
   /** When the newest lock file was written. */
   #refreshedAt: number;
   #nextRefresh: number;
@@ -150,7 +152,8 @@ export class RepositoryLock {
    */
   async confirm(): Promise<void> {
     if (this.released) return;
-    if (!this.signal.aborted && this.#isInDoubt()) await this.#refresh();
+    // A refresh under way may have begun without doubt: the next one does not.
+    while (!this.signal.aborted && this.#isInDoubt()) await this.#refresh();
     throwIfAborted(this.signal);
   }
 
@@ -168,7 +171,7 @@ export class RepositoryLock {
     clearInterval(this.#timer);
     const remove = async () => {
       await this.#refreshing;
-      await removeQuietly(this.#store, this.#id);
+      await Promise.all([this.#id, ...this.#obsolete].map((id) => removeQuietly(this.#store, id)));
     };
     await withDeadline(remove(), RELEASE_DEADLINE_MS, "release the lock");
   }
@@ -198,17 +201,19 @@ export class RepositoryLock {
    * is in doubt.
    */
   async #replace(): Promise<void> {
-    const doubtful = this.#isInDoubt();
+    let doubtful = this.#isInDoubt();
     try {
       if (doubtful) await this.#requireOwnFile();
       const writtenAt = this.#timings.now();
       const id = await saveLock(this.#store, this.exclusive, writtenAt);
+      // A standby may have fallen into it.
+      doubtful ||= this.#isInDoubt();
       if (doubtful) await this.#settleAgain(id);
-      const old = this.#id;
+      this.#obsolete.add(this.#id);
       this.#id = id;
       this.#refreshedAt = writtenAt;
       this.#nextRefresh = writtenAt + this.#timings.refreshMs;
-      await removeQuietly(this.#store, old);
+      await this.#removeObsolete();
     } catch (error) {
       if (doubtful) this.#lose(error);
       else this.#nextRefresh = this.#timings.now() + this.#timings.refreshMs * RETRY_PART;
@@ -229,8 +234,19 @@ export class RepositoryLock {
       await delay(this.#timings.settleMs);
       await this.#requireOwnFile();
     } catch (error) {
-      await removeQuietly(this.#store, fresh);
+      this.#obsolete.add(fresh);
+      await this.#removeObsolete();
       throw error;
+    }
+  }
+
+  /** Never rejects: what stays is tried again with the next refresh, and at the end. */
+  async #removeObsolete(): Promise<void> {
+    for (const id of this.#obsolete) {
+      try {
+        await removeQuietly(this.#store, id);
+        this.#obsolete.delete(id);
+      } catch {}
     }
   }
 

@@ -288,6 +288,67 @@ describe("RepositoryLock", () => {
     await expect.poll(() => equalIds(lock.id, first), { timeout: 5000 }).toBe(false);
     await lock.release();
   });
+
+  it.each(["save", "remove"] as const)(
+    "is lost when somebody removed it in a standby that fell into the %s of a refresh",
+    async (step) => {
+      let now = Date.now();
+      let isAwake = true;
+      let goOn = () => {};
+      const isAsked = new Promise<void>((resolve) => {
+        goOn = resolve;
+      });
+      const standby = async () => {
+        if (isAwake) return;
+        isAwake = true;
+        now += 120 * MINUTE;
+        for (const { name } of await collect(backend.list("lock")))
+          await backend.remove({ type: "lock", name });
+        await isAsked;
+      };
+      const sleepy = wrapBackend(backend, {
+        save: async (handle, pieces) => {
+          if (step === "save") await standby();
+          await backend.save(handle, pieces);
+        },
+        remove: async (handle) => {
+          if (step === "remove") await standby();
+          await backend.remove(handle);
+        },
+      });
+      const reader = await openRepository(sleepy);
+      const lock = await reader.lock({ exclusive: false, timings: { ...quick, now: () => now } });
+      isAwake = false;
+      now += 5 * MINUTE;
+      await expect.poll(() => isAwake, { timeout: 5000 }).toBe(true);
+      const confirmed = lock.confirm();
+      goOn();
+      await expect(confirmed).rejects.toMatchObject({ code: "locked" });
+      expect(lock.signal.aborted).toBe(true);
+      await lock.release();
+      expect(await lockCount()).toBe(0);
+    },
+  );
+
+  it("leaves no older file behind that could not be removed when it was replaced", async () => {
+    let failures = 0;
+    const refusing = wrapBackend(backend, {
+      remove: (handle) => {
+        if (failures++ > 0) return backend.remove(handle);
+        return Promise.reject(new YoreError("backend", "Cannot remove: unreachable"));
+      },
+    });
+    const reader = await openRepository(refusing);
+    let now = Date.now();
+    const lock = await reader.lock({ exclusive: false, timings: { ...quick, now: () => now } });
+    const first = lock.id;
+    now += 40 * MINUTE;
+    await expect.poll(() => equalIds(lock.id, first), { timeout: 5000 }).toBe(false);
+    await lock.confirm();
+    expect(lock.signal.aborted).toBe(false);
+    await lock.release();
+    expect(await lockCount()).toBe(0);
+  });
 });
 
 describe("isStaleLock", () => {
