@@ -28,6 +28,7 @@ import {
   type RepositoryOptions,
   type Session,
 } from "./commands/session.js";
+import type { Password } from "./repository/password.js";
 
 export { type BackupOptions, type BackupWatch, backup } from "./archiver/backup.js";
 export { type BackupEvent, BackupProgress, type BackupSummary } from "./archiver/backup-progress.js";
@@ -130,6 +131,7 @@ export type { BlobLoader } from "./repository/blob-loader.js";
 export { COMPRESSION_MODES, type CompressionMode } from "./repository/compression.js";
 export { loadTree } from "./repository/load-tree.js";
 export type { RepositoryLock } from "./repository/lock.js";
+export type { Password } from "./repository/password.js";
 export { Repository } from "./repository/repository.js";
 export {
   ANY_SNAPSHOT,
@@ -157,8 +159,8 @@ export { SnapshotFilesystem, type SnapshotFilesystemOptions } from "./snapfs/sna
 
 /** How a repository is opened. The rest of the options of a session have their defaults. */
 export interface OpenOptions extends Omit<RepositoryOptions, "location" | "password"> {
-  /** The password, something that can be asked for it, or `null` for a repository whose password is empty. */
-  readonly password: string | PasswordSource | null;
+  /** The password, text or any bytes, something that can be asked for it, or `null` for a repository whose password is empty. */
+  readonly password: Password | PasswordSource | null;
   /** "shared" to read and add, "exclusive" to remove, "none" at the caller's risk; "shared" when left out. */
   readonly lock?: LockMode;
   /** How long to keep trying for the lock, milliseconds; 0 when left out. */
@@ -189,14 +191,14 @@ export function openRepository(location: string, options: OpenOptions): Promise<
  */
 export async function createRepository(
   location: string,
-  options: { readonly password: string | PasswordSource | null; readonly version?: 1 | 2 },
+  options: { readonly password: Password | PasswordSource | null; readonly version?: 1 | 2 },
 ): Promise<string> {
   const repository = { location, password: passwordSource(options.password) };
   const { id } = await runInit({ repository, ...(options.version ? { version: options.version } : {}) });
   return id;
 }
 
-function passwordSource(password: string | PasswordSource | null): PasswordSource {
+function passwordSource(password: Password | PasswordSource | null): PasswordSource {
   if (password === null) return NO_PASSWORD;
-  return typeof password === "string" ? knownPassword(password) : password;
+  return typeof password === "string" || password instanceof Uint8Array ? knownPassword(password) : password;
 }

@@ -64,10 +64,12 @@ export function variableOf(prefix: VariablePrefix, suffix: string): string {
 export function origins<T>(
   fromFlags: T,
   env: Environment,
-  read: (get: (suffix: string) => string | undefined) => T,
+  read: (get: (suffix: string) => string | undefined, nameOf: (suffix: string) => string) => T,
   prefix: VariablePrefix,
 ): T[] {
-  const reader = (program: string) => (suffix: string) =>
-    env[`${program}${variableOf(prefix, suffix)}`] || undefined;
-  return [fromFlags, read(reader("YORE_")), read(reader("RESTIC_"))];
+  const readOf = (program: string) => {
+    const nameOf = (suffix: string) => `${program}${variableOf(prefix, suffix)}`;
+    return read((suffix) => env[nameOf(suffix)] || undefined, nameOf);
+  };
+  return [fromFlags, readOf("YORE_"), readOf("RESTIC_")];
 }

@@ -11,18 +11,19 @@ import { buffer } from "node:stream/consumers";
 import { untilInterrupted } from "../async/deadline.js";
 import { NO_PASSWORD, type PasswordSource } from "../commands/session.js";
 import { interruptedError, messageOf, systemCodeOf, UsageError, YoreError } from "../errors.js";
-import { origins, type VariablePrefix } from "./environment.js";
+import { type EnvironmentValue, origins, type VariablePrefix } from "./environment.js";
 import type { Io } from "./output.js";
+import { isMangled, variableBytes } from "./raw-bytes.js";
 import type { RepositoryFlags } from "./repository-flags.js";
 import { splitShellWords } from "./shell-words.js";
-import { decodeTextFile } from "./text-file.js";
+import { decodeTextBytes, trimBytes } from "./text-file.js";
 
 const PROMPT_ATTEMPTS = 3;
 
 interface GivenPassword {
   readonly command: string | undefined;
   readonly file: string | undefined;
-  readonly password: string | undefined;
+  readonly password: EnvironmentValue | undefined;
 }
 
 /**
@@ -49,7 +50,7 @@ export function passwordSource(
   const { command, file, password } = given;
   if (command) return askedOnce(() => runPasswordCommand(command, io));
   if (file) return askedOnce(() => readPasswordFile(file, io.signal));
-  if (password) return askedOnce(async () => password);
+  if (password) return askedOnce(async () => variableBytes(password.name, password.value));
   if (io.stdin.isTTY) return { ...prompting(prefix, io, options.isNew === true), usesStdin: true };
   return {
     attempts: 1,
@@ -65,17 +66,16 @@ export interface NewPasswordFlags {
 }
 
 /** The password for a new key: of a file, of a person who types it twice, or the first line of standard input. */
-export async function askNewPassword(flags: NewPasswordFlags, io: Io): Promise<string> {
+export async function askNewPassword(flags: NewPasswordFlags, io: Io): Promise<Buffer> {
   if (flags.newInsecureNoPassword) {
     if (flags.newPasswordFile)
       throw new UsageError("only either --new-password-file or --new-insecure-no-password may be specified");
-    return "";
+    return Buffer.alloc(0);
   }
   if (flags.newPasswordFile) return notEmpty(await readPasswordFile(flags.newPasswordFile, io.signal));
   if (!io.stdin.isTTY) return notEmpty(await readFirstLine(io.stdin, io.signal));
   const password = notEmpty(await promptHidden("enter new password: ", io));
-  if ((await promptHidden("enter password again: ", io)) !== password)
-    throw new UsageError("passwords do not match");
+  await typeAgain(password, io);
   return password;
 }
 
@@ -83,18 +83,26 @@ function givenPassword(flags: RepositoryFlags, prefix: VariablePrefix, io: Io): 
   const all = origins<GivenPassword>(
     { command: flags.passwordCommand, file: flags.passwordFile, password: undefined },
     io.env,
-    (get) => ({ command: get("PASSWORD_COMMAND"), file: get("PASSWORD_FILE"), password: get("PASSWORD") }),
+    (get, nameOf) => ({
+      command: get("PASSWORD_COMMAND"),
+      file: get("PASSWORD_FILE"),
+      password: named(nameOf("PASSWORD"), get("PASSWORD")),
+    }),
     prefix,
   );
   return all.find((one) => one.command || one.file || one.password) ?? all[0]!;
 }
 
-function askedOnce(get: () => Promise<string>): PasswordSource {
+function named(name: string, value: string | undefined): EnvironmentValue | undefined {
+  return value === undefined ? undefined : { name, value };
+}
+
+function askedOnce(get: () => Promise<Buffer>): PasswordSource {
   return { attempts: 1, ask: async () => notEmpty(await get()) };
 }
 
-function notEmpty(password: string): string {
-  if (password === "")
+function notEmpty(password: Buffer): Buffer {
+  if (password.length === 0)
     throw new UsageError(
       "an empty password is not allowed by default. Pass the flag `--insecure-no-password` to disable this check",
     );
@@ -102,9 +110,9 @@ function notEmpty(password: string): string {
 }
 
 /** @throws {YoreError} saying why the file cannot be read */
-async function readPasswordFile(path: string, signal: AbortSignal): Promise<string> {
+async function readPasswordFile(path: string, signal: AbortSignal): Promise<Buffer> {
   try {
-    return decodeTextFile(await untilInterrupted(readFile(path), signal)).trim();
+    return trimBytes(decodeTextBytes(await untilInterrupted(readFile(path), signal)));
   } catch (error) {
     if (signal.aborted) throw error;
     const reason = systemCodeOf(error) === "ENOENT" ? "it does not exist" : messageOf(error);
@@ -113,17 +121,18 @@ async function readPasswordFile(path: string, signal: AbortSignal): Promise<stri
 }
 
 /** Runs the program without a shell and without our standard input; what it says on stderr reaches the user. */
-async function runPasswordCommand(command: string, io: Io): Promise<string> {
+async function runPasswordCommand(command: string, io: Io): Promise<Buffer> {
   const [program, ...args] = splitShellWords(command);
   if (!program) throw new UsageError("Cannot run the password command: it is empty");
   const fails = (reason: string) =>
     new YoreError("usage", `Cannot run the password command "${program}": ${reason}`);
+  if (isMangled(command)) throw fails("it is not UTF-8 text");
   const { env, signal } = io;
   const child = spawn(program, args, { env: { ...env }, stdio: ["ignore", "pipe", "inherit"], signal });
   try {
     const [printed, [status, killedBy]] = await Promise.all([buffer(child.stdout), once(child, "close")]);
     if (status !== 0) throw fails(`it ended with ${killedBy ?? `status ${status}`}`);
-    return decodeTextFile(printed).trim();
+    return trimBytes(printed);
   } catch (error) {
     if (signal.aborted) throw interruptedError(signal);
     throw error instanceof YoreError ? error : fails(messageOf(error));
@@ -139,24 +148,28 @@ function prompting(prefix: VariablePrefix, io: Io, isNew: boolean): PasswordSour
     async ask(attempt) {
       if (attempt > 0) io.stderr.line("wrong password or no key found. Try again");
       const password = notEmpty(await promptHidden(`enter password for ${what}: `, io));
-      if (isNew && (await promptHidden("enter password again: ", io)) !== password)
-        throw new UsageError("passwords do not match");
+      if (isNew) await typeAgain(password, io);
       return password;
     },
   };
 }
 
+async function typeAgain(password: Buffer, io: Io): Promise<void> {
+  if (!password.equals(await promptHidden("enter password again: ", io)))
+    throw new UsageError("passwords do not match");
+}
+
 type Terminal = Readable & { setRawMode?(raw: boolean): void };
 
 /** Asks at the terminal without showing what is typed. @throws {YoreError} `interrupted` on Ctrl-C and end of input */
-export async function promptHidden(prompt: string, io: Io): Promise<string> {
+export async function promptHidden(prompt: string, io: Io): Promise<Buffer> {
   const terminal = io.stdin as Terminal;
   io.stderr.write(prompt);
   terminal.setRawMode?.(true);
   try {
     const typed: number[] = [];
     for await (const byte of bytesOf(terminal, io.signal)) {
-      if (byte === 0x0a || byte === 0x0d) return Buffer.from(typed).toString();
+      if (byte === 0x0a || byte === 0x0d) return Buffer.from(typed);
       if (byte === 0x03) throw interruptedError();
       if (byte === 0x04 && typed.length === 0) throw interruptedError();
       if (byte === 0x7f || byte === 0x08) removeLastCharacter(typed);
@@ -172,13 +185,14 @@ export async function promptHidden(prompt: string, io: Io): Promise<string> {
 }
 
 /** The first line of a stream, without its end; what follows is put back. */
-async function readFirstLine(stream: Readable, signal: AbortSignal): Promise<string> {
+async function readFirstLine(stream: Readable, signal: AbortSignal): Promise<Buffer> {
   const line: number[] = [];
   for await (const byte of bytesOf(stream, signal)) {
     if (byte === 0x0a) break;
     line.push(byte);
   }
-  return Buffer.from(line).toString().replace(/\r$/, "");
+  if (line.at(-1) === 0x0d) line.pop();
+  return Buffer.from(line);
 }
 
 /** Byte by byte, taking no more from the stream than is asked for: the rest is handed back to it. */

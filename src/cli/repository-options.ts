@@ -11,6 +11,7 @@ import { messageOf, systemCodeOf, UsageError, type YoreError } from "../errors.j
 import { type Environment, origins, type VariablePrefix } from "./environment.js";
 import type { Io } from "./output.js";
 import { passwordSource } from "./password.js";
+import { isMangled } from "./raw-bytes.js";
 import type { RepositoryFlags } from "./repository-flags.js";
 import { decodeTextFile } from "./text-file.js";
 
@@ -51,6 +52,10 @@ function namedLocation(flags: RepositoryFlags, prefix: VariablePrefix, env: Envi
       `Options --${from}repo${two} and --${from}repository-file${two} are mutually exclusive, please specify only one`,
     );
   }
+  if (repo && isMangled(repo))
+    throw new UsageError(`Cannot use repository "${repo}": its name is not UTF-8 text`, {
+      hint: "Name it by a symbolic link whose path is, or mount it there",
+    });
   return file ? readLocationFile(file) : repo || undefined;
 }
 

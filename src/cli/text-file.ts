@@ -2,12 +2,29 @@ import { isUtf8 } from "node:buffer";
 import { FormatError } from "../errors.js";
 
 /**
- * The text of a small file that a person wrote: UTF-8 with or without a byte order mark, or UTF-16 with one, as
- * editors on Windows save it. @throws {FormatError} for other bytes
+ * What is in a small file that a person wrote, without a byte order mark: UTF-16 with one, as editors on Windows save it,
+ * becomes UTF-8, and everything else stays as it is, be it text or not.
  */
+export function decodeTextBytes(bytes: Uint8Array): Buffer {
+  const [first, second, third] = bytes;
+  if (first === 0xff && second === 0xfe) return Buffer.from(new TextDecoder("utf-16le").decode(bytes));
+  if (first === 0xfe && second === 0xff) return Buffer.from(new TextDecoder("utf-16be").decode(bytes));
+  return Buffer.from(bytes.subarray(first === 0xef && second === 0xbb && third === 0xbf ? 3 : 0));
+}
+
+/** The same where it has to be text. @throws {FormatError} for other bytes */
 export function decodeTextFile(bytes: Uint8Array): string {
-  if (bytes[0] === 0xff && bytes[1] === 0xfe) return new TextDecoder("utf-16le").decode(bytes);
-  if (bytes[0] === 0xfe && bytes[1] === 0xff) return new TextDecoder("utf-16be").decode(bytes);
-  if (!isUtf8(bytes)) throw new FormatError("it is neither UTF-8 nor UTF-16 text");
-  return new TextDecoder("utf-8").decode(bytes);
+  const decoded = decodeTextBytes(bytes);
+  if (!isUtf8(decoded)) throw new FormatError("it is neither UTF-8 nor UTF-16 text");
+  return decoded.toString();
+}
+
+/** What Go takes for white space, in UTF-8, one character a byte. */
+const SPACE =
+  "(?:[\\t-\\r ]|\\xc2[\\x85\\xa0]|\\xe1\\x9a\\x80|\\xe2\\x80[\\x80-\\x8a\\xa8\\xa9\\xaf]|\\xe2\\x81\\x9f|\\xe3\\x80\\x80)";
+const AROUND = new RegExp(`^${SPACE}+|${SPACE}+$`, "g");
+
+/** Without the white space around it; bytes that are no UTF-8 are none. */
+export function trimBytes(bytes: Buffer): Buffer {
+  return Buffer.from(bytes.toString("latin1").replace(AROUND, ""), "latin1");
 }

@@ -1,6 +1,7 @@
 import { equalIds, formatId, type Id } from "../bytes/id.js";
 import { NotFoundError, UsageError } from "../errors.js";
 import type { KeyOwner, ListedKey } from "../repository/keys.js";
+import type { Password } from "../repository/password.js";
 import type { Session } from "./session.js";
 
 export type { KeyOwner, ListedKey } from "../repository/keys.js";
@@ -19,7 +20,7 @@ export async function runKeyList({ repository }: Session): Promise<SessionKey[]>
 }
 
 /** Makes a key for one more password. @returns its ID */
-export function runKeyAdd({ repository }: Session, password: string, owner: KeyOwner): Promise<Id> {
+export function runKeyAdd({ repository }: Session, password: Password, owner: KeyOwner): Promise<Id> {
   return repository.addKey(password, owner);
 }
 
@@ -28,7 +29,11 @@ export function runKeyAdd({ repository }: Session, password: string, owner: KeyO
  *
  * @returns the ID of the new key
  */
-export async function runKeyPasswd({ repository }: Session, password: string, owner: KeyOwner): Promise<Id> {
+export async function runKeyPasswd(
+  { repository }: Session,
+  password: Password,
+  owner: KeyOwner,
+): Promise<Id> {
   const id = await repository.addKey(password, owner);
   await repository.removeFile("key", repository.keyId);
   return id;

@@ -2,7 +2,7 @@
  * A mount that serves in the background: the same command line runs once more in a process of its own, without a
  * terminal, and says when the mount is usable or why it will not be. Only then does the first process end.
  *
- * What passes between the two, as JSON over Node.js' channel: the password to the child; `ready`, or a failure, back.
+ * What passes between the two, as JSON over Node.js' channel: the password to the child, in Base64; `ready`, or a failure, back.
  * The password is in no file, no argument and no environment, where others could read it.
  */
 
@@ -11,6 +11,7 @@ import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { systemPath } from "../bytes/system-path.js";
 import { type ErrorCode, interruptedError, messageOf, YoreError } from "../errors.js";
+import { type Password, passwordBytes } from "../repository/password.js";
 import { ARGUMENTS_VARIABLE, commandLine } from "./command-line.js";
 
 /** Set in the environment of the process that serves. */
@@ -19,7 +20,7 @@ const CHILD_VARIABLE = "YORE_MOUNT_DAEMON";
 const THREADS = "16";
 
 export interface DaemonOptions {
-  readonly password: string;
+  readonly password: Password;
   /** Gets what the daemon has to say; nowhere when left out. */
   readonly logFile?: string | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -72,7 +73,7 @@ async function untilReady(child: ChildProcess, options: DaemonOptions): Promise<
         const how = signal ?? `exit code ${code}`;
         reject(new YoreError("mount", `Cannot mount in the background: the process has ended (${how})`));
       });
-      child.send({ password: options.password });
+      child.send({ password: Buffer.from(passwordBytes(options.password)).toString("base64") });
     });
     if (answer.type === "failed")
       throw new YoreError(
@@ -95,9 +96,9 @@ export class DaemonParent {
     return process.env[CHILD_VARIABLE] === "1" && process.send ? new DaemonParent() : undefined;
   }
 
-  async password(): Promise<string> {
+  async password(): Promise<Password> {
     const [message] = (await once(process, "message")) as [{ password: string }];
-    return message.password;
+    return Buffer.from(message.password, "base64");
   }
 
   async ready(mountpoint: string): Promise<void> {

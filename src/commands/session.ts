@@ -20,6 +20,7 @@ import { loadAddon } from "../native/addon.js";
 import type { CompressionMode } from "../repository/compression.js";
 import { findRepository } from "../repository/find-repository.js";
 import type { RepositoryLock } from "../repository/lock.js";
+import type { Password } from "../repository/password.js";
 import { Repository } from "../repository/repository.js";
 import { type AheadNeeds, AskAhead } from "./ask-ahead.js";
 
@@ -51,7 +52,7 @@ export interface CacheOptions {
   readonly maxBytes?: number | undefined;
 }
 
-export type { TransportOptions };
+export type { Password, TransportOptions };
 
 export interface PasswordSource {
   /** How often a wrong one may be followed by another: 3 for a person, 1 for a file. */
@@ -61,11 +62,11 @@ export interface PasswordSource {
   /** Asking reads standard input, which can then not be what is backed up. */
   readonly usesStdin?: boolean;
   /** @param attempt counted from 0; after the first, the one before was wrong */
-  ask(attempt: number): Promise<string>;
+  ask(attempt: number): Promise<Password>;
 }
 
 /** A password that is known already. */
-export function knownPassword(password: string): PasswordSource {
+export function knownPassword(password: Password): PasswordSource {
   return { attempts: 1, ask: () => Promise.resolve(password) };
 }
 

@@ -5,6 +5,7 @@ import type { Engine, MasterKey } from "../engine/engine.js";
 import { messageOf, throwIfAborted, YoreError } from "../errors.js";
 import { decodeKeyFile, type KeyFile } from "../format/key-file.js";
 import { unwrapMasterKey } from "./keys.js";
+import { type Password, passwordBytes } from "./password.js";
 import { loadRawFile } from "./repository-files.js";
 
 /** As restic does: the hinted key first, then no more than so many others. */
@@ -52,8 +53,8 @@ export class KeyCandidates {
    *
    * @throws {YoreError} with code `wrong-password` if none fits
    */
-  async open(password: string): Promise<OpenedKey> {
-    const bytes = Buffer.from(password, "utf8");
+  async open(password: Password): Promise<OpenedKey> {
+    const bytes = passwordBytes(password);
     const { ids, total } = await this.#listed;
     const skipped: string[] = [];
     let first: YoreError | undefined;

@@ -12,6 +12,7 @@ import {
   SALT_LENGTH,
 } from "../format/key-file.js";
 import { timestampNow } from "./clock.js";
+import { type Password, passwordBytes } from "./password.js";
 import { loadRawFile, sealFile } from "./repository-files.js";
 
 /** What restic's calibration gives on an ordinary machine: about half a second, 32 MiB. */
@@ -42,11 +43,11 @@ export async function saveKey(
   backend: Backend,
   engine: Engine,
   masterKey: MasterKey,
-  password: string,
+  password: Password,
   owner: KeyOwner = {},
 ): Promise<Id> {
   const salt = engine.randomBytes(SALT_LENGTH);
-  const wrapper = await derive(engine, Buffer.from(password, "utf8"), salt, DEFAULT_SCRYPT);
+  const wrapper = await derive(engine, passwordBytes(password), salt, DEFAULT_SCRYPT);
   const data = await sealFile(engine, wrapper, encodeMasterKey(masterKey), true);
   const bytes = encodeKeyFile({
     created: timestampNow(),
@@ -62,9 +63,9 @@ export async function saveKey(
 }
 
 /** Loads a key file and opens it. @throws {DamagedError} if the password does not fit it, or it holds no keys */
-export async function verifyKey(backend: Backend, engine: Engine, id: Id, password: string): Promise<void> {
+export async function verifyKey(backend: Backend, engine: Engine, id: Id, password: Password): Promise<void> {
   const file = decodeKeyFile(await loadRawFile(backend, engine, "key", id));
-  if (!(await unwrapMasterKey(engine, file, Buffer.from(password, "utf8"))))
+  if (!(await unwrapMasterKey(engine, file, passwordBytes(password))))
     throw new DamagedError(`Cannot use key ${formatShortId(id)}: what was saved does not open`);
 }
 

@@ -2,6 +2,7 @@ import type { Backend } from "../backend/backend.js";
 import { UsageError } from "../errors.js";
 import type { CompressionMode } from "./compression.js";
 import type { KeyOwner } from "./keys.js";
+import type { Password } from "./password.js";
 
 export const DEFAULT_PACK_SIZE_BYTES = 16 * 1024 * 1024;
 export const MIN_PACK_SIZE_BYTES = 4 * 1024 * 1024;
@@ -17,7 +18,7 @@ export interface RepositorySettings {
 }
 
 export interface OpenRepositoryOptions extends RepositorySettings {
-  readonly password: string;
+  readonly password: Password;
   /** An empty password is refused without it: it is a forgotten one more often than a wanted one. */
   readonly allowEmptyPassword?: boolean | undefined;
   /** Key ID or the beginning of one: tried first. */
@@ -26,7 +27,7 @@ export interface OpenRepositoryOptions extends RepositorySettings {
 }
 
 export interface CreateRepositoryOptions extends RepositorySettings {
-  readonly password: string;
+  readonly password: Password;
   readonly allowEmptyPassword?: boolean | undefined;
   /** 2, the default, has compression; 1 is for restic before 0.14. */
   readonly version?: 1 | 2 | undefined;
@@ -50,9 +51,9 @@ export function checkSettings({ packSizeBytes }: RepositorySettings): void {
 export function checkPassword(
   verb: string,
   backend: Backend,
-  options: { readonly password: string; readonly allowEmptyPassword?: boolean | undefined },
+  options: { readonly password: Password; readonly allowEmptyPassword?: boolean | undefined },
 ): void {
-  if (options.password === "" && !options.allowEmptyPassword)
+  if (options.password.length === 0 && !options.allowEmptyPassword)
     throw new UsageError(
       `Cannot ${verb} repository "${backend.location}": an empty password is not allowed`,
       {

@@ -21,6 +21,7 @@ import { type LockOptions, RepositoryLock } from "./lock.js";
 import { type ListedLock, listLocks, unlock } from "./lock-conflicts.js";
 import type { OnPackBlob, TakeSealed } from "./pack-blobs.js";
 import { PackWindowBackend } from "./pack-window-backend.js";
+import type { Password } from "./password.js";
 import {
   loadRawFile,
   type NamedFileType,
@@ -362,7 +363,7 @@ export class Repository implements BlobLoader {
    * Saves a key file for one more password, and opens it: a key that does not open is removed again, and no reason to
    * remove another. @returns its ID
    */
-  async addKey(password: string, owner?: KeyOwner): Promise<Id> {
+  async addKey(password: Password, owner?: KeyOwner): Promise<Id> {
     await this.#confirmLocks();
     const id = await saveKey(this.backend, this.engine, this.#masterKey, password, owner);
     try {

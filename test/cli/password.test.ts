@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { createRepository } from "../../src/mod.js";
 import { makeKeyCheap } from "../support/cheap-key.js";
-import { runInTerminal, runYore, yoreCommand } from "../support/run.js";
+import { missingPeer, peer, run, runInTerminal, runYore, yoreCommand } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 const PASSWORD = "gehéim wört";
@@ -87,6 +87,46 @@ describe("the password", () => {
     expect((await runYore(["init", "-q", "-r", bare, "--insecure-no-password"])).code).toBe(0);
     expect((await runYore(["cat", "config", "-r", bare, "--insecure-no-password"])).code).toBe(0);
     expect((await runYore(["cat", "config", "-r", bare])).code).toBe(1);
+  });
+});
+
+describe("a password that is no UTF-8", () => {
+  const LATIN_1 = Buffer.from("  caf\xe9\xa0", "latin1");
+  let latin1: string;
+
+  beforeAll(async () => {
+    latin1 = join(folder, "latin1");
+    const password = LATIN_1.subarray(2);
+    await createRepository(latin1, { password });
+    await makeKeyCheap(latin1, password);
+    await writeFile(join(folder, "bytes"), Buffer.concat([LATIN_1, Buffer.from("\r\n")]));
+    await writeFile(join(folder, "line"), Buffer.concat([password, Buffer.from("\r\n")]));
+  });
+
+  const FROM = [
+    ["a file", "-p bytes", ""],
+    ["a command", String.raw`--password-command "printf '  caf\351\240\n'"`, ""],
+    ["the environment", "", String.raw`RESTIC_PASSWORD="$(printf 'caf\351\240')"`],
+    ["standard input", "", "cat line |"],
+  ] as const;
+
+  it.each(FROM)("comes as it is from %s", async (_, flags, before) => {
+    const line = `${before} ${yoreCommand([...CAT, "-r", latin1])} ${flags}`;
+    expect(await run("sh", ["-c", line], { cwd: folder })).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  it.skipIf(missingPeer("restic")).each(FROM)("comes so to restic from %s", async (_, flags, before) => {
+    const line = `${before} ${peer("restic")} cat config -r ${latin1} --no-cache ${flags}`;
+    expect(await run("sh", ["-c", line], { cwd: folder })).toMatchObject({ code: 0 });
+  });
+
+  it("is a new one as well", async () => {
+    await writeFile(join(folder, "new"), Buffer.from([0xff, 0x80, 0x81]));
+    const flags = ["-r", latin1, "--new-password-file", "new"];
+    expect(await runYore(["key", "add", "-p", "bytes", ...flags], { cwd: folder })).toMatchObject({
+      code: 0,
+    });
+    expect(await runYore([...CAT, "-r", latin1, "-p", "new"], { cwd: folder })).toMatchObject({ code: 0 });
   });
 });
 

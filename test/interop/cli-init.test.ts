@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { missingPeer, type PeerName, runRestic, runYore } from "../support/run.js";
+import { missingPeer, type PeerName, run, runRestic, runYore, yoreCommand } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 let folder: string;
@@ -137,5 +137,19 @@ describe("the repository", () => {
     expect(await opens([], { RESTIC_REPOSITORY: "nowhere", YORE_REPOSITORY_FILE: "location" })).toBe(0);
     expect(await opens([], { RESTIC_REPOSITORY: repository, YORE_REPOSITORY: "nowhere" })).toBe(10);
     expect(await opens([], { RESTIC_REPOSITORY: repository, RESTIC_REPOSITORY_FILE: "location" })).toBe(1);
+  });
+
+  it("is refused where its name is not UTF-8, instead of another one being taken", async () => {
+    const cwd = join(folder, "bytes");
+    await mkdir(cwd);
+    const init = (name: string) =>
+      run("sh", ["-c", `${yoreCommand(["init", "-q"])} -r "$(printf '${name}')"`], { env, cwd });
+    expect(await init("r\\377")).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("its name is not UTF-8 text"),
+    });
+    expect(await readdir(cwd)).toEqual([]);
+    expect(await init("r\\357\\277\\275")).toMatchObject({ code: 0, stderr: "" });
+    expect(await readdir(cwd)).toEqual(["r\ufffd"]);
   });
 });

@@ -11,7 +11,7 @@ const CHEAP = { N: 2, r: 1, p: 1 };
  * Replaces the keys of a repository on disk by one whose derivation costs nothing, with the same password: half a second
  * less for every program that opens it, restic as well.
  */
-export async function makeKeyCheap(folder: string, password: string): Promise<void> {
+export async function makeKeyCheap(folder: string, password: string | Uint8Array): Promise<void> {
   const keys = join(folder, "keys");
   const expensive = await readdir(keys);
   const session = await openRepository(folder, { password, lock: "none" });

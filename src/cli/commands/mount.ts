@@ -2,7 +2,7 @@ import { type Command, Option } from "commander";
 import { READING } from "../../commands/ask-ahead.js";
 import { type MountCommandOptions, runMount } from "../../commands/mount.js";
 import { DaemonParent, startDaemon } from "../../commands/mount-daemon.js";
-import { knownPassword, type RepositoryOptions } from "../../commands/session.js";
+import { knownPassword, type Password, type RepositoryOptions } from "../../commands/session.js";
 import { UsageError } from "../../errors.js";
 import { action, type CommandContext } from "../command-context.js";
 import { collect, parseCount } from "../global-options.js";
@@ -165,7 +165,7 @@ async function becomeDaemon(
   repository: RepositoryOptions,
   flags: MountFlags,
 ): Promise<undefined> {
-  let password = "";
+  let password: Password = "";
   const remembered: RepositoryOptions = {
     ...repository,
     password: {
