@@ -14,7 +14,7 @@ import {
 import { dirname, join } from "node:path";
 import { isHexId } from "../bytes/id.js";
 import { systemPath } from "../bytes/system-path.js";
-import { systemCodeOf } from "../errors.js";
+import { FormatError, messageOf, systemCodeOf, YoreError } from "../errors.js";
 import type { FileType } from "./backend.js";
 import { FOLDERS } from "./local-layout.js";
 
@@ -87,13 +87,9 @@ export class DiskCache {
   /**
    * @param base may be shared by many repositories
    * @param repositoryId 64 hex digits
-   * @returns `undefined` when the folder cannot be made or written: then there is no cache
+   * @throws {YoreError} when the folder cannot be made or written, or was laid out by another version: then there is none
    */
-  static async open(
-    base: string,
-    repositoryId: string,
-    options: DiskCacheOptions = {},
-  ): Promise<DiskCache | undefined> {
+  static async open(base: string, repositoryId: string, options: DiskCacheOptions = {}): Promise<DiskCache> {
     const folder = join(base, repositoryId);
     try {
       await mkdir(systemPath(base), { recursive: true, mode: 0o700 });
@@ -102,18 +98,15 @@ export class DiskCache {
       );
       for (const type of CACHED_TYPES)
         await mkdir(systemPath(join(folder, FOLDERS[type])), { recursive: true, mode: 0o700 });
-      await writeFile(systemPath(join(folder, "version")), VERSION, { flag: "wx", mode: 0o600 }).catch(
-        unlessThere,
-      );
-      if ((await readFile(systemPath(join(folder, "version")), "utf8")).trim() !== VERSION) return undefined;
+      await requireVersion(join(folder, "version"));
       const now = new Date();
       // What is old is told by this time, by restic too.
       await utimes(systemPath(folder), now, now);
       const cache = new DiskCache(folder, options.maxBytes ?? Number.POSITIVE_INFINITY);
       await cache.#take();
       return cache;
-    } catch {
-      return undefined;
+    } catch (cause) {
+      throw new YoreError("backend", `Cannot open cache "${folder}": ${messageOf(cause)}`, { cause });
     }
   }
 
@@ -239,21 +232,12 @@ export class DiskCache {
     return content.subarray(offset - part.offset, offset - part.offset + length);
   }
 
-  /** Under another name first: whoever reads it finds it whole. */
   async #write(path: string, pieces: readonly Uint8Array[]): Promise<boolean> {
-    const temporary = join(dirname(path), `tmp-${randomBytes(8).toString("hex")}`);
     try {
       await mkdir(systemPath(dirname(path)), { recursive: true, mode: 0o700 });
-      const file = await open(systemPath(temporary), "wx", 0o600);
-      try {
-        for (const piece of pieces) await file.writeFile(piece);
-      } finally {
-        await file.close();
-      }
-      await rename(systemPath(temporary), systemPath(path));
+      await writeWhole(path, pieces);
       return true;
     } catch {
-      await unlink(systemPath(temporary)).catch(() => {});
       return false;
     }
   }
@@ -348,6 +332,30 @@ export class DiskCache {
   }
 }
 
+/** Makes the file that names the version, also where a crash has left it empty. */
+async function requireVersion(path: string): Promise<void> {
+  const there = (await readFile(systemPath(path), "utf8").catch(emptyUnlessThere)).trim();
+  if (there === "") await writeWhole(path, [Buffer.from(VERSION)]);
+  else if (there !== VERSION) throw new FormatError(`its version is "${there}", expected "${VERSION}"`);
+}
+
+/** Under another name first: whoever reads it finds it whole. */
+async function writeWhole(path: string, pieces: readonly Uint8Array[]): Promise<void> {
+  const temporary = join(dirname(path), `tmp-${randomBytes(8).toString("hex")}`);
+  try {
+    const file = await open(systemPath(temporary), "wx", 0o600);
+    try {
+      for (const piece of pieces) await file.writeFile(piece);
+    } finally {
+      await file.close();
+    }
+    await rename(systemPath(temporary), systemPath(path));
+  } catch (error) {
+    await unlink(systemPath(temporary)).catch(() => {});
+    throw error;
+  }
+}
+
 async function readRange(path: string, offset: number, length: number): Promise<Buffer | undefined> {
   try {
     const file = await open(systemPath(path), "r");
@@ -369,6 +377,11 @@ async function namesIn(folder: string): Promise<string[]> {
 
 async function removeTree(path: string): Promise<void> {
   await rm(systemPath(path), { recursive: true, force: true }).catch(() => {});
+}
+
+function emptyUnlessThere(error: unknown): string {
+  if (systemCodeOf(error) !== "ENOENT") throw error;
+  return "";
 }
 
 function unlessThere(error: unknown): void {

@@ -131,6 +131,10 @@ export class CommandContext {
       this.warn(`Warning: ${reason}; everything but the mount's own transport works without, only slower`);
       return;
     }
+    if (event.type === "cache-problem") {
+      this.warn(`unable to open cache: ${messageOf(event.error)}`);
+      return;
+    }
     if (event.type === "lock-left") {
       this.problem(`error while unlocking: ${messageOf(event.error)}; \`yore unlock\` removes the lock`);
       return;

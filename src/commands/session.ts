@@ -79,6 +79,8 @@ export type SessionEvent =
   | { readonly type: "opened"; readonly repository: Repository; readonly compression: CompressionMode }
   /** The portable engine does the work although nobody asked for it. */
   | { readonly type: "engine-problem"; readonly reason: string }
+  /** There is no cache, and all is fetched. */
+  | { readonly type: "cache-problem"; readonly error: unknown }
   | { readonly type: "waiting-for-lock"; readonly reason: string }
   /** The lock could not be removed at the end. */
   | { readonly type: "lock-left"; readonly error: unknown }
@@ -162,7 +164,10 @@ export async function openSession(options: RepositoryOptions, how: SessionOption
   try {
     const opening = openWithPassword(backend, options, how.signal, () => ahead.list(how.lock !== "none"));
     const repository = await untilInterrupted(opening, how.signal);
-    if (cached) await useCache(cached, repository, options.cache!);
+    if (cached)
+      await useCache(cached, repository, options.cache!).catch((error: unknown) =>
+        how.on?.({ type: "cache-problem", error }),
+      );
     ahead.load(repository, how.lock !== "none");
     const reason = engineProblem();
     if (reason !== undefined) how.on?.({ type: "engine-problem", reason });
@@ -187,7 +192,7 @@ export async function openSession(options: RepositoryOptions, how: SessionOption
   }
 }
 
-/** Without a folder that can be written there is no cache, and everything works as well, only slower. */
+/** Without one everything works as well, only slower. @throws {YoreError} when its folder cannot be used */
 async function useCache(
   backend: DiskCacheBackend,
   repository: Repository,
@@ -195,7 +200,6 @@ async function useCache(
 ): Promise<void> {
   const { folder, maxBytes, keepsData } = options;
   const cache = await DiskCache.open(folder, repository.config.id, { maxBytes });
-  if (!cache) return;
   backend.use({ cache, keepsData, holdsTrees: (name) => repository.holdsTrees(name) });
 }
 

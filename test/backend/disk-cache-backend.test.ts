@@ -35,7 +35,7 @@ backendSuite("DiskCacheBackend", async () => {
   return {
     open: async () => {
       const backend = new DiskCacheBackend(far);
-      const cache = (await DiskCache.open(folder, REPOSITORY))!;
+      const cache = await DiskCache.open(folder, REPOSITORY);
       backend.use({ cache, keepsData: true, holdsTrees: (name) => name < "8" });
       return backend;
     },
@@ -60,7 +60,7 @@ describe("DiskCacheBackend", () => {
 
   async function open(options: { keepsData?: boolean; maxBytes?: number } = {}): Promise<DiskCacheBackend> {
     const backend = new DiskCacheBackend(far);
-    const cache = (await DiskCache.open(base, REPOSITORY, { maxBytes: options.maxBytes }))!;
+    const cache = await DiskCache.open(base, REPOSITORY, { maxBytes: options.maxBytes });
     const keepsData = options.keepsData ?? false;
     backend.use({ cache, keepsData, holdsTrees: (name) => name === treePack.name });
     return backend;
@@ -183,8 +183,20 @@ describe("DiskCacheBackend", () => {
 
   it("goes on without a cache when the folder cannot be made", async () => {
     writeFileSync(join(base, "file"), "");
-    expect(await DiskCache.open(join(base, "file", "cache"), REPOSITORY)).toBeUndefined();
+    await expect(DiskCache.open(join(base, "file", "cache"), REPOSITORY)).rejects.toMatchObject({
+      message: expect.stringMatching(/^Cannot open cache ".*": ENOTDIR/),
+    });
     const backend = new DiskCacheBackend(far);
     expect(await read(backend, treePack, 0, 10)).toEqual(trees.subarray(0, 10));
+  });
+
+  it("uses no cache of another version, and one whose version a crash has left empty", async () => {
+    await (await open()).close();
+    const version = join(base, REPOSITORY, "version");
+    writeFileSync(version, "2");
+    await expect(open()).rejects.toThrow('its version is "2", expected "1"');
+    writeFileSync(version, "");
+    await (await open()).close();
+    expect(readFileSync(version, "utf8")).toBe("1");
   });
 });

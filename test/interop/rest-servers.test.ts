@@ -142,4 +142,14 @@ describe.skipIf(missingPeer("restic"))("repositories behind HTTP", () => {
     });
     expect(await yore("check", "--no-cache")).toMatchObject({ code: 0, stderr: "" });
   });
+
+  it("yore says so when it cannot use its cache, in restic's words, and does without", async () => {
+    use(await startYoreServer(join(folder, "served")), "repo/");
+    await succeeds(yore, "init");
+    writeFileSync(join(folder, "file"), "");
+    env["RESTIC_CACHE_DIR"] = join(folder, "file");
+    const stderr = expect.stringMatching(/^unable to open cache: /);
+    expect(await yore("snapshots")).toMatchObject({ code: 0, stderr });
+    expect(await restic("snapshots")).toMatchObject({ stderr });
+  });
 });
