@@ -31,6 +31,8 @@ export class DiskCacheBackend extends BackendWrapper {
   /** What of it is whole files: nobody finds them on the disk yet, and nobody shall load them once more. */
   readonly #fresh = new Map<string, Uint8Array>();
 
+  readonly #distrusted = new Set<string>();
+
   use(policy: CachePolicy): void {
     this.#policy = policy;
   }
@@ -106,6 +108,18 @@ export class DiskCacheBackend extends BackendWrapper {
     this.#fresh.delete(keyOf(handle));
     if (handle.type === "index" || handle.type === "snapshot" || handle.type === "pack")
       await this.#policy?.cache.forget(handle.type, handle.name);
+  }
+
+  /** A pack is fetched anew once: for all blobs that were read of it before, that one will do. */
+  async distrust({ type, name }: Handle): Promise<boolean> {
+    const cache = this.#policy?.cache;
+    const isHere = cache?.keepsOf(name) || this.#fresh.has(keyOf({ type, name }));
+    if (type !== "pack" || !cache || !isHere) return false;
+    if (!this.#distrusted.has(name)) {
+      this.#distrusted.add(name);
+      await cache.forget(type, name);
+    }
+    return true;
   }
 
   override async close(): Promise<void> {

@@ -65,7 +65,7 @@ interface CachedPart extends Entry {
  *     BASE/<repository ID>/{data,index,snapshots}/<first 2 hex>/<64 hex>     whole files
  *     BASE/<repository ID>/yore-parts/<64 hex>/<offset>-<length>             parts of packs, SHA-256 behind them
  *
- * What is read was verified: whole files against their names, once in the life of this object, parts against their
+ * What is read was verified: whole files against their names, packs once in the life of this object, parts against their
  * hash. What is wrong is removed and counts as not there. A disk that is full or broken makes the cache useless, never
  * an operation fail. Memory: some 200 bytes for each pack and part.
  */
@@ -115,8 +115,9 @@ export class DiskCache {
     return this.#bytes;
   }
 
-  hasPack(name: string): boolean {
-    return this.#packs.has(name);
+  /** Whether there is a pack here, or parts of it. */
+  keepsOf(name: string): boolean {
+    return this.#packs.has(name) || this.#parts.has(name);
   }
 
   /** A whole file; `undefined` when it is not there, or was wrong. */
@@ -124,7 +125,7 @@ export class DiskCache {
     const path = this.#pathOf(type, name);
     try {
       const bytes = await readFile(systemPath(path));
-      if (!this.#verified.has(path)) {
+      if (type !== "pack" || !this.#verified.has(path)) {
         if (createHash("sha256").update(bytes).digest("hex") !== name) {
           await this.forget(type, name);
           return undefined;

@@ -24,6 +24,8 @@ export interface BlobCopiesOptions {
   readonly masterKey: MasterKey;
   readonly index: BlobIndex;
   readonly loadRange: LoadPackRange;
+  /** See `Backend.distrust`. */
+  readonly distrust: (packId: Id) => Promise<boolean>;
   /** Loads the index again, unless that was done a moment ago. */
   readonly refreshIndex: (signal?: AbortSignal) => Promise<void>;
 }
@@ -96,14 +98,33 @@ export class BlobCopies {
       if (tried.some((place) => samePlace(place, copy))) continue;
       tried.push(copy);
       try {
-        const sealed = await this.#options.loadRange(copy.packId, copy.offset, copy.length, { signal });
-        return await this.#unseal(id, sealed, copy.uncompressedLength);
+        const read = () => this.#options.loadRange(copy.packId, copy.offset, copy.length, { signal });
+        return (await this.#open(id, copy, read, read)).plaintext;
       } catch (error) {
         throwIfAborted(signal);
         failures.push(failureOf(copy, error));
       }
     }
     return undefined;
+  }
+
+  /** @param readAgain for what a cache may have spoiled */
+  async #open(
+    id: Id,
+    { packId, uncompressedLength }: BlobLocation,
+    read: () => Promise<Uint8Array>,
+    readAgain: () => Promise<Uint8Array>,
+  ): Promise<{ readonly plaintext: Uint8Array; readonly sealed: Uint8Array }> {
+    const open = async (sealed: Uint8Array) => ({
+      plaintext: await this.#unseal(id, sealed, uncompressedLength),
+      sealed,
+    });
+    try {
+      return await open(await read());
+    } catch (error) {
+      if (!(error instanceof DamagedError) || !(await this.#options.distrust(packId))) throw error;
+      return open(await readAgain());
+    }
   }
 
   async #unseal(id: Id, sealed: Uint8Array, uncompressedLength: number): Promise<Uint8Array> {
@@ -128,8 +149,10 @@ export class BlobCopies {
     try {
       if ("value" in range.bytes) {
         attempt.tried.push(here);
-        const sealed = sealedInRange(range.bytes.value, range.offset, blob);
-        return { plaintext: await this.#unseal(id, sealed, uncompressedLength), sealed };
+        const { value } = range.bytes;
+        const read = async () => sealedInRange(value, range.offset, blob);
+        const readAgain = () => this.#options.loadRange(packId, offset, length, { signal });
+        return await this.#open(id, here, read, readAgain);
       }
       // A pack that is cut short may still hold this blob: read it alone. For any other reason, this pack is
       // done with.

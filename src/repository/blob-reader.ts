@@ -49,7 +49,9 @@ export class BlobReader implements BlobLoader {
     this.#options = options;
     const { engine, masterKey, index, refreshIndex, backend } = options;
     const loadRange = packRangeLoader(backend);
-    const copies = new BlobCopies({ engine, masterKey, index, loadRange, refreshIndex });
+    const distrust = async (packId: Id) =>
+      (await backend.distrust?.({ type: "pack", name: formatId(packId) })) ?? false;
+    const copies = new BlobCopies({ engine, masterKey, index, loadRange, distrust, refreshIndex });
     this.#loadRange = loadRange;
     this.#copies = copies;
     this.#packs = new PackBlobReader({ engine, masterKey, loadRange, copies });

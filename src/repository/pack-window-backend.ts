@@ -43,6 +43,11 @@ export class PackWindowBackend extends BackendWrapper {
     return bytes;
   }
 
+  async distrust(handle: Handle): Promise<boolean> {
+    this.clear();
+    return (await this.inner.distrust?.(handle)) ?? false;
+  }
+
   #window(handle: Handle, number: number): Promise<Uint8Array> {
     const key = `${handle.name} ${number}`;
     const known = this.#windows.get(key);

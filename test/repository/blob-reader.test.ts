@@ -1,15 +1,21 @@
 import { randomBytes } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Backend, FileInfo, Handle } from "../../src/backend/backend.js";
+import { DiskCache } from "../../src/backend/disk-cache.js";
+import { DiskCacheBackend } from "../../src/backend/disk-cache-backend.js";
 import { MemoryBackend } from "../../src/backend/memory-backend.js";
 import { formatId, formatShortId, type Id, parseId } from "../../src/bytes/id.js";
 import type { MasterKey, UnsealInput } from "../../src/engine/engine.js";
 import { DamagedError, NotFoundError, YoreError } from "../../src/errors.js";
 import { encodeIndexFile } from "../../src/format/index-file.js";
 import type { PackedBlob } from "../../src/format/pack-header.js";
+import type { PackBlobResult } from "../../src/repository/pack-blobs.js";
 import { planRanges } from "../../src/repository/pack-ranges.js";
 import { Repository } from "../../src/repository/repository.js";
 import { blobLoaderSuite } from "../suites/blob-loader-suite.js";
+import { temporaryFolder } from "../support/temporary.js";
 import {
   collect,
   createRepository,
@@ -79,6 +85,41 @@ describe("Repository.loadBlob", () => {
       expect(Buffer.compare(await repository.loadBlob("data", id), blob)).toBe(0);
       await flipBit(backend, packHandle(packId), offset + 100);
     }
+  });
+
+  it("fetches a pack anew that went bad in the cache after it was verified", async () => {
+    const folder = await temporaryFolder();
+    const fetched: string[] = [];
+    const far = wrapBackend(backend, {
+      load: (handle, range) => {
+        if (handle.type === "pack") fetched.push(`${handle.name} ${range?.length ?? "whole"}`);
+        return backend.load(handle, range);
+      },
+    });
+    const open = async () => {
+      const cached = new DiskCacheBackend(far);
+      const cache = await DiskCache.open(folder, "ab".repeat(32));
+      cached.use({ cache, keepsData: false, holdsTrees: () => true });
+      return openRepository(cached);
+    };
+    const writer = await open();
+    expect(await writer.loadBlob("data", id)).toEqual(blob);
+    await writer.backend.close();
+    const reader = await open();
+    expect(await reader.loadBlob("data", id)).toEqual(blob);
+
+    const { packId } = reader.index.lookup("data", id)!;
+    const name = formatId(packId);
+    const path = join(folder, "ab".repeat(32), "data", name.slice(0, 2), name);
+    writeFileSync(path, Buffer.alloc(readFileSync(path).length));
+    const size = (await backend.stat(packHandle(packId))).size;
+    const blobs = await repository.readPackHeader(packId, size);
+    const results: PackBlobResult[] = [];
+    await reader.loadPackBlobs(packId, blobs, (_, result) => void results.push(result));
+    expect(results.map((result) => "plaintext" in result)).toEqual([true, true]);
+    expect(await reader.loadBlob("data", id)).toEqual(blob);
+    expect(fetched).toEqual([`${name} whole`, `${name} whole`]);
+    await reader.backend.close();
   });
 
   it("takes another copy when a pack is missing or too short", async () => {
