@@ -5,6 +5,7 @@ import { commandLine } from "../commands/command-line.js";
 import { endInTime } from "../commands/end-in-time.js";
 import { interruptedError } from "../errors.js";
 import { EXIT_FAILURE, EXIT_INTERRUPTED } from "./exit-code.js";
+import { refuseDebuggers } from "./no-debugger.js";
 import { type Io, Output } from "./output.js";
 import { outputError, runProgram } from "./program.js";
 import { keepHeapSmall } from "./small-heap.js";
@@ -24,8 +25,8 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 process.on("exit", endInTime);
 // A terminal that closes must not leave a lock behind or half a backup; restic ignores the signal, too.
 process.on("SIGHUP", () => {});
-// Without a listener Node.js would open a port for debuggers; while there is progress to show, the signal shows it.
-process.on("SIGUSR1", () => {});
+// While there is progress to show, the signal shows it.
+refuseDebuggers();
 
 const status = new StatusArea(
   process.stdout.isTTY && process.env["TERM"] !== "dumb" ? process.stdout : undefined,

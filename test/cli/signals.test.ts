@@ -1,5 +1,6 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { open, readdir } from "node:fs/promises";
+import { open, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { createRepository, openRepository } from "../../src/mod.js";
@@ -89,6 +90,26 @@ describe("SIGUSR1", () => {
     child.stdin!.end("more");
     expect(await once(child, "exit")).toEqual([0, null]);
     expect(err()).not.toContain("Debugger");
+  });
+
+  it("that comes while Node.js starts leaves no door open", async () => {
+    // As the signal would, before the program is loaded.
+    const watcher = join(await temporaryFolder(), "watch.cjs");
+    await writeFile(
+      watcher,
+      `const inspector = require("node:inspector");
+       inspector.open(0, "127.0.0.1");
+       setInterval(() => inspector.url() ?? console.error("closed"), 10).unref();`,
+    );
+    const command = yoreCommand(["-r", repository, "backup", "--stdin"]).replace(
+      /^'[^']*'/,
+      (node) => `exec ${node} --require '${watcher}'`,
+    );
+    const child = spawn("sh", ["-c", command], { env: { ...process.env, ...env } });
+    const err = collect(child.stderr!);
+    await vi.waitFor(() => expect(err()).toContain("closed"), 30_000);
+    child.stdin!.end("data");
+    expect(await once(child, "exit")).toEqual([0, null]);
   });
 });
 
