@@ -102,7 +102,6 @@ class Backup {
   readonly #selection: Selection;
   readonly #workingFolder = rawPath(workingFolder());
   readonly #start = now();
-  readonly #startedAt = performance.now();
 
   constructor(repository: Repository, options: BackupOptions, watch: BackupWatch) {
     this.#repository = repository;
@@ -160,7 +159,7 @@ class Backup {
       snapshotId,
       dryRun: this.#options.dryRun ?? false,
       errors: this.#progress.errors,
-      seconds: (performance.now() - this.#startedAt) / 1000,
+      seconds: secondsBetween(this.#start, summary.backupEnd),
     };
   }
 
@@ -328,6 +327,10 @@ function currentUser(): { username: string; uid: number; gid: number } {
 }
 
 /** This moment, in the zone of this machine. */
+function secondsBetween(start: Timestamp, end: Timestamp): number {
+  return (1000 * (end.seconds - start.seconds) + (end.nanoseconds - start.nanoseconds) / 1_000_000) / 1000;
+}
+
 function now(): Timestamp {
   const ms = Date.now();
   const seconds = Math.floor(ms / 1000);
