@@ -118,7 +118,10 @@ export class RestBackend implements Backend {
     if (response.status === 404) {
       // For a folder that is missing rclone has an empty list, and a 404 for whatever goes wrong.
       if (!String(response.headers["server"]).startsWith("rclone/")) return;
-      throw new YoreError("backend", `Cannot ${what} at "${this.location}": the server answered 404 (Not Found)`);
+      throw new YoreError(
+        "backend",
+        `Cannot ${what} at "${this.location}": the server answered 404 (Not Found)`,
+      );
     }
     if (response.status !== 200) throw this.#unexpected(what, response);
     this.#listsAtOnce = response.headers[LISTINGS_HEADER] === AT_ONCE;

@@ -9,6 +9,7 @@ import { readFile } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { untilInterrupted } from "../async/deadline.js";
+import { systemPath } from "../bytes/system-path.js";
 import { NO_PASSWORD, type PasswordSource } from "../commands/session.js";
 import { interruptedError, messageOf, systemCodeOf, UsageError, YoreError } from "../errors.js";
 import { type EnvironmentValue, origins, type VariablePrefix } from "./environment.js";
@@ -72,11 +73,15 @@ export async function askNewPassword(flags: NewPasswordFlags, io: Io): Promise<B
       throw new UsageError("only either --new-password-file or --new-insecure-no-password may be specified");
     return Buffer.alloc(0);
   }
-  if (flags.newPasswordFile) return notEmpty(await readPasswordFile(flags.newPasswordFile, io.signal));
-  if (!io.stdin.isTTY) return notEmpty(await readFirstLine(io.stdin, io.signal));
-  const password = notEmpty(await promptHidden("enter new password: ", io));
+  if (flags.newPasswordFile) return notEmptyNew(await readPasswordFile(flags.newPasswordFile, io.signal));
+  if (!io.stdin.isTTY) return notEmptyNew(await readFirstLine(io.stdin, io.signal));
+  const password = notEmptyNew(await promptHidden("enter new password: ", io));
   await typeAgain(password, io);
   return password;
+}
+
+function notEmptyNew(password: Buffer): Buffer {
+  return notEmpty(password, "--new-insecure-no-password");
 }
 
 function givenPassword(flags: RepositoryFlags, prefix: VariablePrefix, io: Io): GivenPassword {
@@ -101,10 +106,11 @@ function askedOnce(get: () => Promise<Buffer>): PasswordSource {
   return { attempts: 1, ask: async () => notEmpty(await get()) };
 }
 
-function notEmpty(password: Buffer): Buffer {
+/** @param flag that allows an empty one */
+function notEmpty(password: Buffer, flag = "--insecure-no-password"): Buffer {
   if (password.length === 0)
     throw new UsageError(
-      "an empty password is not allowed by default. Pass the flag `--insecure-no-password` to disable this check",
+      `an empty password is not allowed by default. Pass the flag \`${flag}\` to disable this check`,
     );
   return password;
 }
@@ -112,7 +118,7 @@ function notEmpty(password: Buffer): Buffer {
 /** @throws {YoreError} saying why the file cannot be read */
 async function readPasswordFile(path: string, signal: AbortSignal): Promise<Buffer> {
   try {
-    return trimBytes(decodeTextBytes(await untilInterrupted(readFile(path), signal)));
+    return trimBytes(decodeTextBytes(await untilInterrupted(readFile(systemPath(path)), signal)));
   } catch (error) {
     if (signal.aborted) throw error;
     const reason = systemCodeOf(error) === "ENOENT" ? "it does not exist" : messageOf(error);

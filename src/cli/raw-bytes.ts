@@ -4,6 +4,7 @@
  */
 
 import { readFileSync } from "node:fs";
+import { textKeepingBytes } from "../bytes/utf8.js";
 import { UsageError } from "../errors.js";
 
 const REPLACEMENT = "\ufffd";
@@ -14,6 +15,11 @@ export function variableBytes(name: string, value: string): Buffer {
   const raw = entriesOf("environ").find((entry) => entry.toString() === `${name}=${value}`);
   if (!raw) throw new UsageError(`Cannot read $${name}: it is not UTF-8 text`);
   return raw.subarray(name.length + 1);
+}
+
+/** The value of a variable as text that keeps bytes. @throws {UsageError} where they cannot be known */
+export function variableText(name: string, value: string | undefined): string | undefined {
+  return value === undefined ? undefined : textKeepingBytes(variableBytes(name, value));
 }
 
 /** Whether a text, from an argument or a variable, stands for other bytes than it says. */

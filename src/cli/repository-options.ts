@@ -6,14 +6,16 @@
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { systemPath } from "../bytes/system-path.js";
+import { textKeepingBytes } from "../bytes/utf8.js";
 import type { RepositoryOptions } from "../commands/session.js";
 import { messageOf, systemCodeOf, UsageError, type YoreError } from "../errors.js";
-import { type Environment, origins, type VariablePrefix } from "./environment.js";
+import { type Environment, origins, type VariablePrefix, variableOf } from "./environment.js";
 import type { Io } from "./output.js";
 import { passwordSource } from "./password.js";
-import { isMangled } from "./raw-bytes.js";
+import { variableText } from "./raw-bytes.js";
 import type { RepositoryFlags } from "./repository-flags.js";
-import { decodeTextFile } from "./text-file.js";
+import { decodeTextBytes, trimBytes } from "./text-file.js";
 
 /** @throws {UsageError} if no repository is named, or two */
 export function resolveRepositoryOptions(
@@ -38,30 +40,40 @@ export function defaultRepositoryPath(env: Environment): string {
   return join(env["XDG_DATA_HOME"] || join(env["HOME"] || homedir(), ".local/share"), "yore/repository");
 }
 
+/** @throws {UsageError} when what should name it is empty: the default one must not stand in for it */
 function namedLocation(flags: RepositoryFlags, prefix: VariablePrefix, env: Environment): string | undefined {
+  const named = { repo: flags.repo, file: flags.repositoryFile };
   const all = origins(
-    { repo: flags.repo, file: flags.repositoryFile },
+    named,
     env,
-    (get) => ({ repo: get("REPOSITORY"), file: get("REPOSITORY_FILE") }),
+    (get, nameOf) => ({
+      repo: variableText(nameOf("REPOSITORY"), get("REPOSITORY")),
+      file: variableText(nameOf("REPOSITORY_FILE"), get("REPOSITORY_FILE")),
+    }),
     prefix,
   );
-  const { repo, file } = all.find((one) => one.repo || one.file) ?? {};
+  const isGiven = named.repo !== undefined || named.file !== undefined;
+  const { repo, file } = (isGiven ? [named] : all).find((one) => one.repo || one.file) ?? {};
   if (repo && file) {
     const [from, two] = [prefix === "FROM_" ? "from-" : "", prefix === "2" ? "2" : ""];
     throw new UsageError(
       `Options --${from}repo${two} and --${from}repository-file${two} are mutually exclusive, please specify only one`,
     );
   }
-  if (repo && isMangled(repo))
-    throw new UsageError(`Cannot use repository "${repo}": its name is not UTF-8 text`, {
-      hint: "Name it by a symbolic link whose path is, or mount it there",
-    });
-  return file ? readLocationFile(file) : repo || undefined;
+  if (file) return readLocationFile(file);
+  if (!repo && (isGiven || hasEmptyVariable(env, prefix))) throw noRepositoryNamed(prefix);
+  return repo || undefined;
+}
+
+function hasEmptyVariable(env: Environment, prefix: VariablePrefix): boolean {
+  return ["REPOSITORY", "REPOSITORY_FILE"].some((suffix) =>
+    ["YORE_", "RESTIC_"].some((program) => env[`${program}${variableOf(prefix, suffix)}`] === ""),
+  );
 }
 
 function readLocationFile(path: string): string {
   try {
-    const text = decodeTextFile(readFileSync(path)).trim();
+    const text = textKeepingBytes(trimBytes(decodeTextBytes(readFileSync(systemPath(path)))));
     if (text === "") throw new UsageError("it is empty");
     return text;
   } catch (error) {

@@ -1,6 +1,3 @@
-import { isUtf8 } from "node:buffer";
-import { FormatError } from "../errors.js";
-
 /**
  * What is in a small file that a person wrote, without a byte order mark: UTF-16 with one, as editors on Windows save it,
  * becomes UTF-8, and everything else stays as it is, be it text or not.
@@ -10,13 +7,6 @@ export function decodeTextBytes(bytes: Uint8Array): Buffer {
   if (first === 0xff && second === 0xfe) return Buffer.from(new TextDecoder("utf-16le").decode(bytes));
   if (first === 0xfe && second === 0xff) return Buffer.from(new TextDecoder("utf-16be").decode(bytes));
   return Buffer.from(bytes.subarray(first === 0xef && second === 0xbb && third === 0xbf ? 3 : 0));
-}
-
-/** The same where it has to be text. @throws {FormatError} for other bytes */
-export function decodeTextFile(bytes: Uint8Array): string {
-  const decoded = decodeTextBytes(bytes);
-  if (!isUtf8(decoded)) throw new FormatError("it is neither UTF-8 nor UTF-16 text");
-  return decoded.toString();
 }
 
 /** What Go takes for white space, in UTF-8, one character a byte. */

@@ -139,17 +139,44 @@ describe("the repository", () => {
     expect(await opens([], { RESTIC_REPOSITORY: repository, RESTIC_REPOSITORY_FILE: "location" })).toBe(1);
   });
 
-  it("is refused where its name is not UTF-8, instead of another one being taken", async () => {
+  it("is never the default one, or that of a variable, where an empty name is given", async () => {
+    const home = join(folder, "home-of-default");
+    await mkdir(home);
+    const at = (more: Record<string, string> = {}) => ({ env: { ...env, HOME: home, ...more } });
+    expect((await runYore(["init", "-q"], at())).code).toBe(0);
+    const repository = join(home, ".local/share/yore/repository");
+    for (const [args, more] of [
+      [["-r", ""], {}],
+      [["--repo="], { RESTIC_REPOSITORY: repository }],
+      [["--repository-file", ""], {}],
+      [[], { RESTIC_REPOSITORY: "" }],
+      [[], { YORE_REPOSITORY_FILE: "" }],
+    ] as const) {
+      const { code, stderr } = await runYore(["snapshots", ...args], at(more));
+      expect({ code, stderr }, args.join(" ")).toEqual({
+        code: 1,
+        stderr: expect.stringContaining("Please specify repository location"),
+      });
+    }
+    expect((await runYore(["init", "-r", ""], at())).stderr).toContain("Please specify repository location");
+    const copy = await runYore(
+      ["copy", "-r", repository, "--from-repo", ""],
+      at({ RESTIC_FROM_REPOSITORY: repository }),
+    );
+    expect(copy.stderr).toContain("Please specify a source repository location");
+    expect((await runYore(["snapshots", "--json"], at())).stdout).toBe("[]\n");
+  });
+
+  it("may have a name that is not UTF-8, wherever it is named", async () => {
     const cwd = join(folder, "bytes");
     await mkdir(cwd);
-    const init = (name: string) =>
-      run("sh", ["-c", `${yoreCommand(["init", "-q"])} -r "$(printf '${name}')"`], { env, cwd });
-    expect(await init("r\\377")).toMatchObject({
-      code: 1,
-      stderr: expect.stringContaining("its name is not UTF-8 text"),
-    });
-    expect(await readdir(cwd)).toEqual([]);
-    expect(await init("r\\357\\277\\275")).toMatchObject({ code: 0, stderr: "" });
-    expect(await readdir(cwd)).toEqual(["r\ufffd"]);
+    const yore = async (args: string, shell = "") =>
+      await run("sh", ["-c", `N="$(printf 'r\\377')"; ${shell} ${yoreCommand([])} ${args}`], { env, cwd });
+    expect(await yore('init -q -r "$N"')).toMatchObject({ code: 0, stderr: "" });
+    expect(await readdir(cwd, "latin1")).toEqual(["r\xff"]);
+    await writeFile(join(cwd, "location"), "r\xff\n", "latin1");
+    for (const shell of ['RESTIC_REPOSITORY="$N"', 'YORE_REPOSITORY="$N"', "RESTIC_REPOSITORY_FILE=location"])
+      expect(await yore("snapshots --json", shell), shell).toMatchObject({ code: 0, stdout: "[]\n" });
+    expect((await yore("snapshots --repository-file location")).code).toBe(0);
   });
 });
