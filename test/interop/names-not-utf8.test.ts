@@ -122,11 +122,11 @@ describe("an argument that is not UTF-8", () => {
   it("is refused where it would be another file, and is text elsewhere", async () => {
     expect(
       await shell(`
-        yore -r repository -p "$odd" snapshots 2>&1 || echo $?
+        yore -r repository --cacert "$odd" snapshots 2>&1 || echo $?
         yore -r "rest:http://localhost/$odd" snapshots 2>&1 || echo $?
         yore -r repository backup -q --tag "$odd" files
         yore -r repository snapshots --json | grep -c '"tags":\\["a�"\\]'
       `),
-    ).toMatch(/"--password-file" flag: it is not UTF-8\n1\n.*it is not UTF-8.*\n1\n1$/);
+    ).toMatch(/"--cacert" flag: it is not UTF-8\n1\n.*it is not UTF-8.*\n1\n1$/);
   });
 });
