@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <mutex>
 
 #include "file_status.h"
 
@@ -27,8 +28,31 @@ int SyncDescriptor(int fd) {
   return is_unsupported ? 0 : error;
 }
 
+// How a file system says that it has no such thing.
+bool IsUnsupported(int error) { return error == ENOTSUP || error == EOPNOTSUPP || error == ENOSYS; }
+
 // Kernels and file systems differ in how they say that they cannot; a folder that is missing says so again.
 bool LacksUnnamedFiles(int error) { return error == EOPNOTSUPP || error == EISDIR || error == EINVAL || error == ENOENT; }
+
+// exFAT, SMB, most of FUSE.
+bool LacksHardLinks(int error) { return error == EPERM || error == EMLINK || IsUnsupported(error); }
+
+// For kernels and file systems that cannot do both in one. Within this process nobody comes in between.
+int RenameAfterLook(const char* from, const char* to) {
+  static std::mutex mutex;
+  std::lock_guard<std::mutex> lock(mutex);
+  struct stat status;
+  if (lstat(to, &status) == 0) return EEXIST;
+  return errno == ENOENT ? ErrorOf(rename(from, to)) : errno;
+}
+
+int RenameUnlessTaken(const char* from, const char* to) {
+#ifdef RENAME_NOREPLACE
+  const int error = ErrorOf(renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE));
+  if (error != EINVAL && !IsUnsupported(error)) return error;
+#endif
+  return RenameAfterLook(from, to);
+}
 
 }  // namespace
 
@@ -86,10 +110,14 @@ int UnnamedFile::ChangeMode(mode_t mode) const { return ErrorOf(fchmod(fd_, mode
 
 int UnnamedFile::GiveName(const std::string& path, bool replace) {
   if (!temporary_.empty()) {
-    // Renaming replaces, and works where there are no hard links; linking never replaces.
-    const int error = ErrorOf(replace ? rename(temporary_.c_str(), path.c_str())
-                                      : link(temporary_.c_str(), path.c_str()));
-    if (error == 0 && replace) temporary_.clear();
+    const char* const from = temporary_.c_str();
+    const char* const to = path.c_str();
+    if (!replace) {
+      const int error = ErrorOf(link(from, to));
+      if (!LacksHardLinks(error)) return error;
+    }
+    const int error = replace ? ErrorOf(rename(from, to)) : RenameUnlessTaken(from, to);
+    if (error == 0) temporary_.clear();
     return error;
   }
   char self[40];

@@ -1,5 +1,5 @@
 // Files that arrive bit by bit and must not be seen before they are whole: written and hashed in one hop, and given
-// their name by one link(2) when the last byte is on the disk.
+// their name by one link(2) when the last byte is on the disk, or by a rename where there are no hard links.
 //
 //   uploadOpen(folder, mode)        -> upload       a file without a name (O_TMPFILE): whatever dies, nothing is left
 //   uploadAppend(upload, pieces)                    SHA-256 and write(2) of all of them

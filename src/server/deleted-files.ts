@@ -1,10 +1,11 @@
-import { link, lstat, mkdir, readdir, readFile, rename, unlink } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { mapConcurrently } from "../async/map-concurrently.js";
 import type { FileType, Handle } from "../backend/backend.js";
 import { FOLDERS, foldersOf, pathOf } from "../backend/local-layout.js";
 import { isHexId } from "../bytes/id.js";
 import { systemCodeOf } from "../errors.js";
+import { nameUnlessTaken } from "./name-unless-taken.js";
 
 /**
  * Files that clients deleted, kept for a while within their repository, where no program looks:
@@ -97,14 +98,13 @@ export async function bringBack(repository: string, file: DeletedFile, folderMod
   if (file.handle.type === "config" && (await isAnother(path, file.path)))
     await keepDeleted(repository, file.handle, Date.now(), folderMode);
   try {
-    await link(file.path, path);
+    if (!(await nameUnlessTaken(file.path, path))) return false;
   } catch (error) {
-    const code = systemCodeOf(error);
     // Another one who brings files back may have been faster.
-    if (code === "EEXIST" || (code === "ENOENT" && (await isThere(path)))) return false;
+    if (systemCodeOf(error) === "ENOENT" && (await isThere(path))) return false;
     throw error;
   }
-  await unlink(file.path);
+  await rm(file.path, { force: true });
   return true;
 }
 

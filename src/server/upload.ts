@@ -1,11 +1,11 @@
 import { createHash, type Hash, randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, link, open, unlink } from "node:fs/promises";
+import { type FileHandle, open, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { systemCodeOf } from "../errors.js";
 import { loadAddon } from "../native/addon.js";
 import type { SocketHandle } from "../native/body-socket-functions.js";
 import { UPLOAD_OUTCOME, type UploadFunctions, type UploadHandle } from "../native/upload-functions.js";
+import { nameUnlessTaken } from "./name-unless-taken.js";
 
 /**
  * A file that arrives bit by bit. It has its name only when it is whole, its hash is right and it is on the disk;
@@ -163,16 +163,13 @@ export class PortableUpload implements Upload {
     try {
       if (id && !this.#hash.digest().equals(id)) return "wrong-hash";
       await this.#file.sync();
-      await link(this.#temporary, this.#path);
+      if (!(await nameUnlessTaken(this.#temporary, this.#path))) return "exists";
       await syncFolder(dirname(this.#path)).catch(async (error: unknown) => {
         // The client is told that it failed, and comes again.
         await unlink(this.#path).catch(() => {});
         throw error;
       });
       return "saved";
-    } catch (error) {
-      if (systemCodeOf(error) === "EEXIST") return "exists";
-      throw error;
     } finally {
       await this.discard();
     }
