@@ -152,7 +152,7 @@ napi_value ReadSmallFiles(napi_env env, napi_callback_info info) {
   size_t left = paths.size;
   size_t room_left = into.size;
   for (size_t i = 0; i < files.size(); i++) {
-    const size_t length = strnlen(at, left);
+    const size_t length = left == 0 ? 0 : strnlen(at, left);
     if (length == 0 || length == left) {
       ThrowRange(env, "paths", "a path for each room, with a zero byte behind it");
       return nullptr;

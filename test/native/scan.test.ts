@@ -21,6 +21,8 @@ describe.skipIf(addonProblem() !== undefined)("scan functions of the addon", () 
     expect(() => read(path.subarray(0, -1), room, Buffer.alloc(100))).toThrow(/zero byte/);
     expect(() => read(Buffer.from("\0"), room, Buffer.alloc(100))).toThrow(/a path/);
     expect(() => read(path, Uint32Array.of(10, 10), Buffer.alloc(100))).toThrow(/paths/);
+    for (const none of [Buffer.alloc(0), new Uint8Array(0)])
+      expect(() => read(none, room, Buffer.alloc(100))).toThrow(/paths/);
     expect(() => read([path], room, Buffer.alloc(100))).toThrow(/paths/);
     expect(() => read(path, [10], Buffer.alloc(100))).toThrow(/rooms/);
     expect(() => addon.userName(-1)).toThrow();
