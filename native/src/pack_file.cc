@@ -76,10 +76,7 @@ class PackFile {
     const int error = file_.Sync();
     if (error != 0) return error;
     if (!keeps_cached) ForgetWrittenPages(file_.fd());
-    const int mode_error = file_.ChangeMode(mode);
-    // Some file systems keep no modes; the file is as safe without.
-    const bool is_mode_lost = mode_error == EPERM || mode_error == ENOTSUP || mode_error == EOPNOTSUPP || mode_error == ENOSYS;
-    return is_mode_lost ? 0 : mode_error;
+    return file_.ChangeMode(mode);
   }
 
   int Load(OwnedBytes* bytes) {

@@ -68,8 +68,7 @@ int UnnamedFile::Open(const std::string& folder, const std::string& temporary_na
     if (fd_ < 0) return errno;
     temporary_ = path;
   }
-  const int error = ChangeMode(mode);
-  return error == EPERM ? 0 : error;
+  return ChangeMode(mode);
 }
 
 int UnnamedFile::Write(std::vector<iovec> parts) {
@@ -106,7 +105,10 @@ int UnnamedFile::Read(uint8_t* into, size_t size, uint64_t offset) const {
 
 int UnnamedFile::Sync() const { return SyncDescriptor(fd_); }
 
-int UnnamedFile::ChangeMode(mode_t mode) const { return ErrorOf(fchmod(fd_, mode)); }
+int UnnamedFile::ChangeMode(mode_t mode) const {
+  const int error = ErrorOf(fchmod(fd_, mode));
+  return error == EPERM || IsUnsupported(error) ? 0 : error;
+}
 
 int UnnamedFile::GiveName(const std::string& path, bool replace) {
   if (!temporary_.empty()) {

@@ -27,6 +27,7 @@ class UnnamedFile {
   int Read(uint8_t* into, size_t size, uint64_t offset) const;
   // To the disk. File systems that know no such thing are taken at their word.
   int Sync() const;
+  // Some file systems keep no modes; the file is as safe without.
   int ChangeMode(mode_t mode) const;
   // EEXIST when somebody has the name; with `replace` only where the file has no temporary name.
   int GiveName(const std::string& path, bool replace);
