@@ -5,7 +5,6 @@
 // the page cache and a hash, a fraction of the sealing. After a failed write the file takes nothing more.
 
 #include <errno.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <mutex>
@@ -69,12 +68,8 @@ class PackFile {
     if (!IsGrowing()) return EBADF;
     is_finished_ = true;
     hash_.Finish(id);
-    struct stat status;
-    if (fstat(file_.fd(), &status) != 0) return errno;
-    // Some network file systems take a write and lose it without a word.
-    if (static_cast<uint64_t>(status.st_size) != length_) return EIO;
-    const int error = file_.Sync();
-    if (error != 0) return error;
+    if (const int error = file_.CheckLength(length_)) return error;
+    if (const int error = file_.Sync()) return error;
     if (!keeps_cached) ForgetWrittenPages(file_.fd());
     return file_.ChangeMode(mode);
   }

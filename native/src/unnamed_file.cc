@@ -103,6 +103,12 @@ int UnnamedFile::Read(uint8_t* into, size_t size, uint64_t offset) const {
   return 0;
 }
 
+int UnnamedFile::CheckLength(uint64_t length) const {
+  struct stat status;
+  if (fstat(fd_, &status) != 0) return errno;
+  return static_cast<uint64_t>(status.st_size) == length ? 0 : EIO;
+}
+
 int UnnamedFile::Sync() const { return SyncDescriptor(fd_); }
 
 int UnnamedFile::ChangeMode(mode_t mode) const {

@@ -25,6 +25,8 @@ class UnnamedFile {
   int Write(std::vector<iovec> parts);
   // From `offset` on, exactly `size` bytes; EIO when there are fewer.
   int Read(uint8_t* into, size_t size, uint64_t offset) const;
+  // EIO when it has another length: some network file systems take a write and lose it without a word.
+  int CheckLength(uint64_t length) const;
   // To the disk. File systems that know no such thing are taken at their word.
   int Sync() const;
   // Some file systems keep no modes; the file is as safe without.

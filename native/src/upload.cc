@@ -40,6 +40,8 @@ struct Upload {
   std::string folder;
   Sha256Stream hash;
   uint64_t length = 0;
+  // Of the first write that failed: the hash is ahead of the file then, and nothing more is taken.
+  int error = 0;
   std::atomic<bool> busy{false};
 };
 
@@ -86,6 +88,7 @@ Failure OpenUpload(Upload& upload, const std::string& folder, mode_t mode) {
 }
 
 Failure AppendPieces(Upload& upload, const std::vector<Bytes>& pieces) {
+  if (upload.error != 0) return {upload.error, "write"};
   std::vector<iovec> parts;
   uint64_t size = 0;
   for (const Bytes& piece : pieces) {
@@ -94,10 +97,10 @@ Failure AppendPieces(Upload& upload, const std::vector<Bytes>& pieces) {
     parts.push_back({piece.data, piece.size});
     size += piece.size;
   }
-  const int error = upload.file.Write(std::move(parts));
-  if (error == 0) PassWrittenPages(upload.file.fd(), upload.length, size);
+  upload.error = upload.file.Write(std::move(parts));
+  if (upload.error == 0) PassWrittenPages(upload.file.fd(), upload.length, size);
   upload.length += size;
-  return {error, "write"};
+  return {upload.error, "write"};
 }
 
 // Stays in the second-level cache between the kernel's copy, the hash and the write.
@@ -130,12 +133,14 @@ enum Outcome : uint32_t { kSaved = 0, kExists = 1, kWrongHash = 2 };
 using WantedHash = std::vector<uint8_t>;
 
 Failure CommitUpload(Upload& upload, const std::string& path, const WantedHash& wanted, Outcome* outcome) {
+  if (upload.error != 0) return {upload.error, "write"};
   uint8_t hash[kHashSize];
   upload.hash.Finish(hash);
   if (!wanted.empty() && !std::equal(wanted.begin(), wanted.end(), hash)) {
     *outcome = kWrongHash;
     return {};
   }
+  if (const int error = upload.file.CheckLength(upload.length)) return {error, "write"};
   if (const int error = upload.file.Sync()) return {error, "fsync"};
   if (upload.length >= kForgottenBytes) ForgetWrittenPages(upload.file.fd());
   const int error = upload.file.GiveName(path, false);

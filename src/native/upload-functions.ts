@@ -10,7 +10,7 @@ export const UPLOAD_OUTCOME = { saved: 0, exists: 1, wrongHash: 2 } as const;
 
 /**
  * Functions of native/src/upload.cc. Paths are bytes; failures reject with an error as those of node:fs. One call at a
- * time for each upload.
+ * time for each upload. After a failed write every other call for it but `uploadDiscard` rejects likewise.
  */
 export interface UploadFunctions {
   /** @param mode permission bits, whatever the umask */

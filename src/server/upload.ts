@@ -2,6 +2,7 @@ import { createHash, type Hash, randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, open, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { YoreError } from "../errors.js";
 import { loadAddon } from "../native/addon.js";
 import type { SocketHandle } from "../native/body-socket-functions.js";
 import { UPLOAD_OUTCOME, type UploadFunctions, type UploadHandle } from "../native/upload-functions.js";
@@ -136,6 +137,8 @@ export class PortableUpload implements Upload {
   readonly #temporary: string;
   readonly #path: string;
   readonly #hash: Hash = createHash("sha256");
+  /** Bytes that were to be written. */
+  #length = 0;
   #ended = false;
 
   private constructor(file: FileHandle, temporary: string, path: string) {
@@ -154,6 +157,7 @@ export class PortableUpload implements Upload {
   async append(pieces: readonly Uint8Array[]): Promise<void> {
     for (const piece of pieces) {
       this.#hash.update(piece);
+      this.#length += piece.length;
       for (let at = 0; at < piece.length; )
         at += (await this.#file.write(piece, at, piece.length - at)).bytesWritten;
     }
@@ -162,6 +166,7 @@ export class PortableUpload implements Upload {
   async commit(id: Uint8Array | undefined): Promise<UploadOutcome> {
     try {
       if (id && !this.#hash.digest().equals(id)) return "wrong-hash";
+      await this.#checkLength();
       await this.#file.sync();
       if (!(await nameUnlessTaken(this.#temporary, this.#path))) return "exists";
       await syncFolder(dirname(this.#path)).catch(async (error: unknown) => {
@@ -173,6 +178,14 @@ export class PortableUpload implements Upload {
     } finally {
       await this.discard();
     }
+  }
+
+  /** After a write that failed; and some network file systems take a write and lose it without a word. */
+  async #checkLength(): Promise<void> {
+    const { size } = await this.#file.stat();
+    if (size === this.#length) return;
+    const reason = `wrote ${this.#length} bytes, but there are ${size}`;
+    throw new YoreError("backend", `Cannot save "${this.#path}": ${reason}`);
   }
 
   async discard(): Promise<void> {

@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { addonProblem, loadAddon } from "../../src/native/addon.js";
 import { UPLOAD_OUTCOME } from "../../src/native/upload-functions.js";
+import { loseEnd } from "../support/lose-end.js";
+import { run } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 const addon = loadAddon()!;
@@ -56,6 +58,36 @@ describe.skipIf(addonProblem() !== undefined)("upload functions of the addon", (
     expect(readdirSync(folder)).toEqual([]);
     await expect(addon.uploadAppend(upload, [randomBytes(1)])).rejects.toMatchObject({ code: "EBADF" });
     await expect(addon.uploadCommit(upload, pathOf("x"), undefined)).rejects.toMatchObject({ code: "EBADF" });
+  });
+
+  it("save nothing of which a write failed", async () => {
+    const addonPath =
+      process.env["YORE_ADDON"] || join(import.meta.dirname, "../../native/build/Release/yore.node");
+    // Node.js ignores the signal, so that the write fails as it does on a disk that is full.
+    const program = `
+      const addon = require(${JSON.stringify(addonPath)});
+      const [folder, path] = ${JSON.stringify([folder, join(folder, "short")])}.map((text) => Buffer.from(text));
+      const content = Buffer.alloc(100_000, "x");
+      const id = require("node:crypto").createHash("sha256").update(content).digest();
+      const codeOf = (promise) => promise.then(() => "none", ({ code }) => code);
+      addon.uploadOpen(folder, 0o600).then(async (upload) => {
+        const appended = await codeOf(addon.uploadAppend(upload, [content]));
+        const again = await codeOf(addon.uploadAppend(upload, []));
+        console.log(appended, again, await codeOf(addon.uploadCommit(upload, path, id)));
+      });`;
+    const child = await run("sh", ["-c", 'ulimit -f 16; exec "$0" -e "$1"', process.execPath, program]);
+    expect(child).toMatchObject({ stderr: "", stdout: "EFBIG EFBIG EFBIG\n" });
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it("save nothing of which the file system lost a part", async () => {
+    const content = randomBytes(1000);
+    const upload = await open();
+    await addon.uploadAppend(upload, [content]);
+    loseEnd(folder, 999);
+    const commit = addon.uploadCommit(upload, pathOf("short"), sha256(content));
+    await expect(commit).rejects.toMatchObject({ code: "EIO" });
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   it("leave no name where they cannot say that it will last", async () => {
