@@ -26,16 +26,13 @@ class Served {
     folder: string,
     flags: readonly string[] = ["--no-auth"],
     address?: string,
+    env: Readonly<Record<string, string>> = {},
   ): Promise<Served> {
     const port = await freePort();
-    const child = spawnYore([
-      "serve",
-      "--path",
-      folder,
-      "--listen",
-      address ?? `127.0.0.1:${port}`,
-      ...flags,
-    ]);
+    const child = spawnYore(
+      ["serve", "--path", folder, "--listen", address ?? `127.0.0.1:${port}`, ...flags],
+      { env },
+    );
     const served = new Served(`http://127.0.0.1:${port}/`, child);
     await new Promise<void>((resolve, reject) => {
       child.stdout!.on("data", (piece: Buffer) => {
@@ -92,6 +89,13 @@ describe("the process of yore serve", () => {
     expect(
       readFileSync(join(folder, "data", nameOf(content).slice(0, 2), nameOf(content))).equals(content),
     ).toBe(true);
+  });
+
+  it("takes switches that say no from the environment, too", async () => {
+    const env = { YORE_SERVE_NO_AUTH: "true", YORE_SERVE_NO_VERIFY_UPLOAD: "true" };
+    served = await Served.start(folder, [], undefined, env);
+    expect((await ask(served.url, "POST", "/?create=true")).status).toBe(200);
+    expect((await ask(served.url, "POST", `/data/${"0".repeat(64)}`, { body: "junk" })).status).toBe(200);
   });
 
   it("killed in the middle of 50 uploads, keeps what it acknowledged and nothing else", async () => {

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { type Command, Option } from "commander";
 import { runServe, type ServeCommandOptions } from "../../commands/serve.js";
-import { UsageError } from "../../errors.js";
+import { messageOf, UsageError } from "../../errors.js";
 import { action, type CommandContext } from "../command-context.js";
 import type { Environment } from "../environment.js";
 import type { Io } from "../output.js";
@@ -94,10 +94,7 @@ function serveOptions(): Option[] {
       'keep what clients delete for so long, such as 14d; "yore undelete" brings it back',
     ),
     new Option("--policy-file <file>", "TOML file with modes, quotas and rates of users and repositories"),
-    new Option(
-      "--shutdown-timeout <duration>",
-      "how long to wait for requests under way at the end (default: 30s)",
-    )
+    new Option("--shutdown-timeout <duration>", "how long to wait for requests under way at the end")
       .argParser(parseDuration)
       .default(DEFAULT_SHUTDOWN_MS, "30s"),
     new Option("--debug", "accepted for rest-server's sake: what goes wrong is always told").hideHelp(),
@@ -112,9 +109,9 @@ function withEnvironment(command: Command, given: ServeFlags, env: Environment):
     const text = env[variable];
     const name = option.attributeName();
     if (!text || command.getOptionValueSource(name) === "cli") continue;
-    flags[name] = option.isBoolean()
-      ? readSwitch(variable, text) !== option.negate
-      : readValue(option, variable, text);
+    flags[name] = option.required
+      ? readValue(option, variable, text)
+      : readSwitch(variable, text) !== option.negate;
   }
   return flags as unknown as ServeFlags;
 }
@@ -128,7 +125,11 @@ function readSwitch(variable: string, text: string): boolean {
 function readValue(option: Option, variable: string, text: string): unknown {
   if (option.argChoices && !option.argChoices.includes(text))
     throw new UsageError(`Cannot read $${variable}: expected one of ${option.argChoices.join(", ")}`);
-  return option.parseArg ? option.parseArg(text, undefined) : text;
+  try {
+    return option.parseArg ? option.parseArg(text, undefined) : text;
+  } catch (cause) {
+    throw new UsageError(`Cannot read $${variable}: ${messageOf(cause)}`, { cause });
+  }
 }
 
 function readOptions(context: CommandContext, flags: ServeFlags): ServeCommandOptions {
