@@ -34,7 +34,8 @@ export class YoreHelp extends Help {
   override optionDescription(option: Option): string {
     const fallback = option.defaultValue;
     const shown = typeof fallback === "string" || typeof fallback === "number";
-    return shown && fallback !== "" ? `${option.description} (default: ${fallback})` : option.description;
+    if (!shown || fallback === "") return option.description;
+    return `${option.description} (default: ${option.defaultValueDescription ?? fallback})`;
   }
 
   override styleTitle(title: string): string {

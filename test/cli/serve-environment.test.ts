@@ -82,3 +82,12 @@ describe("the environment of yore serve", () => {
     expect(await serve("--no-auth", "true")).toContain("/does/not/exist");
   });
 });
+
+describe("the help of yore serve", () => {
+  it("tells each default once, as one would write it", async () => {
+    const io = new FakeIo();
+    await runProgram(["serve", "--help"], io);
+    expect(io.out.replace(/\s+/g, " ")).toMatch(/at the end \(default: 30s\) --/);
+    expect(io.out).not.toMatch(/\(default: [^)]*\)\s+\(default:/);
+  });
+});
