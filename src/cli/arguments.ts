@@ -8,6 +8,7 @@
 
 import type { Command, Option } from "commander";
 import { UsageError } from "../errors.js";
+import { invalidArgument } from "./invalid-argument.js";
 import { knownBytes } from "./known-bytes.js";
 import { nearestWord } from "./nearest-word.js";
 
@@ -177,7 +178,5 @@ function isSwitch(option: Option): boolean {
 function parseSwitch(option: Option, value: string): boolean {
   if (["1", "t", "T", "true", "TRUE", "True"].includes(value)) return true;
   if (["0", "f", "F", "false", "FALSE", "False"].includes(value)) return false;
-  throw new UsageError(
-    `invalid argument "${value}" for "${option.long}" flag: only true or false can be meant`,
-  );
+  throw invalidArgument(option.long!, value, "only true or false can be meant");
 }

@@ -12,6 +12,7 @@ import { UsageError } from "../errors.js";
 import { ONE_MORE } from "./arguments.js";
 import { describeEnvironment, type Environment, readEnvironment } from "./environment.js";
 import { checkFeatureFlags } from "./feature-flags.js";
+import { invalidArgument } from "./invalid-argument.js";
 import type { Io } from "./output.js";
 import { resolveRepositoryOptions } from "./repository-options.js";
 import { resolveTransportOptions, type TransportFlags } from "./transport-options.js";
@@ -86,7 +87,7 @@ export function addGlobalOptions(program: Command): void {
   add(
     "--retry-lock <duration>",
     "keep trying for a lock so long, like 5m or 2h (default: no retries)",
-  ).argParser(parseDuration);
+  ).argParser((value: string) => parseDuration("--retry-lock", value));
   add("--json", "print JSON, for commands that have it");
   add("-q, --quiet", "print nothing that was not asked for");
   add("-v, --verbose [n]", "print more; twice, or --verbose=2, for still more")
@@ -98,11 +99,11 @@ export function addGlobalOptions(program: Command): void {
   add("--no-cache", "do not use a local cache");
   add("--cache-data", "cache file content too, not only what is needed to walk", "CACHE_DATA");
   add("--cache-limit <size>", "bytes of packs that the cache may take, such as 20G", "CACHE_LIMIT").argParser(
-    parseSize,
+    (value: string) => parseSize("--cache-limit", value),
   );
   add("--cleanup-cache", "remove old cache directories");
   add("--compression <mode>", `one of ${COMPRESSION_MODES.join("|")}`, "COMPRESSION").argParser(
-    (value: string) => parseCompression(value, `"--compression" flag`),
+    (value: string) => parseCompression("--compression", value),
   );
   add("--pack-size <size>", "target size of packs in MiB", "PACK_SIZE").argParser((value: string) =>
     parseCount("--pack-size", value),
@@ -125,7 +126,7 @@ export function addGlobalOptions(program: Command): void {
   add(
     "--stuck-request-timeout <duration>",
     "retry a request that stands still so long (default: 5m)",
-  ).argParser(parseDuration);
+  ).argParser((value: string) => parseDuration("--stuck-request-timeout", value));
   add("-o, --option <key=value>", "extended option of a backend (repeatable)").argParser(collect);
 }
 
@@ -172,23 +173,19 @@ export function collect(value: string, previous: string[] | undefined): string[]
 
 /** A whole number that is not negative. @throws {UsageError} naming where it stood */
 export function parseCount(where: string, text: string): number {
-  if (!/^\d{1,15}$/.test(text))
-    throw new UsageError(`invalid argument "${text}" for "${where}": wanted a whole number`);
+  if (!/^\d{1,15}$/.test(text)) throw invalidArgument(where, text, "wanted a whole number");
   return Number(text);
 }
 
-function parseCompression(value: string, where: string): CompressionMode {
-  const mode = COMPRESSION_MODES.find((one) => one === value);
-  if (!mode)
-    throw new UsageError(
-      `invalid argument "${value}" for ${where}: wanted one of ${COMPRESSION_MODES.join("|")}`,
-    );
+function parseCompression(where: string, text: string): CompressionMode {
+  const mode = COMPRESSION_MODES.find((one) => one === text);
+  if (!mode) throw invalidArgument(where, text, `wanted one of ${COMPRESSION_MODES.join("|")}`);
   return mode;
 }
 
 function compressionFromEnvironment(env: Environment): CompressionMode | undefined {
   const found = readEnvironment(env, "COMPRESSION");
-  return found && parseCompression(found.value, found.name);
+  return found && parseCompression(found.name, found.value);
 }
 
 function resolvePackSize(flags: GlobalFlags, env: Environment): number | undefined {
@@ -207,7 +204,7 @@ function resolveCacheOptions(flags: GlobalFlags, env: Environment): CacheOptions
   return {
     folder: flags.cacheDir ?? readEnvironment(env, "CACHE_DIR")?.value ?? join(home, "restic"),
     keepsData: flags.cacheData ?? readEnvironment(env, "CACHE_DATA") !== undefined,
-    maxBytes: flags.cacheLimit ?? (limit && parseSize(limit.value)),
+    maxBytes: flags.cacheLimit ?? (limit && parseSize(limit.name, limit.value)),
   };
 }
 

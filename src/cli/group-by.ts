@@ -1,5 +1,5 @@
 import type { GroupBy } from "../commands/group-snapshots.js";
-import { UsageError } from "../errors.js";
+import { invalidArgument } from "./invalid-argument.js";
 
 /** "host,paths,tags", each of them in the singular or plural, in any order; "" for none. @throws {UsageError} */
 export function parseGroupBy(text: string): GroupBy {
@@ -8,10 +8,7 @@ export function parseGroupBy(text: string): GroupBy {
     if (word === "host" || word === "hosts") by.host = true;
     else if (word === "path" || word === "paths") by.paths = true;
     else if (word === "tag" || word === "tags") by.tags = true;
-    else if (word !== "")
-      throw new UsageError(
-        `invalid argument "${text}" for "-g, --group-by" flag: unknown grouping option: "${word}"`,
-      );
+    else if (word !== "") throw invalidArgument("-g, --group-by", text, `unknown grouping option: "${word}"`);
   }
   return by;
 }

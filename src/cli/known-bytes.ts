@@ -1,6 +1,6 @@
 import type { Option } from "commander";
 import { bytesOfText, keepsBytes, textForPeople } from "../bytes/utf8.js";
-import { UsageError } from "../errors.js";
+import { invalidArgument } from "./invalid-argument.js";
 
 /** Flags whose values are turned into bytes wherever they are used. */
 const TAKE_BYTES: ReadonlySet<string | undefined> = new Set([
@@ -43,5 +43,5 @@ export function knownBytes(option: Option, value: string): string {
   if (!keepsBytes(value) || TAKE_BYTES.has(option.long)) return value;
   const text = textForPeople(bytesOfText(value));
   if (!NAMES_FILES.test(option.flags)) return text;
-  throw new UsageError(`invalid argument "${text}" for "${option.long}" flag: it is not UTF-8`);
+  throw invalidArgument(option.long!, text, "it is not UTF-8");
 }

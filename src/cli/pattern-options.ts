@@ -29,24 +29,47 @@ export function addPatternFlags(command: Command, verb: "exclude" | "include"): 
  *
  * @throws {UsageError} for a pattern that is none, or a file that cannot be read
  */
-export async function resolvePatternFlags(flags: PatternFlags, io: Io): Promise<PatternList[]> {
-  const plain = [...(flags.plain ?? []), ...(await readPatternFiles(flags.files, io))];
-  const ignoringCase = [
-    ...(flags.ignoringCase ?? []),
-    ...(await readPatternFiles(flags.filesIgnoringCase, io)),
+export async function resolvePatternFlags(
+  verb: "exclude" | "include",
+  flags: PatternFlags,
+  io: Io,
+): Promise<PatternList[]> {
+  const lists = [
+    await resolveList(`--${verb}`, { patterns: flags.plain, files: flags.files }, io),
+    await resolveList(
+      `--i${verb}`,
+      { patterns: flags.ignoringCase, files: flags.filesIgnoringCase, ignoreCase: true },
+      io,
+    ),
   ];
-  const lists = [parsePatterns(plain), parsePatterns(ignoringCase, { ignoreCase: true })];
   return lists.filter((list) => list.length > 0);
 }
 
-async function readPatternFiles(paths: readonly string[] = [], io: Io): Promise<string[]> {
-  const patterns: string[] = [];
-  for (const path of paths) {
-    try {
-      patterns.push(...parsePatternFile(await readFile(systemPath(path)), io.env));
-    } catch (cause) {
-      throw new UsageError(`Cannot read the pattern file "${path}": ${messageOf(cause)}`, { cause });
-    }
+interface PatternSources {
+  readonly patterns: readonly string[] | undefined;
+  readonly files: readonly string[] | undefined;
+  readonly ignoreCase?: boolean;
+}
+
+async function resolveList(
+  flag: string,
+  { patterns = [], files = [], ignoreCase = false }: PatternSources,
+  io: Io,
+): Promise<PatternList> {
+  const texts = [...patterns];
+  const sources = patterns.map((pattern) => `${flag} "${pattern}"`);
+  for (const path of files) {
+    const read = await readPatternFile(`${flag}-file`, path, io);
+    texts.push(...read);
+    sources.push(...read.map((pattern) => `${flag}-file "${path}": "${pattern}"`));
   }
-  return patterns;
+  return parsePatterns(texts, { ignoreCase, sources });
+}
+
+async function readPatternFile(flag: string, path: string, io: Io): Promise<string[]> {
+  try {
+    return parsePatternFile(await readFile(systemPath(path)), io.env);
+  } catch (cause) {
+    throw new UsageError(`Cannot read the pattern file "${path}" of ${flag}: ${messageOf(cause)}`, { cause });
+  }
 }

@@ -32,7 +32,7 @@ export function addPruneOptions(command: Command): void {
 export function resolvePruneOptions(flags: PruneFlags): PruneOptions {
   return {
     maxUnused: parseMaxUnused(flags.maxUnused),
-    maxRepackBytes: flags.maxRepackSize ? parseSize(flags.maxRepackSize) : undefined,
+    maxRepackBytes: flags.maxRepackSize ? parseSize("--max-repack-size", flags.maxRepackSize) : undefined,
     repackCacheableOnly: flags.repackCacheableOnly === true,
     repackSmallerThanBytes: flags.repackSmallerThan ? parseSmallerThan(flags.repackSmallerThan) : undefined,
     repackUncompressed: flags.repackUncompressed === true,
@@ -60,7 +60,7 @@ function parseSmallerThan(text: string): number {
 
 function sizeOfFlag(flag: string, text: string): number {
   try {
-    return parseSize(text);
+    return parseSize(flag, text);
   } catch (cause) {
     throw new UsageError(`invalid number of bytes "${text}" for ${flag}`, { cause });
   }

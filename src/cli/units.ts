@@ -1,6 +1,6 @@
 /** Numbers as people read them, in restic's words: binary units with three decimals, clock times. */
 
-import { UsageError } from "../errors.js";
+import { invalidArgument } from "./invalid-argument.js";
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
@@ -46,13 +46,13 @@ export function formatPercent(part: number, whole: number): string {
 
 const SIZE = /^([+-]?\d+)([bkmgt]?)$/i;
 
-/** "10", "4K", "2g": an integer with a binary unit, as restic takes it. @throws {UsageError} */
-export function parseSize(text: string): number {
+/** "10", "4K", "2g": an integer with a binary unit, as restic takes it. @throws {UsageError} naming where it stood */
+export function parseSize(where: string, text: string): number {
   const match = SIZE.exec(text);
-  if (!match) throw new UsageError(`invalid size "${text}": wanted a number and one of b, k, m, g, t`);
+  if (!match) throw invalidArgument(where, text, "wanted a number and one of b, k, m, g, t");
   const power = "bkmgt".indexOf((match[2] || "b").toLowerCase());
   const bytes = Number(match[1]) * 1024 ** power;
-  if (bytes < 0 || !Number.isSafeInteger(bytes)) throw new UsageError(`invalid size "${text}": out of range`);
+  if (bytes < 0 || !Number.isSafeInteger(bytes)) throw invalidArgument(where, text, "out of range");
   return bytes;
 }
 
@@ -68,22 +68,19 @@ const MILLISECONDS: Readonly<Record<string, number>> = {
   h: 3_600_000,
 };
 
-/** Go's durations, "5m", "1h30m", "1.5s", in milliseconds. @throws {UsageError} */
-export function parseDuration(text: string): number {
+/** Go's durations, "5m", "1h30m", "1.5s", in milliseconds. @throws {UsageError} naming where it stood */
+export function parseDuration(where: string, text: string): number {
+  const wrong = () => invalidArgument(where, text, "wanted something like 5m, 90s or 1h30m");
   const negative = text.startsWith("-");
   let rest = text.replace(/^[+-]/, "");
   if (rest === "0") return 0;
   let total = 0;
-  if (rest === "") throw invalidDuration(text);
+  if (rest === "") throw wrong();
   while (rest !== "") {
     const match = DURATION_PART.exec(rest);
-    if (!match) throw invalidDuration(text);
+    if (!match) throw wrong();
     total += Number(match[1]) * MILLISECONDS[match[2]!]!;
     rest = rest.slice(match[0].length);
   }
   return negative ? -total : total;
-}
-
-function invalidDuration(text: string): UsageError {
-  return new UsageError(`invalid duration "${text}": wanted something like 5m, 90s or 1h30m`);
 }

@@ -10,7 +10,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { systemPath } from "../bytes/system-path.js";
-import { type ErrorCode, interruptedError, messageOf, YoreError } from "../errors.js";
+import { type ErrorCode, interruptedError, messageOf, UsageError, YoreError } from "../errors.js";
 import { type Password, passwordBytes } from "../repository/password.js";
 import { ARGUMENTS_VARIABLE, commandLine } from "./command-line.js";
 
@@ -43,7 +43,7 @@ export interface Daemon {
  * @throws {YoreError} what the process has failed with
  */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
-  const log = options.logFile === undefined ? "ignore" : openSync(systemPath(options.logFile), "a", 0o600);
+  const log = options.logFile === undefined ? "ignore" : openLog(options.logFile);
   try {
     const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
       detached: true,
@@ -59,6 +59,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     return await untilReady(child, options);
   } finally {
     if (typeof log === "number") closeSync(log);
+  }
+}
+
+function openLog(path: string): number {
+  try {
+    return openSync(systemPath(path), "a", 0o600);
+  } catch (cause) {
+    throw new UsageError(`Cannot write the file "${path}" of --log-file: ${messageOf(cause)}`, { cause });
   }
 }
 

@@ -92,6 +92,8 @@ export function checkRestoreOptions(options: RestoreCommandOptions): void {
   if (options.dryRun && options.verify) throw new UsageError("--dry-run and --verify are mutually exclusive");
   if (options.delete && posix.resolve(Buffer.from(target).toString()) === "/" && !isFiltered)
     throw new UsageError("'--target / --delete' must be combined with an include or exclude filter");
+  // For what it throws.
+  chooseSelectXattr(options);
 }
 
 function chooseSelect({ excludes = [], includes = [] }: RestoreCommandOptions): Select | undefined {
@@ -112,14 +114,18 @@ function chooseSelect({ excludes = [], includes = [] }: RestoreCommandOptions): 
   return undefined;
 }
 
+function parseXattrPatterns(flag: string, patterns: readonly string[]): PatternList {
+  return parsePatterns(patterns, { sources: patterns.map((pattern) => `${flag} "${pattern}"`) });
+}
+
 function chooseSelectXattr(options: RestoreCommandOptions): ((name: string) => boolean) | undefined {
   const { excludeXattrs = [], includeXattrs = [] } = options;
   if (excludeXattrs.length > 0) {
-    const patterns = parsePatterns(excludeXattrs);
+    const patterns = parseXattrPatterns("--exclude-xattr", excludeXattrs);
     return (name) => !patterns.matches(name);
   }
   if (includeXattrs.length > 0) {
-    const patterns = parsePatterns(includeXattrs);
+    const patterns = parseXattrPatterns("--include-xattr", includeXattrs);
     return (name) => patterns.matches(name);
   }
   return undefined;

@@ -12,6 +12,8 @@ import { foldCase, pathText } from "./path-text.js";
 export interface PatternOptions {
   /** Compare without regard to case, the `i` variants of the flags. Default false. */
   readonly ignoreCase?: boolean;
+  /** Of each pattern, how people know it: `--exclude "*.o"`. When left out, `the pattern "*.o"`. */
+  readonly sources?: readonly string[];
 }
 
 export interface PatternMatch {
@@ -47,17 +49,16 @@ const STAR: Component = { text: "*", matches: () => true, isDoubleStar: false };
 export function parsePatterns(texts: readonly string[], options: PatternOptions = {}): PatternList {
   const patterns: Pattern[] = [];
   const bad: string[] = [];
-  for (const text of texts) {
+  for (const [i, text] of texts.entries()) {
     if (text === "") continue;
     try {
       patterns.push(parsePattern(options.ignoreCase ? foldCase(text) : text));
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
-      bad.push(`"${text}" (${error.message})`);
+      bad.push(`${options.sources?.[i] ?? `the pattern "${text}"`} (${error.message})`);
     }
   }
-  if (bad.length > 0)
-    throw new UsageError(`Cannot use the pattern${bad.length > 1 ? "s" : ""} ${bad.join(", ")}`);
+  if (bad.length > 0) throw new UsageError(`Cannot use ${bad.join(", ")}`);
   return new PatternList(patterns, options.ignoreCase ?? false);
 }
 

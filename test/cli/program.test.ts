@@ -122,6 +122,25 @@ describe("runProgram", () => {
     [["ls", "latest", "--ncdu", "--json=1"], {}, "--ncdu"],
     [["ls", "latest", "--ncdu", "--reverse"], {}, "--reverse"],
     [["ls", "latest", "--sort", "foo"], {}, '"foo"'],
+    ...[
+      ["snapshots", "--retry-lock", "foo"],
+      ["snapshots", "--stuck-request-timeout", "foo"],
+      ["snapshots", "--cache-limit", "foo"],
+      ["snapshots", "--compression", "foo"],
+      ["snapshots", "--latest", "foo"],
+      ["backup", ".", "--exclude-larger-than", "foo"],
+      ["prune", "--max-repack-size", "foo"],
+      ["mount", ".", "--read-timeout", "foo"],
+      ["mount", ".", "--refresh-interval", "foo"],
+      ["mount", ".", "--cache-size", "foo"],
+      ["serve", "--max-size", "foo"],
+      ["serve", "--shutdown-timeout", "foo"],
+      ["restore", "latest", "--overwrite", "foo"],
+    ].map((args) => [args, {}, `invalid argument "foo" for "${args.at(-2)}" flag: `] as const),
+    [["snapshots"], { YORE_CACHE_LIMIT: "foo" }, 'invalid argument "foo" for $YORE_CACHE_LIMIT: '],
+    ...["--exclude", "--iexclude", "--include", "--iinclude", "--exclude-xattr", "--include-xattr"].map(
+      (flag) => [["restore", "latest", "-t", "/nowhere", flag, "["], {}, `Cannot use ${flag} "[" (`] as const,
+    ),
   ] as const)("refuses %j with %j", async (args, env, message) => {
     const { code, out, err } = await run(args, { env: { HOME: "/nowhere", ...env } });
     expect(code).toBe(1);

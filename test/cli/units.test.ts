@@ -48,11 +48,11 @@ describe("parseSize", () => {
     ["2G", 2 * 1024 ** 3],
     ["1t", 1024 ** 4],
   ])("reads %s", (text, bytes) => {
-    expect(parseSize(text)).toBe(bytes);
+    expect(parseSize("--size", text)).toBe(bytes);
   });
 
   it.each(["", "k", "1.5G", "10KB", "1 k", "99999999999t", "-1", "-5M"])("refuses %j", (text) => {
-    expect(() => parseSize(text)).toThrow(UsageError);
+    expect(() => parseSize("--size", text)).toThrow(UsageError);
   });
 });
 
@@ -66,10 +66,10 @@ describe("parseDuration", () => {
     ["-2s", -2000],
     [".5h", 1_800_000],
   ])("reads %s as Go does", (text, ms) => {
-    expect(parseDuration(text)).toBe(ms);
+    expect(parseDuration("--time", text)).toBe(ms);
   });
 
   it.each(["", "5", "m", "1d", "5 m", "1h-5m"])("refuses %j", (text) => {
-    expect(() => parseDuration(text)).toThrow(UsageError);
+    expect(() => parseDuration("--time", text)).toThrow(UsageError);
   });
 });

@@ -84,7 +84,7 @@ describe("PatternList", () => {
 
   it("refuses patterns that are none, and names each of them", () => {
     expect(() => parsePatterns(["fine", "[a", "b\\", "[]a]", "[a-]"])).toThrow(
-      /patterns "\[a".*"b\\".*"\[\]a\]".*"\[a-\]"/,
+      /pattern "\[a".*"b\\".*"\[\]a\]".*"\[a-\]"/,
     );
   });
 

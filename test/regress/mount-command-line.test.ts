@@ -44,6 +44,12 @@ describe.skipIf((await ownDriver.problem()) !== undefined)("yore mount", () => {
     });
   });
 
+  it("names the flag whose file it cannot write", async () => {
+    const { code, stderr } = await mount("--log-file", "/no/such/folder/log");
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^Fatal: Cannot write the file "\/no\/such\/folder\/log" of --log-file: ENOENT/);
+  });
+
   it.runIf(canBeNobody)("of another user is not said to be unmounted", async () => {
     expect((await mount()).code).toBe(0);
     await run("chmod", ["755", join(path, ".."), join(path, "../..")]);

@@ -211,13 +211,18 @@ function readOptions(
       ignoreCaseExcludeFiles: flags.iexcludeFile ?? [],
       excludeCaches: flags.excludeCaches ?? false,
       excludeIfPresent: flags.excludeIfPresent ?? [],
-      excludeLargerThanBytes: flags.excludeLargerThan ? parseSize(flags.excludeLargerThan) : undefined,
+      excludeLargerThanBytes: flags.excludeLargerThan
+        ? parseSize("--exclude-larger-than", flags.excludeLargerThan)
+        : undefined,
       excludeGitIgnored: flags.excludeGitignore ?? false,
       oneFileSystem: flags.oneFileSystem ?? false,
       cacheFolder: global.cache?.folder,
     },
     stream: streamed
-      ? { filename: flags.stdinFilename, command: flags.stdinFromCommand ? paths : undefined }
+      ? {
+          filename: flags.stdinFilename,
+          command: flags.stdinFromCommand ? paths : undefined,
+        }
       : undefined,
     parent: flags.parent || undefined,
     force: flags.force ?? false,

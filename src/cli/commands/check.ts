@@ -140,7 +140,7 @@ function parseSubsetSize(text: string): number {
   let bytes = 0;
   let cause: unknown;
   try {
-    bytes = parseSize(text);
+    bytes = parseSize("--read-data-subset", text);
   } catch (error) {
     cause = error;
   }

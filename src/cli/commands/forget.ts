@@ -19,6 +19,7 @@ import { action, type CommandContext } from "../command-context.js";
 import { describePolicy, forgetCalendar } from "../forget-report.js";
 import { collect } from "../global-options.js";
 import { parseGroupBy } from "../group-by.js";
+import { invalidArgument } from "../invalid-argument.js";
 import type { Io } from "../output.js";
 import { PhaseView } from "../phase-progress.js";
 import { formatProgress } from "../progress-renderer.js";
@@ -168,8 +169,7 @@ const UNIT = { hourly: "hours", daily: "days", weekly: "weeks", monthly: "months
 
 function parseKeepCount(flag: string, text: string): number {
   if (text === "unlimited") return Infinity;
-  const wrong = (reason: string) =>
-    new UsageError(`invalid argument "${text}" for "${flag}" flag: ${reason}`);
+  const wrong = (reason: string) => invalidArgument(flag, text, reason);
   if (/^-\d+$/.test(text)) throw wrong("negative values not allowed, use 'unlimited' instead");
   if (!/^\+?\d{1,15}$/.test(text)) throw wrong('wanted a whole number or "unlimited"');
   return Number(text);
@@ -180,7 +180,7 @@ function parseKeepDuration(flag: string, text: string): CalendarDuration | undef
   try {
     duration = parseCalendarDuration(text);
   } catch (error) {
-    throw new UsageError(`invalid argument "${text}" for "${flag}" flag: ${messageOf(error)}`);
+    throw invalidArgument(flag, text, messageOf(error));
   }
   if (Object.values(duration).some((part) => part < 0))
     throw new UsageError("durations containing negative values are not allowed for --keep-within*");

@@ -5,6 +5,7 @@ import { UsageError } from "../../errors.js";
 import type { LoadedSnapshot } from "../../format/snapshot.js";
 import type { WalkedNode } from "../../mod.js";
 import { action, type CommandContext } from "../command-context.js";
+import { invalidArgument } from "../invalid-argument.js";
 import { NcduWriter } from "../ncdu-writer.js";
 import { nodeOrder, SORT_MODES, type SortMode } from "../node-order.js";
 import { longLine, nodeJson } from "../node-text.js";
@@ -58,10 +59,7 @@ export function registerLs(program: Command, io: Io): void {
 
 function parseSortMode(text: string): SortMode {
   const mode = SORT_MODES.find((one) => one === text);
-  if (!mode)
-    throw new UsageError(
-      `invalid argument "${text}" for "-s, --sort" flag: wanted one of ${SORT_MODES.join(", ")}`,
-    );
+  if (!mode) throw invalidArgument("-s, --sort", text, `wanted one of ${SORT_MODES.join(", ")}`);
   return mode;
 }
 

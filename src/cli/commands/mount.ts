@@ -6,6 +6,7 @@ import { knownPassword, type Password, type RepositoryOptions } from "../../comm
 import { UsageError } from "../../errors.js";
 import { action, type CommandContext } from "../command-context.js";
 import { collect, parseCount } from "../global-options.js";
+import { invalidArgument } from "../invalid-argument.js";
 import type { Io } from "../output.js";
 import { addSnapshotFilter, resolveSnapshotFilter, type SnapshotFilterFlags } from "../snapshot-filter.js";
 import { terminalText } from "../terminal-text.js";
@@ -66,12 +67,14 @@ export function registerMount(program: Command, io: Io): void {
   flag("--daemon", "serve in the background, and return when the mount is usable");
   flag("--foreground", "serve until the mount ends (default)").conflicts("daemon");
   flag("--log-file <file>", "with --daemon: where to write what cannot be read");
-  flag("--cache-size <size>", "most memory for file content (default: 64M)").argParser(parseSize);
+  flag("--cache-size <size>", "most memory for file content (default: 64M)").argParser((text) =>
+    parseSize("--cache-size", text),
+  );
   flag("--read-timeout <duration>", "give a read up with an error after so long (default: 1m)").argParser(
-    parseDuration,
+    (text) => parseDuration("--read-timeout", text),
   );
   flag("--refresh-interval <duration>", "between two looks for new snapshots (default: 5s)").argParser(
-    parseDuration,
+    (text) => parseDuration("--refresh-interval", text),
   );
   flag(
     "--no-busy-wait",
@@ -207,12 +210,11 @@ async function serveAsDaemon(
 /** User and group IDs are 32 bits wide, and the last one means "none". */
 function parseOwner(flag: string, text: string): number {
   const id = parseCount(flag, text);
-  if (id >= 0xffff_ffff) throw new UsageError(`invalid argument "${text}" for "${flag}": no ID is so large`);
+  if (id >= 0xffff_ffff) throw invalidArgument(flag, text, "no ID is so large");
   return id;
 }
 
 function parseUmask(text: string): number {
-  if (!/^[0-7]{1,4}$/.test(text))
-    throw new UsageError(`invalid argument "${text}" for "--umask": wanted octal digits, as 022`);
+  if (!/^[0-7]{1,4}$/.test(text)) throw invalidArgument("--umask", text, "wanted octal digits, as 022");
   return Number.parseInt(text, 8);
 }

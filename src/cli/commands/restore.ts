@@ -15,6 +15,7 @@ import {
 import { textBytes } from "../../patterns/mod.js";
 import { action, type CommandContext } from "../command-context.js";
 import { collect } from "../global-options.js";
+import { invalidArgument } from "../invalid-argument.js";
 import type { Io } from "../output.js";
 import { addPatternFlags, resolvePatternFlags } from "../pattern-options.js";
 import { Pace } from "../phase-progress.js";
@@ -112,6 +113,7 @@ async function resolveOptions(
   if (args.length === 0) throw new UsageError("no snapshot ID specified");
   if (args.length > 1) throw new UsageError(`more than one snapshot ID specified: [${args.join(" ")}]`);
   const excludes = await resolvePatternFlags(
+    "exclude",
     {
       plain: flags.exclude,
       ignoringCase: flags.iexclude,
@@ -121,6 +123,7 @@ async function resolveOptions(
     io,
   );
   const includes = await resolvePatternFlags(
+    "include",
     {
       plain: flags.include,
       ignoringCase: flags.iinclude,
@@ -148,10 +151,7 @@ async function resolveOptions(
 
 function parseOverwrite(text: string): OverwriteMode {
   const mode = OVERWRITE_MODES.find((one) => one === text);
-  if (!mode)
-    throw new UsageError(
-      `invalid overwrite behavior "${text}", must be one of (${OVERWRITE_MODES.join("|")})`,
-    );
+  if (!mode) throw invalidArgument("--overwrite", text, `wanted one of ${OVERWRITE_MODES.join("|")}`);
   return mode;
 }
 

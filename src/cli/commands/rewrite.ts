@@ -81,6 +81,7 @@ export function registerRewrite(program: Command, io: Io): void {
 async function resolveOptions(flags: RewriteFlags, io: Io): Promise<RewriteOptions> {
   const patterns = (verb: "exclude" | "include") =>
     resolvePatternFlags(
+      verb,
       {
         plain: flags[verb],
         ignoringCase: flags[`i${verb}`],

@@ -83,7 +83,7 @@ function serveOptions(): Option[] {
     new Option(
       "--max-size <size>",
       "refuse what would make the data directory larger, such as 500G",
-    ).argParser(parseSize),
+    ).argParser((text) => parseSize("--max-size", text)),
     new Option("--no-verify-upload", "do not compare the hash of an upload with its name"),
     new Option("--group-accessible-repos", "let the group read and write the files"),
     new Option("--prometheus", "show metrics at /metrics"),
@@ -95,7 +95,7 @@ function serveOptions(): Option[] {
     ),
     new Option("--policy-file <file>", "TOML file with modes, quotas and rates of users and repositories"),
     new Option("--shutdown-timeout <duration>", "how long to wait for requests under way at the end")
-      .argParser(parseDuration)
+      .argParser((text) => parseDuration("--shutdown-timeout", text))
       .default(DEFAULT_SHUTDOWN_MS, "30s"),
     new Option("--debug", "accepted for rest-server's sake: what goes wrong is always told").hideHelp(),
   ];
