@@ -122,6 +122,8 @@ describe("runProgram", () => {
     [["ls", "latest", "--ncdu", "--json=1"], {}, "--ncdu"],
     [["ls", "latest", "--ncdu", "--reverse"], {}, "--reverse"],
     [["ls", "latest", "--sort", "foo"], {}, '"foo"'],
+    [["forget", "--keep-within", ""], {}, "no policy was specified"],
+    [["forget", "--keep-within=0d", "--keep-within-weekly=0y0h"], {}, "no policy was specified"],
     ...[
       ["snapshots", "--retry-lock", "foo"],
       ["snapshots", "--stuck-request-timeout", "foo"],

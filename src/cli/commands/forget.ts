@@ -175,7 +175,7 @@ function parseKeepCount(flag: string, text: string): number {
   return Number(text);
 }
 
-function parseKeepDuration(flag: string, text: string): CalendarDuration | undefined {
+function parseKeepDuration(flag: string, text: string): CalendarDuration {
   let duration: CalendarDuration;
   try {
     duration = parseCalendarDuration(text);
@@ -184,8 +184,12 @@ function parseKeepDuration(flag: string, text: string): CalendarDuration | undef
   }
   if (Object.values(duration).some((part) => part < 0))
     throw new UsageError("durations containing negative values are not allowed for --keep-within*");
-  // No time at all is no rule.
-  return formatCalendarDuration(duration) === "" ? undefined : duration;
+  return duration;
+}
+
+/** No time at all is no rule. A flag's parser cannot say so: commander makes "" of `undefined`. */
+function withinRule(duration: CalendarDuration | undefined): CalendarDuration | undefined {
+  return duration && formatCalendarDuration(duration) !== "" ? duration : undefined;
 }
 
 function resolveOptions(
@@ -203,12 +207,12 @@ function resolveOptions(
       yearly: flags.keepYearly ?? 0,
     },
     within: {
-      all: flags.keepWithin,
-      hourly: flags.keepWithinHourly,
-      daily: flags.keepWithinDaily,
-      weekly: flags.keepWithinWeekly,
-      monthly: flags.keepWithinMonthly,
-      yearly: flags.keepWithinYearly,
+      all: withinRule(flags.keepWithin),
+      hourly: withinRule(flags.keepWithinHourly),
+      daily: withinRule(flags.keepWithinDaily),
+      weekly: withinRule(flags.keepWithinWeekly),
+      monthly: withinRule(flags.keepWithinMonthly),
+      yearly: withinRule(flags.keepWithinYearly),
     },
     tags: (flags.keepTag ?? []).map(parseTagList),
   };
