@@ -122,6 +122,16 @@ describe("runProgram", () => {
     [["ls", "latest", "--ncdu", "--json=1"], {}, "--ncdu"],
     [["ls", "latest", "--ncdu", "--reverse"], {}, "--reverse"],
     [["ls", "latest", "--sort", "foo"], {}, '"foo"'],
+    ...["", "/", "//", ".", "..", "a/.."].flatMap((name) =>
+      ["--stdin", "--stdin-from-command"].map(
+        (stream) =>
+          [
+            ["backup", stream, "--stdin-filename", name, ...(stream === "--stdin" ? [] : ["true"])],
+            { YORE_PASSWORD: "x", YORE_REPOSITORY: "/nowhere" },
+            `invalid argument "${name}" for "--stdin-filename" flag: it names no file`,
+          ] as const,
+      ),
+    ),
     [["forget", "--keep-within", ""], {}, "no policy was specified"],
     [["forget", "--keep-within=0d", "--keep-within-weekly=0y0h"], {}, "no policy was specified"],
     ...[

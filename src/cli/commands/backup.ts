@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import { type Command, Option } from "commander";
 import {
   type BackupCommandOptions,
@@ -15,6 +16,7 @@ import { action, type CommandContext } from "../command-context.js";
 import { describeEnvironment, environmentForChildren, readEnvironment, readSwitch } from "../environment.js";
 import { collect, parseCount } from "../global-options.js";
 import { parseGroupBy } from "../group-by.js";
+import { invalidArgument } from "../invalid-argument.js";
 import type { Io } from "../output.js";
 import { parseTagList } from "../snapshot-filter.js";
 import { terminalText } from "../terminal-text.js";
@@ -220,7 +222,7 @@ function readOptions(
     },
     stream: streamed
       ? {
-          filename: flags.stdinFilename,
+          filename: checkStreamName(flags.stdinFilename),
           command: flags.stdinFromCommand ? paths : undefined,
         }
       : undefined,
@@ -239,6 +241,12 @@ function readOptions(
     scan: flags.scan && showsTotals(context),
     reportItems: global.verbosity >= (global.json ? 2 : 3),
   };
+}
+
+/** @throws {UsageError} for what stands for the root of the snapshot, which can be no file */
+function checkStreamName(name: string): string {
+  if (posix.join("/", name) === "/") throw invalidArgument("--stdin-filename", name, "it names no file");
+  return name;
 }
 
 /** Counting takes a fifth of a backup that finds nothing changed: not where nobody would see what comes of it. */
