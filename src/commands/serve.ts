@@ -4,6 +4,7 @@ import { runInNewContext } from "node:vm";
 import { messageOf, UsageError, YoreError } from "../errors.js";
 import { parseListenAddress, systemdSocket } from "../server/listen-address.js";
 import { LogFile } from "../server/log-file.js";
+import { readPasswordFile } from "../server/password-file.js";
 import { parsePolicyDuration } from "../server/policy-file.js";
 import { type RunningServer, type ServeOptions, startServer } from "../server/server.js";
 
@@ -33,6 +34,9 @@ export interface ServeWatch {
 export async function runServe(options: ServeCommandOptions, watch: ServeWatch): Promise<void> {
   const listen = systemdSocket(options.env) ?? parseListenAddress(options.listen);
   const keepDeletedMs = readKeepDeleted(options.keepDeleted);
+  // A slip in its name must not leave an empty data folder behind.
+  if (options.authentication.kind === "passwords")
+    await readPasswordFile(options.authentication.path, () => {});
   await requireFolder(options.dataFolder);
   const { accessLog } = options;
   const logFile =

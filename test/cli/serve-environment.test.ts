@@ -23,7 +23,7 @@ async function readFlags(): Promise<{ readonly switches: string[]; readonly with
 
 /** For each flag with a value, one that the server cannot begin with, and what it says then. */
 const UNUSABLE: Readonly<Record<string, readonly [value: string, message: RegExp]>> = {
-  "--path": ["/dev/null", /Cannot serve "\/dev\/null"/],
+  "--path": ["/no/data", /Cannot read password file "\/no\/data\/.htpasswd"/],
   "--listen": ["nowhere", /nowhere/],
   "--tls-cert": ["cert.pem", /without --tls/],
   "--tls-key": ["key.pem", /without --tls/],
@@ -32,7 +32,7 @@ const UNUSABLE: Readonly<Record<string, readonly [value: string, message: RegExp
   // Nobody's password is needed then, and what is missing next is told.
   "--proxy-auth-username": ["X-User", /policy/],
   "--max-size": ["foo", /\$YORE_SERVE_MAX_SIZE: .*"foo"/],
-  "--log": ["/dev/null/log", /Cannot write log "\/dev\/null\/log"/],
+  "--log": ["/no/log", /Cannot write log "\/no\/log"/],
   "--keep-deleted": ["foo", /"foo" of --keep-deleted/],
   "--policy-file": ["/no/rules", /"\/no\/rules"/],
   "--shutdown-timeout": ["foo", /\$YORE_SERVE_SHUTDOWN_TIMEOUT: .*"foo"/],
@@ -48,11 +48,12 @@ describe("the environment of yore serve", () => {
 
   /** It never gets as far as to listen, for there is no such policy file. */
   async function serve(flag: string, value: string): Promise<string> {
-    const isAboutRules = flag === "--policy-file" || flag === "--htpasswd-file";
+    const isReadLater = flag === "--policy-file" || flag === "--log";
     const env = {
       YORE_SERVE_PATH: folder,
       YORE_SERVE_POLICY_FILE: "/does/not/exist",
-      ...(isAboutRules ? { YORE_SERVE_NO_AUTH: flag === "--policy-file" ? "true" : "false" } : {}),
+      // The passwords are read before.
+      YORE_SERVE_NO_AUTH: String(isReadLater),
       [variableOf(flag)]: value,
     };
     const io = new FakeIo({ env });

@@ -272,6 +272,12 @@ describe("the process of yore serve", () => {
     expect(run.stderr).toMatch(/Cannot write log ".*": .*EISDIR/);
   });
 
+  it("makes no data folder when it cannot read the passwords", async () => {
+    const run = await runYore(["serve", "--path", join(folder, "dtaa"), "--listen", "127.0.0.1:0"]);
+    expect(run).toMatchObject({ code: 1, stderr: expect.stringContaining("Cannot read password file") });
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
   it("refuses a socket whose path the system would cut off", async () => {
     const socket = join(folder, "s".repeat(108 - folder.length));
     const run = await runYore(["serve", "--path", folder, "--no-auth", "--listen", `unix:${socket}`]);
