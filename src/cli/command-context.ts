@@ -127,8 +127,7 @@ export class CommandContext {
       return;
     }
     if (event.type === "engine-problem") {
-      const { reason } = event;
-      this.warn(`Warning: ${reason}; everything but the mount's own transport works without, only slower`);
+      this.warn(`Warning: ${event.reason}`);
       return;
     }
     if (event.type === "cache-problem") {

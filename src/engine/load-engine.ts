@@ -1,12 +1,12 @@
 import { messageOf, UsageError, YoreError } from "../errors.js";
-import { addonProblem, loadAddon } from "../native/addon.js";
+import { addonBuilder, addonProblem, loadAddon } from "../native/addon.js";
 import type { Engine } from "./engine.js";
 import { NativeEngine } from "./native/native-engine.js";
 import { selfTest } from "./self-test.js";
 
 let problem: string | undefined;
 
-/** Why the last `loadEngine` gave the portable engine although nobody asked for it; `undefined` if it did not. */
+/** Why the last `loadEngine` gave the portable engine although nobody asked for it, and what that costs; `undefined` if it did not. */
 export function engineProblem(): string | undefined {
   return problem;
 }
@@ -33,16 +33,22 @@ export async function loadEngine(
     return await loadNative();
   } catch (error) {
     if (wanted === "native") throw error;
-    problem = messageOf(error);
+    problem = `${messageOf(error)}; ${consequence()}`;
     return await loadPortable();
   }
+}
+
+function consequence(): string {
+  if (addonProblem() === undefined) return "the portable one is slower";
+  const lost = "leaves out extended attributes and ACLs, and mounts through fuse-native only";
+  return `without it yore is slower, ${lost}. Build it with "${addonBuilder()}"`;
 }
 
 async function loadNative(): Promise<Engine> {
   const addon = loadAddon();
   if (addon === undefined)
     throw new YoreError("native", addonProblem() ?? "Cannot load the native addon", {
-      hint: 'Build it with "scripts/build-native", or set YORE_ENGINE=portable',
+      hint: `Build it with "${addonBuilder()}", or set YORE_ENGINE=portable`,
     });
   const engine = new NativeEngine(addon);
   try {

@@ -12,6 +12,7 @@
  */
 
 import { YoreError } from "../errors.js";
+import { addonBuilder } from "../native/addon.js";
 import type { Driver, DriverName, MountHandle } from "./drivers/driver.js";
 import { fuseNativeDriver } from "./drivers/fuse-native-driver.js";
 import { ownDriver } from "./drivers/own-driver.js";
@@ -84,6 +85,6 @@ async function chooseDriver(wanted: "auto" | DriverName): Promise<Driver> {
     problems.push(`driver "${driver.name}": ${problem}`);
   }
   throw new YoreError("mount", `Cannot mount: no driver works here (${problems.join("; ")})`, {
-    hint: "Build the addon with scripts/build-native, or install the optional package fuse-native",
+    hint: `Build the addon with "${addonBuilder()}", or install the optional package fuse-native`,
   });
 }

@@ -53,11 +53,18 @@ export function addonProblem(): string | undefined {
   return "problem" in outcome ? outcome.problem : undefined;
 }
 
-/** Where the addon lies: `YORE_ADDON` (for builds with sanitizers), else where `scripts/build-native` puts it. */
+// Both src/native/ and dist/native/ lie two folders below the package.
+const BUILDER = "../../scripts/build-native";
+const BUILT = "../../native/build/Release/yore.node";
+
+/** The program that builds it; both a checkout and an installed package have it. */
+export function addonBuilder(): string {
+  return fileURLToPath(new URL(BUILDER, import.meta.url));
+}
+
+/** Where the addon lies: `YORE_ADDON` (for builds with sanitizers), else where `addonBuilder` puts it. */
 function addonPath(): string {
-  // Both src/native/ and dist/native/ lie two folders below the package.
-  const built = new URL("../../native/build/Release/yore.node", import.meta.url);
-  return process.env["YORE_ADDON"] || fileURLToPath(built);
+  return process.env["YORE_ADDON"] || fileURLToPath(new URL(BUILT, import.meta.url));
 }
 
 function load(): Outcome {

@@ -1,3 +1,4 @@
+import { access, constants } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { runYore } from "../support/run.js";
@@ -17,6 +18,9 @@ describe("yore without its addon", () => {
     const listed = await runYore(["--repo", repository, "snapshots", "--json"], { env: env({}) });
     expect([listed.code, listed.stdout.trim()]).toEqual([0, "[]"]);
     expect(listed.stderr.match(/Cannot load the native addon/g)).toHaveLength(1);
+    expect(listed.stderr).toContain("leaves out extended attributes and ACLs");
+    const [, builder] = /Build it with "(.*)"/.exec(listed.stderr)!;
+    await access(builder!, constants.X_OK);
   });
 
   it("says nothing when the portable engine is what was asked for, and ends when the native one was", async () => {
