@@ -147,10 +147,10 @@ async function readWithFew(argv: readonly string[], io: Io): Promise<ReadArgumen
   }
 }
 
-/** `yore`, `yore help` and `yore help key add` are the same as with `--help` behind. */
+/** `yore`, with flags or none, `yore help` and `yore help key add` are the same as with `--help` behind. */
 function helpAsked(program: Command, argv: readonly string[]): string[] | undefined {
-  if (argv.length === 0) return ["--help"];
   if (argv[0] === "--version") return ["version"];
+  if (argv.every((word) => word.startsWith("-"))) return [...argv, "--help"];
   if (argv[0] !== "help") return undefined;
   return normaliseArguments(program, [...argv.slice(1), "--help"]);
 }

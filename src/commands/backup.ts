@@ -209,7 +209,7 @@ async function collectPatterns(
       throw new UsageError(`Cannot read the patterns in "${file}": ${messageOf(cause)}`, { cause });
     }
   }
-  return { list: parsePatterns(all, { ignoreCase: flag === "--iexclude" }), sources };
+  return { list: parsePatterns(all, { ignoreCase: flag === "--iexclude", sources }), sources };
 }
 
 async function readAll(stream: Readable): Promise<Buffer> {
