@@ -2,7 +2,8 @@
 // never comes to JavaScript. src/native/pack-file-functions.ts says what the functions take and give.
 //
 // Several hops may work at the same file: each seals by itself and then puts what it has at the end, which is a copy into
-// the page cache and a hash, a fraction of the sealing. After a failed write the file takes nothing more.
+// the page cache and a hash, a fraction of the sealing. After a failed write or fsync the file takes nothing more,
+// and gets no name.
 
 #include <errno.h>
 
@@ -68,10 +69,8 @@ class PackFile {
     if (!IsGrowing()) return EBADF;
     is_finished_ = true;
     hash_.Finish(id);
-    if (const int error = file_.CheckLength(length_)) return error;
-    if (const int error = file_.Sync()) return error;
-    if (!keeps_cached) ForgetWrittenPages(file_.fd());
-    return file_.ChangeMode(mode);
+    error_ = MakeDurable(mode, keeps_cached);
+    return error_;
   }
 
   int Load(OwnedBytes* bytes) {
@@ -84,6 +83,7 @@ class PackFile {
 
   int Commit(const std::string& path) {
     std::lock_guard<std::mutex> lock(mutex_);
+    if (error_ != 0) return error_;
     if (!file_.is_open() || !is_finished_) return EBADF;
     const int error = file_.GiveName(path, true);
     if (error != 0) return error;
@@ -102,6 +102,13 @@ class PackFile {
   bool IsGrowing() const { return file_.is_open() && !is_finished_; }
 
   int Refusal() const { return error_ != 0 ? error_ : IsGrowing() ? 0 : EBADF; }
+
+  int MakeDurable(mode_t mode, bool keeps_cached) {
+    if (const int error = file_.CheckLength(length_)) return error;
+    if (const int error = file_.Sync()) return error;
+    if (!keeps_cached) ForgetWrittenPages(file_.fd());
+    return file_.ChangeMode(mode);
+  }
 
   // `hash`: of all that is there, with the parts.
   int Put(std::vector<iovec> parts, Sha256Message hash, uint32_t* offset) {
@@ -122,7 +129,7 @@ class PackFile {
   Sha256Message hash_;
   uint64_t length_ = 0;
   bool is_finished_ = false;
-  // Of the first write that failed.
+  // Of the first write that failed, or of Finish.
   int error_ = 0;
 };
 

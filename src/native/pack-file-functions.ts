@@ -7,7 +7,8 @@ export type PackFileHandle = object & { readonly [packFileBrand]: true };
 
 /**
  * Functions of native/src/pack_file.cc. Paths are bytes; failures reject with an error as those of node:fs. Several calls
- * may be under way for one file. After a failed write every other call for it but `packFileDiscard` rejects likewise.
+ * may be under way for one file. After a failed write, and after a `packFileFinish` that
+ * failed, every other call for it but `packFileDiscard` rejects likewise.
  */
 export interface PackFileFunctions {
   /**

@@ -6,6 +6,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { addonProblem, loadAddon } from "../../src/native/addon.js";
 import { STORED } from "../../src/native/engine-functions.js";
 import type { PackFileHandle } from "../../src/native/pack-file-functions.js";
+import { loseEnd } from "../support/lose-end.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 const addon = loadAddon()!;
@@ -173,6 +174,19 @@ describe.skipIf(addonProblem() !== undefined)("pack file functions of the addon"
     mkdirSync(join(folder, "found"));
     await addon.packFileCommit(file, pathOf("found/pack"));
     expect(readFileSync(join(folder, "found/pack"), "utf8")).toBe("kept");
+  });
+
+  it("give no name to what could not be made durable", async () => {
+    const file = await open();
+    await addon.packFileAppend(file, [randomBytes(1000)]);
+    loseEnd(folder, 999);
+    const lost = { code: "EIO" };
+    await expect(addon.packFileFinish(file, 0o400, true)).rejects.toMatchObject(lost);
+    await expect(addon.packFileFinish(file, 0o400, true)).rejects.toMatchObject(lost);
+    await expect(addon.packFileLoad(file)).rejects.toMatchObject(lost);
+    await expect(addon.packFileCommit(file, pathOf("short"))).rejects.toMatchObject(lost);
+    await addon.packFileDiscard(file);
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   it("work in a worker that ends with a file open and a hop under way", async () => {
