@@ -150,7 +150,8 @@ async function readWithFew(argv: readonly string[], io: Io): Promise<ReadArgumen
 /** `yore`, with flags or none, `yore help` and `yore help key add` are the same as with `--help` behind. */
 function helpAsked(program: Command, argv: readonly string[]): string[] | undefined {
   if (argv[0] === "--version") return ["version"];
-  if (argv.every((word) => word.startsWith("-"))) return [...argv, "--help"];
+  if (argv.every((word) => program.options.some(({ long, short }) => word === long || word === short)))
+    return [...argv, "--help"];
   if (argv[0] !== "help") return undefined;
   return normaliseArguments(program, [...argv.slice(1), "--help"]);
 }

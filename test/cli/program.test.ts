@@ -18,6 +18,12 @@ describe("runProgram", () => {
     expect(out.indexOf("Commands:")).toBeLessThan(out.indexOf("Flags:"));
   });
 
+  it("shows its help where there are flags and no command, but not for a flag that it does not know", async () => {
+    const help = await run(["--help"]);
+    expect(await run(["-q", "--json"])).toEqual(help);
+    expect(await run(["-q", "--nonsense"])).toMatchObject({ code: 1, out: "" });
+  });
+
   it("shows the help of a command, by flag and by `help`", async () => {
     const flag = await run(["ls", "--help"]);
     expect(await run(["help", "ls"])).toEqual(flag);
