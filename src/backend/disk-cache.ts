@@ -12,6 +12,7 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { append } from "../bytes/append.js";
 import { isHexId } from "../bytes/id.js";
 import { systemPath } from "../bytes/system-path.js";
 import { FormatError, messageOf, systemCodeOf, YoreError } from "../errors.js";
@@ -328,7 +329,7 @@ export class DiskCache {
     const folder = join(this.#folder, FOLDERS[type]);
     const names: string[] = [];
     for (const shard of await namesIn(folder))
-      names.push(...(await namesIn(join(folder, shard))).filter(isHexId));
+      append(names, (await namesIn(join(folder, shard))).filter(isHexId));
     return names;
   }
 }

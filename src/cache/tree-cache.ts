@@ -5,6 +5,7 @@
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { LRUCache } from "lru-cache";
+import { append } from "../bytes/append.js";
 import { type Id, idKey } from "../bytes/id.js";
 import type { TreeNode } from "../format/node.js";
 import { decodeTree } from "../format/tree.js";
@@ -176,7 +177,7 @@ export class TreeCache {
         continue;
       }
       const plaintext = await this.#loader.loadBlob("tree", node.subtree!);
-      flat.push(...(await this.#flatten(decodeTree(plaintext), level + 1)));
+      append(flat, await this.#flatten(decodeTree(plaintext), level + 1));
     }
     return flat;
   }

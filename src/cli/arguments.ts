@@ -7,6 +7,7 @@
  */
 
 import type { Command, Option } from "commander";
+import { append } from "../bytes/append.js";
 import { UsageError } from "../errors.js";
 import { invalidArgument } from "./invalid-argument.js";
 import { knownBytes } from "./known-bytes.js";
@@ -21,10 +22,11 @@ export function normaliseArguments(program: Command, argv: readonly string[]): s
   const flags: string[] = [];
   const positionals: string[] = [];
   const switches = new Map<Option, boolean>();
-  const tokens = [...rest];
-  for (let token = tokens.shift(); token !== undefined; token = tokens.shift()) {
+  // The next one last: of 90,000 names, taking the first from the front costs 8 s.
+  const tokens = rest.reverse();
+  for (let token = tokens.pop(); token !== undefined; token = tokens.pop()) {
     if (token === "--") {
-      positionals.push(...tokens);
+      append(positionals, tokens.reverse());
       break;
     }
     if (token === "-" || !token.startsWith("-")) {
@@ -113,7 +115,11 @@ interface ReadFlag {
   readonly value: string | undefined;
 }
 
-/** Reads one argument that starts with a dash, and its value from the next one where there is need. */
+/**
+ * Reads one argument that starts with a dash, and its value from the next one where there is need.
+ *
+ * @param tokens what follows, the next one last
+ */
 function readFlag(command: Command, token: string, tokens: string[]): ReadFlag[] {
   if (token.startsWith("--")) {
     const equals = token.indexOf("=");
@@ -140,7 +146,7 @@ function readFlag(command: Command, token: string, tokens: string[]): ReadFlag[]
 }
 
 function nextValue(name: string, tokens: string[]): string {
-  const value = tokens.shift();
+  const value = tokens.pop();
   if (value === undefined) throw new UsageError(`flag needs an argument: ${name}`);
   return value;
 }

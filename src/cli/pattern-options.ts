@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
+import { append } from "../bytes/append.js";
 import { systemPath } from "../bytes/system-path.js";
 import { messageOf, UsageError } from "../errors.js";
 import { type PatternList, parsePatternFile, parsePatterns } from "../patterns/mod.js";
@@ -60,8 +61,11 @@ async function resolveList(
   const sources = patterns.map((pattern) => `${flag} "${pattern}"`);
   for (const path of files) {
     const read = await readPatternFile(`${flag}-file`, path, io);
-    texts.push(...read);
-    sources.push(...read.map((pattern) => `${flag}-file "${path}": "${pattern}"`));
+    append(texts, read);
+    append(
+      sources,
+      read.map((pattern) => `${flag}-file "${path}": "${pattern}"`),
+    );
   }
   return parsePatterns(texts, { ignoreCase, sources });
 }

@@ -20,7 +20,7 @@ export function renderTable(
 ): string[] {
   const { footer = [], spaced = false } = options;
   const widths = columns.map((column, i) =>
-    Math.max(textWidth(column.header), ...rows.flatMap((row) => (row[i] ?? "").split("\n").map(textWidth))),
+    rows.reduce((width, row) => Math.max(width, widthOfCell(row[i] ?? "")), textWidth(column.header)),
   );
   const body = rows.flatMap((row, i) => [
     ...(spaced && i > 0 ? [""] : []),
@@ -40,9 +40,13 @@ export function renderTable(
   return [...header, rule, ...body, rule, ...footer];
 }
 
+function widthOfCell(cell: string): number {
+  return cell.split("\n").reduce((width, line) => Math.max(width, textWidth(line)), 0);
+}
+
 function renderRow(columns: readonly Column[], widths: readonly number[], row: Row): string[] {
   const cells = row.map((cell) => cell.split("\n"));
-  const height = Math.max(1, ...cells.map((lines) => lines.length));
+  const height = cells.reduce((most, lines) => Math.max(most, lines.length), 1);
   return Array.from({ length: height }, (_, line) =>
     columns
       .map((column, i) => pad(cells[i]?.[line] ?? "", widths[i]!, column.align))

@@ -1,5 +1,6 @@
 import { lstat, readFile } from "node:fs/promises";
 import { rawPath } from "../archiver/mod.js";
+import { append } from "../bytes/append.js";
 import { systemPath } from "../bytes/system-path.js";
 import { messageOf, systemCodeOf, UsageError } from "../errors.js";
 import { readTextLines, trimSpace } from "../patterns/mod.js";
@@ -42,13 +43,16 @@ export async function collectTargets(
       if (pattern.length === 0 || pattern[0] === "#".charCodeAt(0)) continue;
       const found = await expandGlob(pattern);
       if (found.length === 0) warn(`pattern "${pattern}" does not match any files, skipping`);
-      named.push(...found);
+      append(named, found);
     }
   }
   for (const file of sources.filesFromVerbatim)
-    named.push(...readTextLines(await load(file)).filter((line) => line.length > 0));
-  for (const file of sources.filesFromRaw) named.push(...splitAtZeros(await load(file)));
-  named.push(...sources.paths);
+    append(
+      named,
+      readTextLines(await load(file)).filter((line) => line.length > 0),
+    );
+  for (const file of sources.filesFromRaw) append(named, splitAtZeros(await load(file)));
+  append(named, sources.paths);
   if (named.length === 0) throw new UsageError("nothing to backup, please specify source files/dirs");
   return keepExisting(named, warn);
 }

@@ -12,6 +12,7 @@ import {
   rawPath,
   type SelectionRules,
 } from "../archiver/mod.js";
+import { append } from "../bytes/append.js";
 import { systemPath } from "../bytes/system-path.js";
 import { messageOf, UsageError } from "../errors.js";
 import type { Timestamp } from "../format/timestamp.js";
@@ -203,8 +204,11 @@ async function collectPatterns(
       const read = parsePatternFile(await readFile(systemPath(file)), environment).filter(
         (pattern) => pattern !== "",
       );
-      all.push(...read);
-      sources.push(...read.map((pattern) => `${flag}-file "${file}": "${pattern}"`));
+      append(all, read);
+      append(
+        sources,
+        read.map((pattern) => `${flag}-file "${file}": "${pattern}"`),
+      );
     } catch (cause) {
       throw new UsageError(`Cannot read the patterns in "${file}": ${messageOf(cause)}`, { cause });
     }

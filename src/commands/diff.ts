@@ -267,13 +267,15 @@ function directoryPair(path: Buffer, left: TreeNode, right: TreeNode): Pair | un
 
 /** Loads the next pairs of a directory while earlier ones are compared. */
 class PairsAhead {
-  readonly #waiting: Pair[];
+  readonly #pairs: readonly Pair[];
+  /** So many of them are loaded, or loading. */
+  #begun = 0;
   readonly #loading: Promise<LoadedPair>[] = [];
   readonly #load: (pair: Pair) => Promise<LoadedPair>;
 
   constructor(entries: readonly Entry[], directory: Buffer, load: (pair: Pair) => Promise<LoadedPair>) {
     this.#load = load;
-    this.#waiting = entries.flatMap(({ left, right }) => {
+    this.#pairs = entries.flatMap(({ left, right }) => {
       const pair = left && right && directoryPair(joinPath(directory, left.name), left, right);
       return pair && !equalIds(pair.before, pair.after) ? [pair] : [];
     });
@@ -288,11 +290,8 @@ class PairsAhead {
   }
 
   #fill(): void {
-    while (this.#loading.length < PAIRS_AHEAD) {
-      const pair = this.#waiting.shift();
-      if (!pair) return;
-      this.#loading.push(awaitedLater(this.#load(pair)));
-    }
+    while (this.#loading.length < PAIRS_AHEAD && this.#begun < this.#pairs.length)
+      this.#loading.push(awaitedLater(this.#load(this.#pairs[this.#begun++]!)));
   }
 }
 

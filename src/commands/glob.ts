@@ -1,4 +1,5 @@
 import { lstat, readdir } from "node:fs/promises";
+import { append } from "../bytes/append.js";
 import { UsageError } from "../errors.js";
 import { compileComponent, pathText } from "../patterns/mod.js";
 
@@ -35,7 +36,10 @@ async function matchIn(folders: readonly string[], part: string, pattern: string
   for (const folder of folders) {
     const names = await readdir(Buffer.from(folder || ".", "latin1"), { encoding: "buffer" }).catch(() => []);
     const raw = names.filter((name) => matches(pathText(name))).map((name) => name.toString("latin1"));
-    found.push(...raw.sort().map((name) => join(folder, name)));
+    append(
+      found,
+      raw.sort().map((name) => join(folder, name)),
+    );
   }
   return found;
 }

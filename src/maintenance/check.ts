@@ -11,6 +11,7 @@
 
 import { availableParallelism } from "node:os";
 import { forEachConcurrently } from "../async/map-concurrently.js";
+import { append } from "../bytes/append.js";
 import { formatId, type Id, idKey } from "../bytes/id.js";
 import { IdSet } from "../bytes/id-set.js";
 import { messageOf, throwIfAborted, YoreError } from "../errors.js";
@@ -119,7 +120,7 @@ class CheckRun {
     const found: (LoadedSnapshot | CheckProblem)[] = [];
     const onError = (id: Id, error: YoreError) => found.push({ kind: "snapshot", id, error });
     if (names.length === 0) {
-      found.push(...(await listSnapshots(this.#repository, filter, { signal, onError })));
+      append(found, await listSnapshots(this.#repository, filter, { signal, onError }));
       return found;
     }
     for (const name of names) {

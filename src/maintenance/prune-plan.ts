@@ -8,6 +8,7 @@
  * 4. and then those with the most waste, until what is left of it can be borne.
  */
 
+import { append } from "../bytes/append.js";
 import { type Id, idKey } from "../bytes/id.js";
 import { DamagedError, throwIfAborted, UsageError, YoreError } from "../errors.js";
 import { countTrees } from "../repository/count-trees.js";
@@ -236,7 +237,7 @@ class PackChoice {
         else packs.keep++;
       } else candidates.push(pack);
     }
-    if (small.length >= MIN_SMALL_PACKS) candidates.push(...small);
+    if (small.length >= MIN_SMALL_PACKS) append(candidates, small);
     else packs.keep += small.length;
     this.#chooseRepack(candidates);
     if (this.#repository.config.version === 1) this.#statistics.bytes.uncompressed = 0;

@@ -1,0 +1,66 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Command } from "commander";
+import { describe, expect, it } from "vitest";
+import { normaliseArguments } from "../../src/cli/arguments.js";
+import { renderTable } from "../../src/cli/table.js";
+import { collectTargets } from "../../src/commands/backup-targets.js";
+import { expandGlob } from "../../src/commands/glob.js";
+import { temporaryFolder } from "../support/temporary.js";
+
+/** More than a call takes arguments: Node.js then says "Maximum call stack size exceeded". */
+const MANY = 150_000;
+
+describe("very many", () => {
+  it("lines of a table are as wide as the widest of them", () => {
+    const rows = Array.from({ length: MANY }, (_, i) => [`${i}\n${i}${i}`]);
+    const lines = renderTable([{ header: "ID" }], rows);
+    expect(lines).toHaveLength(2 * MANY + 3);
+    expect(lines[1]).toBe("-".repeat(12));
+  });
+
+  it("names of a list, in text or behind zeros, are all looked at", async () => {
+    const folder = await temporaryFolder();
+    const names = Array.from({ length: MANY }, (_, i) => (i === MANY - 1 ? folder : `/nowhere/${i}`));
+    writeFileSync(join(folder, "lines"), names.join("\n"));
+    writeFileSync(join(folder, "zeros"), names.map((name) => `${name}\0`).join(""));
+    const none = { paths: [], filesFrom: [], filesFromVerbatim: [], filesFromRaw: [] };
+    for (const sources of [
+      { ...none, filesFromVerbatim: [join(folder, "lines")] },
+      { ...none, filesFromRaw: [join(folder, "zeros")] },
+    ]) {
+      const warnings: string[] = [];
+      const { targets } = await collectTargets(
+        sources,
+        () => Promise.reject(new Error("reads no input")),
+        (line) => warnings.push(line),
+      );
+      expect(targets).toHaveLength(1);
+      expect(warnings).toHaveLength(MANY - 1);
+    }
+  });
+
+  it("files that a pattern matches are all found", async () => {
+    const folder = join(await temporaryFolder(), "files");
+    mkdirSync(folder);
+    for (let i = 0; i < MANY; i++) writeFileSync(join(folder, String(i)), "");
+    expect(await expandGlob(Buffer.from(`${folder}/*`))).toHaveLength(MANY);
+  }, 120_000);
+
+  it("arguments keep their order", () => {
+    const program = new Command("yore");
+    program.command("backup").argument("[path...]").option("-n, --dry-run").option("-e, --exclude <pattern>");
+    const names = Array.from({ length: MANY }, (_, i) => String(i));
+    const args = normaliseArguments(program, [
+      "backup",
+      "-e",
+      "x",
+      ...names.slice(0, 9),
+      "-n",
+      ...names.slice(9),
+    ]);
+    expect(args).toEqual(["backup", "--exclude=x", "--dry-run", "--", ...names]);
+    const behind = normaliseArguments(program, ["backup", "--", "-n", ...names]);
+    expect(behind).toEqual(["backup", "--", "-n", ...names]);
+  });
+});
