@@ -1,5 +1,5 @@
 import { request as httpRequest } from "node:http";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 
 export interface Answer {
   readonly status: number;
@@ -58,4 +58,27 @@ export function askRaw(server: string, bytes: string | Uint8Array): Promise<stri
     });
     socket.on("close", () => resolve(Buffer.concat(pieces).toString()));
   });
+}
+
+/** A connection that is written to byte by byte, and everything that came back on it. */
+export interface RawConnection {
+  readonly socket: Socket;
+  readonly said: () => string;
+  readonly closed: Promise<void>;
+}
+
+/** To be destroyed by who has opened it. */
+export function connectRaw(server: string): RawConnection {
+  const { hostname, port } = new URL(server);
+  const socket = connect(Number(port), hostname);
+  let text = "";
+  socket.on("data", (piece: Buffer) => {
+    text += piece.toString("latin1");
+  });
+  socket.on("error", () => {});
+  return {
+    socket,
+    said: () => text,
+    closed: new Promise((resolve) => socket.on("close", () => resolve())),
+  };
 }

@@ -2,13 +2,13 @@ import { execFileSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { Agent, request } from "node:http";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startYoreServer } from "../support/rest-servers.js";
 import { temporaryFolder } from "../support/temporary.js";
 import { itWhere } from "../support/where.js";
-import { ask } from "./ask.js";
+import { ask, connectRaw, type RawConnection } from "./ask.js";
 
 const nameOf = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
@@ -43,21 +43,10 @@ describe("large uploads to yore serve, past its HTTP side", () => {
   const saved = (name: string) => readFileSync(join(folder, "data", name.slice(0, 2), name));
   const names = async () => JSON.parse((await ask(server.url, "GET", "/data/")).text) as string[];
 
-  /** A connection that is written to byte by byte, and everything that came back on it. */
-  function open(): { socket: Socket; said: () => string; closed: Promise<void> } {
-    const { hostname, port } = new URL(server.url);
-    const socket = connect(Number(port), hostname);
-    sockets.push(socket);
-    let text = "";
-    socket.on("data", (piece: Buffer) => {
-      text += piece.toString("latin1");
-    });
-    socket.on("error", () => {});
-    return {
-      socket,
-      said: () => text,
-      closed: new Promise((resolve) => socket.on("close", () => resolve())),
-    };
+  function open(): RawConnection {
+    const connection = connectRaw(server.url);
+    sockets.push(connection.socket);
+    return connection;
   }
 
   const head = (name: string, bytes: number, more = "") =>

@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from "node:crypto";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startYoreServer } from "../support/rest-servers.js";
 import { temporaryFolder } from "../support/temporary.js";
-import { ask } from "./ask.js";
+import { ask, connectRaw, type RawConnection } from "./ask.js";
 
 const nameOf = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
@@ -25,21 +25,10 @@ describe("yore serve when it is told to end", () => {
     await server.stop();
   });
 
-  /** A connection that is written to byte by byte, and everything that came back on it. */
-  function open(): { socket: Socket; said: () => string; closed: Promise<void> } {
-    const { hostname, port } = new URL(server.url);
-    const socket = connect(Number(port), hostname);
-    sockets.push(socket);
-    let text = "";
-    socket.on("data", (piece: Buffer) => {
-      text += piece.toString("latin1");
-    });
-    socket.on("error", () => {});
-    return {
-      socket,
-      said: () => text,
-      closed: new Promise((resolve) => socket.on("close", () => resolve())),
-    };
+  function open(): RawConnection {
+    const connection = connectRaw(server.url);
+    sockets.push(connection.socket);
+    return connection;
   }
 
   const head = (content: Buffer) =>
