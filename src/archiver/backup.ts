@@ -327,8 +327,10 @@ function currentUser(): { username: string; uid: number; gid: number } {
 }
 
 /** This moment, in the zone of this machine. */
+/** 0 where the clock was set back meanwhile. */
 function secondsBetween(start: Timestamp, end: Timestamp): number {
-  return (1000 * (end.seconds - start.seconds) + (end.nanoseconds - start.nanoseconds) / 1_000_000) / 1000;
+  const ms = 1000 * (end.seconds - start.seconds) + (end.nanoseconds - start.nanoseconds) / 1_000_000;
+  return Math.max(0, ms / 1000);
 }
 
 function now(): Timestamp {
