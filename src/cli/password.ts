@@ -9,12 +9,13 @@ import { readFile } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { untilInterrupted } from "../async/deadline.js";
+import { commandWords } from "../bytes/command-words.js";
 import { systemPath } from "../bytes/system-path.js";
 import { NO_PASSWORD, type PasswordSource } from "../commands/session.js";
 import { interruptedError, messageOf, systemCodeOf, UsageError, YoreError } from "../errors.js";
 import { type EnvironmentValue, origins, type VariablePrefix } from "./environment.js";
 import type { Io } from "./output.js";
-import { isMangled, variableBytes } from "./raw-bytes.js";
+import { variableBytes, variableText } from "./raw-bytes.js";
 import type { RepositoryFlags } from "./repository-flags.js";
 import { splitShellWords } from "./shell-words.js";
 import { decodeTextBytes, trimBytes } from "./text-file.js";
@@ -89,8 +90,8 @@ function givenPassword(flags: RepositoryFlags, prefix: VariablePrefix, io: Io): 
     { command: flags.passwordCommand, file: flags.passwordFile, password: undefined },
     io.env,
     (get, nameOf) => ({
-      command: get("PASSWORD_COMMAND"),
-      file: get("PASSWORD_FILE"),
+      command: variableText(nameOf("PASSWORD_COMMAND"), get("PASSWORD_COMMAND")),
+      file: variableText(nameOf("PASSWORD_FILE"), get("PASSWORD_FILE")),
       password: named(nameOf("PASSWORD"), get("PASSWORD")),
     }),
     prefix,
@@ -128,13 +129,13 @@ async function readPasswordFile(path: string, signal: AbortSignal): Promise<Buff
 
 /** Runs the program without a shell and without our standard input; what it says on stderr reaches the user. */
 async function runPasswordCommand(command: string, io: Io): Promise<Buffer> {
-  const [program, ...args] = splitShellWords(command);
-  if (!program) throw new UsageError("Cannot run the password command: it is empty");
+  const words = splitShellWords(command);
+  if (!words[0]) throw new UsageError("Cannot run the password command: it is empty");
   const fails = (reason: string) =>
-    new YoreError("usage", `Cannot run the password command "${program}": ${reason}`);
-  if (isMangled(command)) throw fails("it is not UTF-8 text");
+    new YoreError("usage", `Cannot run the password command "${words[0]}": ${reason}`);
+  const [program, ...args] = commandWords(words);
   const { env, signal } = io;
-  const child = spawn(program, args, { env: { ...env }, stdio: ["ignore", "pipe", "inherit"], signal });
+  const child = spawn(program!, args, { env: { ...env }, stdio: ["ignore", "pipe", "inherit"], signal });
   try {
     const [printed, [status, killedBy]] = await Promise.all([buffer(child.stdout), once(child, "close")]);
     if (status !== 0) throw fails(`it ended with ${killedBy ?? `status ${status}`}`);

@@ -1,7 +1,4 @@
-/**
- * The bytes that the process was given, for what is no UTF-8: Node.js decodes arguments and environment, and puts U+FFFD
- * in the place of what it cannot.
- */
+/** Variables byte by byte: Node.js has U+FFFD for what is no UTF-8 in them (`command-line.ts` has the arguments). */
 
 import { readFileSync } from "node:fs";
 import { textKeepingBytes } from "../bytes/utf8.js";
@@ -12,7 +9,7 @@ const REPLACEMENT = "\ufffd";
 /** The bytes of a variable. @throws {UsageError} where they cannot be known */
 export function variableBytes(name: string, value: string): Buffer {
   if (!value.includes(REPLACEMENT)) return Buffer.from(value);
-  const raw = entriesOf("environ").find((entry) => entry.toString() === `${name}=${value}`);
+  const raw = rawEnvironment().find((entry) => entry.toString() === `${name}=${value}`);
   if (!raw) throw new UsageError(`Cannot read $${name}: it is not UTF-8 text`);
   return raw.subarray(name.length + 1);
 }
@@ -22,16 +19,10 @@ export function variableText(name: string, value: string | undefined): string | 
   return value === undefined ? undefined : textKeepingBytes(variableBytes(name, value));
 }
 
-/** Whether a text, from an argument or a variable, stands for other bytes than it says. */
-export function isMangled(text: string): boolean {
-  if (!text.includes(REPLACEMENT)) return false;
-  return ![...entriesOf("cmdline"), ...entriesOf("environ")].some((entry) => entry.includes(text));
-}
-
-/** What the kernel keeps of this process; nothing where it does not. */
-function entriesOf(file: "cmdline" | "environ"): Buffer[] {
+/** The environment as the kernel keeps it; nothing where it does not. */
+function rawEnvironment(): Buffer[] {
   try {
-    const text = readFileSync(`/proc/self/${file}`, "latin1");
+    const text = readFileSync("/proc/self/environ", "latin1");
     return text.split("\0").map((entry) => Buffer.from(entry, "latin1"));
   } catch {
     return [];

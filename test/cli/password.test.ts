@@ -107,6 +107,21 @@ describe("a password that is no UTF-8", () => {
     ["a file", "-p bytes", ""],
     ["a command", String.raw`--password-command "printf '  caf\351\240\n'"`, ""],
     ["the environment", "", String.raw`RESTIC_PASSWORD="$(printf 'caf\351\240')"`],
+    [
+      "a file named so",
+      "",
+      String.raw`cp bytes "$(printf 'n\377')"; RESTIC_PASSWORD_FILE="$(printf 'n\377')"`,
+    ],
+    [
+      "a command named so",
+      "",
+      String.raw`cp bytes "$(printf 'n\377')"; RESTIC_PASSWORD_COMMAND="$(printf 'cat n\377')"`,
+    ],
+    [
+      "the flag of such a command",
+      String.raw`--password-command "$(printf 'cat n\377')"`,
+      String.raw`cp bytes "$(printf 'n\377')";`,
+    ],
     ["standard input", "", "cat line |"],
   ] as const;
 
