@@ -18,8 +18,9 @@ export class ConfigCopy {
 
   /** On the disk when it resolves. @throws {YoreError} `backend` when it cannot be written */
   static async make(sealed: Uint8Array): Promise<ConfigCopy> {
+    let copy: ConfigCopy | undefined;
     try {
-      const copy = new ConfigCopy(await mkdtemp(join(tmpdir(), "yore-config-")));
+      copy = new ConfigCopy(await mkdtemp(join(tmpdir(), "yore-config-")));
       const file = await open(copy.path, "wx", 0o600);
       try {
         await file.writeFile(sealed);
@@ -29,6 +30,7 @@ export class ConfigCopy {
       }
       return copy;
     } catch (cause) {
+      await copy?.remove();
       throw new YoreError("backend", `Cannot keep a copy of the config: ${messageOf(cause)}`, {
         cause,
         hint: "It is kept in the folder for temporary files, which TMPDIR names",

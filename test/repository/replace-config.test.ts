@@ -1,10 +1,12 @@
-import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { YoreError } from "../../src/errors.js";
 import { CONFIG } from "../../src/repository/config-file.js";
 import type { Repository } from "../../src/repository/repository.js";
 import { temporaryFolder } from "../support/temporary.js";
+import { itWhere } from "../support/where.js";
 import { createRepository, openRepository, wrapBackend } from "./support.js";
 
 describe("a config that takes the place of another", () => {
@@ -70,6 +72,21 @@ describe("a config that takes the place of another", () => {
     await expect(watched.upgrade()).rejects.toThrow("cut");
     expect(kept).toEqual(old);
   });
+
+  itWhere(process.getuid?.() === 0)(
+    "is not changed where there is no space for a copy, of which nothing stays",
+    async () => {
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=4k", "tmpfs", copies]);
+      try {
+        await writeFile(join(copies, "full"), Buffer.alloc(4096));
+        await expect(repository.upgrade()).rejects.toThrow(/Cannot keep a copy of the config: ENOSPC/);
+        expect(await readdir(copies)).toEqual(["full"]);
+      } finally {
+        execFileSync("umount", [copies]);
+      }
+      expect((await openRepository(repository.backend)).config.version).toBe(1);
+    },
+  );
 
   it("is not changed where no copy of it can be kept", async () => {
     await rm(copies, { recursive: true });
