@@ -41,6 +41,7 @@
         'src/tree_match.cc',
         'src/unnamed_file.cc',
         'src/upload.cc',
+        'src/whole_files.cc',
         'src/written_pages.cc',
       ],
       # zstd comes from the sources in the zstd-napi package, as a static library with hidden symbols: Node.js 22.15

@@ -26,6 +26,7 @@ NAPI_MODULE_INIT() {
   yore::RegisterSealFunctions(env, exports);
   yore::RegisterSmallFiles(env, exports);
   yore::RegisterUpload(env, exports);
+  yore::RegisterWholeFiles(env, exports);
   yore::RegisterPlacement(env, exports);
   return exports;
 }

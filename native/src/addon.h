@@ -22,5 +22,6 @@ void RegisterSealedParts(napi_env env, napi_value exports);
 void RegisterSealFunctions(napi_env env, napi_value exports);
 void RegisterSmallFiles(napi_env env, napi_value exports);
 void RegisterUpload(napi_env env, napi_value exports);
+void RegisterWholeFiles(napi_env env, napi_value exports);
 
 }  // namespace yore

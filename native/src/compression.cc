@@ -86,6 +86,11 @@ Decompression DecompressExactly(const uint8_t* frames, size_t frames_size, uint8
   return outcome == Decompression::kOk && written != size ? Decompression::kWrongLength : outcome;
 }
 
+uint64_t DecompressBound(const uint8_t* frames, size_t frames_size) {
+  const unsigned long long bound = ZSTD_decompressBound(frames, frames_size);
+  return bound == ZSTD_CONTENTSIZE_ERROR ? 0 : bound;
+}
+
 // In one go even where a frame does not say how long it is: streaming would take a window as large as the header
 // claims, and checks less (a frame that gives less than it promised passes).
 Decompression DecompressBounded(const uint8_t* frames, size_t frames_size, size_t max_size, OwnedBytes* out) {

@@ -20,6 +20,9 @@ enum class Decompression { kOk, kDamaged, kWrongLength };
 // One or more whole frames that must give exactly `size` bytes.
 Decompression DecompressExactly(const uint8_t* frames, size_t frames_size, uint8_t* out, size_t size);
 
+// What frames say they give, or what their blocks can give at most; 0 for what is damaged.
+uint64_t DecompressBound(const uint8_t* frames, size_t frames_size);
+
 // One or more whole frames that give at most `max_size` bytes; frames need not say how long they are.
 Decompression DecompressBounded(const uint8_t* frames, size_t frames_size, size_t max_size, OwnedBytes* out);
 

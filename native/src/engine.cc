@@ -58,7 +58,9 @@ napi_value HashMany(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   auto task = std::make_unique<HashManyTask>();
   if (!GetBytesList(env, arguments[0], "inputs", task.get(), &task->inputs)) return Abandon(env, std::move(task));
-  return Submit(env, std::move(task));
+  uint64_t bytes = 0;
+  for (const Bytes& input : task->inputs) bytes += input.size;
+  return SubmitUnlessSmall(env, std::move(task), bytes);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -143,7 +145,8 @@ napi_value Decompress(napi_env env, napi_callback_info info) {
       !GetInteger(env, arguments[1], "maxBytes", 0, int64_t{1} << 40, &max_size) || !task->Hold(env, arguments[0]))
     return Abandon(env, std::move(task));
   task->max_size = static_cast<size_t>(max_size);
-  return Submit(env, std::move(task));
+  const uint64_t bytes = task->data.size + DecompressBound(task->data.data, task->data.size);
+  return SubmitUnlessSmall(env, std::move(task), bytes);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -254,7 +257,8 @@ napi_value ParseIndex(napi_env env, napi_callback_info info) {
   auto task = std::make_unique<ParseIndexTask>();
   if (!GetBytes(env, arguments[0], "json", &task->json) || !task->Hold(env, arguments[0]))
     return Abandon(env, std::move(task));
-  return Submit(env, std::move(task));
+  const uint64_t bytes = task->json.size;
+  return SubmitUnlessSmall(env, std::move(task), bytes);
 }
 
 // Mixes blocks of scrypt, in place.

@@ -145,7 +145,9 @@ napi_value UnsealMany(napi_env env, napi_callback_info info) {
       return Abandon(env, std::move(task));
     }
   }
-  return Submit(env, std::move(task));
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < task->sealed.size(); i++) bytes += task->sealed[i].size + task->uncompressed_lengths[i];
+  return SubmitUnlessSmall(env, std::move(task), bytes);
 }
 
 // For tests: which of two Poly1305 is at work cannot be seen from outside.

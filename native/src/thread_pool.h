@@ -36,6 +36,7 @@
 
 #include <node_api.h>
 
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <string>
@@ -91,6 +92,10 @@ bool AttachThreadPool(napi_env env);
 
 // Queues the task and returns a promise of what Complete returns; nullptr: an exception is pending.
 napi_value Submit(napi_env env, std::unique_ptr<Task> task, Lane lane = Lane::kCompute);
+
+// As Submit, for arithmetic on so many bytes, read or written: what is sooner done than handed over and taken back is done
+// at once, on the thread of the caller.
+napi_value SubmitUnlessSmall(napi_env env, std::unique_ptr<Task> task, uint64_t bytes);
 
 // For a task that is not submitted after all (an argument was refused): lets go of what it holds. Returns nullptr, so
 // that a function can end with it; the exception stays pending.

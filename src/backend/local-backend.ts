@@ -12,6 +12,7 @@ import { isOnLocalDisk } from "./local-disk.js";
 import { localFailure } from "./local-failure.js";
 import { allFolders, folderOfType, foldersOf, pathOf } from "./local-layout.js";
 import { type Leftovers, removeLocalLeftovers } from "./local-leftovers.js";
+import { SmallFiles } from "./small-files.js";
 
 /**
  * Reads this long and longer look at the file's size first: a damaged index must not make us reserve
@@ -25,13 +26,26 @@ const DIRECT_LENGTH = 256 * 1024;
 /** Files that are stat'ed at a time while a folder is listed. */
 const STATS_AT_A_TIME = 32;
 
+/** The same where one hop asks for all of them: 2 us each. */
+const SIZES_AT_A_TIME = 1000;
+
 /** fsync is refused by some network file systems and FUSE; restic goes on there, and so do we. */
 const FSYNC_UNSUPPORTED = new Set(["ENOTSUP", "EOPNOTSUPP", "EINVAL", "ENOSYS", "ENOTTY"]);
 
-/** What reads ranges of files in one hop, past the kernel's cache where that is better. */
-export interface PageCache {
+/** What asks the file system in one hop for what takes Node.js several. Where it cannot, `LocalBackend` finds out why. */
+export interface LocalReads {
   /**
-   * Reads a range into memory that it fits in.
+   * The contents of plain files, whose paths have a zero behind each; `undefined` for a file that is longer than `limit` bytes,
+   * or cannot be had.
+   */
+  readWhole(paths: Uint8Array, limit: number): Promise<(Uint8Array | undefined)[]>;
+  /**
+   * Bytes of each file of a folder, their names each followed by a zero; -1 where there is no plain file, NaN where that cannot
+   * be told.
+   */
+  fileSizes(folder: Uint8Array, names: Uint8Array): Promise<Float64Array>;
+  /**
+   * Reads a range into memory that it fits in, past the kernel's cache where that is better.
    *
    * @param isDirect what is not in the cache is read past it, if the memory is `ROOM_FOR_BLOCKS` longer than the range
    * @param isForgotten what was not in the cache does not stay there
@@ -51,7 +65,7 @@ export interface LocalBackendOptions {
   /** 2 unless said otherwise, as with restic. */
   readonly connections?: number | undefined;
   /** Where it is there, what is read once and was not in the kernel's cache does not stay in it. */
-  readonly pageCache?: PageCache | undefined;
+  readonly reads?: LocalReads | undefined;
 }
 
 interface Modes {
@@ -75,18 +89,20 @@ export class LocalBackend implements Backend {
   readonly location: string;
   readonly connections: number;
   readonly listsAtOnce: boolean;
-  readonly #pageCache: PageCache | undefined;
+  readonly #reads: LocalReads | undefined;
+  readonly #small: SmallFiles | undefined;
   #modes: Modes;
 
   private constructor(
     path: string,
-    { connections = 2, pageCache }: LocalBackendOptions,
+    { connections = 2, reads }: LocalBackendOptions,
     found: { readonly listsAtOnce: boolean; readonly modes: Modes },
   ) {
     this.location = path;
     this.connections = connections;
     this.listsAtOnce = found.listsAtOnce;
-    this.#pageCache = pageCache;
+    this.#reads = reads;
+    this.#small = reads && new SmallFiles((paths) => reads.readWhole(paths, CHECKED_LENGTH));
     this.#modes = found.modes;
   }
 
@@ -142,12 +158,17 @@ export class LocalBackend implements Backend {
   async load(handle: Handle, range: LoadRange = {}): Promise<Uint8Array> {
     throwIfAborted(range.signal);
     const path = join(this.location, pathOf(handle));
-    const room = this.#pageCache && !range.upTo && (await roomFor(path, range));
+    if (this.#small && isWhole(range)) {
+      const content = await this.#small.read(path);
+      throwIfAborted(range.signal);
+      if (content) return content;
+    }
+    const room = this.#reads && !range.upTo && (await roomFor(path, range));
     if (room) {
       const { bytes, length } = room;
       const { offset = 0, once = false, isKept = false } = range;
       const isDirect = (once || isKept) && length >= DIRECT_LENGTH;
-      const at = await this.#pageCache!.readRange(bytesOfText(path), offset, length, bytes, isDirect, once);
+      const at = await this.#reads!.readRange(bytesOfText(path), offset, length, bytes, isDirect, once);
       if (at >= 0) return bytes.subarray(at, at + length);
       throwIfAborted(range.signal);
     }
@@ -198,12 +219,12 @@ export class LocalBackend implements Backend {
     }
     const folder = join(this.location, folderOfType(type));
     if (type !== "pack") {
-      yield* listFolder(folder);
+      yield* this.#listFolder(folder);
       return;
     }
     for (const shard of await namesIn(folder)) {
       if (!/^[0-9a-f]{2}$/.test(shard)) continue;
-      yield* listFolder(join(folder, shard), shard);
+      yield* this.#listFolder(join(folder, shard), shard);
     }
   }
 
@@ -221,6 +242,32 @@ export class LocalBackend implements Backend {
   }
 
   async close(): Promise<void> {}
+
+  async *#listFolder(folder: string, prefix = ""): AsyncIterable<FileInfo> {
+    const names = (await namesIn(folder)).filter((name) => isHexId(name) && name.startsWith(prefix));
+    const atATime = this.#reads ? SIZES_AT_A_TIME : STATS_AT_A_TIME;
+    for (let i = 0; i < names.length; i += atATime) {
+      const batch = names.slice(i, i + atATime);
+      const sizes = await this.#sizesOf(folder, batch);
+      for (const [j, name] of batch.entries()) {
+        const size = sizes[j];
+        if (size !== undefined) yield { name, size };
+      }
+    }
+  }
+
+  /** `undefined` as of `sizeOfFile`. */
+  async #sizesOf(folder: string, names: readonly string[]): Promise<(number | undefined)[]> {
+    const list = Buffer.from(names.map((name) => `${name}\0`).join(""));
+    const sizes = await this.#reads?.fileSizes(bytesOfText(folder), list);
+    return Promise.all(
+      names.map((name, i) => {
+        const size = sizes?.[i] ?? Number.NaN;
+        if (Number.isNaN(size)) return sizeOfFile(join(folder, name));
+        return size < 0 ? undefined : size;
+      }),
+    );
+  }
 
   /**
    * Folders below `data` may be missing; they are made when first needed. The repository's own folder never
@@ -291,6 +338,11 @@ async function roomFor(path: string, range: LoadRange): Promise<Room | undefined
   const wanted = length ?? size - offset;
   if (wanted < 0 || offset + wanted > size) return undefined;
   return { bytes: into && into.length >= wanted ? into : newMemory(wanted), length: wanted };
+}
+
+/** Whether all of a file is asked for, in memory of our own, and nothing special about the way there. */
+function isWhole({ offset = 0, length, into, upTo, once, isKept }: LoadRange): boolean {
+  return offset === 0 && length === undefined && !into && !upTo && !once && !isKept;
 }
 
 /** Group-readable config: everything for the group. Unreadable or absent: private. */
@@ -366,18 +418,6 @@ async function syncFolder(path: string): Promise<void> {
     // A folder that may be written but not read (drop box) cannot be opened.
     if (systemCodeOf(error) === "EACCES") return;
     throw localFailure("sync folder", path, error);
-  }
-}
-
-async function* listFolder(folder: string, prefix = ""): AsyncIterable<FileInfo> {
-  const names = (await namesIn(folder)).filter((name) => isHexId(name) && name.startsWith(prefix));
-  for (let i = 0; i < names.length; i += STATS_AT_A_TIME) {
-    const batch = names.slice(i, i + STATS_AT_A_TIME);
-    const sizes = await Promise.all(batch.map((name) => sizeOfFile(join(folder, name))));
-    for (const [j, name] of batch.entries()) {
-      const size = sizes[j];
-      if (size !== undefined) yield { name, size };
-    }
   }
 }
 

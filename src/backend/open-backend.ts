@@ -3,7 +3,7 @@ import { YoreError } from "../errors.js";
 import type { Backend } from "./backend.js";
 import { ConnectionLimitBackend } from "./connection-limit-backend.js";
 import type { HttpOptions } from "./http-client.js";
-import { LocalBackend, type PageCache } from "./local-backend.js";
+import { LocalBackend, type LocalReads } from "./local-backend.js";
 import { formatLocation, type Location, parseLocation } from "./location.js";
 import { RateLimitBackend } from "./rate-limit-backend.js";
 import { RetryBackend, type RetryEvent } from "./retry-backend.js";
@@ -23,7 +23,7 @@ export interface OpenBackendOptions {
   readonly connections?: number | undefined;
   readonly transport?: TransportOptions | undefined;
   /** Of this machine, for a repository in a folder. */
-  readonly pageCache?: PageCache | undefined;
+  readonly localReads?: LocalReads | undefined;
   /** See `RetryOptions`. */
   readonly signal?: AbortSignal | undefined;
   readonly onRetry?: ((event: RetryEvent) => void) | undefined;
@@ -46,7 +46,7 @@ export async function openBackend(
   const download = bucketOf(transport.downloadRate);
   switch (parsed.scheme) {
     case "local": {
-      const local = await LocalBackend.open(parsed.path, { connections, pageCache: options.pageCache });
+      const local = await LocalBackend.open(parsed.path, { connections, reads: options.localReads });
       return upload || download ? new RateLimitBackend(local, { upload, download }) : local;
     }
     case "rest": {

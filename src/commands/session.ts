@@ -219,7 +219,7 @@ export function openRepositoryBackend(
   if (connections !== undefined && !/^[1-9]\d{0,3}$/.test(connections))
     throw new UsageError(`invalid value "${connections}" for option ${location.scheme}.connections`);
   return openBackend(location, {
-    pageCache: loadAddon(),
+    localReads: loadAddon(),
     connections: connections === undefined ? undefined : Number(connections),
     transport: options.transport,
     ...watch,

@@ -22,6 +22,7 @@ import type { ScanFunctions } from "./scan-functions.js";
 import type { SealedPartsFunctions } from "./sealed-parts-functions.js";
 import type { TreeFunctions } from "./tree-functions.js";
 import type { UploadFunctions } from "./upload-functions.js";
+import type { WholeFileFunctions } from "./whole-file-functions.js";
 
 export type Addon = BodySocketFunctions &
   CachedReadFunctions &
@@ -35,7 +36,8 @@ export type Addon = BodySocketFunctions &
   PlacementFunctions &
   ProcessFunctions &
   TreeFunctions &
-  UploadFunctions;
+  UploadFunctions &
+  WholeFileFunctions;
 
 type Outcome = { readonly addon: Addon } | { readonly problem: string };
 

@@ -32,6 +32,9 @@ export interface FoundSnapshot {
   readonly subfolder: string;
 }
 
+/** Small files of which a local backend reads several in one hop; others have a limit of their own. */
+const SNAPSHOTS_AT_A_TIME = 32;
+
 /** Candidates that a message lists. */
 const SHOWN_CANDIDATES = 10;
 
@@ -77,7 +80,7 @@ export async function listSnapshots(
       return undefined;
     }
   };
-  const concurrency = Math.max(4, repository.backend.connections);
+  const concurrency = Math.max(SNAPSHOTS_AT_A_TIME, repository.backend.connections);
   const snapshots = await mapConcurrently(ids, concurrency, load, options.signal);
   return snapshots
     .filter((snapshot) => snapshot !== undefined)
