@@ -18,7 +18,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { type Handle, ROOM_FOR_BLOCKS } from "../../src/backend/backend.js";
-import { LocalBackend, type LocalReads } from "../../src/backend/local-backend.js";
+import { LocalBackend } from "../../src/backend/local-backend.js";
+import type { LocalReads } from "../../src/backend/local-reader.js";
 import { type Addon, loadAddon } from "../../src/native/addon.js";
 import { backendSuite, list, nameOf, saveRandom } from "../suites/backend-suite.js";
 
