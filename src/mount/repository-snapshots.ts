@@ -3,7 +3,12 @@ import { formatShortId, type Id, idKey } from "../bytes/id.js";
 import { messageOf, NotFoundError } from "../errors.js";
 import type { LoadedSnapshot } from "../format/snapshot.js";
 import type { Repository } from "../repository/repository.js";
-import { loadSnapshot, matchesFilter, type SnapshotFilter } from "../repository/snapshots.js";
+import {
+  loadSnapshot,
+  matchesFilter,
+  SNAPSHOTS_AT_A_TIME,
+  type SnapshotFilter,
+} from "../repository/snapshots.js";
 import type { SnapshotSource } from "../snapfs/snapshot-filesystem.js";
 
 /**
@@ -33,7 +38,7 @@ export class RepositorySnapshots implements SnapshotSource {
       if (snapshot) known.set(idKey(id), snapshot);
       else fresh.push(id);
     }
-    const concurrency = Math.max(4, this.#repository.backend.connections);
+    const concurrency = Math.max(SNAPSHOTS_AT_A_TIME, this.#repository.backend.connections);
     for (const snapshot of await mapConcurrently(fresh, concurrency, (id) => this.#load(id))) {
       if (snapshot) known.set(idKey(snapshot.id), snapshot);
     }

@@ -33,7 +33,7 @@ export interface FoundSnapshot {
 }
 
 /** Small files of which a local backend reads several in one hop; others have a limit of their own. */
-const SNAPSHOTS_AT_A_TIME = 32;
+export const SNAPSHOTS_AT_A_TIME = 32;
 
 /** Candidates that a message lists. */
 const SHOWN_CANDIDATES = 10;
