@@ -2,11 +2,11 @@ import type { ClientRequest, IncomingMessage } from "node:http";
 import { awaitedLater } from "../async/awaited-later.js";
 import type { TokenBucket } from "../async/token-bucket.js";
 import { interruptedError, messageOf, systemCodeOf, throwIfAborted, YoreError } from "../errors.js";
+import { proxyFailure } from "./connect-tunnels.js";
 import { CONNECT_TIMEOUT_MS, HttpConnections, type OpenRequest } from "./http-connections.js";
-import type { HttpProxy, ProxyOptions } from "./proxies.js";
+import type { ProxyOptions, ProxyServer } from "./proxies.js";
 import { redirect } from "./redirect.js";
 import { RefusedError } from "./refused-error.js";
-import { proxyFailure } from "./tunnel-agent.js";
 
 /** How the stores behind HTTP are reached. */
 export interface HttpOptions {
@@ -112,7 +112,7 @@ class Exchange {
   readonly #request: HttpRequest;
   readonly #options: HttpOptions;
   readonly #client: ClientRequest;
-  readonly #proxy: HttpProxy | undefined;
+  readonly #proxy: ProxyServer | undefined;
   readonly #stuckMs: number;
   #timer: NodeJS.Timeout | undefined;
   #giveUp: (error: Error) => void = () => {};

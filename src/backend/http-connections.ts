@@ -9,10 +9,13 @@ import {
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { createSecureContext } from "node:tls";
 import { messageOf, UsageError } from "../errors.js";
+import { ConnectTunnels, serverNameOf } from "./connect-tunnels.js";
 import type { HttpOptions, HttpRequest, HttpTarget } from "./http-client.js";
-import { type HttpProxy, Proxies } from "./proxies.js";
+import { Proxies, type ProxyServer } from "./proxies.js";
 import { authorityOf } from "./redirect.js";
-import { serverNameOf, TunnelAgent } from "./tunnel-agent.js";
+import { basicAuthorization } from "./rest-url.js";
+import { SocksTunnels } from "./socks-tunnels.js";
+import { PlainTunnelAgent, TlsTunnelAgent, type Tunnels } from "./tunnel-agent.js";
 
 /** How long a connection may take to come about. */
 export const CONNECT_TIMEOUT_MS = 30_000;
@@ -22,7 +25,7 @@ const IDLE_MS = 90_000;
 /** A request that was begun. */
 export interface OpenRequest {
   readonly client: ClientRequest;
-  readonly proxy: HttpProxy | undefined;
+  readonly proxy: ProxyServer | undefined;
 }
 
 /** The connections of a client, kept for its next requests, and which of them a request takes. */
@@ -32,7 +35,8 @@ export class HttpConnections {
   readonly #proxies: Proxies;
   readonly #http = new HttpAgent(KEPT);
   readonly #https: HttpsAgent;
-  #tunnels: TunnelAgent | undefined;
+  #plainTunnels: PlainTunnelAgent | undefined;
+  #tlsTunnels: TlsTunnelAgent | undefined;
 
   /** @throws {UsageError} when a certificate file cannot be read */
   constructor(options: HttpOptions) {
@@ -47,7 +51,7 @@ export class HttpConnections {
     const proxy = this.#proxies.for(url);
     const length = body?.reduce((sum, piece) => sum + piece.length, 0);
     const route = proxy ? this.#routeThrough(proxy, url) : this.#route(url);
-    const client = (route.agent === this.#http ? httpRequest : httpsRequest)({
+    const client = (route.agent instanceof HttpsAgent ? httpsRequest : httpRequest)({
       ...route,
       method,
       headers: {
@@ -64,7 +68,8 @@ export class HttpConnections {
   close(): void {
     this.#http.destroy();
     this.#https.destroy();
-    this.#tunnels?.destroy();
+    this.#plainTunnels?.destroy();
+    this.#tlsTunnels?.destroy();
   }
 
   #route({ protocol, socketPath, hostname, port, path }: HttpTarget): Route {
@@ -72,14 +77,17 @@ export class HttpConnections {
     return socketPath === undefined ? { agent, hostname, port, path } : { agent, socketPath, path };
   }
 
-  /** A proxy is asked for the whole URL, or, to a server that speaks TLS, for a way through. */
-  #routeThrough(proxy: HttpProxy, url: HttpTarget): Route {
+  /** An HTTP proxy is asked for the whole URL; all others, and those to servers that speak TLS, for a way through. */
+  #routeThrough(proxy: ProxyServer, url: HttpTarget): Route {
     const { protocol, hostname, port, path } = url;
+    // All servers of a protocol have the same proxy.
     if (protocol === "https:") {
-      const more = { userAgent: this.#userAgent, connectTimeoutMs: CONNECT_TIMEOUT_MS };
-      // All https servers have the same one.
-      this.#tunnels ??= new TunnelAgent(proxy, { ...KEPT, ...this.#tls, ...more });
-      return { agent: this.#tunnels, hostname, port, path };
+      this.#tlsTunnels ??= new TlsTunnelAgent(this.#tunnelsOf(proxy), { ...KEPT, ...this.#tls });
+      return { agent: this.#tlsTunnels, hostname, port, path };
+    }
+    if (proxy.protocol === "socks5:") {
+      this.#plainTunnels ??= new PlainTunnelAgent(this.#tunnelsOf(proxy), KEPT);
+      return { agent: this.#plainTunnels, hostname, port, path };
     }
     return {
       agent: proxy.protocol === "https:" ? this.#https : this.#http,
@@ -87,8 +95,14 @@ export class HttpConnections {
       port: proxy.port,
       servername: serverNameOf(proxy.hostname),
       path: `http://${authorityOf(url)}${path}`,
-      headers: proxy.authorization === undefined ? {} : { "proxy-authorization": proxy.authorization },
+      headers: proxy.credentials ? { "proxy-authorization": basicAuthorization(proxy.credentials) } : {},
     };
+  }
+
+  #tunnelsOf(proxy: ProxyServer): Tunnels {
+    if (proxy.protocol === "socks5:") return new SocksTunnels(proxy, CONNECT_TIMEOUT_MS);
+    const more = { userAgent: this.#userAgent, connectTimeoutMs: CONNECT_TIMEOUT_MS };
+    return new ConnectTunnels(proxy, { ...this.#tls, ...more });
   }
 }
 

@@ -2,7 +2,13 @@ import { BlockList, isIP } from "node:net";
 import { domainToASCII } from "node:url";
 import { UsageError } from "../errors.js";
 import type { HttpTarget } from "./http-client.js";
-import { tryParseUrl, withoutAnyPassword, withoutPassword } from "./rest-url.js";
+import {
+  type Credentials,
+  type RestUrl,
+  tryParseUrl,
+  withoutAnyPassword,
+  withoutPassword,
+} from "./rest-url.js";
 
 /** What the variables `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say. */
 export interface ProxyOptions {
@@ -14,12 +20,11 @@ export interface ProxyOptions {
   readonly none?: string | undefined;
 }
 
-export interface HttpProxy {
-  readonly protocol: "http:" | "https:";
+export interface ProxyServer {
+  readonly protocol: "http:" | "https:" | "socks5:";
   readonly hostname: string;
   readonly port: string;
-  /** Of the `HttpProxy-Authorization` header. */
-  readonly authorization: string | undefined;
+  readonly credentials: Credentials | undefined;
   /** The URL without its password. */
   readonly shown: string;
 }
@@ -38,7 +43,7 @@ export class Proxies {
   }
 
   /** @throws {UsageError} when it cannot be used: the way past it may be what must not be taken */
-  for({ protocol, socketPath, hostname, port }: HttpTarget): HttpProxy | undefined {
+  for({ protocol, socketPath, hostname, port }: HttpTarget): ProxyServer | undefined {
     const text = protocol === "https:" ? this.#options.https : this.#options.http;
     if (!text || socketPath !== undefined) return undefined;
     const host = hostname.replace(/%.*$/, "");
@@ -86,24 +91,42 @@ function parseAddresses(text: string): BlockList | undefined {
   return addresses;
 }
 
-function parseProxy(text: string): HttpProxy {
+function parseProxy(text: string): ProxyServer {
   const url = text.includes("://") ? text : `http://${text}`;
-  const parsed = tryParseProxyUrl(url);
+  const parsed = /^socks5h?:/i.test(url) ? tryParseSocks(url) : tryParseHttp(url);
   if (typeof parsed === "string")
     throw new UsageError(`Cannot use proxy "${withoutAnyPassword(url)}": ${parsed}`);
-  const { target, credentials } = parsed;
-  return {
-    protocol: target.protocol,
-    hostname: target.hostname,
-    port: portOf(target),
-    authorization: credentials && `Basic ${credentials.toString("base64")}`,
-    shown: withoutPassword(url),
-  };
+  return { ...parsed, shown: withoutPassword(url) };
 }
 
-function tryParseProxyUrl(url: string): ReturnType<typeof tryParseUrl> {
-  if (/^socks/i.test(url)) return "SOCKS is not supported yet";
-  if (!/^https?:/i.test(url)) return "expected an http or https URL";
+type Parsed = Omit<ProxyServer, "shown"> | string;
+
+function tryParseHttp(url: string): Parsed {
+  if (!/^https?:/i.test(url)) return "expected an http, https, socks5 or socks5h URL";
+  const parsed = tryParseAny(url);
+  if (typeof parsed === "string") return parsed;
+  const { target, credentials } = parsed;
+  return { protocol: target.protocol, hostname: target.hostname, port: portOf(target), credentials };
+}
+
+/** The server's name is always looked up by the proxy, which is what the h stands for elsewhere: restic does so, too. */
+function tryParseSocks(url: string): Parsed {
+  const parsed = tryParseAny(url.replace(/^\w+/, "http"));
+  if (typeof parsed === "string") return parsed;
+  const { target, credentials } = parsed;
+  if (credentials && !isForSocks(credentials))
+    return "expected a user of 1 to 255 bytes, and a password of at most 255";
+  // A port of 80 is not in the parsed URL, where it goes without saying.
+  const port = /^[^/]*\/\/[^/]*:(\d+)(?:\/|$)/.exec(url)?.[1] ?? "1080";
+  return { protocol: "socks5:", hostname: target.hostname, port, credentials };
+}
+
+/** For which one byte says how long they are. */
+function isForSocks({ user, password }: Credentials): boolean {
+  return user.length > 0 && user.length <= 255 && password.length <= 255;
+}
+
+function tryParseAny(url: string): RestUrl | string {
   return tryParseUrl(/:\/\/.*\//.test(url) ? url : `${url}/`);
 }
 

@@ -20,7 +20,7 @@ import { FOLDERS } from "./local-layout.js";
 import { formatLocation } from "./location.js";
 import { RefusedError } from "./refused-error.js";
 import { AT_ONCE, LISTING_V1, LISTING_V2, LISTINGS_HEADER } from "./rest-protocol.js";
-import { parseRestUrl } from "./rest-url.js";
+import { basicAuthorization, type Credentials, parseRestUrl } from "./rest-url.js";
 
 /** No file of a repository is larger; packs have some 16 MiB, indexes up to some 100. */
 const MAX_FILE_BYTES = 4 * 1024 ** 3 - 1;
@@ -61,7 +61,7 @@ export class RestBackend implements Backend {
     this.location = formatLocation({ scheme: "rest", url });
     this.connections = options.connections ?? DEFAULT_CONNECTIONS;
     this.#target = target;
-    if (credentials) this.#authorization = `Basic ${credentials.toString("base64")}`;
+    if (credentials) this.#authorization = basicAuthorization(credentials);
     this.#client = new HttpClient(options);
   }
 
@@ -244,8 +244,9 @@ export class RestBackend implements Backend {
   }
 }
 
-function credentialsOf({ username = "", password = "" }: RestBackendOptions): Buffer | undefined {
-  return username === "" && password === "" ? undefined : Buffer.from(`${username}:${password}`);
+function credentialsOf({ username = "", password = "" }: RestBackendOptions): Credentials | undefined {
+  if (username === "" && password === "") return undefined;
+  return { user: Buffer.from(username), password: Buffer.from(password) };
 }
 
 /** For servers that list names only. */

@@ -4,8 +4,14 @@ import type { HttpTarget } from "./http-client.js";
 /** The repository of a REST server, as its URL has it. */
 export interface RestUrl {
   readonly target: HttpTarget;
-  /** `user:password`, as the bytes that it stands for; `undefined` where the URL names neither. */
-  readonly credentials: Buffer | undefined;
+  /** `undefined` where the URL names neither. */
+  readonly credentials: Credentials | undefined;
+}
+
+/** Bytes, not text: what is escaped in a URL need not be UTF-8. */
+export interface Credentials {
+  readonly user: Buffer;
+  readonly password: Buffer;
 }
 
 const URL_PARTS =
@@ -37,7 +43,13 @@ export function tryParseUrl(url: string): RestUrl | string {
   if (!userinfo) return { target, credentials: undefined };
   if (/%(?![0-9a-f]{2})/i.test(userinfo))
     return "the user or the password has an invalid URL escape; write % as %25";
-  return { target, credentials: percentDecode(userinfo.includes(":") ? userinfo : `${userinfo}:`) };
+  const [, user, password = ""] = /^([^:]*)(?::(.*))?$/s.exec(userinfo)!;
+  return { target, credentials: { user: percentDecode(user!), password: percentDecode(password) } };
+}
+
+/** What an `Authorization` header says of them. */
+export function basicAuthorization({ user, password }: Credentials): string {
+  return `Basic ${Buffer.concat([user, Buffer.from(":"), password]).toString("base64")}`;
 }
 
 /** A URL that was parsed, with `***` for its password. */
@@ -89,7 +101,6 @@ function tcpTarget(scheme: string, host: string, path: string): HttpTarget | str
   };
 }
 
-/** Bytes, not text: what was escaped need not be UTF-8. */
 function percentDecode(text: string): Buffer {
   const latin1 = Buffer.from(text).toString("latin1");
   const decoded = latin1.replace(/%(..)/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));

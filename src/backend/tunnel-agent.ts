@@ -1,93 +1,66 @@
-import { type ClientRequest, request as httpRequest } from "node:http";
-import { Agent, type AgentOptions, request as httpsRequest, type RequestOptions } from "node:https";
-import { isIP } from "node:net";
+import { Agent as HttpAgent } from "node:http";
+import { Agent as HttpsAgent, type RequestOptions } from "node:https";
 import type { Duplex } from "node:stream";
-import { YoreError } from "../errors.js";
-import type { HttpProxy } from "./proxies.js";
-import { RefusedError } from "./refused-error.js";
 
-export interface TunnelOptions extends AgentOptions {
-  readonly userAgent: string;
-  /** How long the proxy may take, milliseconds. */
-  readonly connectTimeoutMs: number;
+/** Ways to servers through a proxy, which sees nothing but where they lead. */
+export interface Tunnels {
+  /** @returns a connection to the server, on which nothing was said yet */
+  open(host: string, port: number): Promise<Duplex>;
+  /** Those that are being opened fail. */
+  close(): void;
 }
 
-/**
- * Connections to https servers by way of a proxy, which is asked to CONNECT and sees nothing of what goes through. They
- * are kept and used again like those of any other agent.
- */
-export class TunnelAgent extends Agent {
-  readonly #proxy: HttpProxy;
-  readonly #options: TunnelOptions;
-  readonly #connecting = new Set<ClientRequest>();
+type OnConnection = (error: Error | null, stream: Duplex) => void;
 
-  constructor(proxy: HttpProxy, options: TunnelOptions) {
+/** Connections to https servers through tunnels. They are kept and used again like those of any other agent. */
+export class TlsTunnelAgent extends HttpsAgent {
+  readonly #tunnels: Tunnels;
+
+  constructor(tunnels: Tunnels, options: ConstructorParameters<typeof HttpsAgent>[0]) {
     super(options);
-    this.#proxy = proxy;
-    this.#options = options;
+    this.#tunnels = tunnels;
   }
 
-  override createConnection(
-    options: RequestOptions,
-    callback: (error: Error | null, stream: Duplex) => void,
-  ): undefined {
-    this.#connect(`${isIP(options.host!) === 6 ? `[${options.host}]` : options.host}:${options.port}`).then(
-      (socket) => callback(null, super.createConnection({ ...options, socket } as RequestOptions)!),
-      // An agent takes no stream together with an error.
-      (error: Error) => callback(error, undefined as never),
-    );
+  override createConnection(options: RequestOptions, callback: OnConnection): undefined {
+    openTunnel(this.#tunnels, options, callback, (socket) => {
+      return super.createConnection({ ...options, socket } as RequestOptions)!;
+    });
   }
 
   override destroy(): void {
-    for (const request of this.#connecting) request.destroy();
+    this.#tunnels.close();
     super.destroy();
   }
+}
 
-  #connect(authority: string): Promise<Duplex> {
-    const request = this.#ask(authority);
-    this.#connecting.add(request);
-    return new Promise((resolve, reject) => {
-      request.on("connect", ({ statusCode }, socket) => {
-        if (statusCode === 200) return resolve(socket.setTimeout(0));
-        socket.destroy();
-        reject(proxyFailure(statusCode!));
-      });
-      request.on("timeout", () => request.destroy(new YoreError("timeout", "it opens no way to the server")));
-      request.on("error", reject);
-      request.on("close", () => this.#connecting.delete(request));
-      request.end();
-    });
+/** The same to http servers. */
+export class PlainTunnelAgent extends HttpAgent {
+  readonly #tunnels: Tunnels;
+
+  constructor(tunnels: Tunnels, options: ConstructorParameters<typeof HttpAgent>[0]) {
+    super(options);
+    this.#tunnels = tunnels;
   }
 
-  #ask(authority: string): ClientRequest {
-    const { protocol, hostname, port, authorization } = this.#proxy;
-    const { userAgent, connectTimeoutMs, ca, cert, key, rejectUnauthorized } = this.#options;
-    return (protocol === "https:" ? httpsRequest : httpRequest)({
-      ...{ ca, cert, key, rejectUnauthorized, servername: serverNameOf(hostname) },
-      agent: false,
-      timeout: connectTimeoutMs,
-      method: "CONNECT",
-      hostname,
-      port,
-      path: authority,
-      headers: {
-        host: authority,
-        "user-agent": userAgent,
-        ...(authorization !== undefined && { "proxy-authorization": authorization }),
-      },
-    });
+  override createConnection(options: RequestOptions, callback: OnConnection): undefined {
+    openTunnel(this.#tunnels, options, callback, (socket) => socket);
+  }
+
+  override destroy(): void {
+    this.#tunnels.close();
+    super.destroy();
   }
 }
 
-/** TLS knows servers by their names only. */
-export function serverNameOf(hostname: string): string {
-  return isIP(hostname) === 0 ? hostname : "";
-}
-
-/** What a proxy means by a status of its own. */
-export function proxyFailure(status: number): YoreError {
-  const message = `it answered ${status}`;
-  if (status === 407)
-    return new RefusedError(message, { hint: "Put user and password of the proxy into its URL" });
-  return status === 403 ? new RefusedError(message) : new YoreError("backend", message);
+function openTunnel(
+  tunnels: Tunnels,
+  { host, port }: RequestOptions,
+  callback: OnConnection,
+  use: (socket: Duplex) => Duplex,
+): void {
+  tunnels.open(host!, Number(port)).then(
+    (socket) => callback(null, use(socket)),
+    // An agent takes no stream together with an error.
+    (error: Error) => callback(error, undefined as never),
+  );
 }

@@ -65,14 +65,26 @@ describe("Proxies", () => {
     ["proxy:3128", { protocol: "http:", hostname: "proxy", port: "3128", shown: "http://proxy:3128" }],
     ["[::1]:3128", { protocol: "http:", hostname: "::1", port: "3128", shown: "http://[::1]:3128" }],
     ["https://proxy/", { protocol: "https:", hostname: "proxy", port: "443", shown: "https://proxy/" }],
+    ["socks5://proxy", { protocol: "socks5:", hostname: "proxy", port: "1080", shown: "socks5://proxy" }],
+    ["SOCKS5H://[::1]:80", { protocol: "socks5:", hostname: "::1", port: "80", shown: "SOCKS5H://[::1]:80" }],
     [
-      "u:p%40@proxy:3128",
+      "http://u:p%40@proxy:3128/",
       {
         protocol: "http:",
         hostname: "proxy",
         port: "3128",
-        authorization: `Basic ${btoa("u:p@")}`,
-        shown: "http://u:***@proxy:3128",
+        credentials: { user: Buffer.from("u"), password: Buffer.from("p@") },
+        shown: "http://u:***@proxy:3128/",
+      },
+    ],
+    [
+      "socks5://u:p%40@proxy:3128/",
+      {
+        protocol: "socks5:",
+        hostname: "proxy",
+        port: "3128",
+        credentials: { user: Buffer.from("u"), password: Buffer.from("p@") },
+        shown: "socks5://u:***@proxy:3128/",
       },
     ],
   ])("are read from %s", (http, proxy) => {
@@ -80,11 +92,14 @@ describe("Proxies", () => {
   });
 
   it.each([
-    ["socks5://u:secret@proxy", 'Cannot use proxy "socks5://u:***@proxy": SOCKS is not supported yet'],
-    ["ftp://u:secret@proxy", 'Cannot use proxy "ftp://u:***@proxy": expected an http or https URL'],
+    ["socks4://u:secret@proxy", 'Cannot use proxy "socks4://u:***@proxy": expected an http, https, socks5'],
+    ["socks5://:secret@proxy", 'Cannot use proxy "socks5://:***@proxy": expected a user of 1 to 255 bytes'],
+    [`socks5://u:${"secret".repeat(43)}@proxy`, 'Cannot use proxy "socks5://u:***@proxy": expected a user'],
+    ["socks5://proxy:99999", "the port is not a number up to 65535"],
+    ["ftp://u:secret@proxy", 'Cannot use proxy "ftp://u:***@proxy": expected an http, https, socks5'],
     ["http://u:100%secret@proxy", 'Cannot use proxy "http://u:***@proxy": the user or the password has'],
     ["u:secret/@proxy", 'Cannot use proxy "http://u:***@proxy": the port is not a number'],
-    ["http+unix:///s.sock:/", "expected an http or https URL"],
+    ["http+unix:///s.sock:/", "expected an http, https, socks5 or socks5h URL"],
   ])("of which none can be used are refused: %s", (http, message) => {
     expect(() => proxyOf("http://host/", { http })).toThrow(
       expect.objectContaining({ code: "usage", message: expect.stringContaining(message) }),

@@ -32,10 +32,17 @@ describe("parseRestUrl", () => {
     ["http://ü:%c3%bc@host/", "ü:ü"],
     ["http+unix://u:%2F@/s.sock:/", "u:/"],
   ])("reads the user and the password of %s", (url, credentials) => {
-    expect(parseRestUrl(url).credentials?.toString()).toBe(credentials);
+    const { user, password } = parseRestUrl(url).credentials ?? {};
+    expect(user && `${user}:${password}`).toBe(credentials);
   });
 
   it("takes escapes for bytes, which need not be UTF-8", () => {
-    expect(parseRestUrl("http://u:%FF@host/").credentials).toEqual(Buffer.from([0x75, 0x3a, 0xff]));
+    const credentials = { user: Buffer.from("u"), password: Buffer.from([0xff]) };
+    expect(parseRestUrl("http://u:%FF@host/").credentials).toEqual(credentials);
+  });
+
+  it("tells a colon of the user from the one before the password", () => {
+    const credentials = { user: Buffer.from("a:b"), password: Buffer.from("c:d") };
+    expect(parseRestUrl("http://a%3Ab:c:d@host/").credentials).toEqual(credentials);
   });
 });

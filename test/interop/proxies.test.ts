@@ -8,7 +8,8 @@ import type { Duplex } from "node:stream";
 import { createServer as createTlsServer } from "node:tls";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startYoreServer } from "../support/rest-servers.js";
-import { missingPeer, type RunResult, runRestic, runYore } from "../support/run.js";
+import { missingPeer, type RunResult, runRestic, runYore, spawnYore } from "../support/run.js";
+import { type SocksOptions, type SocksServer, startSocksServer } from "../support/socks-server.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 type Run = (args: readonly string[], env: Readonly<Record<string, string>>) => Promise<RunResult>;
@@ -57,6 +58,12 @@ describe.skipIf(missingPeer("restic"))("a proxy", () => {
     started.listen(0, "127.0.0.1");
     await once(started, "listening");
     return (started.address() as AddressInfo).port;
+  }
+
+  async function startSocks(options?: SocksOptions): Promise<SocksServer> {
+    const socks = await startSocksServer(options);
+    closers.push(() => socks.stop());
+    return socks;
   }
 
   function note({ method, url, headers }: IncomingMessage): void {
@@ -146,6 +153,63 @@ describe.skipIf(missingPeer("restic"))("a proxy", () => {
     expect(new Set(asked.map(({ line }) => line.split(" ")[0]))).toContain("GET");
   });
 
+  it.each(PROGRAMS)("that speaks SOCKS is asked by %s for ways, which are used again", async (name, run) => {
+    const socks = await startSocks({ login: "me:p@ss" });
+    const proxy = `://me:p%40ss@127.0.0.1:${socks.port}`;
+    const env = {
+      HTTP_PROXY: `socks5${proxy}`,
+      HTTPS_PROXY: `socks5h${proxy}`,
+      RESTIC_CACERT: join(folder, "crt"),
+    };
+    const port = portOf(server.url);
+    const tlsPort = await tlsBefore(port);
+    await expectUsable(run, { ...env, RESTIC_REPOSITORY: `rest:http://repo.test:${port}/${name}-plain/` });
+    await expectUsable(run, { ...env, RESTIC_REPOSITORY: `rest:https://repo.test:${tlsPort}/${name}-tls/` });
+    const expected = [port, tlsPort].map((one) => ({
+      type: 3,
+      host: "repo.test",
+      port: one,
+      login: "me:p@ss",
+    }));
+    for (const request of socks.asked) expect(expected).toContainEqual(request);
+    expect(socks.asked.length).toBeLessThanOrEqual(30);
+  });
+
+  it.each(PROGRAMS)("that speaks SOCKS does not lead %s to this machine", async (name, run) => {
+    const socks = await startSocks();
+    const env = { HTTP_PROXY: `socks5://127.0.0.1:${socks.port}`, NO_PROXY: "elsewhere" };
+    await expectUsable(run, { ...env, RESTIC_REPOSITORY: `rest:${server.url}${name}/` });
+    expect(socks.asked).toEqual([]);
+  });
+
+  it("that speaks SOCKS is not asked again when it does not take the password", async () => {
+    const socks = await startSocks({ login: "me:right" });
+    const env = {
+      RESTIC_REPOSITORY: "rest:http://repo.test/",
+      HTTP_PROXY: `socks5://me:secret@127.0.0.1:${socks.port}`,
+    };
+    const { code, stderr } = await PROGRAMS[0]![1](["list", "keys"], env);
+    expect(code).toBe(1);
+    expect(stderr).toContain(
+      `no answer through proxy "socks5://me:***@127.0.0.1:${socks.port}": it does not take the user and the password`,
+    );
+    expect(stderr).not.toMatch(/trying again|secret/);
+  });
+
+  it("that speaks SOCKS, and then no more, holds no command that is interrupted", async () => {
+    const socks = await startSocks({ trouble: { silentAfter: 1 } });
+    const env = {
+      RESTIC_PASSWORD: "x",
+      RESTIC_REPOSITORY: "rest:http://repo.test/",
+      HTTP_PROXY: `socks5://127.0.0.1:${socks.port}`,
+    };
+    const child = spawnYore(["list", "keys", "--no-cache"], { env });
+    const ended = once(child, "exit");
+    await socks.silenced;
+    child.kill("SIGINT");
+    expect(await ended).toEqual([130, null]);
+  });
+
   it.each(PROGRAMS)("is left out by %s where there is nothing between", async (name, run) => {
     const proxies = { HTTP_PROXY: `http://127.0.0.1:${proxyPort}`, NO_PROXY: "elsewhere" };
     await expectUsable(run, { ...proxies, RESTIC_REPOSITORY: `rest:${server.url}${name}/` });
@@ -170,10 +234,10 @@ describe.skipIf(missingPeer("restic"))("a proxy", () => {
   });
 
   it("that cannot be used is not gone round", async () => {
-    const env = { RESTIC_REPOSITORY: `rest:http://repo.test/`, HTTP_PROXY: "socks5://me:secret@127.0.0.1" };
+    const env = { RESTIC_REPOSITORY: `rest:http://repo.test/`, HTTP_PROXY: "socks4://me:secret@127.0.0.1" };
     const { code, stderr } = await PROGRAMS[0]![1](["list", "keys"], env);
     expect(code).toBe(1);
-    expect(stderr).toContain('Cannot use proxy "socks5://me:***@127.0.0.1": SOCKS is not supported yet');
+    expect(stderr).toContain('Cannot use proxy "socks4://me:***@127.0.0.1": expected an http');
     expect(stderr).not.toContain("trying again");
   });
 });
