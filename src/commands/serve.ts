@@ -2,17 +2,23 @@ import { mkdir, stat } from "node:fs/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { messageOf, UsageError, YoreError } from "../errors.js";
+import type { Authentication } from "../server/authenticator.js";
 import { parseListenAddress, systemdSocket } from "../server/listen-address.js";
 import { LogFile } from "../server/log-file.js";
-import { readPasswordFile } from "../server/password-file.js";
+import { PasswordFile } from "../server/password-file.js";
 import { parsePolicyDuration } from "../server/policy-file.js";
 import { type RunningServer, type ServeOptions, startServer } from "../server/server.js";
 
-export interface ServeCommandOptions extends Omit<ServeOptions, "accessLog" | "listen" | "keepDeletedMs"> {
+export interface ServeCommandOptions
+  extends Omit<ServeOptions, "accessLog" | "authentication" | "listen" | "keepDeletedMs"> {
   /** `[host]:port` or `unix:PATH`; a socket that systemd hands over wins. */
   readonly listen: string;
   /** How long what clients delete is kept, such as "14d"; not at all when left out. */
   readonly keepDeleted?: string | undefined;
+  readonly authentication:
+    | { readonly kind: "none" }
+    | { readonly kind: "passwords"; readonly path: string }
+    | { readonly kind: "proxy"; readonly header: string };
   /** Where systemd says so. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Where a line for each request goes; nowhere when left out. */
@@ -34,9 +40,8 @@ export interface ServeWatch {
 export async function runServe(options: ServeCommandOptions, watch: ServeWatch): Promise<void> {
   const listen = systemdSocket(options.env) ?? parseListenAddress(options.listen);
   const keepDeletedMs = readKeepDeleted(options.keepDeleted);
-  // A slip in its name must not leave an empty data folder behind.
-  if (options.authentication.kind === "passwords")
-    await readPasswordFile(options.authentication.path, () => {});
+  // First of all: a slip in its name must not leave an empty data folder behind.
+  const authentication = await readAuthentication(options);
   await requireFolder(options.dataFolder);
   const { accessLog } = options;
   const logFile =
@@ -46,6 +51,7 @@ export async function runServe(options: ServeCommandOptions, watch: ServeWatch):
   const server = await startServer({
     ...options,
     listen,
+    authentication,
     keepDeletedMs,
     accessLog: write,
     collectGarbage: youngHeapCollector(),
@@ -75,6 +81,12 @@ function youngHeapCollector(): () => void {
     setFlagsFromString(flag);
   const collect = runInNewContext("gc") as (options: { type: "minor" }) => void;
   return () => collect({ type: "minor" });
+}
+
+async function readAuthentication(options: ServeCommandOptions): Promise<Authentication> {
+  const { authentication } = options;
+  if (authentication.kind !== "passwords") return authentication;
+  return { kind: "passwords", file: await PasswordFile.load(authentication.path, options.onLog) };
 }
 
 function readKeepDeleted(text: string | undefined): number | undefined {

@@ -11,7 +11,7 @@ import { Refusal } from "./refusal.js";
 export type Authentication =
   | { readonly kind: "none" }
   | { readonly kind: "passwords"; readonly file: PasswordFile }
-  /** A proxy in front has asked for the password; this header, in lower case, names the user. */
+  /** A proxy in front has asked for the password; this header names the user. */
   | { readonly kind: "proxy"; readonly header: string };
 
 /** Guesses that are allowed in a second, for one user from one address. */
@@ -44,7 +44,7 @@ export class Authenticator {
       case "none":
         return "";
       case "proxy": {
-        const user = readName(request.headers[this.#authentication.header]);
+        const user = readName(request.headers[this.#authentication.header.toLowerCase()]);
         if (user === undefined) throw unauthorized();
         return user;
       }

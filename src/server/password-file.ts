@@ -107,7 +107,7 @@ interface Content {
   readonly version: string;
 }
 
-export async function readPasswordFile(path: string, onProblem: (line: string) => void): Promise<Content> {
+async function readPasswordFile(path: string, onProblem: (line: string) => void): Promise<Content> {
   try {
     const version = await versionOf(path);
     return { hashes: parsePasswordFile(await readFile(path, "utf8"), onProblem), version };

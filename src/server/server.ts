@@ -14,7 +14,6 @@ import { Connections, KEEP_ALIVE_MS } from "./connections.js";
 import { DeletedFilesPurge } from "./deleted-files-purge.js";
 import { type ListenAddress, listenOptions, removeStaleSocket } from "./listen-address.js";
 import { Metrics } from "./metrics.js";
-import { PasswordFile } from "./password-file.js";
 import { type AccessMode, NO_POLICY, type Policy, PolicyKeeper } from "./policy.js";
 import { loadPolicy, policyVersion } from "./policy-file.js";
 import { GROUP_MODES, PRIVATE_MODES, RepositoryFiles } from "./repository-files.js";
@@ -41,10 +40,7 @@ export interface ServeOptions {
   readonly dataFolder: string;
   readonly listen: ListenAddress;
   readonly tls?: TlsFiles | undefined;
-  readonly authentication:
-    | { readonly kind: "none" }
-    | { readonly kind: "passwords"; readonly path: string }
-    | { readonly kind: "proxy"; readonly header: string };
+  readonly authentication: Authentication;
   /** For everybody; `full` when left out. */
   readonly mode?: AccessMode | undefined;
   /** Bytes of the whole data folder. */
@@ -107,11 +103,7 @@ export interface RunningServer {
  * @throws {YoreError} when it cannot listen, or a file that it needs cannot be read
  */
 export async function startServer(options: ServeOptions): Promise<RunningServer> {
-  const { dataFolder, onLog } = options;
-  const passwords =
-    options.authentication.kind === "passwords"
-      ? await PasswordFile.load(options.authentication.path, onLog)
-      : undefined;
+  const { dataFolder, authentication, onLog } = options;
   const policy = new PolicyWatch(options);
   await policy.load();
   const usage = new UsageLedger(dataFolder);
@@ -127,7 +119,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     usage,
     counted,
     policy: policy.keeper,
-    authenticator: new Authenticator(authenticationOf(options, passwords)),
+    authenticator: new Authenticator(authentication),
     metrics,
     metricsWithoutPassword: options.metrics === "open",
     memory: new TransferMemory(TRANSFER_MEMORY, options.collectGarbage),
@@ -159,7 +151,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   return {
     address,
     reload: async () => {
-      await passwords?.reload({ ifChanged: false });
+      if (authentication.kind === "passwords") await authentication.file.reload({ ifChanged: false });
       await policy.reload();
       if (options.tls) await reloadTls(server as TlsServer, options.tls, onLog);
     },
@@ -176,12 +168,6 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
 function sweepEachDay(dataFolder: string, onLog: (line: string) => void): NodeJS.Timeout {
   void sweepTemporaries(dataFolder, onLog);
   return setInterval(() => void sweepTemporaries(dataFolder, onLog), SWEEP_EACH_MS).unref();
-}
-
-function authenticationOf(options: ServeOptions, passwords: PasswordFile | undefined): Authentication {
-  const { authentication } = options;
-  if (authentication.kind === "proxy") return { kind: "proxy", header: authentication.header.toLowerCase() };
-  return passwords ? { kind: "passwords", file: passwords } : { kind: "none" };
 }
 
 /** The rules of the flags and of the file together. */

@@ -4,8 +4,7 @@ import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { hash as bcrypt } from "bcryptjs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { ServeOptions } from "../../src/server/server.js";
-import { startYoreServer } from "../support/rest-servers.js";
+import { startYoreServer, type YoreServerOptions } from "../support/rest-servers.js";
 import { temporaryFolder } from "../support/temporary.js";
 import { type Answer, ask, askRaw, type Question } from "./ask.js";
 
@@ -31,7 +30,7 @@ describe("who may do what at yore serve", () => {
     server = undefined;
   });
 
-  async function start(options: Partial<ServeOptions> = {}): Promise<void> {
+  async function start(options: YoreServerOptions = {}): Promise<void> {
     server = await startYoreServer(folder, options);
   }
 

@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { connect, createServer } from "node:net";
+import type { Authentication } from "../../src/server/authenticator.js";
+import { PasswordFile } from "../../src/server/password-file.js";
 import { type ServeOptions, startServer } from "../../src/server/server.js";
 import { peer } from "./run.js";
 
@@ -10,19 +12,27 @@ export interface RestServer {
   stop(): Promise<void>;
 }
 
+export interface YoreServerOptions extends Partial<Omit<ServeOptions, "authentication">> {
+  readonly authentication?: Authentication | { readonly kind: "passwords"; readonly path: string };
+}
+
 /** Ours, within this process, on a port of its own. */
 export async function startYoreServer(
   dataFolder: string,
-  options: Partial<ServeOptions> = {},
+  options: YoreServerOptions = {},
 ): Promise<RestServer & { readonly log: string[]; reload(): Promise<void> }> {
   const log: string[] = [];
+  const { authentication = { kind: "none" } } = options;
   const server = await startServer({
     dataFolder,
     listen: { kind: "tcp", host: "127.0.0.1", port: 0 },
-    authentication: { kind: "none" },
     onLog: (line) => log.push(line),
     shutdownMs: 2_000,
     ...options,
+    authentication:
+      "path" in authentication
+        ? { kind: "passwords", file: await PasswordFile.load(authentication.path, (line) => log.push(line)) }
+        : authentication,
   });
   return { url: `${server.address}/`, log, stop: () => server.close(), reload: () => server.reload() };
 }
