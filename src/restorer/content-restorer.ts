@@ -17,7 +17,7 @@ import { BlobPlaces, type PackPlan, type PlannedBlob } from "./blob-places.js";
 import { type ExistingFile, needsRestore, type WantedContent } from "./existing-file.js";
 import type { FileCallFailure } from "./file-call.js";
 import { FileCallQueue } from "./file-call-queue.js";
-import { FileWriter, type WrittenFile } from "./file-writer.js";
+import { type FileIdentity, FileWriter, isFile, type WrittenFile } from "./file-writer.js";
 import { IdStore } from "./id-store.js";
 import { PartWriter } from "./part-writer.js";
 import type { RestoreAction } from "./restore-options.js";
@@ -355,7 +355,7 @@ export class ContentRestorer {
   async #finish(number: number): Promise<void> {
     const file = this.#files[number]!;
     const state = this.#states[number]!;
-    const isOpened = this.#writer.hasBegun(file);
+    const begun = this.#writer.begun(file);
     try {
       await this.#writer.finish(file);
     } catch (cause) {
@@ -368,7 +368,7 @@ export class ContentRestorer {
       this.#watch.onDone(file.location, file.nodeSize, isUpdate ? "updated" : "restored", false);
       return;
     }
-    const rest = isOpened ? await this.#withdraw(file, state.hasWritten) : undefined;
+    const rest = begun && (await this.#withdraw(file, begun, state.hasWritten));
     this.#watch.onError(file.location, incompleteError(state.failures, rest));
   }
 
@@ -377,12 +377,13 @@ export class ContentRestorer {
   }
 
   /** Takes a damaged file from its name. @returns what is left of it, for people */
-  async #withdraw(file: ContentFile, hasWritten: boolean): Promise<string | undefined> {
-    if (hasWritten || file.keepsContent) return this.#aside.keep(file.location);
+  async #withdraw(file: ContentFile, begun: FileIdentity, hasWritten: boolean): Promise<string | undefined> {
+    if (hasWritten || file.keepsContent) return this.#aside.keep(file.location, begun);
     // Nothing of it is good: it was only made.
+    if (!isFile(await this.#target.status(file.location), begun)) return undefined;
     return this.#target.remove(file.location, false).then(
       () => undefined,
-      () => this.#aside.keep(file.location),
+      () => this.#aside.keep(file.location, begun),
     );
   }
 

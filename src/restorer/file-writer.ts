@@ -1,4 +1,4 @@
-import { constants, fchmod, fstat, ftruncate, write } from "node:fs";
+import { type BigIntStats, constants, fchmod, fstat, ftruncate, write } from "node:fs";
 import { chmod } from "node:fs/promises";
 import { promisify } from "node:util";
 import { SingleFlight } from "../async/single-flight.js";
@@ -6,7 +6,7 @@ import { systemCodeOf } from "../errors.js";
 import type { OpenTargetFile, TargetFolder } from "./target-folder.js";
 
 const writeAsync = promisify(write);
-const statAsync = promisify(fstat);
+const statAsync = promisify(fstat) as (fd: number, options: { bigint: true }) => Promise<BigIntStats>;
 const truncateAsync = promisify(ftruncate);
 const chmodAsync = promisify(fchmod);
 
@@ -41,6 +41,22 @@ export interface HeldFile {
   readonly isBlank: boolean;
 }
 
+/** Which file it is that was opened: another one may have its name by now. */
+export interface FileIdentity {
+  readonly device: bigint;
+  readonly inode: bigint;
+}
+
+/** Whether a status is that of the file. */
+export function isFile(status: BigIntStats | undefined, { device, inode }: FileIdentity): boolean {
+  return status?.dev === device && status.ino === inode;
+}
+
+interface BegunFile extends FileIdentity {
+  /** Whether it began empty. */
+  readonly isBlank: boolean;
+}
+
 /** Writes pieces at offsets into any number of files with a bounded number of descriptors. */
 export class FileWriter {
   readonly #target: TargetFolder;
@@ -49,8 +65,8 @@ export class FileWriter {
   /** In the order of their last use. */
   readonly #open = new Map<WrittenFile, OpenFile>();
   readonly #opening = new SingleFlight<WrittenFile, OpenFile>();
-  /** Files that were opened before: the next time they are there and ours. Value: whether they began empty. */
-  readonly #begun = new Map<WrittenFile, boolean>();
+  /** Files that were opened before: the next time they are there and ours. */
+  readonly #begun = new Map<WrittenFile, BegunFile>();
 
   /** @param options.removeFolders whether a folder that is in the way is removed with all that it holds */
   constructor(target: TargetFolder, options: { readonly sparse: boolean; readonly removeFolders: boolean }) {
@@ -71,9 +87,9 @@ export class FileWriter {
     await this.#use(file, () => Promise.resolve());
   }
 
-  /** Whether a file that is not finished was opened, and made if need be. */
-  hasBegun(file: WrittenFile): boolean {
-    return this.#begun.has(file);
+  /** A file that is not finished; `undefined` when it was never opened. */
+  begun(file: WrittenFile): FileIdentity | undefined {
+    return this.#begun.get(file);
   }
 
   /** Closes a file that needs nothing more. @throws what the file system has to say about earlier writes */
@@ -121,33 +137,29 @@ export class FileWriter {
 
   async #openFile(file: WrittenFile): Promise<OpenFile> {
     await this.#makeRoom();
-    const blankBefore = this.#begun.get(file);
-    const open =
-      blankBefore === undefined
-        ? await this.#begin(file)
-        : {
-            file: await this.#target.open(file.location, O_WRONLY | O_NOFOLLOW),
-            isBlank: blankBefore,
-            users: 0,
-          };
-    this.#begun.set(file, open.isBlank);
+    const before = this.#begun.get(file);
+    const opened = before
+      ? await this.#target.open(file.location, O_WRONLY | O_NOFOLLOW)
+      : await this.#begin(file);
+    const open = { file: opened, isBlank: this.#begun.get(file)!.isBlank, users: 0 };
     this.#open.set(file, open);
     return open;
   }
 
   /** Opens a file for the first time. */
-  async #begin(file: WrittenFile): Promise<OpenFile> {
+  async #begin(file: WrittenFile): Promise<OpenTargetFile> {
     const kept = file.keepsContent ? await this.#openExisting(file) : undefined;
     const opened = kept ?? (await this.#createFile(file));
     try {
-      const { size } = await statAsync(opened.fd);
+      const { size, dev: device, ino: inode } = await statAsync(opened.fd, { bigint: true });
       // A sparse file gets its size at once, since its last block may be a hole.
       if (size > file.size || (this.#sparse && size < file.size)) await truncateAsync(opened.fd, file.size);
+      this.#begun.set(file, { device, inode, isBlank: !kept });
     } catch (error) {
       await opened.close();
       throw error;
     }
-    return { file: opened, isBlank: !kept, users: 0 };
+    return opened;
   }
 
   /** The file that is there, if it is still what it was when it was examined. */
@@ -159,8 +171,8 @@ export class FileWriter {
       await chmod(this.#target.absolute(file.location), 0o600);
       return this.#target.open(file.location, flags);
     });
-    const status = await statAsync(opened.fd);
-    if (status.isFile() && status.nlink === 1) {
+    const status = await statAsync(opened.fd, { bigint: true });
+    if (status.isFile() && status.nlink === 1n) {
       // Between now and the metadata at the end, what is in it is nobody's business but the owner's.
       await chmodAsync(opened.fd, 0o600).catch(() => {});
       return opened;

@@ -50,6 +50,8 @@ export class MetadataRestorer {
   readonly #saidOnce = new Set<string>();
   /** Locations of the batch under way where making the thing failed. */
   readonly #failed = new Set<string>();
+  /** What was found gone last: all that is done to one thing comes in a row. */
+  #gone: string | undefined;
 
   constructor(target: TargetFolder, options: MetadataRestorerOptions, watch: MetadataWatch) {
     this.#target = target;
@@ -127,6 +129,10 @@ export class MetadataRestorer {
       this.#watch.onError(location, new YoreError(errorCodeOf(code), message, { cause }));
       return;
     }
+    if (code === "ENOENT") {
+      this.#onGone(location, cause);
+      return;
+    }
     const isRoot = process.geteuid?.() === 0;
     if (!isRoot && NOT_PERMITTED.has(code)) return;
     if (NOT_SUPPORTED.has(code)) {
@@ -135,6 +141,15 @@ export class MetadataRestorer {
       this.#saidOnce.add(kind);
     }
     this.#watch.onWarning(location, new YoreError("backend", message, { cause }));
+  }
+
+  /** What was made, or written, is not there any more. */
+  #onGone(location: string, cause: Error): void {
+    if (this.#gone === location) return;
+    this.#gone = location;
+    this.#failed.add(location);
+    const message = `Cannot restore "${location}": somebody else has removed or renamed it`;
+    this.#watch.onError(location, new YoreError("backend", message, { cause }));
   }
 }
 

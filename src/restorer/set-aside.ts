@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { messageOf, systemCodeOf, YoreError } from "../errors.js";
 import { textBytes } from "../patterns/mod.js";
+import { type FileIdentity, isFile } from "./file-writer.js";
 import { childOf, parentOf, type TargetFolder } from "./target-folder.js";
 
 /** The name that a file gets which could not be restored wholly. */
@@ -31,9 +32,13 @@ export class SetAside {
     this.#isPlanned = isPlanned;
   }
 
-  /** Gives what is there of a damaged file another name. @returns how that ended, for people */
-  async keep(location: string): Promise<string> {
+  /** Gives what is there of a damaged file another name, if it still is that file. @returns how that ended, for people */
+  async keep(location: string, file: FileIdentity): Promise<string> {
     try {
+      const status = await this.#target.status(location);
+      if (!status) return "its other parts are gone: somebody else has removed or renamed it";
+      if (!isFile(status, file))
+        return "its other parts are gone, and somebody else has put something in its place";
       const aside = await this.#move(location);
       this.locations.add(aside);
       return `the other parts are in "${aside}"`;

@@ -1,14 +1,14 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { existsSync } from "node:fs";
-import { lstat, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { lstat, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { MemoryBackend } from "../../src/backend/memory-backend.js";
-import { formatId } from "../../src/bytes/id.js";
-import type { YoreError } from "../../src/errors.js";
+import { formatId, IdList } from "../../src/bytes/id.js";
+import { NotFoundError, type YoreError } from "../../src/errors.js";
 import type { TreeNode } from "../../src/format/node.js";
 import type { Repository } from "../../src/repository/repository.js";
-import { createRepository, openRepository } from "../repository/support.js";
+import { createRepository, openRepository, wrapBackend } from "../repository/support.js";
 import { run } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 import { file, folderOf, listing, restoreTo, saveTree } from "./support.js";
@@ -236,6 +236,35 @@ describe("restore of a damaged repository", () => {
         expect(parts(await contentOf(target, "a.incomplete-2"))).toBe(true);
         expect((await readdir(target)).sort()).toEqual(["a.incomplete", "a.incomplete-2"]);
       }
+    });
+
+    it.each([
+      ["another", "its other parts are gone, and somebody else has put something in its place"],
+      ["none", "its other parts are gone: somebody else has removed or renamed it"],
+    ])("leaves alone what another program has put in place of a damaged file: %s", async (put, told) => {
+      const repository = await createRepository();
+      const first = await file(repository, "a", good);
+      await repository.flush();
+      const second = await file(repository, "a", lost);
+      const content = IdList.from([first.content!.at(0), second.content!.at(0)]);
+      const tree = await saveTree(repository, [{ ...first, content, size: good.length + lost.length }]);
+      await repository.flush();
+      const { packId } = repository.index.lookup("data", content.at(1))!;
+      const target = await temporaryFolder();
+      const backend = wrapBackend(repository.backend, {
+        connections: 1,
+        load: async (handle, range) => {
+          if (handle.name !== formatId(packId)) return repository.backend.load(handle, range);
+          expect(parts(await contentOf(target, "a"))).toBe(true);
+          await rm(join(target, "a"));
+          if (put === "another") await writeFile(join(target, "a"), "theirs");
+          throw new NotFoundError("Gone");
+        },
+      });
+      const { errors } = await restoreTo(await openRepository(backend), tree, target);
+      expect(errors.map(({ error }) => error.message)).toEqual([expect.stringContaining(`; ${told}`)]);
+      expect(await readdir(target)).toEqual(put === "another" ? ["a"] : []);
+      if (put === "another") expect((await contentOf(target, "a")).toString()).toBe("theirs");
     });
 
     it("keeps apart the parts of files with long names that begin alike", async () => {

@@ -1,6 +1,6 @@
 import { randomBytes, randomInt } from "node:crypto";
-import { existsSync } from "node:fs";
-import { lstat, readFile, writeFile } from "node:fs/promises";
+import { existsSync, rmSync } from "node:fs";
+import { lstat, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { MemoryBackend } from "../../src/backend/memory-backend.js";
@@ -8,13 +8,32 @@ import { formatId, IdList } from "../../src/bytes/id.js";
 import { loadAddon } from "../../src/native/addon.js";
 import type { BlobLoader } from "../../src/repository/blob-loader.js";
 import { restore } from "../../src/restorer/restore.js";
-import { newRestoreProgress } from "../../src/restorer/restore-options.js";
+import { newRestoreProgress, type RestoreEvent } from "../../src/restorer/restore-options.js";
 import { createRepository, node, openRepository, wrapBackend } from "../repository/support.js";
 import { run } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 import { common, file, folderOf, restoreTo, saveTree, symlinkTo } from "./support.js";
 
 describe("restore", () => {
+  it("tells of a restored file that somebody else takes away before it has its metadata", async () => {
+    const repository = await createRepository();
+    const tree = await saveTree(repository, [
+      await file(repository, "gone", Buffer.from("one"), Buffer.from("two")),
+      await file(repository, "there", Buffer.from("one"), Buffer.from("two")),
+    ]);
+    await repository.flush();
+    const target = await temporaryFolder();
+    const errors: string[] = [];
+    const on = (event: RestoreEvent) => {
+      if (event.type === "item" && event.location === "/gone") rmSync(join(target, "gone"));
+      if (event.type === "error") errors.push(event.error.message);
+    };
+    const summary = await restore(repository, tree, { target }, { on });
+    expect(errors).toEqual(['Cannot restore "/gone": somebody else has removed or renamed it']);
+    expect(summary).toMatchObject({ errors: 1, warnings: 0 });
+    expect(await readdir(target)).toEqual(["there"]);
+  });
+
   it("writes files, folders and links with their times", async () => {
     const repository = await createRepository();
     const big = randomBytes(3_000_000);
