@@ -2,6 +2,7 @@ import { mapConcurrently } from "../async/map-concurrently.js";
 import { formatShortId, type Id, idKey } from "../bytes/id.js";
 import { messageOf, NotFoundError } from "../errors.js";
 import type { LoadedSnapshot } from "../format/snapshot.js";
+import { confirmThere } from "../repository/confirm-there.js";
 import type { Repository } from "../repository/repository.js";
 import {
   loadSnapshot,
@@ -30,6 +31,7 @@ export class RepositorySnapshots implements SnapshotSource {
     this.#onLog = onLog;
   }
 
+  /** @throws {YoreError} when they cannot be listed, or the repository is not there any more */
   async list(): Promise<readonly LoadedSnapshot[]> {
     const known = new Map<string, LoadedSnapshot>();
     const fresh: Id[] = [];
@@ -38,6 +40,8 @@ export class RepositorySnapshots implements SnapshotSource {
       if (snapshot) known.set(idKey(id), snapshot);
       else fresh.push(id);
     }
+    if (known.size + fresh.length === 0 && this.#known.size > 0)
+      await confirmThere(this.#repository.backend, "snapshots");
     const concurrency = Math.max(SNAPSHOTS_AT_A_TIME, this.#repository.backend.connections);
     for (const snapshot of await mapConcurrently(fresh, concurrency, (id) => this.#load(id))) {
       if (snapshot) known.set(idKey(snapshot.id), snapshot);

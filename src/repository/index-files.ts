@@ -5,6 +5,7 @@ import type { Engine, IndexColumns } from "../engine/engine.js";
 import { NotFoundError, YoreError } from "../errors.js";
 import { decodeIndexFile, encodeIndexFile, type IndexedPack } from "../format/index-file.js";
 import type { BlobIndex } from "./blob-index.js";
+import { confirmThere } from "./confirm-there.js";
 import type { RepositoryFiles } from "./repository-files.js";
 
 /** An index file that could not be taken in; the others are. */
@@ -68,6 +69,7 @@ export class IndexFiles {
    * that no blob is missing in between. A file that cannot be read becomes one of the `problems`.
    *
    * @returns whether that changed anything
+   * @throws {YoreError} when the files cannot be listed, or the repository is not there any more
    */
   async load(options: { signal?: AbortSignal; progress?: IndexProgress } = {}): Promise<boolean> {
     // What this program saves while the load runs may be missing in the listing, and is no less there.
@@ -75,6 +77,7 @@ export class IndexFiles {
     for (let round = 1; ; round++) {
       const listed = new Set<string>();
       for await (const { name } of this.#backend.list("index")) listed.add(name);
+      if (listed.size === 0 && before.length > 0) await confirmThere(this.#backend, "index files");
       const missing = [...listed].filter((name) => !this.#loaded.has(name));
       if (options.progress) {
         options.progress.totalFiles = listed.size;
