@@ -63,7 +63,7 @@ export class SnapshotDirectories {
 
   #draft(snapshots: readonly LoadedSnapshot[]): Draft {
     const root: Draft = new Map();
-    for (const template of this.#templates) directoryAt(root, staticPrefix(template));
+    for (const template of this.#templates) directoryAt(root, staticPrefix(template).map(this.#safe));
     const inOrder = [...snapshots].sort(
       (a, b) => compareTimestamps(a.time, b.time) || Buffer.compare(a.id, b.id),
     );

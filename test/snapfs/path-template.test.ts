@@ -149,6 +149,9 @@ describe("SnapshotDirectories", () => {
     const all = shown({ windowsSafeNames: true }, snapshot(1, { hostname: "a:b" }));
     expect(all.join()).not.toContain(":");
     expect(all).toContain("hosts/a-b/latest -> 2026-01-01T00-00-00Z");
+    const named = { windowsSafeNames: true, pathTemplates: ["c:/%i"] };
+    expect(shown(named)).toEqual(["c-/"]);
+    expect(shown(named, snapshot(1))).toEqual(["c-/", "c-/01010101 = 1"]);
   });
 
   it("update keeps the objects of directories that stay, and names what has changed", () => {
