@@ -1,20 +1,14 @@
 /**
- * The directories above the snapshots: composed from path templates, and composed anew when the list of snapshots has
- * changed. A directory object lives on as long as its path does, so that the kernel's idea of it stays valid.
+ * The directories above the snapshots: each composed from path templates when somebody looks into it, and composed anew
+ * when the list of snapshots has changed. A directory object lives on as long as its path does, so that the kernel's
+ * idea of it stays valid.
  */
 
 import type { LoadedSnapshot } from "../format/snapshot.js";
-import { compareTimestamps } from "../format/timestamp.js";
 import type { Moment } from "../fuse/filesystem.js";
-import {
-  checkPathTemplate,
-  checkTimeTemplate,
-  DEFAULT_PATH_TEMPLATES,
-  staticPrefix,
-  type TemplatePath,
-  templatePaths,
-} from "./path-template.js";
-import { windowsSafeName } from "./safe-name.js";
+import { DirectoryDraft, type Unopened } from "./directory-draft.js";
+import { checkPathTemplate, checkTimeTemplate, DEFAULT_PATH_TEMPLATES } from "./path-template.js";
+import { SnapshotLayout } from "./snapshot-layout.js";
 import { RFC3339 } from "./time-layout.js";
 import type { NamedEntry, VirtualDirectory, VirtualEntry } from "./virtual-directory.js";
 
@@ -30,128 +24,97 @@ export interface SnapshotDirectoriesOptions {
 /** A name that appeared, went, or stands for something else now. */
 export interface DirectoryChange {
   readonly directory: VirtualDirectory;
-  readonly name: Buffer;
+  /** `undefined` for a directory whose names nobody has asked for. */
+  readonly name: Buffer | undefined;
 }
-
-type Draft = Map<string, VirtualEntry | Draft>;
 
 export class SnapshotDirectories {
   readonly root: VirtualDirectory;
   readonly #root: TemplateDirectory;
-  readonly #templates: readonly string[];
-  readonly #timeTemplate: string;
-  readonly #windowsSafeNames: boolean;
+  readonly #layout: SnapshotLayout;
+  /** As they were given. */
+  #snapshots: readonly LoadedSnapshot[] = [];
 
   /** @throws {UsageError} if a template cannot name anything */
   constructor(options: SnapshotDirectoriesOptions = {}) {
-    this.#templates = options.pathTemplates?.length ? options.pathTemplates : DEFAULT_PATH_TEMPLATES;
-    this.#timeTemplate = options.timeTemplate ?? RFC3339;
-    this.#windowsSafeNames = options.windowsSafeNames ?? false;
-    checkTimeTemplate(this.#timeTemplate);
-    for (const template of this.#templates) checkPathTemplate(template);
-    this.#root = new TemplateDirectory();
+    const pathTemplates = options.pathTemplates?.length ? options.pathTemplates : DEFAULT_PATH_TEMPLATES;
+    const timeTemplate = options.timeTemplate ?? RFC3339;
+    checkTimeTemplate(timeTemplate);
+    for (const template of pathTemplates) checkPathTemplate(template);
+    this.#layout = new SnapshotLayout({
+      pathTemplates,
+      timeTemplate,
+      windowsSafeNames: options.windowsSafeNames ?? false,
+    });
+    this.#root = new TemplateDirectory(this.#layout, this.#layout.root([]), nowMoment());
     this.root = this.#root;
-    this.update([]);
   }
 
-  /** Shows these snapshots and no others. @returns what is different now */
+  /** Shows these snapshots and no others. @returns what is different now, of directories that were handed out */
   update(snapshots: readonly LoadedSnapshot[]): DirectoryChange[] {
     const changes: DirectoryChange[] = [];
-    this.#root.become(this.#draft(snapshots), nowMoment(), changes);
+    if (isSameList(snapshots, this.#snapshots)) return changes;
+    this.#snapshots = snapshots;
+    this.#root.become(this.#layout.root(snapshots), nowMoment(), changes);
     return changes;
   }
-
-  #draft(snapshots: readonly LoadedSnapshot[]): Draft {
-    const root: Draft = new Map();
-    for (const template of this.#templates) directoryAt(root, staticPrefix(template).map(this.#safe));
-    const inOrder = [...snapshots].sort(
-      (a, b) => compareTimestamps(a.time, b.time) || Buffer.compare(a.id, b.id),
-    );
-    for (const template of this.#templates) {
-      for (const snapshot of inOrder) {
-        for (const path of templatePaths(template, this.#timeTemplate, snapshot)) {
-          this.#place(root, path, snapshot);
-        }
-      }
-    }
-    return root;
-  }
-
-  /** Snapshots come oldest first, so the last one to set `latest` is the newest; of equal times the later ID. */
-  #place(root: Draft, path: TemplatePath, snapshot: LoadedSnapshot): void {
-    const directory = directoryAt(root, path.directory.map(this.#safe));
-    if (!directory) return;
-    const name = uniqueName(directory, this.#safe(path.name));
-    directory.set(name, { kind: "snapshot", snapshot });
-    if (!path.latest) return;
-    const latestName = this.#safe(path.latest.name);
-    const latestDirectory = directoryAt(root, path.latest.directory.map(this.#safe));
-    const there = latestDirectory?.get(latestName);
-    if (!latestDirectory || (there && !(isEntry(there) && there.kind === "link"))) return;
-    const between = path.directory.slice(path.latest.directory.length).map(this.#safe);
-    const target = Buffer.from([...between, name].join("/"));
-    latestDirectory.set(latestName, { kind: "link", target, time: snapshot.time });
-  }
-
-  readonly #safe = (name: string): string =>
-    this.#windowsSafeNames ? windowsSafeName(Buffer.from(name)).toString() : name;
-}
-
-/** The draft of a directory, made with all above it; `undefined` when something else stands in its way. */
-function directoryAt(root: Draft, path: readonly string[]): Draft | undefined {
-  let directory = root;
-  for (const part of path) {
-    let next = directory.get(part);
-    if (next === undefined) {
-      next = new Map();
-      directory.set(part, next);
-    }
-    if (isEntry(next)) return undefined;
-    directory = next;
-  }
-  return directory;
-}
-
-/** The name, or the first of name-1, name-2 ... that is free. A `latest` link makes way for nothing. */
-function uniqueName(directory: Draft, name: string): string {
-  let unique = name;
-  for (let i = 1; directory.has(unique); i++) unique = `${name}-${i}`;
-  return unique;
-}
-
-function isEntry(value: VirtualEntry | Draft): value is VirtualEntry {
-  return !(value instanceof Map);
 }
 
 class TemplateDirectory implements VirtualDirectory {
-  changed: Moment = nowMoment();
-  subdirectories = 0;
+  changed: Moment;
+  readonly #layout: SnapshotLayout;
+  /** What it is composed of when somebody looks into it. */
+  #unopened: Unopened | undefined;
+  /** In the order of the names' bytes. */
   #entries: ReadonlyMap<string, VirtualEntry> = new Map();
-  #list: readonly NamedEntry[] = [];
+  #subdirectories = 0;
+
+  constructor(layout: SnapshotLayout, content: DirectoryDraft | Unopened, now: Moment) {
+    this.#layout = layout;
+    this.changed = now;
+    if (content instanceof DirectoryDraft) this.#take(content, now, []);
+    else this.#unopened = content;
+  }
+
+  get subdirectories(): number {
+    const known = this.#unopened && this.#layout.subdirectories(this.#unopened);
+    if (known !== undefined) return known;
+    this.#open();
+    return this.#subdirectories;
+  }
 
   lookup(name: Buffer): VirtualEntry | undefined {
-    return this.#entries.get(name.toString());
+    return this.#open().get(name.toString());
   }
 
   list(): readonly NamedEntry[] {
-    return this.#list;
+    return Array.from(this.#open(), ([name, entry]) => ({ name: Buffer.from(name), entry }));
   }
 
-  /** Takes the draft's entries over; directories that stay keep their objects. */
-  become(draft: Draft, now: Moment, changes: DirectoryChange[]): void {
+  /** Shows something else; directories that stay keep their objects. */
+  become(content: DirectoryDraft | Unopened, now: Moment, changes: DirectoryChange[]): void {
+    if (content instanceof DirectoryDraft) this.#take(content, now, changes);
+    else if (!this.#unopened) this.#take(this.#layout.open(content), now, changes);
+    else {
+      if (!this.#unopened.equals(content)) {
+        this.changed = now;
+        changes.push({ directory: this, name: undefined });
+      }
+      this.#unopened = content;
+    }
+  }
+
+  #open(): ReadonlyMap<string, VirtualEntry> {
+    if (this.#unopened) this.#take(this.#layout.open(this.#unopened), this.changed, []);
+    return this.#entries;
+  }
+
+  #take(draft: DirectoryDraft, now: Moment, changes: DirectoryChange[]): void {
+    this.#unopened = undefined;
     const before = this.#entries;
     const after = new Map<string, VirtualEntry>();
-    for (const [name, value] of draft) {
-      const old = before.get(name);
-      if (isEntry(value)) {
-        after.set(name, value);
-        continue;
-      }
-      const kept = old?.kind === "directory" && old.directory instanceof TemplateDirectory ? old : undefined;
-      const directory = (kept?.directory as TemplateDirectory | undefined) ?? new TemplateDirectory();
-      directory.become(value, now, changes);
-      after.set(name, kept ?? { kind: "directory", directory });
-    }
+    for (const [name, value] of draft.entries)
+      after.set(name, this.#entry(before.get(name), value, now, changes));
     const names = new Set([...before.keys(), ...after.keys()]);
     let changed = false;
     for (const name of names) {
@@ -161,12 +124,34 @@ class TemplateDirectory implements VirtualDirectory {
     }
     if (!changed) return;
     this.changed = now;
-    this.#entries = after;
-    this.subdirectories = [...after.values()].filter(({ kind }) => kind !== "link").length;
-    this.#list = [...after]
-      .map(([name, entry]) => ({ name: Buffer.from(name), entry }))
-      .sort((a, b) => Buffer.compare(a.name, b.name));
+    this.#entries = inNameOrder(after);
+    this.#subdirectories = [...after.values()].filter(({ kind }) => kind !== "link").length;
   }
+
+  #entry(
+    before: VirtualEntry | undefined,
+    value: VirtualEntry | DirectoryDraft | Unopened,
+    now: Moment,
+    changes: DirectoryChange[],
+  ): VirtualEntry {
+    if ("kind" in value) return value;
+    if (before?.kind === "directory" && before.directory instanceof TemplateDirectory) {
+      before.directory.become(value, now, changes);
+      return before;
+    }
+    return { kind: "directory", directory: new TemplateDirectory(this.#layout, value, now) };
+  }
+}
+
+/** By the bytes of the names. */
+function inNameOrder<T>(entries: ReadonlyMap<string, T>): Map<string, T> {
+  const named = Array.from(entries, ([name, entry]) => ({ bytes: Buffer.from(name), name, entry }));
+  named.sort((a, b) => Buffer.compare(a.bytes, b.bytes));
+  return new Map(named.map(({ name, entry }) => [name, entry]));
+}
+
+function isSameList(a: readonly LoadedSnapshot[], b: readonly LoadedSnapshot[]): boolean {
+  return a.length === b.length && a.every(({ id }, i) => Buffer.compare(id, b[i]!.id) === 0);
 }
 
 function sameEntry(a: VirtualEntry | undefined, b: VirtualEntry | undefined): boolean {

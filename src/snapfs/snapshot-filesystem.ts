@@ -136,7 +136,7 @@ export class SnapshotFilesystem implements Filesystem {
       const node = this.#directoryNodes.get(directory);
       if (node === undefined) continue;
       changed.add(directory);
-      this.#notifier?.invalidateEntry(node, name);
+      if (name) this.#notifier?.invalidateEntry(node, name);
     }
     for (const directory of changed) this.#notifier?.invalidateNode(this.#directoryNodes.get(directory)!);
   }

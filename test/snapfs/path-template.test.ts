@@ -5,8 +5,9 @@ import { parseTimestamp } from "../../src/format/timestamp.js";
 import {
   checkPathTemplate,
   checkTimeTemplate,
+  PathTemplate,
+  SnapshotTimes,
   staticPrefix,
-  templatePaths,
 } from "../../src/snapfs/path-template.js";
 import { safeComponent, windowsSafeName } from "../../src/snapfs/safe-name.js";
 import {
@@ -50,11 +51,15 @@ function shown(options: SnapshotDirectoriesOptions, ...snapshots: LoadedSnapshot
   return paths(directories.root);
 }
 
-describe("templatePaths", () => {
-  const place = (template: string, fields?: Partial<LoadedSnapshot>) =>
-    templatePaths(template, RFC3339, snapshot(1, fields)).map(({ directory, name }) =>
-      [...directory, name].join("/"),
-    );
+describe("PathTemplate", () => {
+  const place = (template: string, fields?: Partial<LoadedSnapshot>) => {
+    const parsed = new PathTemplate(template, new SnapshotTimes(RFC3339));
+    const one = snapshot(1, fields);
+    return parsed.tags(one).flatMap((tag) => {
+      const path = parsed.path(one, tag);
+      return path ? [[...path.directory, path.name].join("/")] : [];
+    });
+  };
 
   it.each([
     ["ids/%i", ["ids/01010101"]],
@@ -82,8 +87,9 @@ describe("templatePaths", () => {
   });
 
   it("cuts fields that are too long for a file name, at a character", () => {
-    const [path] = templatePaths("%h/%i", RFC3339, snapshot(1, { hostname: `a${"\u20ac".repeat(200)}` }));
-    expect(path?.directory).toEqual([`a${"\u20ac".repeat(79)}`]);
+    expect(place("%h/%i", { hostname: `a${"\u20ac".repeat(200)}` })).toEqual([
+      `a${"\u20ac".repeat(79)}/01010101`,
+    ]);
   });
 
   it("checkTimeTemplate refuses what names nothing", () => {
@@ -157,11 +163,12 @@ describe("SnapshotDirectories", () => {
   it("update keeps the objects of directories that stay, and names what has changed", () => {
     const directories = new SnapshotDirectories();
     directories.update([snapshot(1)]);
+    paths(directories.root);
     const entry = directories.root.lookup(Buffer.from("snapshots"));
     expect(directories.update([snapshot(1)])).toEqual([]);
     const changes = directories.update([snapshot(1), snapshot(2)]);
     expect(directories.root.lookup(Buffer.from("snapshots"))).toEqual(entry);
-    expect(changes.map(({ name }) => name.toString()).toSorted()).toEqual([
+    expect(changes.map(({ name }) => String(name)).toSorted()).toEqual([
       "02020202",
       "2026-01-02T00:00:00Z",
       "2026-01-02T00:00:00Z",

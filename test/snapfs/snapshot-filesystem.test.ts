@@ -118,6 +118,24 @@ describe.skipIf(missingPeer("restic"))("SnapshotFilesystem", () => {
     expect(String(await filesystem.readlink(before.nodeId))).toBe(target);
   });
 
+  it("refresh tells the kernel that a directory has other attributes, whose names it never asked for", async () => {
+    let shown = snapshots.slice(0, 1);
+    const told: string[] = [];
+    const filesystem = make(async () => shown);
+    filesystem.start({
+      invalidateEntry: (parent, name) => told.push(`${parent} ${name}`),
+      invalidateNode: (node) => told.push(`${node}`),
+    });
+    await filesystem.refresh();
+    const directory = (await find(filesystem, "ids"))!;
+    expect(directory.attributes.nlink).toBe(3);
+    told.length = 0;
+    shown = snapshots;
+    await filesystem.refresh();
+    expect(told).toEqual([`${directory.nodeId}`]);
+    expect((await filesystem.getattr(directory.nodeId)).attributes.nlink).toBe(4);
+  });
+
   it("keeps the old list when there is none to be had", async () => {
     let fails = false;
     const filesystem = make(async () => {
