@@ -280,6 +280,7 @@ export class SnapshotFilesystem implements Filesystem {
     const ino = virtualIno(this.#nodes.ino(parent), name, entry);
     const place: Place = { ...placeOf(entry), name };
     const nodeId = this.#nodes.enterVirtual(parent, virtualKey(name, entry), ino, place);
+    this.#notifier?.withoutAttributes?.([nodeId]);
     if (place.kind === "virtual") {
       this.#directoryNodes.set(place.directory, nodeId);
       return { nodeId, ...this.#virtualAttributes(place.directory, ino) };

@@ -136,6 +136,25 @@ describe.skipIf(missingPeer("restic"))("SnapshotFilesystem", () => {
     expect((await filesystem.getattr(directory.nodeId)).attributes.nlink).toBe(4);
   });
 
+  it("says that nothing above the content of a snapshot has extended attributes", async () => {
+    const plain = new Set<NodeId>();
+    const filesystem = make(async () => snapshots);
+    filesystem.start({
+      invalidateEntry: () => undefined,
+      invalidateNode: () => undefined,
+      withoutAttributes: (nodes) => {
+        for (const node of nodes) plain.add(node);
+      },
+    });
+    await filesystem.refresh();
+    const directory = (await find(filesystem, "snapshots"))!;
+    const listing = await filesystem.list(directory.nodeId);
+    const entries = Array.from({ length: listing.length }, (_, i) => listing.entry(i));
+    expect(entries).toHaveLength(3);
+    expect(plain).toEqual(new Set([directory, ...entries].map(({ nodeId }) => nodeId)));
+    for (const { nodeId } of entries) expect(await filesystem.listxattr(nodeId)).toEqual([]);
+  });
+
   it("keeps the old list when there is none to be had", async () => {
     let fails = false;
     const filesystem = make(async () => {
