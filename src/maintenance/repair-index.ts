@@ -8,6 +8,7 @@ import { forEachConcurrently } from "../async/map-concurrently.js";
 import { type Id, idKey } from "../bytes/id.js";
 import { throwIfAborted, YoreError } from "../errors.js";
 import { encodeIndexFile, type IndexedPack } from "../format/index-file.js";
+import { confirmThere } from "../repository/confirm-there.js";
 import type { IndexProgress } from "../repository/index-files.js";
 import type { Repository } from "../repository/repository.js";
 import { chooseIndexFiles, IndexWriter, removeFiles } from "./rewrite-index.js";
@@ -157,6 +158,8 @@ class IndexRepair {
       this.#progress.done++;
       this.#comparePack(id, size, sizes, found);
     }
+    // All of the index would go.
+    await confirmThere(this.#repository.backend, "packs");
     for (const [pack, size] of sizes.entries()) {
       if (size < 0 || found[pack] === 1) continue;
       this.#isWrong[pack] = 1;
