@@ -32,42 +32,44 @@ uint32_t KernelDevice(uint64_t device) {
   return (minor & 0xff) | (major << 8) | ((minor & ~0xffu) << 12);
 }
 
+// What the nodes of a tree refer to: the trees of directories, the blobs of files.
+struct References {
+  std::vector<uint8_t> subtrees;
+  std::vector<uint8_t> contents;
+};
+
 class TreeParser {
  public:
-  explicit TreeParser(Bytes json) : json_(json) {}
+  // With `references` these are gathered, and nothing else is kept.
+  explicit TreeParser(Bytes json, References* references = nullptr) : json_(json), references_(references) {}
 
-  // False: not a tree that it knows.
-  bool Parse() {
-    if (!json_.Take("{\"nodes\":[")) return false;
-    if (!json_.TakeByte(']')) {
-      do {
+  // False: not a tree that it knows, or one that does not say all that it refers to when that is gathered.
+  bool Parse() { return ParsePart(0, SIZE_MAX, nullptr); }
+
+  // So many nodes, or as many as there are, of the tree's start or of the comma in front of a node, which is where the JSON
+  // begins; `from` is its offset. Behind where each node begins `starts` gets where the next part does: a comma, or the end.
+  bool ParsePart(uint32_t from, size_t limit, std::vector<uint32_t>* starts) {
+    const auto note = [&] {
+      if (starts != nullptr) starts->push_back(static_cast<uint32_t>(from + json_.Offset()));
+    };
+    if (from == 0 ? !json_.Take("{\"nodes\":[") : !json_.TakeByte(',')) return false;
+    if (from > 0 || !json_.TakeByte(']')) {
+      for (size_t count = 0; count == 0 || json_.TakeByte(','); count++) {
+        note();
         if (!ParseNode()) return false;
-      } while (json_.TakeByte(','));
+        if (count + 1 < limit || !json_.IsAt(',')) continue;
+        note();
+        return true;
+      }
       if (!json_.TakeByte(']')) return false;
     }
     if (!json_.TakeByte('}')) return false;
     json_.TakeByte('\n');
+    note();
     return json_.AtEnd();
   }
 
   size_t Size() const { return (kHeaderBytes + entries_.size() * sizeof(Entry) + pool_.size() + 7) & ~size_t{7}; }
-
-  // What the nodes refer to: the trees of directories, the blobs of files. False: one does not say, or names no blob.
-  bool References(std::vector<uint8_t>* subtrees, std::vector<uint8_t>* contents) const {
-    if (!says_all_references_) return false;
-    for (const Entry& entry : entries_) {
-      const uint32_t kind = entry.Kind();
-      if (kind != 0100000 && kind != 0040000) continue;
-      const uint8_t* first = pool_.data() + entry.content_offset;
-      const uint8_t* last = first + size_t{entry.content_count} * kIdBytes;
-      for (const uint8_t* id = first; id < last; id += kIdBytes) {
-        if (std::all_of(id, id + kIdBytes, [](uint8_t byte) { return byte == 0; })) return false;
-      }
-      std::vector<uint8_t>* to = kind == 0100000 ? contents : subtrees;
-      to->insert(to->end(), first, last);
-    }
-    return true;
-  }
 
   // False: an offset would not fit.
   bool Write(uint8_t* to) {
@@ -207,6 +209,7 @@ class TreeParser {
 
   bool Add(const Node& node, Entry* entry) {
     if (node.type == Type::kNone || !IsPlainName(node.name) || !IsBehindLast(node.name)) return false;
+    if (references_ != nullptr) return Refer(node);
     entry->mode = PosixMode(node) | (attributes_.empty() ? 0 : kTreeHasAttributes);
     entry->name_offset = static_cast<uint32_t>(pool_.size());
     entry->name_length = static_cast<uint32_t>(node.name.size);
@@ -214,13 +217,11 @@ class TreeParser {
     entry->content_offset = static_cast<uint32_t>(pool_.size());
     switch (node.type) {
       case Type::kFile:
-        says_all_references_ = says_all_references_ && node.has_content;
         entry->content_count = static_cast<uint32_t>(content_.size() / kIdBytes);
         Append(content_.data(), content_.size());
         break;
       case Type::kDirectory:
         subdirectories_++;
-        says_all_references_ = says_all_references_ && node.has_subtree;
         if (!node.has_subtree) break;
         entry->content_count = 1;
         Append(node.subtree, kIdBytes);
@@ -239,6 +240,21 @@ class TreeParser {
     Append(attributes_.data(), attributes_.size());
     if (pool_.size() > INT32_MAX) return false;
     entries_.push_back(*entry);
+    return true;
+  }
+
+  // False: it does not say, or names no blob.
+  bool Refer(const Node& node) {
+    if (node.type == Type::kDirectory) return node.has_subtree && AppendIds(node.subtree, kIdBytes, &references_->subtrees);
+    if (node.type != Type::kFile) return true;
+    return node.has_content && AppendIds(content_.data(), content_.size(), &references_->contents);
+  }
+
+  static bool AppendIds(const uint8_t* ids, size_t size, std::vector<uint8_t>* to) {
+    for (const uint8_t* id = ids; id < ids + size; id += kIdBytes) {
+      if (std::all_of(id, id + kIdBytes, [](uint8_t byte) { return byte == 0; })) return false;
+    }
+    to->insert(to->end(), ids, ids + size);
     return true;
   }
 
@@ -307,11 +323,11 @@ class TreeParser {
   }
 
   PlainJson json_;
+  References* const references_;
   std::vector<Entry> entries_;
   // Names and what belongs to them, one entry after the other.
   std::vector<uint8_t> pool_;
   uint32_t subdirectories_ = 0;
-  bool says_all_references_ = true;
   Span last_;
   // Where FieldOf begins to look.
   size_t next_field_ = 0;
@@ -339,15 +355,49 @@ napi_value CompactTree(napi_env env, napi_callback_info info) {
   }
 }
 
+// | memory of a CompactTree of n entries | where each begins u32[n], where the next part does u32 |
+napi_value CompactNodes(napi_env env, napi_callback_info info) {
+  Arguments<3> arguments(env, info);
+  Bytes json;
+  uint32_t from, limit;
+  if (!GetBytes(env, arguments[0], "json", &json) || !GetUint32(env, arguments[1], "from", &from) ||
+      !GetUint32(env, arguments[2], "limit", &limit))
+    return nullptr;
+  if (from > json.size) {
+    ThrowRange(env, "from", "an offset within the JSON");
+    return nullptr;
+  }
+  if (json.size > UINT32_MAX) return Undefined(env);
+  try {
+    TreeParser parser({json.data + from, json.size - from});
+    std::vector<uint32_t> starts;
+    if (!parser.ParsePart(from, limit, &starts)) return Undefined(env);
+    const size_t tree_size = parser.Size();
+    const size_t starts_size = starts.size() * sizeof(uint32_t);
+    // A multiple of 8, as the memory of a tree is.
+    const size_t size = (tree_size + starts_size + 7) & ~size_t{7};
+    void* memory = nullptr;
+    napi_value buffer = nullptr;
+    if (size > UINT32_MAX) return Undefined(env);
+    if (napi_create_arraybuffer(env, size, &memory, &buffer) != napi_ok) return nullptr;
+    parser.Write(static_cast<uint8_t*>(memory));
+    memcpy(static_cast<uint8_t*>(memory) + size - starts_size, starts.data(), starts_size);
+    return buffer;
+  } catch (const std::exception& error) {
+    napi_throw_error(env, nullptr, error.what());
+    return nullptr;
+  }
+}
+
 // | trees u32, blobs u32 | IDs of trees | IDs of blobs |
 napi_value TreeReferences(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   Bytes json;
   if (!GetBytes(env, arguments[0], "json", &json)) return nullptr;
   try {
-    TreeParser parser(json);
-    std::vector<uint8_t> subtrees, contents;
-    if (!parser.Parse() || !parser.References(&subtrees, &contents)) return Undefined(env);
+    References references;
+    if (!TreeParser(json, &references).Parse()) return Undefined(env);
+    const auto& [subtrees, contents] = references;
     void* memory = nullptr;
     napi_value buffer = nullptr;
     const size_t size = kHeaderBytes + subtrees.size() + contents.size();
@@ -369,6 +419,7 @@ napi_value TreeReferences(napi_env env, napi_callback_info info) {
 
 void RegisterCompactTree(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "compactTree", CompactTree);
+  ExportFunction(env, exports, "compactNodes", CompactNodes);
   ExportFunction(env, exports, "treeReferences", TreeReferences);
 }
 

@@ -23,9 +23,13 @@ class PlainJson {
  public:
   static constexpr size_t kIdBytes = 32;
 
-  explicit PlainJson(Bytes json) : at_(json.data), end_(json.data + json.size) {}
+  explicit PlainJson(Bytes json) : start_(json.data), at_(json.data), end_(json.data + json.size) {}
 
   bool AtEnd() const { return at_ == end_; }
+
+  bool IsAt(uint8_t byte) const { return at_ < end_ && *at_ == byte; }
+
+  size_t Offset() const { return at_ - start_; }
 
   bool TakeByte(uint8_t byte) {
     if (at_ == end_ || *at_ != byte) return false;
@@ -73,6 +77,7 @@ class PlainJson {
  private:
   bool DateOf(const uint8_t* text);
 
+  const uint8_t* const start_;
   const uint8_t* at_;
   const uint8_t* end_;
   // The date that was read last, and its days since 1970.

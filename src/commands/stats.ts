@@ -1,17 +1,17 @@
-import { type Id, idKey } from "../bytes/id.js";
+import { type Id, IdList, idKey } from "../bytes/id.js";
 import { IdSet } from "../bytes/id-set.js";
-import { SEAL_OVERHEAD } from "../engine/engine.js";
+import { type Engine, SEAL_OVERHEAD } from "../engine/engine.js";
 import { NotFoundError, throwIfAborted } from "../errors.js";
 import type { BlobType } from "../format/blob.js";
 import type { TreeNode } from "../format/node.js";
 import type { LoadedSnapshot } from "../format/snapshot.js";
 import { countTrees } from "../repository/count-trees.js";
-import type { Repository } from "../repository/repository.js";
 import type { SnapshotFilter } from "../repository/snapshots.js";
 import { TreeCursor } from "../repository/tree-cursor.js";
 import { type VisitedTree, visitTrees } from "../repository/walk-tree.js";
 import { type IgnoredSnapshot, selectSnapshots } from "./select-snapshots.js";
 import type { Session } from "./session.js";
+import { SkimmedTree } from "./skimmed-tree.js";
 
 export const STATS_MODES = ["restore-size", "files-by-contents", "blobs-per-file", "raw-data"] as const;
 export type StatsMode = (typeof STATS_MODES)[number];
@@ -118,16 +118,18 @@ interface TreeSums {
 
 async function countRestoreSize(run: StatsRun): Promise<void> {
   const trees = new Map<string, TreeSums>();
-  await everyTree(run, (id, { nodes }) => {
+  await everyTree(run, (id, { json }) => {
     const hardLinks: { key: string; size: number }[] = [];
     const subtrees: string[] = [];
     let files = 0;
     let bytes = 0;
-    for (const { type, links, inode, deviceId, size, subtree } of nodes) {
+    // Of most nodes nothing more is wanted than the first of what is looked at here.
+    for (const node of new SkimmedTree(id, json)) {
       files++;
-      if (type === "dir" && subtree) subtrees.push(idKey(subtree));
-      if (links === 1 || type === "dir" || inode === 0n) bytes += size;
-      else hardLinks.push({ key: `${deviceId}/${inode}`, size });
+      const { subtree, size } = node;
+      if (subtree) subtrees.push(idKey(subtree));
+      if (node.links === 1 || node.type === "dir" || node.inode === 0n) bytes += size;
+      else hardLinks.push({ key: `${node.deviceId}/${node.inode}`, size });
     }
     trees.set(idKey(id), { files, bytes, hardLinks, subtrees, isSummed: false });
   });
@@ -184,19 +186,31 @@ function hardLinkBytes(trees: ReadonlyMap<string, TreeSums>, root: string): numb
 }
 
 /** What makes a file the same as another: its list of blobs, empty for all that is no file. */
-function contentKey({ content }: TreeNode, { engine }: Repository): string {
-  const bytes = content?.bytes ?? new Uint8Array(0);
-  return bytes.length <= 32 ? Buffer.from(bytes).toString("latin1") : `h${idKey(engine.hash(bytes))}`;
+class Contents {
+  readonly #engine: Pick<Engine, "hash">;
+  /** The blob of a file that has one, else the hash of the list. */
+  readonly #ids = new IdSet();
+  #hasEmpty = false;
+
+  constructor(engine: Pick<Engine, "hash">) {
+    this.#engine = engine;
+  }
+
+  /** @returns true when it was not there yet */
+  add({ bytes, length }: IdList): boolean {
+    if (length > 0) return this.#ids.add(length === 1 ? bytes : this.#engine.hash(bytes));
+    const isNew = !this.#hasEmpty;
+    this.#hasEmpty = true;
+    return isNew;
+  }
 }
 
 async function countContents(run: StatsRun): Promise<void> {
   const { stats, session } = run;
-  const seen = new Set<string>();
-  await everyTree(run, (_, { nodes }) => {
-    for (const node of nodes) {
-      const key = contentKey(node, session.repository);
-      if (seen.has(key)) continue;
-      seen.add(key);
+  const seen = new Contents(session.repository.engine);
+  await everyTree(run, (id, { json }) => {
+    for (const node of new SkimmedTree(id, json)) {
+      if (!seen.add(node.content)) continue;
       stats.totalFiles++;
       stats.totalSize += node.size;
     }
@@ -207,13 +221,11 @@ async function countContents(run: StatsRun): Promise<void> {
 async function countBlobsPerFile({ session, snapshots, stats, progress }: StatsRun): Promise<void> {
   const { repository, signal } = session;
   const trees = new Set<string>();
-  const contents = new Set<string>();
+  const contents = new Contents(repository.engine);
   const blobsOfPath = new Map<string, Set<string>>();
   const isNew = (tree: Id) => !trees.has(idKey(tree));
   const take = (path: Buffer, node: TreeNode) => {
-    const content = contentKey(node, repository);
-    if (contents.has(content)) return;
-    contents.add(content);
+    if (!contents.add(node.content ?? IdList.EMPTY)) return;
     for (const id of node.content ?? []) {
       const key = path.toString("latin1");
       const blobs = blobsOfPath.get(key) ?? new Set();

@@ -2,7 +2,7 @@ import { type Id, idFromBytes, idKey } from "../bytes/id.js";
 import { bytesOfText } from "../bytes/utf8.js";
 import { throwIfAborted, YoreError } from "../errors.js";
 import type { Repository } from "../repository/repository.js";
-import { type SearchedNode, SearchedTree } from "./searched-tree.js";
+import { type SkimmedNode, SkimmedTree } from "./skimmed-tree.js";
 
 /** What is looked for below a tree. */
 export interface TreeQuery<T> {
@@ -14,7 +14,7 @@ export interface TreeQuery<T> {
    * @returns what is kept of it, usually nothing
    * @throws what `node.decode` throws
    */
-  hits(path: string, node: SearchedNode, tree: Id): readonly T[];
+  hits(path: string, node: SkimmedNode, tree: Id): readonly T[];
   /** Asked for each directory: `false` leaves out what is below. */
   descends(path: string): boolean;
 }
@@ -38,6 +38,17 @@ export interface TreeSearchOptions {
 interface Waiting<T> {
   readonly id: Id;
   readonly places: { readonly path: string; readonly found: Found<T> }[];
+}
+
+/** A directory to search. */
+class Below {
+  readonly tree: Id;
+  readonly path: string;
+
+  constructor(tree: Id, path: string) {
+    this.tree = tree;
+    this.path = path;
+  }
 }
 
 /** What was found in a directory and below it. */
@@ -106,8 +117,7 @@ export class TreeSearch<T> {
     this.#known.set(key, found);
     let waiting = this.#waiting.get(treeKey);
     if (!waiting) {
-      // The tree that it stands in can be let go of.
-      waiting = { id: idFromBytes(Buffer.from(tree)), places: [] };
+      waiting = { id: tree, places: [] };
       this.#waiting.set(treeKey, waiting);
     }
     waiting.places.push({ path, found });
@@ -130,25 +140,33 @@ export class TreeSearch<T> {
   #searchTree(waiting: Waiting<T>, blob: Uint8Array): void {
     const { id, places } = waiting;
     if (this.#options.progress) this.#options.progress.trees++;
-    let tree: SearchedTree | undefined;
+    const tree = new SkimmedTree(id, blob);
     try {
-      tree = new SearchedTree(id, blob);
-      for (const { path, found } of places) this.#searchAt(path, tree, found);
+      const items = places.map(({ path }) => this.#searchAt(path, tree));
+      // Nothing is found in a tree that ends in something else.
+      for (const [i, { found }] of places.entries()) found.items = items[i]!.map((item) => this.#place(item));
     } catch (error) {
       this.#lose(idKey(id), waiting, error);
     } finally {
-      tree?.close();
+      tree.close();
     }
   }
 
-  #searchAt(directory: string, tree: SearchedTree, found: Found<T>): void {
-    for (let i = 0; i < tree.length; i++) {
-      const path = `${directory}/${tree.name(i)}`;
-      const node = tree.at(i);
-      for (const hit of this.#query.hits(path, node, tree.id)) found.items.push(hit);
+  #searchAt(directory: string, tree: SkimmedTree): (T | Below)[] {
+    const items: (T | Below)[] = [];
+    for (const node of tree) {
+      const path = `${directory}/${node.nameText}`;
+      for (const hit of this.#query.hits(path, node, tree.id)) items.push(hit);
       const { subtree } = node;
-      if (subtree && this.#query.descends(path)) found.items.push(this.#foundAt(subtree, path));
+      // A view would keep its neighbours in memory.
+      if (subtree && this.#query.descends(path))
+        items.push(new Below(idFromBytes(Buffer.from(subtree)), path));
     }
+    return items;
+  }
+
+  #place(item: T | Below): T | Found<T> {
+    return item instanceof Below ? this.#foundAt(item.tree, item.path) : item;
   }
 
   #lose(key: string, { id, places }: Waiting<T>, error: unknown): void {

@@ -180,6 +180,19 @@ export class TreeDecoder {
     return undefined;
   }
 
+  /**
+   * One node by itself, whatever was read before. Not to be mixed with `next`.
+   *
+   * @param offset where its object begins in the blob
+   * @param number how many nodes stand before it, for errors
+   * @throws {FormatError} see `next`
+   */
+  nodeAt(offset: number, number: number): TreeNode {
+    this.reader.offset = offset;
+    this.#count = number;
+    return this.#decodeNode();
+  }
+
   /** Goes on to the next member that holds nodes, or to the end of the tree. */
   #findNodes(): void {
     const { reader } = this;

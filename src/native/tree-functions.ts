@@ -6,6 +6,15 @@ export interface TreeFunctions {
    */
   compactTree(json: Uint8Array): ArrayBuffer | undefined;
   /**
+   * The same of a part of the nodes, at most so many of them (one at least). At the very end of the memory are u32: for each
+   * node where it begins in the JSON, and then where the next part does, which is at the comma in front of a node, or the end
+   * of the JSON when there are no more. Whether the names are in order is seen within a part only.
+   *
+   * @param from 0, or where the part before ended
+   * @throws {RangeError} if it is beyond the JSON
+   */
+  compactNodes(json: Uint8Array, from: number, limit: number): ArrayBuffer | undefined;
+  /**
    * The IDs in the JSON of a tree blob: two u32, how many trees and how many blobs, and then the IDs of 32 bytes. `undefined`
    * for every tree that is not plain, and when a directory names no tree, or a file does not say what it consists of.
    * Works on the calling thread.

@@ -49,6 +49,15 @@ export class LoadedTreeReader {
       throw asDamaged(this.#id, cause);
     }
   }
+
+  /** One node by itself: see `TreeDecoder`. @throws {DamagedError} naming the tree where it is none */
+  nodeAt(offset: number, number: number): TreeNode {
+    try {
+      return this.#decoder.nodeAt(offset, number);
+    } catch (cause) {
+      throw asDamaged(this.#id, cause);
+    }
+  }
 }
 
 function asDamaged(id: Id, cause: unknown): unknown {

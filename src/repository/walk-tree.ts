@@ -7,6 +7,8 @@ import type { BlobLoader, BlobResult } from "./blob-loader.js";
 import { decodeLoadedTree, LoadedTreeReader } from "./load-tree.js";
 import { TreeCursor, type WalkedNode, type WalkOptions } from "./tree-cursor.js";
 
+/** JSON of a tree whose nodes are kept for as long as it is visited; they take five times as much. */
+const MAX_DECODED_BYTES = 1024 * 1024;
 /** Trees that `visitTrees` has under way. */
 const VISIT_CONCURRENCY = 16;
 
@@ -34,6 +36,9 @@ export async function* walkTree(
 
 /** A tree that was loaded. What it holds is read when it is asked for, which must be before the visit returns. */
 export interface VisitedTree {
+  readonly id: Id;
+  /** The blob. */
+  readonly json: Uint8Array;
   /** What it refers to, where the engine could tell without decoding it. */
   readonly references: TreeReferences | undefined;
   /** To be gone through once. @throws {DamagedError} on the way, where it is no tree */
@@ -88,13 +93,13 @@ export async function visitTrees(
     const key = unvisited.size > 0 ? idKey(id) : "";
     for (let left = unvisited.get(key) ?? 0; left > 0; left--) options.onRoot?.();
     unvisited.delete(key);
-    let tree: VisitedTree;
+    let tree: OpenTree;
     try {
       if ("error" in result) throw result.error;
       const references = engine?.parseTree?.(result.plaintext);
       tree = references
         ? new ParsedTree(id, result.plaintext, references)
-        : new DecodedTree(decodeLoadedTree(id, result.plaintext));
+        : new DecodedTree(id, result.plaintext);
     } catch (error) {
       throwIfAborted(options.signal);
       if (!(error instanceof YoreError)) throw error;
@@ -104,7 +109,7 @@ export async function visitTrees(
     try {
       return on(id, tree);
     } finally {
-      if (tree instanceof ParsedTree) tree.close();
+      tree.close();
     }
   };
   while (waiting.length > 0) {
@@ -114,42 +119,38 @@ export async function visitTrees(
   }
 }
 
-class DecodedTree implements VisitedTree {
-  readonly references = undefined;
-  readonly nodes: readonly TreeNode[];
-
-  constructor(nodes: readonly TreeNode[]) {
-    this.nodes = nodes;
-  }
-
-  get subtrees(): Iterable<Id> {
-    return this.nodes.flatMap(({ type, subtree }) => (type === "dir" && subtree ? [subtree] : []));
-  }
-
-  get contents(): Iterable<Id> {
-    return this.nodes.flatMap(({ type, content }) => (type === "file" && content ? [...content] : []));
-  }
-}
-
-class ParsedTree implements VisitedTree {
-  readonly #id: Id;
+abstract class OpenTree implements VisitedTree {
+  readonly id: Id;
   #json: Uint8Array | undefined;
-  readonly references: TreeReferences;
+  abstract readonly references: TreeReferences | undefined;
+  abstract readonly subtrees: Iterable<Id>;
+  abstract readonly contents: Iterable<Id>;
 
-  constructor(id: Id, json: Uint8Array, references: TreeReferences) {
-    this.#id = id;
+  constructor(id: Id, json: Uint8Array) {
+    this.id = id;
     this.#json = json;
-    this.references = references;
   }
 
-  /** @throws {Error} when it is closed: its memory is another's by then */
-  get nodes(): Iterable<TreeNode> {
+  get json(): Uint8Array {
     if (!this.#json) throw new Error("the nodes of a tree were asked for after the visit");
-    return new LoadedTreeReader(this.#id, this.#json);
+    return this.#json;
+  }
+
+  get nodes(): Iterable<TreeNode> {
+    return new LoadedTreeReader(this.id, this.json);
   }
 
   close(): void {
     this.#json = undefined;
+  }
+}
+
+class ParsedTree extends OpenTree {
+  readonly references: TreeReferences;
+
+  constructor(id: Id, json: Uint8Array, references: TreeReferences) {
+    super(id, json);
+    this.references = references;
   }
 
   get subtrees(): Iterable<Id> {
@@ -159,6 +160,34 @@ class ParsedTree implements VisitedTree {
   get contents(): Iterable<Id> {
     return this.references.contents;
   }
+}
+
+/** What it refers to takes decoding; a large one is decoded again for all that is asked of it, so that it is never there at once. */
+class DecodedTree extends OpenTree {
+  readonly references = undefined;
+  readonly subtrees: readonly Id[];
+  readonly #nodes: readonly TreeNode[] | undefined;
+
+  /** @throws {DamagedError} if it is no tree */
+  constructor(id: Id, json: Uint8Array) {
+    super(id, json);
+    if (json.length <= MAX_DECODED_BYTES) this.#nodes = decodeLoadedTree(id, json);
+    const subtrees: Id[] = [];
+    for (const { type, subtree } of this.nodes) if (type === "dir" && subtree) subtrees.push(subtree);
+    this.subtrees = subtrees;
+  }
+
+  override get nodes(): Iterable<TreeNode> {
+    return this.#nodes ?? super.nodes;
+  }
+
+  get contents(): Iterable<Id> {
+    return contentsOf(this.nodes);
+  }
+}
+
+function* contentsOf(nodes: Iterable<TreeNode>): Generator<Id, void, undefined> {
+  for (const { type, content } of nodes) if (type === "file" && content) yield* content;
 }
 
 /** Loads trees, with few requests where the loader knows which lie side by side in a pack. */

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { formatId } from "../../src/bytes/id.js";
 import { CompactTree } from "../../src/cache/compact-tree.js";
 import { decodeTree } from "../../src/format/tree.js";
+import { TreeDecoder } from "../../src/format/tree-decoder.js";
 import { loadAddon } from "../../src/native/addon.js";
 import { randomNumbers } from "../support/random.js";
 
@@ -80,6 +81,34 @@ describe.runIf(addon)("compactTree of the addon", () => {
   it("refuses what is no bytes", () => {
     const wrong: unknown[] = [undefined, null, "{}", 1, new ArrayBuffer(8), new Float64Array(2)];
     for (const value of wrong) expect(() => addon!.compactTree(value as Uint8Array)).toThrow(TypeError);
+  });
+
+  it.each([1, 3, 4, 8, 9])("makes the same of it in parts of %i nodes", (limit) => {
+    const whole = decodeTree(ORDINARY);
+    let from = 0;
+    const found: object[] = [];
+    while (from < ORDINARY.length) {
+      const memory = addon!.compactNodes(ORDINARY, from, limit)!;
+      const tree = new CompactTree(memory);
+      const starts = new Uint32Array(memory, memory.byteLength - 4 * (tree.length + 1));
+      const decoder = new TreeDecoder(ORDINARY);
+      for (let i = 0; i < tree.length; i++) {
+        const number = found.length + i;
+        expect(decoder.nodeAt(starts[i]!, number)).toEqual(whole[number]);
+      }
+      for (const one of contents(tree)) found.push({ ...one, subdirectories: 1 });
+      from = starts[tree.length]!;
+    }
+    expect(found).toEqual(contents(CompactTree.from(whole)));
+    const empty = addon!.compactNodes(treeOf([]), 0, limit)!;
+    expect(new Uint32Array(empty, empty.byteLength - 4)[0]).toBe(treeOf([]).length);
+  });
+
+  it("takes a part from where one ended only", () => {
+    const wrong: readonly unknown[] = [-1, 1.5, undefined, ORDINARY.length + 1, 2 ** 32];
+    for (const from of wrong) expect(() => addon!.compactNodes(ORDINARY, from as number, 4)).toThrow();
+    for (const from of [1, 9, 10, 11, ORDINARY.length - 1, ORDINARY.length])
+      expect(addon!.compactNodes(ORDINARY, from, 4)).toBeUndefined();
   });
 
   it("gives up on every tree that is cut short", () => {

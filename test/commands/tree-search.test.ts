@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { IdList } from "../../src/bytes/id.js";
-import type { SearchedNode } from "../../src/commands/searched-tree.js";
+import type { SkimmedNode } from "../../src/commands/skimmed-tree.js";
 import { TreeSearch } from "../../src/commands/tree-search.js";
+import { encodeTree } from "../../src/format/tree.js";
 import { createRepository, node, saveTree } from "../repository/support.js";
 
 describe("TreeSearch", () => {
@@ -41,15 +42,15 @@ describe("TreeSearch", () => {
     const repository = await createRepository();
     const root = await saveTree(repository, [node("file")]);
     await repository.flush();
-    const kept: SearchedNode[] = [];
-    const hits = (_path: string, node: SearchedNode) => {
+    const kept: SkimmedNode[] = [];
+    const hits = (_path: string, node: SkimmedNode) => {
       kept.push(node);
       return [];
     };
     const options = { onError: () => expect.unreachable() };
     await new TreeSearch(repository, { hits, descends: () => true }, options).search(root);
     expect(kept).toHaveLength(1);
-    expect(() => kept[0]!.decode()).toThrow(/after the search had left/);
+    expect(() => kept[0]!.decode()).toThrow(/after the tree had been left/);
   });
 
   it("tells of a tree that is not there once, and finds the rest", async () => {
@@ -67,6 +68,28 @@ describe("TreeSearch", () => {
     expect([...(await search.search(root))]).toEqual(["a", "b", "file"]);
     expect([...(await search.search(root))]).toEqual(["a", "b", "file"]);
     expect(told).toEqual(["/a"]);
+  });
+
+  it("finds nothing in a tree that is none from some node on, nor below it, and finds the rest", async () => {
+    const repository = await createRepository();
+    const lost = await saveTree(await createRepository(), [node("elsewhere")]);
+    const names = Array.from({ length: 5000 }, (_, i) => node(`n${String(i).padStart(5, "0")}`));
+    const wide = encodeTree([node("dir", { type: "dir", subtree: lost }), ...names]);
+    const { id } = await repository.saveBlob("tree", wide.subarray(0, wide.length - 8));
+    const root = await saveTree(repository, [
+      node("a", { type: "dir", subtree: id }),
+      node("b", { type: "dir", subtree: id }),
+      node("file"),
+    ]);
+    await repository.flush();
+    const told: string[] = [];
+    const search = new TreeSearch<string>(
+      repository,
+      { hits: (path) => [path], descends: () => true },
+      { onError: (_, path, error) => told.push(`${path}: ${error.message}`) },
+    );
+    expect([...(await search.search(root))]).toEqual(["/a", "/b", "/file"]);
+    expect(told).toEqual([expect.stringMatching(/^\/a: Cannot load tree \w{8}: Cannot decode node 5000 /)]);
   });
 
   it("gives each path its own node, also where names need escapes or are no UTF-8", async () => {

@@ -284,6 +284,36 @@ describe("visitTrees", () => {
     }
   });
 
+  it("tells the same of a wide tree that no engine knows, and that a broken one is none", async () => {
+    const memory = await createRepository();
+    const wide = Array.from({ length: 8000 }, (_, i) =>
+      i % 2 === 0
+        ? node(`"${String(i).padStart(5, "0")}`, { content: IdList.from([MISSING, MISSING]) })
+        : node(`"${String(i).padStart(5, "0")}`, { type: "dir", subtree: MISSING }),
+    );
+    const json = encodeTree(wide);
+    expect(json.length).toBeGreaterThan(1024 * 1024);
+    const { id } = await memory.saveBlob("tree", json);
+    const { id: broken } = await memory.saveBlob("tree", json.subarray(0, json.length - 8));
+    await memory.flush();
+    const told: string[] = [];
+    const visit = (_: Id, tree: VisitedTree | { readonly error: Error }): undefined => {
+      if ("error" in tree) {
+        told.push(tree.error.message);
+        return;
+      }
+      expect(tree.references).toBeUndefined();
+      const counts = [[...tree.nodes], [...tree.contents], [...tree.subtrees]].map(({ length }) => length);
+      expect(counts).toEqual([8000, 8000, 4000]);
+      told.push("whole");
+    };
+    await visitTrees(memory, [id], visit, { engine: memory.engine, isNew: (one) => one !== MISSING });
+    expect(told[0]).toBe("whole");
+    told.length = 0;
+    await visitTrees(memory, [broken], visit, { engine: memory.engine });
+    expect(told).toEqual([expect.stringContaining("Cannot decode node 7999")]);
+  });
+
   it("tells of each root when its tree was visited", async () => {
     const leaf = await saveTree(repository, [node("x")]);
     const other = await saveTree(repository, [node("d", { type: "dir", subtree: leaf })]);
