@@ -3,7 +3,7 @@ import { bytesOfText } from "../bytes/utf8.js";
 import { DamagedError, NotFoundError, UsageError } from "../errors.js";
 import { isSafeName, quoteName } from "../format/name-quoting.js";
 import type { TreeNode } from "../format/node.js";
-import { loadTree } from "../repository/load-tree.js";
+import { loadNode } from "../repository/load-tree.js";
 import type { Repository } from "../repository/repository.js";
 import { findSnapshot, resolveSubfolder, type SnapshotFilter } from "../repository/snapshots.js";
 import { joinPath, type WalkedNode } from "../repository/tree-cursor.js";
@@ -106,8 +106,7 @@ async function findNode(
   let path = Buffer.alloc(0);
   const fail = (reason: string) => new NotFoundError(`cannot dump file: ${reason}`);
   for (const [depth, name] of names.entries()) {
-    const nodes = await loadTree(repository, tree, signal);
-    const node = nodes.find((one) => one.name.equals(name) && isSafeName(name));
+    const node = isSafeName(name) ? await loadNode(repository, tree, name, signal) : undefined;
     path = joinPath(path, name) as typeof path;
     if (!node) throw fail(`path "/${path}" not found in snapshot`);
     const isLast = depth === names.length - 1;

@@ -15,6 +15,23 @@ export async function loadTree(loader: BlobLoader, id: Id, signal?: AbortSignal)
   return decodeLoadedTree(id, await loader.loadBlob("tree", id, signal));
 }
 
+/**
+ * The node that has a name in a tree. No other is kept, and none behind it is decoded.
+ *
+ * @returns `undefined` when there is none
+ * @throws {DamagedError} if the tree is none before it; and what `loadTree` throws
+ */
+export async function loadNode(
+  loader: BlobLoader,
+  tree: Id,
+  name: Uint8Array,
+  signal?: AbortSignal,
+): Promise<TreeNode | undefined> {
+  for (const node of new LoadedTreeReader(tree, await loader.loadBlob("tree", tree, signal)))
+    if (node.name.equals(name)) return node;
+  return undefined;
+}
+
 /** Decodes a tree that was loaded. @throws {DamagedError} naming it if it is no tree */
 export function decodeLoadedTree(id: Id, blob: Uint8Array): TreeNode[] {
   try {

@@ -5,7 +5,7 @@ import { DamagedError, FormatError, NotFoundError, UsageError, YoreError } from 
 import { decodeSnapshot, encodeSnapshot, type LoadedSnapshot, type Snapshot } from "../format/snapshot.js";
 import { compareTimestamps } from "../format/timestamp.js";
 import type { BlobLoader } from "./blob-loader.js";
-import { loadTree } from "./load-tree.js";
+import { loadNode } from "./load-tree.js";
 import type { Repository } from "./repository.js";
 
 /** Which snapshots are meant. An empty list asks for nothing. */
@@ -159,7 +159,7 @@ export async function resolveSubfolder(
   for (const name of pathParts(path)) {
     walked.push(name.toString());
     const shown = walked.join("/");
-    const node = (await loadTree(loader, id, signal)).find((entry) => entry.name.equals(name));
+    const node = await loadNode(loader, id, name, signal);
     if (!node) throw new NotFoundError(`Cannot find folder "${path}": path "${shown}" does not exist`);
     if (node.type !== "dir" || !node.subtree)
       throw new UsageError(`Cannot find folder "${path}": "${shown}" is not a directory`);

@@ -3,6 +3,7 @@ import { formatId, formatShortId, type Id, IdList, parseId } from "../../src/byt
 import type { TreeNode } from "../../src/format/node.js";
 import { encodeTree } from "../../src/format/tree.js";
 import type { BlobLoader } from "../../src/repository/blob-loader.js";
+import { loadNode } from "../../src/repository/load-tree.js";
 import type { Repository } from "../../src/repository/repository.js";
 import { type VisitedTree, visitTrees, walkTree } from "../../src/repository/walk-tree.js";
 import { TreeWalk } from "../../src/restorer/tree-walk.js";
@@ -333,5 +334,19 @@ describe("visitTrees", () => {
       onRoot,
     });
     expect(known).toEqual(["root"]);
+  });
+});
+
+describe("loadNode", () => {
+  it("finds a node by its name, whatever is behind it", async () => {
+    const memory = await createRepository();
+    const whole = encodeTree([node("a"), node("b", { size: 5 }), node("c")]);
+    const { id } = await memory.saveBlob("tree", whole.subarray(0, whole.length - 8));
+    await memory.flush();
+    expect(await loadNode(memory, id, Buffer.from("b"))).toMatchObject({ size: 5 });
+    await expect(loadNode(memory, id, Buffer.from("d"))).rejects.toThrow(/Cannot load tree .* node 2 /);
+    const { id: good } = await memory.saveBlob("tree", whole);
+    await memory.flush();
+    expect(await loadNode(memory, good, Buffer.from("d"))).toBeUndefined();
   });
 });
