@@ -1,7 +1,7 @@
 import { forEachConcurrently } from "../async/map-concurrently.js";
 import { ROOM_FOR_BLOCKS } from "../backend/backend.js";
 import type { Id } from "../bytes/id.js";
-import { largeMemory } from "../bytes/large-memory.js";
+import { giveBackMemory, largeMemory } from "../bytes/large-memory.js";
 import type { Engine, MasterKey } from "../engine/engine.js";
 import { throwIfAborted } from "../errors.js";
 import type { PackedBlob } from "../format/pack-header.js";
@@ -35,6 +35,8 @@ const MAX_SPARE_BUFFERS = 8;
 /** Plaintext of the blobs that are taken sealed with one hop, and such hops under way for a pack. */
 const MAX_TAKEN_BYTES = 4 * 1024 * 1024;
 const TAKEN_AT_ONCE = 2;
+/** What is larger and not wanted any more is not left for the garbage collector, which may come after the next one. */
+const MAX_GARBAGE_BYTES = 8 * 1024 * 1024;
 /** Memory for ranges that waits to be used again. */
 const MAX_SPARE_RANGES = 4;
 
@@ -180,6 +182,9 @@ export class PackBlobReader {
           throwIfAborted(signal);
           const taken = on(blob, results[j]!);
           if (taken) await taken;
+          const result = results[j]!;
+          if ("plaintext" in result && result.plaintext.length > MAX_GARBAGE_BYTES)
+            giveBackMemory(result.plaintext);
         }
         if (buffer && this.#spareBuffers.length < MAX_SPARE_BUFFERS) this.#spareBuffers.push(buffer);
         bytesAhead -= group.plainLength;
