@@ -91,7 +91,10 @@ export async function listSnapshots(
 export function matchesFilter(snapshot: Snapshot, { hosts, tags, paths }: SnapshotFilter): boolean {
   if (hosts.length > 0 && !hosts.includes(snapshot.hostname)) return false;
   if (tags.length > 0 && !tags.some((list) => hasTags(snapshot, list))) return false;
-  return paths.every((path) => snapshot.paths.includes(path));
+  if (paths.length === 0) return true;
+  // The parent of a backup of very many targets is asked for by all of them.
+  const stored = new Set(snapshot.paths);
+  return paths.every((path) => stored.has(path));
 }
 
 /**

@@ -6,12 +6,21 @@ import { normaliseArguments } from "../../src/cli/arguments.js";
 import { renderTable } from "../../src/cli/table.js";
 import { collectTargets } from "../../src/commands/backup-targets.js";
 import { expandGlob } from "../../src/commands/glob.js";
+import type { Snapshot } from "../../src/format/snapshot.js";
+import { ANY_SNAPSHOT, matchesFilter } from "../../src/repository/snapshots.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 /** More than a call takes arguments: Node.js then says "Maximum call stack size exceeded". */
 const MANY = 150_000;
 
 describe("very many", () => {
+  it("paths of a snapshot are looked for among as many", () => {
+    const paths = Array.from({ length: MANY }, (_, i) => `/nowhere/${i}`);
+    const snapshot = { paths } as unknown as Snapshot;
+    expect(matchesFilter(snapshot, { ...ANY_SNAPSHOT, paths: paths.toReversed() })).toBe(true);
+    expect(matchesFilter(snapshot, { ...ANY_SNAPSHOT, paths: [...paths, "/elsewhere"] })).toBe(false);
+  });
+
   it("lines of a table are as wide as the widest of them", () => {
     const rows = Array.from({ length: MANY }, (_, i) => [`${i}\n${i}${i}`]);
     const lines = renderTable([{ header: "ID" }], rows);
