@@ -304,17 +304,38 @@ class ScanAgainstTask final : public Task {
 
 class StatTask final : public Task {
  public:
-  StatTask(std::string path, bool follow) : path_(std::move(path)), follow_(follow) {}
+  StatTask(std::vector<std::string> paths, bool follow, bool attributes)
+      : paths_(std::move(paths)), follow_(follow), attributes_(attributes) {}
 
-  void Execute() override { AppendEntry(AT_FDCWD, path_, path_, follow_, true, &out_); }
+  void Execute() override {
+    for (const std::string& path : paths_) AppendEntry(AT_FDCWD, path, path, follow_, attributes_, &out_);
+  }
 
   napi_value Complete(napi_env env) override { return MakeBufferCopy(env, out_.data(), out_.size()); }
 
  private:
-  std::string path_;
+  std::vector<std::string> paths_;
   bool follow_;
+  bool attributes_;
   std::vector<uint8_t> out_;
 };
+
+// Paths that each have a zero byte behind them. False, with an exception, when the last one has none.
+bool GetPaths(napi_env env, napi_value value, std::vector<std::string>* out) {
+  Bytes paths;
+  if (!GetBytes(env, value, "paths", &paths)) return false;
+  for (size_t at = 0; at < paths.size;) {
+    const uint8_t* begin = paths.data + at;
+    const auto* end = static_cast<const uint8_t*>(memchr(begin, 0, paths.size - at));
+    if (end == nullptr) {
+      ThrowType(env, "paths", "paths, each with a zero byte behind it");
+      return false;
+    }
+    out->emplace_back(begin, end);
+    at = static_cast<size_t>(end - paths.data) + 1;
+  }
+  return true;
+}
 
 // scanDirectory(path, followTarget, withAttributes): Promise<Buffer> of the records of all entries, sorted by name
 napi_value ScanDirectory(napi_env env, napi_callback_info info) {
@@ -340,18 +361,15 @@ napi_value CountDirectory(napi_env env, napi_callback_info info) {
 // byte behind it.
 napi_value ScanAgainstTrees(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
-  Bytes paths;
-  if (!GetBytes(env, arguments[0], "paths", &paths)) return nullptr;
+  std::vector<std::string> paths;
+  if (!GetPaths(env, arguments[0], &paths)) return nullptr;
   auto task = std::make_unique<ScanAgainstTask>();
-  for (size_t at = 0; at < paths.size;) {
-    const uint8_t* begin = paths.data + at;
-    const auto* end = static_cast<const uint8_t*>(memchr(begin, 0, paths.size - at));
-    if (end == nullptr || end == begin) {
-      ThrowType(env, "paths", "paths, each with a zero byte behind it");
+  for (std::string& path : paths) {
+    if (path.empty()) {
+      ThrowType(env, "paths", "paths that are not empty");
       return nullptr;
     }
-    task->Add(std::string(begin, end));
-    at = static_cast<size_t>(end - paths.data) + 1;
+    task->Add(std::move(path));
   }
   if (!GetBytesList(env, arguments[1], "trees", task.get(), task->trees())) return Abandon(env, std::move(task));
   if (task->trees()->size() != task->size()) {
@@ -361,14 +379,16 @@ napi_value ScanAgainstTrees(napi_env env, napi_callback_info info) {
   return Submit(env, std::move(task), Lane::kBlocking);
 }
 
-// statEntry(path, followTarget): Promise<Buffer> of one record, whose name is the path
-napi_value StatEntry(napi_env env, napi_callback_info info) {
-  Arguments<2> arguments(env, info);
-  std::string path;
-  bool follow;
-  if (!GetPath(env, arguments[0], "path", &path)) return nullptr;
-  if (!GetBool(env, arguments[1], "followTarget", &follow)) return nullptr;
-  return Submit(env, std::make_unique<StatTask>(std::move(path), follow), Lane::kBlocking);
+// statEntries(paths, followTargets, withAttributes): Promise<Buffer> of a record for each, whose name is the path. Each path
+// has a zero byte behind it; the empty one does not exist.
+napi_value StatEntries(napi_env env, napi_callback_info info) {
+  Arguments<3> arguments(env, info);
+  std::vector<std::string> paths;
+  bool follow, attributes;
+  if (!GetPaths(env, arguments[0], &paths)) return nullptr;
+  if (!GetBool(env, arguments[1], "followTargets", &follow)) return nullptr;
+  if (!GetBool(env, arguments[2], "withAttributes", &attributes)) return nullptr;
+  return Submit(env, std::make_unique<StatTask>(std::move(paths), follow, attributes), Lane::kBlocking);
 }
 
 // seekData(descriptor, offset): number, where the next data at or behind the offset begins; -1 when there is only a
@@ -429,7 +449,7 @@ void RegisterScan(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "scanDirectory", ScanDirectory);
   ExportFunction(env, exports, "countDirectory", CountDirectory);
   ExportFunction(env, exports, "scanAgainstTrees", ScanAgainstTrees);
-  ExportFunction(env, exports, "statEntry", StatEntry);
+  ExportFunction(env, exports, "statEntries", StatEntries);
   ExportFunction(env, exports, "seekData", SeekData);
   ExportFunction(env, exports, "userName", UserName);
   ExportFunction(env, exports, "groupName", GroupName);

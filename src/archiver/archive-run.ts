@@ -20,6 +20,7 @@ import {
   isUnreadable,
   type ScannedEntry,
 } from "./file-record.js";
+import { lookAhead } from "./look-ahead.js";
 import type { NodeBuilder } from "./node-builder.js";
 import { ParentTrees } from "./parent-trees.js";
 import type { PreviousTree } from "./previous-tree.js";
@@ -103,17 +104,24 @@ export class ArchiveRun {
 
   async #walkTargets(inSnapshot: RawPath, tree: TargetTree, previousTree: PreviousTree): Promise<ComingTree> {
     const coming = new ComingTree();
-    for (const [name, child] of sortedChildren(tree)) {
+    const { scanner } = this.#options;
+    const targetOf = ([, child]: [string, TargetTree]) => (this.#isTaken(child) ? child.path : undefined);
+    for await (const [[name, child], record] of lookAhead(scanner, sortedChildren(tree), targetOf)) {
       this.#queue.throwIfStopped();
       const previous = previousTree.find(Buffer.from(name, "latin1"));
       const place = { inSnapshot: joinRaw(inSnapshot, name), name, path: child.path ?? child.metadataPath! };
-      const node =
-        child.path === undefined
-          ? await this.#walkPassedThrough(place, child, previous)
-          : await this.#walkTarget(place, child.explicit, previous);
+      if (child.path !== undefined && !record) continue;
+      const node = await (record
+        ? this.#walkTarget(place, child.explicit, record, previous)
+        : this.#walkPassedThrough(place, child, previous));
       if (node) coming.push(node);
     }
     return coming;
+  }
+
+  /** What the path of a target says: one that is excluded is not even looked at. */
+  #isTaken({ path, explicit }: TargetTree): boolean {
+    return path !== undefined && (explicit || !this.#options.selection.excludesPath(this.#absolute(path)));
   }
 
   /** A directory of which only some children are saved, but with its own metadata. */
@@ -135,12 +143,11 @@ export class ArchiveRun {
   async #walkTarget(
     place: Place,
     explicit: boolean,
+    record: ScannedEntry,
     previous: TreeNode | undefined,
   ): Promise<ComingNode | undefined> {
     const { scanner, selection } = this.#options;
     const absolute = this.#absolute(place.path);
-    if (!explicit && selection.excludesPath(absolute)) return undefined;
-    const record = await scanner.statPath(place.path);
     if (isUnreadable(record)) {
       if (!explicit && isGone(record.error)) return undefined;
       return this.#report(absolute, record.error);

@@ -1,5 +1,6 @@
 import type { BackupProgress } from "./backup-progress.js";
 import { type FileStat, isDirectory, isRegularFile, isUnreadable, type ScannedEntry } from "./file-record.js";
+import { lookAhead } from "./look-ahead.js";
 import { absoluteRaw, joinRaw, parentRaw, type RawPath } from "./raw-path.js";
 import type { Scanner } from "./scanner.js";
 import type { Selection } from "./selection.js";
@@ -23,9 +24,13 @@ const CONCURRENT_DIRECTORIES = 8;
  */
 export async function estimate(targets: TargetTree, options: EstimateOptions): Promise<void> {
   const directories: Directory[] = [];
-  for (const leaf of leavesOf(targets)) {
+  const { scanner, selection } = options;
+  const pathOf = ({ path, explicit }: TargetLeaf) =>
+    explicit || !selection.excludesPath(absoluteRaw(path, options.workingFolder)) ? path : undefined;
+  const leaves = [...leavesOf(targets)];
+  for await (const [leaf, entry] of lookAhead(scanner, leaves, pathOf, { attributes: false })) {
     if (options.signal.aborted) return;
-    await countTarget(leaf, directories, options);
+    if (entry) await countTarget(leaf, entry, directories, options);
   }
   const running = new Set<Promise<void>>();
   while ((directories.length > 0 || running.size > 0) && !options.signal.aborted) {
@@ -47,22 +52,23 @@ interface Directory {
   readonly device: bigint;
 }
 
-function* leavesOf(tree: TargetTree): Iterable<TargetTree & { path: RawPath }> {
+type TargetLeaf = TargetTree & { path: RawPath };
+
+function* leavesOf(tree: TargetTree): Iterable<TargetLeaf> {
   for (const child of tree.children.values()) {
     if (child.path === undefined) yield* leavesOf(child);
-    else yield child as TargetTree & { path: RawPath };
+    else yield child as TargetLeaf;
   }
 }
 
 async function countTarget(
-  { path, explicit }: TargetTree & { path: RawPath },
+  { path, explicit }: TargetLeaf,
+  entry: ScannedEntry,
   directories: Directory[],
   options: EstimateOptions,
 ): Promise<void> {
   const { scanner, selection } = options;
   const absolute = absoluteRaw(path, options.workingFolder);
-  if (!explicit && selection.excludesPath(absolute)) return;
-  const entry = await scanner.statPath(path);
   if (isUnreadable(entry)) return options.onError(absolute, entry.error);
   if (!explicit) {
     const parent = await scanner.statPath(parentRaw(absolute), { follow: true });

@@ -1,6 +1,9 @@
 export { type BackupOptions, type BackupWatch, backup } from "./backup.js";
 export { type BackupEvent, BackupProgress, type BackupSummary, type ItemEvent } from "./backup-progress.js";
+export { createScanner } from "./create-scanner.js";
 export { type Explanation, explain } from "./explain.js";
+export { isGone, isUnreadable } from "./file-record.js";
+export { lookAhead } from "./look-ahead.js";
 export type { ParentChoice, ParentGroup } from "./parent-snapshot.js";
 export { cleanRaw, displayPath, matchablePath, type RawPath, rawPath } from "./raw-path.js";
 export { CACHE_TAG, parseTagFile, type SelectionRules, type TagFile } from "./selection.js";

@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
 import { BatchQueue } from "../async/batch-queue.js";
 import { ID_LENGTH, type Id, IdList, idFromBytes } from "../bytes/id.js";
@@ -11,7 +12,7 @@ import {
 } from "../native/scan-functions.js";
 import { isRegularFile, type ScannedEntry } from "./file-record.js";
 import { displayPath, pathBuffer, type RawPath } from "./raw-path.js";
-import { decodeRecord, decodeRecords, RecordStat, systemError } from "./scan-record.js";
+import { decodeRecords, RecordStat, systemError } from "./scan-record.js";
 import type {
   CountedDirectory,
   MatchedDirectory,
@@ -67,7 +68,18 @@ export function createNativeScanner(addon: ScanFunctions & PageCacheFunctions): 
     },
 
     async statPath(path: RawPath, options: ScanOptions = {}): Promise<ScannedEntry> {
-      return decodeRecord(await addon.statEntry(pathBuffer(path), options.follow ?? false), 0, "");
+      const [entry] = await this.statPaths([path], options);
+      return entry!;
+    },
+
+    async statPaths(paths: readonly RawPath[], options: ScanOptions = {}): Promise<ScannedEntry[]> {
+      const { follow = false, attributes = true } = options;
+      const sound = paths.filter((path) => !path.includes("\0"));
+      const list = Buffer.from(sound.map((path) => `${path}\0`).join(""), "latin1");
+      const entries = decodeRecords(await addon.statEntries(list, follow, attributes), "");
+      if (sound.length === paths.length) return entries;
+      let next = 0;
+      return paths.map((path) => (path.includes("\0") ? noPath(path) : entries[next++]!));
     },
 
     async readSmallFiles(files: readonly SmallFileRequest[], into: Buffer) {
@@ -91,6 +103,11 @@ export function createNativeScanner(addon: ScanFunctions & PageCacheFunctions): 
     userName,
     groupName,
   };
+}
+
+/** As the kernel would answer if it were possible to ask it. */
+function noPath(path: RawPath): ScannedEntry {
+  return { name: path, error: systemError(constants.errno.EINVAL, "lstat", displayPath(path)) };
 }
 
 /** Each path with a zero byte behind it. */

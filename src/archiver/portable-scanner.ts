@@ -34,6 +34,9 @@ export function createPortableScanner(): Scanner {
 
     statPath: (path: RawPath, options: ScanOptions = {}) => describe(path, path, options.follow ?? false),
 
+    statPaths: (paths: readonly RawPath[], options: ScanOptions = {}) =>
+      mapInOrder(paths, (path) => describe(path, path, options.follow ?? false)),
+
     readSmallFiles(files: readonly SmallFileRequest[], into: Buffer) {
       let end = 0;
       const jobs = files.map(({ path, size }) => {

@@ -9,16 +9,15 @@ import { displayPath, joinRaw, type RawPath } from "./raw-path.js";
 
 const UNREADABLE = 0xffffffff;
 
-/** @param path of the directory that was scanned */
-export function decodeRecords(records: Buffer, path: RawPath): ScannedEntry[] {
+/** @param path of the directory that was scanned; "" when the names are paths */
+export function decodeRecords(records: Buffer, path: RawPath | ""): ScannedEntry[] {
   const entries: ScannedEntry[] = [];
   for (let start = 0; start < records.length; start += records.readUInt32LE(start + AT.length))
     entries.push(decodeRecord(records, start, path));
   return entries;
 }
 
-/** @param folder "" when the name of the record is a path */
-export function decodeRecord(records: Buffer, start: number, folder: RawPath | ""): ScannedEntry {
+function decodeRecord(records: Buffer, start: number, folder: RawPath | ""): ScannedEntry {
   const pathOf = () => {
     const name = nameOf(records, start);
     return displayPath(folder === "" ? (name as RawPath) : joinRaw(folder, name));

@@ -77,6 +77,8 @@ export interface Scanner {
   countDirectory?(path: RawPath): Promise<CountedDirectory>;
   /** One object; its name is the path. */
   statPath(path: RawPath, options?: ScanOptions): Promise<ScannedEntry>;
+  /** The same of each, in their order, in one hop: no more than a few hundred should be asked for at a time. */
+  statPaths(paths: readonly RawPath[], options?: ScanOptions): Promise<ScannedEntry[]>;
   /**
    * Reads files whole, one behind the other into a buffer that has room for each and a byte more; one failure
    * does not touch the others. Links are not followed.

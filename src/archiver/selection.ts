@@ -5,6 +5,7 @@ import { messageOf, systemCodeOf, UsageError } from "../errors.js";
 import type { PatternList } from "../patterns/mod.js";
 import { type FileStat, isDirectory, isUnreadable } from "./file-record.js";
 import { type DirectoryIgnores, decideIgnore, GitIgnore, type IgnoreDecision } from "./git-ignore.js";
+import { lookAhead } from "./look-ahead.js";
 import {
   baseRaw,
   displayPath,
@@ -90,10 +91,10 @@ export class Selection {
   /** To be called once before anything is asked, with the absolute paths of the targets. */
   async prepare(targets: readonly RawPath[]): Promise<void> {
     if (!this.#rules.oneFileSystem) return;
-    for (const target of targets) {
-      const entry = await this.#scanner.statPath(target);
-      if (isUnreadable(entry)) throw entry.error;
-      this.#devices.set(target, entry.stat.dev);
+    const looked = lookAhead(this.#scanner, targets, (target) => target, { attributes: false });
+    for await (const [target, entry] of looked) {
+      if (isUnreadable(entry!)) throw entry.error;
+      this.#devices.set(target, entry!.stat.dev);
     }
   }
 

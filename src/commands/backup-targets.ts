@@ -1,10 +1,10 @@
-import { lstat, readFile } from "node:fs/promises";
-import { rawPath } from "../archiver/mod.js";
+import { readFile } from "node:fs/promises";
+import { createScanner, isGone, isUnreadable, lookAhead, rawPath } from "../archiver/mod.js";
 import { append } from "../bytes/append.js";
 import { systemPath } from "../bytes/system-path.js";
-import { messageOf, systemCodeOf, UsageError } from "../errors.js";
+import { messageOf, UsageError } from "../errors.js";
 import { readTextLines, trimSpace } from "../patterns/mod.js";
-import { expandGlob } from "./glob.js";
+import { expandGlob, isGlob } from "./glob.js";
 
 /** Where the names of files and directories come from. A file named "-" is standard input. */
 export interface TargetSources {
@@ -20,12 +20,13 @@ export interface TargetSources {
 
 export interface CollectedTargets {
   readonly targets: readonly (string | Uint8Array)[];
-  /** Named and not there; the backup goes on without them and is incomplete. */
+  /** Named and not there, or not to be looked at; the backup goes on without them and is incomplete. */
   readonly missing: number;
 }
 
 /**
- * Collects the targets from all sources; those that do not exist are left out with a warning.
+ * Collects the targets from all sources; those that do not exist or cannot be looked at are left out with a
+ * warning.
  *
  * @param readInput reads standard input to its end
  * @throws {UsageError} if nothing is named, nothing of it exists, or a list cannot be read
@@ -38,13 +39,10 @@ export async function collectTargets(
   const load = (path: string) => (path === "-" ? readInput() : readList(path));
   const named: (string | Uint8Array)[] = [];
   for (const file of sources.filesFrom) {
-    for (const line of readTextLines(await load(file))) {
-      const pattern = Buffer.from(trimSpace(line.toString("latin1")), "latin1");
-      if (pattern.length === 0 || pattern[0] === "#".charCodeAt(0)) continue;
-      const found = await expandGlob(pattern);
-      if (found.length === 0) warn(`pattern "${pattern}" does not match any files, skipping`);
-      append(named, found);
-    }
+    const patterns = readTextLines(await load(file))
+      .map((line) => Buffer.from(trimSpace(line.toString("latin1")), "latin1"))
+      .filter((pattern) => pattern.length > 0 && pattern[0] !== "#".charCodeAt(0));
+    append(named, await expandAll(patterns, warn));
   }
   for (const file of sources.filesFromVerbatim)
     append(
@@ -57,19 +55,27 @@ export async function collectTargets(
   return keepExisting(named, warn);
 }
 
+/** Most lines of most lists are no patterns: what they name is looked at many at a time. */
+async function expandAll(patterns: readonly Buffer[], warn: (message: string) => void): Promise<Buffer[]> {
+  const all: Buffer[] = [];
+  const pathOf = (pattern: Buffer) => (isGlob(pattern) ? undefined : rawPath(pattern));
+  for await (const [pattern, entry] of lookAhead(createScanner(), patterns, pathOf, { attributes: false })) {
+    const found = !entry ? await expandGlob(pattern) : isUnreadable(entry) ? [] : [pattern];
+    if (found.length === 0) warn(`pattern "${pattern}" does not match any files, skipping`);
+    append(all, found);
+  }
+  return all;
+}
+
 async function keepExisting(
   named: readonly (string | Uint8Array)[],
   warn: (message: string) => void,
 ): Promise<CollectedTargets> {
   const targets: (string | Uint8Array)[] = [];
-  for (const target of named) {
-    try {
-      await lstat(Buffer.from(rawPath(target), "latin1"));
-      targets.push(target);
-    } catch (error) {
-      if (systemCodeOf(error) === "ENOENT") warn(`${target.toString()} does not exist, skipping`);
-      else targets.push(target); // The archiver says what is wrong with it.
-    }
+  for await (const [target, entry] of lookAhead(createScanner(), named, rawPath, { attributes: false })) {
+    if (!isUnreadable(entry!)) targets.push(target);
+    else if (isGone(entry.error)) warn(`${target.toString()} does not exist, skipping`);
+    else warn(`${target.toString()} cannot be accessed, skipping: ${messageOf(entry.error)}`);
   }
   if (targets.length === 0) throw new UsageError("all source directories/files do not exist");
   return { targets, missing: named.length - targets.length };

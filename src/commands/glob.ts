@@ -5,6 +5,11 @@ import { compileComponent, pathText } from "../patterns/mod.js";
 
 const META = /[*?[\\]/;
 
+/** False for what can only stand for itself. */
+export function isGlob(pattern: Uint8Array): boolean {
+  return META.test(Buffer.from(pattern.buffer, pattern.byteOffset, pattern.byteLength).toString("latin1"));
+}
+
 /**
  * Expands a pattern as Go's `filepath.Glob` does: each component on its own, dot files included, results
  * sorted within a directory; a pattern without any special character stands for itself if that exists.

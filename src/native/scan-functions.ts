@@ -19,8 +19,8 @@ export interface ScanFunctions {
   ): Promise<(Buffer | TreeMatch | NodeJS.ErrnoException)[]>;
   /** Counts a directory's entries; rejects when it cannot be listed. What is wrong with one entry leaves that one out. */
   countDirectory(path: Uint8Array): Promise<DirectoryCount>;
-  /** The record of one path, attributes included; its name is the path. */
-  statEntry(path: Uint8Array, followTarget: boolean): Promise<Buffer>;
+  /** The record of each path, in their order; its name is the path. Each path has a zero byte behind it. */
+  statEntries(paths: Uint8Array, followTargets: boolean, withAttributes: boolean): Promise<Buffer>;
   /**
    * Reads small files whole, in one hop, each into the next `rooms[i]` bytes of `into`: a byte more than it
    * should be long. Each path has a zero byte behind it. The records are `fstat` of the opened files, how long the content is (`targetLength`) and

@@ -132,6 +132,26 @@ describe.skipIf(missingPeer("restic"))("backup in trouble", () => {
     expect([none.code, none.stderr.includes("all source directories/files do not exist")]).toEqual([1, true]);
   });
 
+  it("goes on without targets that cannot be looked at", async () => {
+    const repository = await SharedRepository.create();
+    const source = await temporaryFolder();
+    writeFileSync(join(source, "there"), "there");
+    writeFileSync(join(source, "list"), `there\n${"x".repeat(300)}\nthere/below\nwith a\0zero\n`);
+    for (const program of ["restic", "yore"] as const) {
+      const some = await repository.run(program, ["backup", "--files-from-verbatim", "list"], {
+        cwd: source,
+      });
+      expect([some.code, some.stdout.includes("saved")], program).toEqual([3, true]);
+      for (const name of ["xxx", "there/below", "with a\0zero"])
+        expect(some.stderr, program).toContain(`${name} cannot be accessed, skipping`);
+    }
+    const snapshots = JSON.parse((await repository.succeed("restic", ["snapshots", "--json"])).stdout);
+    expect(snapshots[1].tree).toBe(snapshots[0].tree);
+    expect(snapshots[1].paths).toEqual(snapshots[0].paths);
+    const none = await repository.run("yore", ["backup", "there/below"], { cwd: source });
+    expect([none.code, none.stderr.includes("all source directories/files do not exist")]).toEqual([1, true]);
+  });
+
   it("reads a file again when the parent's blobs are gone", async () => {
     const repository = await SharedRepository.create();
     const source = await temporaryFolder();

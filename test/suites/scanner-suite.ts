@@ -74,6 +74,19 @@ export function testScanner(createScanner: () => Scanner): void {
       expect(isUnreadable(await scanner.statPath(rawPath(join(zoo, "nothing"))))).toBe(true);
     });
 
+    it("looks at many paths, each on its own, in their order", async () => {
+      const names = ["contents/text", "nothing", "links/folder", "no\0path", "contents/text"];
+      const paths = [...names.map((name) => rawPath(join(zoo, name))), rawPath("")];
+      const entries = await scanner.statPaths(paths, { attributes: false });
+      expect(entries.map((entry) => entry.name)).toEqual(paths);
+      expect(entries.map(isUnreadable)).toEqual([false, true, false, true, false, true]);
+      expect(entries[1]).toMatchObject({ error: { code: "ENOENT" } });
+      expect(entries[5]).toMatchObject({ error: { code: "ENOENT" } });
+      expect((entries[2] as FileRecord).linkTarget?.toString()).toBe("../contents");
+      expect((entries[4] as FileRecord).stat.ino).toBe((entries[0] as FileRecord).stat.ino);
+      expect(await scanner.statPaths([])).toEqual([]);
+    });
+
     it("reads small files whole and tells why others are not read", async () => {
       symlinkSync("text", join(zoo, "contents/link to text"));
       const names = ["contents/text", "contents/empty", "contents/large", "contents/link to text", "nothing"];
