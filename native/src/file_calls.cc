@@ -9,6 +9,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "file_status.h"
 #include "open_beneath.h"
 #include "written_pages.h"
@@ -245,7 +247,46 @@ int ChangeTimes(int directory, const Call& call) {
   return CurrentError(utimensat(directory, call.name.c_str(), times, AT_SYMLINK_NOFOLLOW));
 }
 
-int Run(int root, int directory, const Call& call) {
+bool IsNoRoom(int error) { return error == ENOSPC || error == EDQUOT || error == E2BIG; }
+
+// Sets attributes, those of one thing behind each other. Once one does not fit, those of the thing that are no smaller are
+// not tried, neither in name nor value: hundreds of useless calls for each file are half a restore. What is there may be
+// replaced all the same, and how much room the system's own attributes (ACLs) take does not show in their bytes.
+class AttributeSetter {
+ public:
+  int Set(int directory, const Call& call) {
+    const std::string attribute = call.Text().c_str();
+    const size_t value_size = call.data_size - std::min(call.data_size, attribute.size() + 1);
+    const std::string thing = call.name + '\0' + attribute.substr(0, attribute.find('.'));
+    if (thing != thing_) {
+      thing_ = thing;
+      error_ = 0;
+    }
+    const bool fits_no_better = error_ != 0 && attribute.size() >= name_size_ && value_size >= value_size_;
+    if (fits_no_better && present_.find('\0' + attribute + '\0') == std::string::npos) return error_;
+    const int error = SetXattr(directory, call.name, {const_cast<uint8_t*>(call.data), call.data_size});
+    if (IsNoRoom(error) && attribute.compare(0, 7, "system.") != 0) {
+      std::string names;
+      if (error_ == 0 && ListXattrNames(directory, call.name, &names) != 0) return error;
+      if (error_ == 0) present_ = '\0' + names;
+      error_ = error;
+      name_size_ = attribute.size();
+      value_size_ = value_size;
+    }
+    return error;
+  }
+
+ private:
+  // With the namespace of the attribute: the prefixes of others take no room.
+  std::string thing_;
+  int error_ = 0;
+  // Names of its attributes when the first did not fit, a zero before and behind each.
+  std::string present_;
+  size_t name_size_ = 0;
+  size_t value_size_ = 0;
+};
+
+int Run(int root, int directory, const Call& call, AttributeSetter* attributes) {
   const char* name = call.name.c_str();
   switch (call.kind) {
     case kWrite:
@@ -267,7 +308,7 @@ int Run(int root, int directory, const Call& call) {
     case kOwner:
       return CurrentError(fchownat(directory, name, call.first, call.second, AT_SYMLINK_NOFOLLOW));
     case kSetXattr:
-      return SetXattr(directory, call.name, {const_cast<uint8_t*>(call.data), call.data_size});
+      return attributes->Set(directory, call);
     case kKeepXattrs:
       return KeepXattrs(directory, call.name, call.Text());
     case kTimes:
@@ -301,6 +342,7 @@ std::vector<int32_t> CarryOut(const std::string& root_path, Bytes program, Plain
   FileDescriptor directory;
   int directory_error = root_error != 0 ? root_error : EINVAL;
   std::string failed_name;
+  AttributeSetter attributes;
   Call call;
   size_t offset = 0;
   for (int32_t position = 0; offset < program.size; position++) {
@@ -310,6 +352,7 @@ std::vector<int32_t> CarryOut(const std::string& root_path, Bytes program, Plain
     }
     if (call.kind == kDirectory) {
       failed_name.clear();
+      attributes = AttributeSetter();
       directory.Reset(root_error != 0 ? -1 : OpenBeneath(root.get(), call.name, kEnter, 0));
       directory_error = directory.get() >= 0 ? 0 : root_error != 0 ? root_error : errno;
       if (directory_error != 0) fail(position, directory_error);
@@ -323,7 +366,7 @@ std::vector<int32_t> CarryOut(const std::string& root_path, Bytes program, Plain
       failed_name.clear();
       if (!IsPlainName(call.name)) error = EINVAL;
       else if (call.kind == kWritePart || call.kind == kFilePart) error = WritePart(directory.get(), call, parts);
-      else error = Run(root.get(), directory.get(), call);
+      else error = Run(root.get(), directory.get(), call, &attributes);
     }
     if (error == 0) continue;
     fail(position, error);

@@ -34,7 +34,8 @@
 // calls; when only the content succeeded, its errno is told as a negative number, and all the rest has to be done in
 // the long way. Calls 14 to 16 write the plaintext of a part (32 bits), with bit 0 of the flags (32 bits) leaving holes
 // where blocks of the file are zero; 16 writes into an open file. They are left out, without a word, when their part
-// has no plaintext: whoever has the parts knows why. When a call that makes something fails, the calls that follow with
+// has no plaintext: whoever has the parts knows why. A call 6 for which there is certainly no room, as one before it for the
+// same name had none, fails without being tried. When a call that makes something fails, the calls that follow with
 // the same name are left out; when a directory cannot be opened, all until the next one are.
 #pragma once
 

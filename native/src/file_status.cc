@@ -159,4 +159,14 @@ int ListXattrNames(const std::string& path, std::string* names) {
 #endif
 }
 
+int ListXattrNames(int directory, const std::string& name, std::string* names) {
+#ifdef __linux__
+  const XattrPlace place(directory, name);
+  const int error = place.error() != 0 ? place.error() : ListXattrs(place, names);
+  return XattrUnsupported(error) ? 0 : error;
+#else
+  return 0;
+#endif
+}
+
 }  // namespace yore

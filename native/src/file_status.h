@@ -26,5 +26,6 @@ int KeepXattrs(int directory, const std::string& name, const std::string& names)
 
 // Names of extended attributes, each 0-terminated; none where the file system has no such thing.
 int ListXattrNames(const std::string& path, std::string* names);
+int ListXattrNames(int directory, const std::string& name, std::string* names);
 
 }  // namespace yore

@@ -1,7 +1,7 @@
 /** The records of native/src/scan_record_writer.h. */
 
-import { getSystemErrorMap } from "node:util";
 import { textKeepingBytes } from "../bytes/utf8.js";
+import { describeErrno } from "../errors.js";
 import type { ExtendedAttribute } from "../format/node.js";
 import { SCAN_RECORD as AT } from "../native/scan-functions.js";
 import type { FileRecord, FileStat, FileTime, ScannedEntry } from "./file-record.js";
@@ -162,6 +162,6 @@ function readInt64(records: Buffer, at: number): number {
 }
 
 export function systemError(errno: number, syscall: string, path: string): Error {
-  const [code, text] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, `error ${errno}`];
+  const [code, text] = describeErrno(errno) ?? [`errno ${errno}`, `error ${errno}`];
   return Object.assign(new Error(`${syscall} ${path}: ${text}`), { code, errno: -errno, syscall });
 }

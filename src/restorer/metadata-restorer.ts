@@ -52,6 +52,14 @@ export class MetadataRestorer {
   readonly #failed = new Set<string>();
   /** What was found gone last: all that is done to one thing comes in a row. */
   #gone: string | undefined;
+  /** Attributes of one thing that could not be set, all for the same reason, and of which nothing has been said yet. */
+  #unset: { location: string; failure: FileCallFailure; attributes: string[] } | undefined;
+  readonly #tellUnset = () => {
+    if (!this.#unset) return;
+    const { location, failure, attributes } = this.#unset;
+    this.#unset = undefined;
+    this.#warn(location, failure, unsetWords(location, attributes));
+  };
 
   constructor(target: TargetFolder, options: MetadataRestorerOptions, watch: MetadataWatch) {
     this.#target = target;
@@ -102,6 +110,7 @@ export class MetadataRestorer {
     const options = { accounts, selectXattr, presentXattrs };
     for (const call of metadataCalls(node, nameOf(location), options))
       if (this.#target.isNative || !call.kind.endsWith("xattrs")) this.#add(location, call);
+    if (node.extendedAttributes.length > 0) this.#queue.afterwards(this.#tellUnset);
   }
 
   #add(location: string, call: FileCall): void {
@@ -118,19 +127,22 @@ export class MetadataRestorer {
     if (this.#queue.isFull) await this.#queue.send();
   }
 
-  #onFailure({ code, reason }: FileCallFailure, call: FileCall, location: string): void {
+  #onFailure(failure: FileCallFailure, call: FileCall, location: string): void {
+    const { code } = failure;
     const isMaking = ["directory", "symlink", "node", "link", "remove"].includes(call.kind);
     const what = call.kind === "directory" ? parentOf(location) : location;
-    const cause = Object.assign(new Error(reason), { code });
-    const words = code === "ENOSYS" && !existsSync("/proc/self/fd") ? WITHOUT_PROC : reason;
-    const message = `Cannot ${VERBS[call.kind]} "${what}": ${describeCall(call)}${words}`;
+    const beginning = `Cannot ${VERBS[call.kind]} "${what}"`;
     if (isMaking) {
       this.#failed.add(location);
-      this.#watch.onError(location, new YoreError(errorCodeOf(code), message, { cause }));
+      const message = `${beginning}: ${wordsOf(failure)}`;
+      this.#watch.onError(
+        location,
+        new YoreError(errorCodeOf(code), message, { cause: systemError(failure) }),
+      );
       return;
     }
     if (code === "ENOENT") {
-      this.#onGone(location, cause);
+      this.#onGone(location, systemError(failure));
       return;
     }
     const isRoot = process.geteuid?.() === 0;
@@ -140,7 +152,19 @@ export class MetadataRestorer {
       if (this.#saidOnce.has(kind)) return;
       this.#saidOnce.add(kind);
     }
-    this.#watch.onWarning(location, new YoreError("backend", message, { cause }));
+    if (call.kind === "set-xattr") this.#addUnset(location, failure, call.attribute);
+    else this.#warn(location, failure, beginning);
+  }
+
+  #addUnset(location: string, failure: FileCallFailure, attribute: string): void {
+    if (this.#unset?.location !== location || this.#unset.failure.code !== failure.code) this.#tellUnset();
+    this.#unset ??= { location, failure, attributes: [] };
+    this.#unset.attributes.push(attribute);
+  }
+
+  #warn(location: string, failure: FileCallFailure, beginning: string): void {
+    const message = `${beginning}: ${wordsOf(failure)}`;
+    this.#watch.onWarning(location, new YoreError("backend", message, { cause: systemError(failure) }));
   }
 
   /** What was made, or written, is not there any more. */
@@ -153,9 +177,23 @@ export class MetadataRestorer {
   }
 }
 
-function describeCall(call: FileCall): string {
-  if (call.kind === "set-xattr") return `${call.attribute}: `;
-  return "";
+/** Attributes that a message names. */
+const SHOWN_ATTRIBUTES = 10;
+
+function unsetWords(location: string, attributes: readonly string[]): string {
+  if (attributes.length === 1) return `Cannot ${VERBS["set-xattr"]} "${location}": ${attributes[0]}`;
+  const shown = attributes.slice(0, SHOWN_ATTRIBUTES).join(", ");
+  const more = attributes.length - SHOWN_ATTRIBUTES;
+  const named = more > 0 ? `${shown} and ${more} more` : shown;
+  return `Cannot set ${attributes.length} extended attributes of "${location}": ${named}`;
+}
+
+function wordsOf({ code, reason }: FileCallFailure): string {
+  return code === "ENOSYS" && !existsSync("/proc/self/fd") ? WITHOUT_PROC : reason;
+}
+
+function systemError({ code, reason }: FileCallFailure): Error {
+  return Object.assign(new Error(reason), { code });
 }
 
 function errorCodeOf(code: string): ErrorCode {

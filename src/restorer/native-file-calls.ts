@@ -1,6 +1,6 @@
-import { getSystemErrorMap } from "node:util";
 import { largeMemory } from "../bytes/large-memory.js";
 import { bytesOfText } from "../bytes/utf8.js";
+import { describeErrno } from "../errors.js";
 import type { MetadataFunctions } from "../native/metadata-functions.js";
 import type { FileCall, FileCallFailure, FileCallRunner, FileStatus, PartCall } from "./file-call.js";
 
@@ -84,7 +84,7 @@ export function decodeFailures(pairs: Int32Array): FileCallFailure[] {
   const failures: FileCallFailure[] = [];
   for (let i = 0; i < pairs.length; i += 2) {
     const number = Math.abs(pairs[i + 1]!);
-    const [code, reason] = getSystemErrorMap().get(-number) ?? [`E${number}`, "unknown error"];
+    const [code, reason] = describeErrno(number) ?? [`E${number}`, "unknown error"];
     failures.push({ position: pairs[i]!, code, reason, ...(pairs[i + 1]! < 0 ? { isWritten: true } : {}) });
   }
   return failures;

@@ -38,7 +38,8 @@ export function createCall(node: TreeNode, name: Buffer): FileCall {
 
 /**
  * The calls that give a thing its owner, extended attributes, times and mode, in the order that works: a new owner takes
- * away setuid bits and capabilities, an ACL changes the mode, and whoever may not write any more cannot set attributes.
+ * away setuid bits and capabilities, attributes that go make room for those that come, an ACL changes the mode, and whoever
+ * may not write any more cannot set attributes.
  */
 export function metadataCalls(node: TreeNode, name: Buffer, options: MetadataOptions): FileCall[] {
   const { accounts, selectXattr } = options;
@@ -49,13 +50,13 @@ export function metadataCalls(node: TreeNode, name: Buffer, options: MetadataOpt
     (attribute) => !attribute.name.includes("\0") && (selectXattr?.(attribute.name) ?? true),
   );
   const attributes = wanted.map((attribute) => attribute.name);
-  for (const { name: attribute, value } of wanted)
-    calls.push({ kind: "set-xattr", name, attribute, value: value ?? Buffer.alloc(0) });
   if (!selectXattr) calls.push({ kind: "keep-xattrs", name, attributes });
   else if (options.presentXattrs) {
     const kept = options.presentXattrs.filter((present) => !selectXattr(present));
     calls.push({ kind: "keep-xattrs", name, attributes: [...attributes, ...kept] });
   }
+  for (const { name: attribute, value } of wanted)
+    calls.push({ kind: "set-xattr", name, attribute, value: value ?? Buffer.alloc(0) });
   calls.push({ kind: "times", name, mtime: node.mtime, atime: node.atime });
   if (node.type !== "symlink") calls.push({ kind: "mode", name, mode: posixModeFromNode(node) & ~S_IFMT });
   return calls;
