@@ -192,6 +192,20 @@ export function* rowsOf(
   }
 }
 
+/** Whether a pack lists two blobs, or one twice, at one place. Most files list those of a pack in order, which is seen fast. */
+export function repeatsPlaces({ offsets, packs }: IndexColumns): boolean {
+  for (let start = 0, end = 0; start < packs.length; start = end) {
+    const pack = packs[start]! & PACK_MASK;
+    let isInOrder = true;
+    for (end = start + 1; end < packs.length && (packs[end]! & PACK_MASK) === pack; end++)
+      if (offsets[end]! <= offsets[end - 1]!) isInOrder = false;
+    if (isInOrder) continue;
+    const sorted = offsets.slice(start, end).sort();
+    for (let i = 1; i < sorted.length; i++) if (sorted[i] === sorted[i - 1]) return true;
+  }
+  return false;
+}
+
 /** The first word of an ID, as `hashOf` has it. */
 export function hashOfId(bytes: Uint8Array, at = 0): number {
   return wordAt(bytes, at);

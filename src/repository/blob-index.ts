@@ -3,7 +3,7 @@ import type { IndexColumns } from "../engine/engine.js";
 import type { BlobType } from "../format/blob.js";
 import type { IndexedPack } from "../format/index-file.js";
 import type { PackedBlob } from "../format/pack-header.js";
-import { BlobColumns, hashOfId, rowsOf, SEGMENT_ENTRIES } from "./blob-columns.js";
+import { BlobColumns, hashOfId, repeatsPlaces, rowsOf, SEGMENT_ENTRIES } from "./blob-columns.js";
 import { IdNumbers } from "./id-numbers.js";
 
 /** Where one copy of a blob lies. */
@@ -41,8 +41,10 @@ export class BlobIndex {
   #references: number[] = [];
   /** Entries of each pack in the columns. */
   #packEntries: number[] = [];
-  /** Packs that were listed again when they had entries already: only these can repeat themselves. */
+  /** Packs that were listed again when they had entries already, or out of order: only these can repeat themselves. */
   readonly #relisted = new Set<number>();
+  /** Where `addBlob` was last. */
+  #lastAdded = { pack: -1, offset: 0 };
   #live = 0;
   #livePacks = 0;
   /** Iterations under way; entries must not move while there are any. */
@@ -238,6 +240,10 @@ export class BlobIndex {
     length: number,
     uncompressedLength: number,
   ): void {
+    const last = this.#lastAdded;
+    if (pack === last.pack && offset <= last.offset) this.#relisted.add(pack);
+    last.pack = pack;
+    last.offset = offset;
     if (this.#holds(pack, type, id, offset)) return;
     this.#makeRoom(1);
     const entry = this.#columns.push(pack, type, id, offset, length, uncompressedLength);
@@ -254,7 +260,7 @@ export class BlobIndex {
    */
   addColumns(columns: IndexColumns): Uint32Array {
     const numbers = new Uint32Array(columns.packIds.length / ID_LENGTH);
-    let isNew = true;
+    let isNew = !repeatsPlaces(columns);
     for (let i = 0; i < numbers.length; i++) {
       const pack = this.retain(columns.packIds.subarray(i * ID_LENGTH, (i + 1) * ID_LENGTH));
       numbers[i] = pack;
@@ -342,6 +348,7 @@ export class BlobIndex {
     this.#references = [];
     this.#packEntries = [];
     this.#relisted.clear();
+    this.#lastAdded = { pack: -1, offset: 0 };
     this.#live = 0;
     this.#livePacks = 0;
   }

@@ -69,6 +69,9 @@ describe("BlobIndex", () => {
 
     const pack = (name: string, count: number): Pack => ({ packId: id(name), blobs: blobs(name, count) });
 
+    const twice = ({ packId, blobs }: Pack): Pack => ({ packId, blobs: [...blobs, ...blobs] });
+    const reversed = ({ packId, blobs }: Pack): Pack => ({ packId, blobs: blobs.toReversed() });
+
     it.each([
       [
         "new packs, over several segments",
@@ -77,6 +80,12 @@ describe("BlobIndex", () => {
       ["packs without blobs", [[pack("a", 0)], [pack("b", 2), pack("c", 0)]]],
       ["nothing", [[]]],
       ["a pack that an earlier file lists", [[pack("a", 30)], [pack("b", 20), pack("a", 40)]]],
+      ["a pack that lists its blobs twice", [[pack("b", 5), twice(pack("a", 30)), pack("c", 5)]]],
+      [
+        "a pack that lists its blobs twice, and again in another file",
+        [[twice(pack("a", 30))], [pack("a", 30)]],
+      ],
+      ["a pack that lists its blobs backwards", [[reversed(pack("a", 30)), pack("b", 5)]]],
       ["a pack that stands twice in a file", [[pack("a", 30), pack("b", 10), pack("a", 40)]]],
     ] as const)("takes in %s as add does", (_, files) => {
       const byColumns = new BlobIndex();
@@ -120,6 +129,15 @@ describe("BlobIndex", () => {
       ["first", "second", "third"].map((pack) => formatId(id(pack))),
     );
     expect(index.size).toBe(3);
+  });
+
+  it("knows each blob once that one list of a pack repeats", () => {
+    const index = new BlobIndex();
+    const [a, b, c] = blobs("x", 3) as [PackedBlob, PackedBlob, PackedBlob];
+    index.add(id("pack"), [a, c, a, b, c, b, b]);
+    expect(index.size).toBe(3);
+    for (const blob of [a, b, c]) expect(index.lookupAll(blob.type, blob.id)).toHaveLength(1);
+    expect([...index.packs()].flatMap(({ blobs }) => blobs)).toEqual([a, b, c]);
   });
 
   it("does not keep what the caller goes on using", () => {
