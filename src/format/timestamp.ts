@@ -14,6 +14,11 @@ export interface Timestamp {
    * seconds, as places had before they agreed on whole hours; RFC 3339 has no room for it (see `formatTimestamp`).
    */
   readonly zoneMinutes: number;
+  /**
+   * True for what was written with `+00:00`. Both are written `Z`, but only that may mean the local zone: see
+   * `calendar-duration.ts`.
+   */
+  readonly isNumericZero?: true;
 }
 
 /** Which moment it is, however it is written. */
@@ -97,8 +102,13 @@ export function parseTimestampBytes(
   if (zoneMinutes === undefined) return undefined;
   const clock = days * DAY_SECONDS + hour * 3600 + minute * 60 + second;
   const seconds = clock - zoneMinutes * 60;
+  if (zoneMinutes === 0 && text[at] !== LETTER_Z)
+    return { seconds, nanoseconds, zoneMinutes, isNumericZero: true };
   const same =
-    likely.seconds === seconds && likely.nanoseconds === nanoseconds && likely.zoneMinutes === zoneMinutes;
+    likely.seconds === seconds &&
+    likely.nanoseconds === nanoseconds &&
+    likely.zoneMinutes === zoneMinutes &&
+    !likely.isNumericZero;
   return same ? likely : { seconds, nanoseconds, zoneMinutes };
 }
 

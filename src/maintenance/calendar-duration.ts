@@ -40,7 +40,7 @@ export function formatCalendarDuration(duration: CalendarDuration): string {
  * month does not have runs on into the next. Hours are taken off last and are hours.
  *
  * A zone that is the local one at that moment stands for the local one at every other, summer time included, as Go
- * takes what it reads.
+ * takes what it reads; `Z` is never more than UTC.
  */
 export function earlierBy(moment: Timestamp, duration: CalendarDuration): Timestamp {
   const { seconds, zoneMinutes, nanoseconds } = moment;
@@ -51,7 +51,8 @@ export function earlierBy(moment: Timestamp, duration: CalendarDuration): Timest
     clock.getUTCDate() - duration.days,
   );
   const earlier = clock.getTime() / 1000;
-  const isLocal = zoneMinutes !== 0 && zoneMinutes === localZoneMinutes(seconds);
+  const isNamed = zoneMinutes === 0 && !moment.isNumericZero;
+  const isLocal = !isNamed && zoneMinutes === localZoneMinutes(seconds);
   const whole = isLocal ? secondsOfLocalClock(earlier) : earlier - zoneMinutes * 60;
   return { seconds: whole - duration.hours * 3600, nanoseconds, zoneMinutes };
 }

@@ -7,6 +7,7 @@ import {
   formatTimestamp,
   localZoneMinutes,
   parseTimestamp,
+  parseTimestampBytes,
   timestampFromNs,
   timestampNs,
   ZERO_TIME,
@@ -78,7 +79,19 @@ describe("parseTimestamp", () => {
     ["2020-03-01T05:29:59+05:30", 1_583_020_799, 0, 330],
     ["0001-01-01T00:00:00Z", ZERO_TIME.seconds, 0, 0],
   ])("reads %s", (text, seconds, nanoseconds, zoneMinutes) => {
-    expect(parseTimestamp(text)).toEqual({ seconds, nanoseconds, zoneMinutes });
+    expect(parseTimestamp(text)).toMatchObject({ seconds, nanoseconds, zoneMinutes });
+  });
+
+  it("tells +00:00 from Z, also when the other one is likely", () => {
+    const [z, plus, minus] = ["Z", "+00:00", "-00:00"].map((zone) =>
+      Buffer.from(`2020-02-29T23:59:59${zone}`),
+    );
+    const named = parseTimestampBytes(z!)!;
+    const numeric = parseTimestampBytes(plus!)!;
+    expect([named.isNumericZero, numeric.isNumericZero]).toEqual([undefined, true]);
+    expect(parseTimestampBytes(minus!, 0, 25, named)).toEqual(numeric);
+    expect(parseTimestampBytes(z!, 0, 20, numeric)).toEqual(named);
+    expect(formatTimestamp(numeric)).toBe("2020-02-29T23:59:59Z");
   });
 
   it.each([
