@@ -217,7 +217,12 @@ class Backup {
       progress: this.#progress,
       onError: (path: RawPath, error: Error) => this.#onError("archival", path, error),
     };
-    if (virtualFile) return saveVirtualFile(virtualFile, { ...common, time, parentTree: parent?.tree });
+    if (virtualFile) {
+      // How long a stream is nobody knows before its end.
+      if (this.#options.estimate !== false)
+        this.#emit({ type: "estimated", files: 1, bytes: 0, seconds: secondsBetween(this.#start, now()) });
+      return saveVirtualFile(virtualFile, { ...common, time, parentTree: parent?.tree });
+    }
 
     if (!this.#scanner.readsAttributes) {
       const message = "extended attributes and ACLs are left out, because the native addon is missing";

@@ -1,4 +1,12 @@
-import type { BackupEvent, BackupProgress, BackupSummary, ItemEvent } from "../commands/backup.js";
+import {
+  type BackupEvent,
+  type BackupProgress,
+  type BackupSummary,
+  displayPath,
+  type ItemEvent,
+  type PreparedBackup,
+  streamPath,
+} from "../commands/backup.js";
 import { summaryMembers } from "../format/snapshot.js";
 import type { CommandContext } from "./command-context.js";
 import { terminalText } from "./terminal-text.js";
@@ -8,12 +16,15 @@ import { formatBytes, formatDuration, formatPercent } from "./units.js";
 export class BackupReport {
   readonly #context: CommandContext;
   readonly #progress: BackupProgress;
+  readonly #prepared: PreparedBackup;
   readonly #targets: string;
 
-  /** @param targets what is backed up, for people; empty for a stream */
-  constructor(context: CommandContext, progress: BackupProgress, targets: readonly string[]) {
+  constructor(context: CommandContext, progress: BackupProgress, prepared: PreparedBackup) {
     this.#context = context;
     this.#progress = progress;
+    this.#prepared = prepared;
+    const { stream, options } = prepared;
+    const targets = stream ? [displayPath(streamPath(stream))] : options.targets.map(String);
     this.#targets = targets.map(terminalText).join(" ");
   }
 
@@ -22,14 +33,7 @@ export class BackupReport {
     const { json, verbosity } = context.global;
     switch (event.type) {
       case "parent":
-        if (event.id) context.print(`using parent snapshot ${event.id.slice(0, 8)}`);
-        else context.print("no parent snapshot found, will read all files");
-        context.verbose(2, "load index files");
-        context.verbose(
-          2,
-          this.#targets === "" ? "read data from stdin" : `start scan on [${this.#targets}]`,
-        );
-        if (this.#targets !== "") context.verbose(2, `start backup on [${this.#targets}]`);
+        this.#begin(event.id);
         return;
       case "warning":
         context.warn(event.message);
@@ -57,6 +61,18 @@ export class BackupReport {
         if (json) context.json(itemStatus(event));
         else context.verbose(3, formatItem(event));
     }
+  }
+
+  #begin(parent: string | undefined): void {
+    const context = this.#context;
+    const { stream, options } = this.#prepared;
+    if (parent) context.print(`using parent snapshot ${parent.slice(0, 8)}`);
+    // Nobody looks for one for standard input.
+    else if (!stream || stream.command) context.print("no parent snapshot found, will read all files");
+    context.verbose(2, "load index files");
+    if (stream) context.verbose(2, "read data from stdin");
+    if (options.estimate) context.verbose(2, `start scan on [${this.#targets}]`);
+    context.verbose(2, `start backup on [${this.#targets}]`);
   }
 
   /** The status line of `--json`. What is zero is left out, as restic leaves it out. */

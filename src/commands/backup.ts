@@ -9,6 +9,7 @@ import {
   cleanRaw,
   type ParentGroup,
   parseTagFile,
+  type RawPath,
   rawPath,
   type SelectionRules,
 } from "../archiver/mod.js";
@@ -22,7 +23,13 @@ import { startCommand, type TextSink } from "./command-stream.js";
 import { programVersion } from "./program-version.js";
 import type { Session } from "./session.js";
 
-export { type BackupEvent, BackupProgress, type BackupSummary, type ItemEvent } from "../archiver/mod.js";
+export {
+  type BackupEvent,
+  BackupProgress,
+  type BackupSummary,
+  displayPath,
+  type ItemEvent,
+} from "../archiver/mod.js";
 
 /** What to leave out, as it is asked for. */
 export interface ExcludeOptions {
@@ -132,7 +139,7 @@ export async function runBackup(
   const { stream, surroundings, options } = prepared;
   const watched = { ...watch, signal: session.signal };
   if (!stream) return backup(session.repository, options, watched);
-  const path = cleanRaw(`/${rawPath(stream.filename)}`);
+  const path = streamPath(stream);
   if (!stream.command) {
     const virtualFile = { path, source: "stdin", stream: surroundings.stdin };
     return backup(session.repository, { ...options, virtualFile }, watched);
@@ -145,6 +152,11 @@ export async function runBackup(
   } finally {
     command.stop();
   }
+}
+
+/** Where the file lies in the snapshot. */
+export function streamPath({ filename }: StreamOptions): RawPath {
+  return cleanRaw(`/${rawPath(filename)}`);
 }
 
 /** Standard input has no history to be compared with; what a command prints has. */

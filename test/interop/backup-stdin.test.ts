@@ -3,6 +3,27 @@ import { noise } from "../support/make-zoo.js";
 import { missingPeer } from "../support/run.js";
 import { SharedRepository } from "../support/same-backup.js";
 
+/** Without what differs from run to run: times, IDs, and sizes of what is sealed. */
+function textLines(stdout: string): string[] {
+  return stdout
+    .split("\n")
+    .filter((line) => !line.startsWith("Added to"))
+    .map((line) => line.replace(/[\d.]+ (B|KiB) (stored|metadata)|in [\d.:]+s?|snapshot [0-9a-f]{8}/g, "#"));
+}
+
+function jsonLines(stdout: string): unknown[] {
+  const messages = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  return messages
+    .filter((message) => message["message_type"] === "verbose_status")
+    .map(({ action, item, data_size, total_files, ...rest }) => [
+      [action, item, data_size, total_files],
+      Object.keys(rest).sort(),
+    ]);
+}
+
 describe.skipIf(missingPeer("restic"))("backup of a stream", () => {
   const TIME = ["--time", "2022-03-04 05:06:07"];
 
@@ -47,6 +68,24 @@ describe.skipIf(missingPeer("restic"))("backup of a stream", () => {
     const result = await repository.run("yore", ["backup", "--stdin"], { input: "" });
     expect([result.code, result.stderr.includes("no data read")]).toEqual([3, true]);
     expect(result.stdout).toMatch(/snapshot [0-9a-f]{8} saved/);
+  });
+
+  it.each([
+    ["standard input", ["-vv", "--stdin", "--stdin-filename", "some/folder/stream"], []],
+    ["standard input without a scan", ["-v", "--no-scan", "--stdin"], []],
+    ["what a command prints", ["-vv", "--stdin-from-command"], ["--", "seq", "10"]],
+  ])("says of %s what restic says, in text and as JSON", async (_, flags, command) => {
+    const said: Record<string, unknown[]> = { restic: [], yore: [] };
+    for (const program of ["restic", "yore"] as const) {
+      const repository = await SharedRepository.create();
+      // The second one has a parent, where there is one at all.
+      for (const format of [[], ["--json"], []]) {
+        const args = ["backup", ...format, ...flags, ...command];
+        const { stdout } = await repository.succeed(program, args, { input: "hello\n" });
+        said[program]!.push(format.length > 0 ? jsonLines(stdout) : textLines(stdout));
+      }
+    }
+    expect(said["yore"]).toEqual(said["restic"]);
   });
 
   it("refuses other sources beside it", async () => {

@@ -75,7 +75,7 @@ export function registerBackup(program: Command, io: Io): void {
       });
       if (flags.explain) return explainPaths(context, flags.explain, prepared);
       const progress = new BackupProgress();
-      const report = new BackupReport(context, progress, prepared.options.targets.map(String));
+      const report = new BackupReport(context, progress, prepared);
       if (flags.stdin) widenPipe(io.stdin);
       context.verbose(2, "open repository");
       const needs = {
