@@ -42,6 +42,7 @@
  */
 
 import { Command, CommanderError } from "commander";
+import { append } from "../bytes/append.js";
 import { UsageError, YoreError } from "../errors.js";
 import { normaliseArguments } from "./arguments.js";
 import { exitStatusOf } from "./command-context.js";
@@ -74,7 +75,7 @@ export async function createProgram(io: Io, names?: readonly string[]): Promise<
   return program;
 }
 
-/** A command whose help is ours, and so that of all commands below it. */
+/** A command whose help is ours, and so that of all commands below it, and that takes any number of arguments. */
 class YoreCommand extends Command {
   override createCommand(name?: string): Command {
     return new YoreCommand(name);
@@ -82,6 +83,19 @@ class YoreCommand extends Command {
 
   override createHelp(): YoreHelp {
     return Object.assign(new YoreHelp(), this.configureHelp());
+  }
+
+  /**
+   * What stands behind `--` goes around Commander, which hands all of it to one call: 120,000 arguments overflow the stack.
+   * `normaliseArguments` puts every argument there.
+   */
+  override parseOptions(args: string[]): { operands: string[]; unknown: string[] } {
+    const end = args.indexOf("--") + 1;
+    if (end === 0) return super.parseOptions(args);
+    const parsed = super.parseOptions(args.slice(0, end));
+    // With a flag that is for a command below, it leaves the rest to that, `--` included.
+    append(parsed.unknown.at(-1) === "--" ? parsed.unknown : parsed.operands, args.slice(end));
+    return parsed;
   }
 }
 

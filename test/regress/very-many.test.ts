@@ -8,6 +8,7 @@ import { collectTargets } from "../../src/commands/backup-targets.js";
 import { expandGlob } from "../../src/commands/glob.js";
 import type { Snapshot } from "../../src/format/snapshot.js";
 import { ANY_SNAPSHOT, matchesFilter } from "../../src/repository/snapshots.js";
+import { runYore } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 /** More than a call takes arguments: Node.js then says "Maximum call stack size exceeded". */
@@ -54,6 +55,21 @@ describe("very many", () => {
     mkdirSync(folder);
     for (let i = 0; i < MANY; i++) writeFileSync(join(folder, String(i)), "");
     expect(await expandGlob(Buffer.from(`${folder}/*`))).toHaveLength(MANY);
+  }, 120_000);
+
+  it("names on a command line are all taken", async () => {
+    const folder = await temporaryFolder();
+    writeFileSync(join(folder, "x"), "x");
+    const env = { RESTIC_PASSWORD: "geheim", RESTIC_REPOSITORY: join(folder, "repository") };
+    await runYore(["init"], { env });
+    // Short ones: with their pointers, Linux takes 2 MiB.
+    const names = Array.from({ length: MANY }, () => "x");
+    for (const before of [["backup"], ["backup", "--no-scan", "--"], ["backup", "--tag", "a", "--no-scan"]]) {
+      const { code, stderr } = await runYore([...before, ...names], { env, cwd: folder });
+      expect([code, stderr]).toEqual([0, ""]);
+    }
+    const { stdout } = await runYore(["ls", "latest", "/y", ...names.fill("/x")], { env });
+    expect(stdout.split("\n").slice(1)).toEqual(["/x", ""]);
   }, 120_000);
 
   it("arguments keep their order", () => {
