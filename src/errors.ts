@@ -6,8 +6,6 @@
  * Missing and damaged are different: `NotFoundError` means that there is nothing, `DamagedError` that what is there is wrong.
  */
 
-import { getSystemErrorMap } from "node:util";
-
 /** Stable names of what went wrong; the exit codes of the command line follow from them. */
 export type ErrorCode =
   | "usage"
@@ -82,15 +80,6 @@ export function systemCodeOf(error: unknown): string | undefined {
     if (typeof code === "string" && /^E[A-Z0-9]+$/.test(code)) return code;
   }
   return undefined;
-}
-
-let systemErrors: Map<number, [string, string]> | undefined;
-
-/** Code ("ENOSPC") and words of an errno, which is positive; `undefined` for one that is not known. */
-export function describeErrno(errno: number): readonly [code: string, words: string] | undefined {
-  // Node.js makes a new map of hundreds each time it is asked.
-  systemErrors ??= getSystemErrorMap();
-  return systemErrors.get(-errno);
 }
 
 /** Throws the `interrupted` error when the signal has fired. */

@@ -1,8 +1,8 @@
 /** The records of native/src/scan_record_writer.h. */
 
 import { textKeepingBytes } from "../bytes/utf8.js";
-import { describeErrno } from "../errors.js";
 import type { ExtendedAttribute } from "../format/node.js";
+import { describeErrno } from "../native/describe-errno.js";
 import { SCAN_RECORD as AT } from "../native/scan-functions.js";
 import type { FileRecord, FileStat, FileTime, ScannedEntry } from "./file-record.js";
 import { displayPath, joinRaw, type RawPath } from "./raw-path.js";

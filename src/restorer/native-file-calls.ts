@@ -1,6 +1,6 @@
 import { largeMemory } from "../bytes/large-memory.js";
 import { bytesOfText } from "../bytes/utf8.js";
-import { describeErrno } from "../errors.js";
+import { describeErrno } from "../native/describe-errno.js";
 import type { MetadataFunctions } from "../native/metadata-functions.js";
 import type { FileCall, FileCallFailure, FileCallRunner, FileStatus, PartCall } from "./file-call.js";
 
