@@ -251,7 +251,8 @@ bool IsNoRoom(int error) { return error == ENOSPC || error == EDQUOT || error ==
 
 // Sets attributes, those of one thing behind each other. Once one does not fit, those of the thing that are no smaller are
 // not tried, neither in name nor value: hundreds of useless calls for each file are half a restore. What is there may be
-// replaced all the same, and how much room the system's own attributes (ACLs) take does not show in their bytes.
+// replaced all the same, which may make room, and how much of it the system's own attributes (ACLs) take does not show in
+// their bytes.
 class AttributeSetter {
  public:
   int Set(int directory, const Call& call) {
@@ -263,7 +264,8 @@ class AttributeSetter {
       error_ = 0;
     }
     const bool fits_no_better = error_ != 0 && attribute.size() >= name_size_ && value_size >= value_size_;
-    if (fits_no_better && present_.find('\0' + attribute + '\0') == std::string::npos) return error_;
+    const bool is_present = error_ != 0 && present_.find('\0' + attribute + '\0') != std::string::npos;
+    if (fits_no_better && !is_present) return error_;
     const int error = SetXattr(directory, call.name, {const_cast<uint8_t*>(call.data), call.data_size});
     if (IsNoRoom(error) && attribute.compare(0, 7, "system.") != 0) {
       std::string names;
@@ -272,6 +274,8 @@ class AttributeSetter {
       error_ = error;
       name_size_ = attribute.size();
       value_size_ = value_size;
+    } else if (error == 0 && is_present) {
+      error_ = 0;
     }
     return error;
   }

@@ -83,13 +83,17 @@ describe.skipIf(!addon || process.getuid?.() !== 0)("restore where attributes fi
     expect(values).not.toContain("v".repeat(900));
   });
 
-  it.skipIf(missingProgram("mkfs.ext4"))("replaces what is there although others find no room", async () => {
-    // tmpfs needs room for both values for a moment, ext4 does not.
+  /** tmpfs needs room for both values for a moment when one is replaced, ext4 does not. */
+  async function useExt4(): Promise<void> {
     const image = join(await temporaryFolder(), "image");
     execFileSync("truncate", ["-s", "8M", image]);
-    execFileSync("mkfs.ext4", ["-q", "-O", "^ea_inode,^has_journal", image]);
+    execFileSync("mkfs.ext4", ["-q", "-b", "4096", "-O", "^ea_inode,^has_journal", image]);
     execFileSync("umount", [disk]);
     execFileSync("mount", ["-o", "loop", image, disk]);
+  }
+
+  it.skipIf(missingProgram("mkfs.ext4"))("replaces what is there although others find no room", async () => {
+    await useExt4();
     const repository = await createRepository();
     const plain = await file(repository, "a", Buffer.from("a"));
     const present = await saveTree(repository, [withAttributes(plain, ["user.present"])]);
@@ -100,5 +104,24 @@ describe.skipIf(!addon || process.getuid?.() !== 0)("restore where attributes fi
     expect(warnings).toHaveLength(1);
     const values = execFileSync("getfattr", ["-n", "user.present", join(disk, "a")], { encoding: "utf8" });
     expect(values).toContain("w".repeat(900));
+  });
+
+  it.skipIf(missingProgram("mkfs.ext4"))("sets what fits once a smaller value makes room", async () => {
+    await useExt4();
+    const repository = await createRepository();
+    const plain = await file(repository, "a", Buffer.from("a"));
+    const large = withAttributes(plain, ["user.shrinks"], Buffer.alloc(2600, "v"));
+    await restoreTo(repository, await saveTree(repository, [large]), disk);
+    const after = {
+      ...plain,
+      extendedAttributes: [
+        { name: "user.before", value: Buffer.alloc(1800, "w") },
+        { name: "user.shrinks", value: Buffer.from("w") },
+        { name: "user.behind", value: Buffer.alloc(1900, "w") },
+      ],
+    };
+    const { warnings } = await restoreTo(repository, await saveTree(repository, [after]), disk);
+    expect(await attributesOf(join(disk, "a"))).toEqual(["user.behind", "user.shrinks"]);
+    expect(warnings).toHaveLength(1);
   });
 });
