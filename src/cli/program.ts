@@ -167,7 +167,8 @@ function helpAsked(program: Command, argv: readonly string[]): string[] | undefi
   if (argv.every((word) => program.options.some(({ long, short }) => word === long || word === short)))
     return [...argv, "--help"];
   if (argv[0] !== "help") return undefined;
-  return normaliseArguments(program, [...argv.slice(1), "--help"]);
+  const end = argv.includes("--") ? argv.indexOf("--") : argv.length;
+  return normaliseArguments(program, [...argv.slice(1, end), "--help", ...argv.slice(end + 1)]);
 }
 
 /** Says what went wrong, once, in the form that was asked for. */

@@ -33,6 +33,17 @@ describe("runProgram", () => {
     expect(flag.out).toContain("$YORE_REPOSITORY, $RESTIC_REPOSITORY");
   });
 
+  it("shows help and does nothing, whatever stands behind `--`", async () => {
+    for (const command of ["backup", "key add"]) {
+      const words = command.split(" ");
+      const help = await run([...words, "--help"]);
+      expect(help.out).toContain(`yore ${command}`);
+      expect(await run(["help", "--", ...words])).toEqual(help);
+      expect(await run(["help", ...words, "--", "x", "-y"])).toEqual(help);
+    }
+    expect(await run(["help", "--", "snapshts"])).toMatchObject({ code: 1, out: "" });
+  });
+
   it("says its version, as text and as JSON", async () => {
     expect((await run(["version"])).out).toMatch(/^yore \d+\.\d+\.\d+ on Node\.js .+ engine, /);
     expect(JSON.parse((await run(["version", "--json"])).out)).toMatchObject({
