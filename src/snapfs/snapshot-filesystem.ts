@@ -79,6 +79,9 @@ export class SnapshotFilesystem implements Filesystem {
   readonly #entries: TreeEntries;
   readonly #directories: SnapshotDirectories;
   readonly #directoryNodes = new Map<VirtualDirectory, NodeId>();
+  /** One that went and came again is another one: somebody may stand in what went. */
+  readonly #directoryNumbers = new WeakMap<VirtualDirectory, number>();
+  #nextDirectoryNumber = 0;
   readonly #listTtlMs: number;
   readonly #statistics: NonNullable<SnapshotFilesystemOptions["statistics"]>;
   readonly #failures: FailureTeller;
@@ -279,7 +282,7 @@ export class SnapshotFilesystem implements Filesystem {
   #enterVirtual(parent: NodeId, name: Buffer, entry: VirtualEntry): Entry {
     const ino = virtualIno(this.#nodes.ino(parent), name, entry);
     const place: Place = { ...placeOf(entry), name };
-    const nodeId = this.#nodes.enterVirtual(parent, virtualKey(name, entry), ino, place);
+    const nodeId = this.#nodes.enterVirtual(parent, this.#virtualKey(name, entry), ino, place);
     this.#notifier?.withoutAttributes?.([nodeId]);
     if (place.kind === "virtual") {
       this.#directoryNodes.set(place.directory, nodeId);
@@ -330,6 +333,28 @@ export class SnapshotFilesystem implements Filesystem {
       if (tree.typeBits(position) !== S_IFREG) throw new YoreError("usage", "Cannot read file: it is none");
       return { node, directory: this.#nodes.parent(node), tree, position };
     });
+  }
+
+  /** Tells apart what may stand behind the same name at different times. */
+  #virtualKey(name: Buffer, entry: VirtualEntry): string {
+    const text = name.toString("latin1");
+    switch (entry.kind) {
+      case "directory":
+        return `${text}/d${this.#numberOf(entry.directory)}`;
+      case "link":
+        return `${text}/l${entry.target.toString("latin1")}`;
+      case "snapshot":
+        return `${text}/s${formatId(entry.snapshot.id)}`;
+    }
+  }
+
+  #numberOf(directory: VirtualDirectory): number {
+    let number = this.#directoryNumbers.get(directory);
+    if (number === undefined) {
+      number = this.#nextDirectoryNumber++;
+      this.#directoryNumbers.set(directory, number);
+    }
+    return number;
   }
 
   #extendedAttributes(node: NodeId): Answer<readonly ExtendedAttribute[]> {
@@ -389,19 +414,6 @@ function placeOf(entry: VirtualEntry): Place {
       return { kind: "link", target: entry.target, time: entry.time };
     case "snapshot":
       return snapshotPlace(entry.snapshot, entry.snapshot.tree);
-  }
-}
-
-/** Tells apart what may stand behind the same name at different times. */
-function virtualKey(name: Buffer, entry: VirtualEntry): string {
-  const text = name.toString("latin1");
-  switch (entry.kind) {
-    case "directory":
-      return `${text}/d`;
-    case "link":
-      return `${text}/l${entry.target.toString("latin1")}`;
-    case "snapshot":
-      return `${text}/s${formatId(entry.snapshot.id)}`;
   }
 }
 

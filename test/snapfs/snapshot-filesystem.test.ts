@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { LocalBackend } from "../../src/backend/local-backend.js";
+import { formatShortId } from "../../src/bytes/id.js";
 import { BlobCache } from "../../src/cache/blob-cache.js";
 import { TreeCache } from "../../src/cache/tree-cache.js";
 import { loadEngine } from "../../src/engine/load-engine.js";
@@ -134,6 +135,43 @@ describe.skipIf(missingPeer("restic"))("SnapshotFilesystem", () => {
     await filesystem.refresh();
     expect(told).toEqual([`${directory.nodeId}`]);
     expect((await filesystem.getattr(directory.nodeId)).attributes.nlink).toBe(4);
+  });
+
+  it("takes a directory that went and came again for another one, while somebody stays in the first", async () => {
+    let shown: readonly LoadedSnapshot[] = [];
+    const told: string[] = [];
+    const filesystem = make(async () => shown, { pathTemplates: ["hosts/%h/%i"] });
+    filesystem.start({
+      invalidateEntry: (parent, name) => told.push(`${parent} ${name}`),
+      invalidateNode: () => undefined,
+    });
+    const show = (list: readonly LoadedSnapshot[]) => {
+      told.length = 0;
+      shown = list;
+      return filesystem.refresh();
+    };
+    const path = `hosts/${snapshots[0]!.hostname}`;
+    const names = snapshots.map(({ id }) => formatShortId(id));
+    const namesIn = async ({ nodeId }: Entry) => {
+      const listing = await filesystem.list(nodeId);
+      return Array.from({ length: listing.length }, (_, i) => String(listing.name(i)));
+    };
+    await show(snapshots.slice(0, 1));
+    const before = (await find(filesystem, path))!;
+    expect(await namesIn(before)).toEqual([names[0]]);
+    await show([]);
+    expect(await find(filesystem, path)).toBeUndefined();
+    await show(snapshots.slice(1, 2));
+    const after = (await find(filesystem, path))!;
+    expect(after.nodeId).not.toBe(before.nodeId);
+    expect(await namesIn(after)).toEqual([names[1]]);
+    expect(await namesIn(before)).toEqual([names[0]]);
+    filesystem.forget(before.nodeId, 1);
+    await show(snapshots.slice(0, 1));
+    expect(told.toSorted()).toEqual(names.map((name) => `${after.nodeId} ${name}`).toSorted());
+    expect(await namesIn(after)).toEqual([names[0]]);
+    filesystem.forget(after.nodeId, 1);
+    expect(filesystem.nodeCount).toBe(1);
   });
 
   it("says that nothing above the content of a snapshot has extended attributes", async () => {
