@@ -36,15 +36,42 @@ backendSuite("LocalBackend", async () => {
   };
 });
 
-/** Nothing that was saved is in the kernel's cache, where the file system can do without: it is read from the disk. */
 const addon = loadAddon();
 if (addon) {
+  // Nothing that was saved is in the kernel's cache, where the file system can do without: it is read from the disk.
   backendSuite("LocalBackend past the page cache", async () => {
     const folder = await mkdtemp(join(tmpdir(), "yore-backend-"));
     return {
       open: () => LocalBackend.open(join(folder, "repository"), { reads: forgetful(addon) }),
       remove: () => rm(folder, { recursive: true, force: true }),
     };
+  });
+
+  it("load leaves nothing in the kernel's cache that is read once, however it is asked for", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "yore-backend-"));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const direct = await LocalBackend.open(folder, { reads: addon });
+    await direct.create();
+    const size = 3_000_000;
+    const handle = await saveRandom(direct, "pack", size);
+    const file = await open(join(folder, "data", handle.name.slice(0, 2), handle.name), "r");
+    onTestFinished(() => file.close());
+    const into = Buffer.alloc(size + ROOM_FOR_BLOCKS);
+    const content = Buffer.from(await direct.load(handle));
+    for (const range of [
+      { into },
+      { into, offset: 5 },
+      { into, length: size },
+      {},
+      { offset: 1, length: size - 1 },
+    ]) {
+      addon.forgetCached(file.fd, 0, size);
+      // A file system in memory forgets nothing.
+      if (addon.isCached(file.fd, 0, size)) return;
+      const loaded = await direct.load(handle, { ...range, once: true });
+      expect(content.subarray(range.offset ?? 0).equals(loaded)).toBe(true);
+      expect(addon.isCached(file.fd, 0, size)).toBe(false);
+    }
   });
 }
 
@@ -75,33 +102,6 @@ describe.each([...(addon ? [["in one hop", addon] as const] : []), ["by Node.js"
     });
 
     afterEach(() => rm(folder, { recursive: true, force: true }));
-
-    it.skipIf(!reads)(
-      "load leaves nothing in the kernel's cache that is read once, however it is asked for",
-      async () => {
-        const direct = backend;
-        const size = 3_000_000;
-        const handle = await saveRandom(direct, "pack", size);
-        const file = await open(join(folder, "data", handle.name.slice(0, 2), handle.name), "r");
-        onTestFinished(() => file.close());
-        const into = Buffer.alloc(size + ROOM_FOR_BLOCKS);
-        const content = Buffer.from(await direct.load(handle));
-        for (const range of [
-          { into },
-          { into, offset: 5 },
-          { into, length: size },
-          {},
-          { offset: 1, length: size - 1 },
-        ]) {
-          addon!.forgetCached(file.fd, 0, size);
-          // A file system in memory forgets nothing.
-          if (addon!.isCached(file.fd, 0, size)) return;
-          const loaded = await direct.load(handle, { ...range, once: true });
-          expect(content.subarray(range.offset ?? 0).equals(loaded)).toBe(true);
-          expect(addon!.isCached(file.fd, 0, size)).toBe(false);
-        }
-      },
-    );
 
     it("create makes restic's folders, for the owner alone", async () => {
       expect((await readdir(folder)).sort()).toEqual(["data", "index", "keys", "locks", "snapshots"]);
