@@ -193,6 +193,23 @@ inline bool GetPath(napi_env env, napi_value value, const char* name, std::strin
   return true;
 }
 
+// Paths or names, as bytes, each with a zero byte behind it. False, with an exception, when the last one has none.
+inline bool GetPaths(napi_env env, napi_value value, const char* name, std::vector<std::string>* out) {
+  Bytes paths;
+  if (!GetBytes(env, value, name, &paths)) return false;
+  for (size_t at = 0; at < paths.size;) {
+    const uint8_t* begin = paths.data + at;
+    const auto* end = static_cast<const uint8_t*>(memchr(begin, 0, paths.size - at));
+    if (end == nullptr) {
+      ThrowType(env, name, "paths, each with a zero byte behind it");
+      return false;
+    }
+    out->emplace_back(begin, end);
+    at = static_cast<size_t>(end - paths.data) + 1;
+  }
+  return true;
+}
+
 inline bool GetArrayLength(napi_env env, napi_value value, const char* name, uint32_t* out) {
   bool is_array = false;
   napi_is_array(env, value, &is_array);

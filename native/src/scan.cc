@@ -320,23 +320,6 @@ class StatTask final : public Task {
   std::vector<uint8_t> out_;
 };
 
-// Paths that each have a zero byte behind them. False, with an exception, when the last one has none.
-bool GetPaths(napi_env env, napi_value value, std::vector<std::string>* out) {
-  Bytes paths;
-  if (!GetBytes(env, value, "paths", &paths)) return false;
-  for (size_t at = 0; at < paths.size;) {
-    const uint8_t* begin = paths.data + at;
-    const auto* end = static_cast<const uint8_t*>(memchr(begin, 0, paths.size - at));
-    if (end == nullptr) {
-      ThrowType(env, "paths", "paths, each with a zero byte behind it");
-      return false;
-    }
-    out->emplace_back(begin, end);
-    at = static_cast<size_t>(end - paths.data) + 1;
-  }
-  return true;
-}
-
 // scanDirectory(path, followTarget, withAttributes): Promise<Buffer> of the records of all entries, sorted by name
 napi_value ScanDirectory(napi_env env, napi_callback_info info) {
   Arguments<3> arguments(env, info);
@@ -362,7 +345,7 @@ napi_value CountDirectory(napi_env env, napi_callback_info info) {
 napi_value ScanAgainstTrees(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
   std::vector<std::string> paths;
-  if (!GetPaths(env, arguments[0], &paths)) return nullptr;
+  if (!GetPaths(env, arguments[0], "paths", &paths)) return nullptr;
   auto task = std::make_unique<ScanAgainstTask>();
   for (std::string& path : paths) {
     if (path.empty()) {
@@ -385,7 +368,7 @@ napi_value StatEntries(napi_env env, napi_callback_info info) {
   Arguments<3> arguments(env, info);
   std::vector<std::string> paths;
   bool follow, attributes;
-  if (!GetPaths(env, arguments[0], &paths)) return nullptr;
+  if (!GetPaths(env, arguments[0], "paths", &paths)) return nullptr;
   if (!GetBool(env, arguments[1], "followTargets", &follow)) return nullptr;
   if (!GetBool(env, arguments[2], "withAttributes", &attributes)) return nullptr;
   return Submit(env, std::make_unique<StatTask>(std::move(paths), follow, attributes), Lane::kBlocking);
