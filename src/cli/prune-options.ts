@@ -1,8 +1,10 @@
 /** The flags of `prune`, which `forget --prune` has as well. */
 
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { UsageError } from "../errors.js";
 import type { MaxUnused, PruneOptions } from "../mod.js";
+import { addDeprecatedOption } from "./deprecated-option.js";
+import type { Io } from "./output.js";
 import { parseSize } from "./units.js";
 
 export interface PruneFlags {
@@ -14,7 +16,7 @@ export interface PruneFlags {
 }
 
 /** Declares `--max-unused` and its companions. */
-export function addPruneOptions(command: Command): void {
+export function addPruneOptions(command: Command, io: Io): void {
   command
     .option(
       "--max-unused <limit>",
@@ -23,9 +25,12 @@ export function addPruneOptions(command: Command): void {
     )
     .option("--max-repack-size <size>", "stop choosing packs to repack at this much data")
     .option("--repack-cacheable-only", "only repack packs that the local cache holds")
-    .addOption(new Option("--repack-small", "does nothing: small packs are always repacked").hideHelp())
     .option("--repack-smaller-than <size>", "repack packs below this size (default: what is usual decides)")
     .option("--repack-uncompressed", "repack everything that is not compressed");
+  addDeprecatedOption(command, io, {
+    flags: "--repack-small",
+    instead: "small files are automatically repacked. Use --repack-smaller-than to specify a minimum size",
+  });
 }
 
 /** @throws {UsageError} in restic's words */

@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import type { RepositoryOptions } from "../commands/session.js";
 import { UsageError } from "../errors.js";
+import { addDeprecatedOption } from "./deprecated-option.js";
 import { describeEnvironment, readEnvironment, type VariablePrefix, variableOf } from "./environment.js";
 import type { RepositoryAccess } from "./global-options.js";
 import type { Io } from "./output.js";
@@ -29,7 +30,7 @@ export interface SecondRepository {
 }
 
 /** Declares `--from-repo` and its companions, and `--repo2` and those of old, which no help shows. */
-export function addSourceOptions(command: Command, description: string): void {
+export function addSourceOptions(command: Command, io: Io, description: string): void {
   const from = (suffix: string) => `(default: ${describeEnvironment(`FROM_${suffix}`)})`;
   command
     .option("--from-repo <repository>", `${description} ${from("REPOSITORY")}`)
@@ -41,7 +42,16 @@ export function addSourceOptions(command: Command, description: string): void {
     )
     .option("--from-key-hint <key>", `ID of its key to try first ${from("KEY_HINT")}`)
     .option("--from-insecure-no-password", "it has an empty password (insecure)");
-  for (const flag of ["repo2", "repository-file2", "password-file2", "password-command2", "key-hint2"])
+  addDeprecatedOption(command, io, {
+    flags: "--repo2 <repository>",
+    instead: "use --repo or --from-repo instead",
+  });
+  addDeprecatedOption(command, io, {
+    flags: "--repository-file2 <file>",
+    instead: "use --repository-file or --from-repository-file instead",
+  });
+  // Of these, restic says nothing.
+  for (const flag of ["password-file2", "password-command2", "key-hint2"])
     command.addOption(new Option(`--${flag} <value>`, "use --from-repo and the like instead").hideHelp());
 }
 

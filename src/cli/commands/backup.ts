@@ -13,6 +13,7 @@ import { widenPipe } from "../../commands/wide-pipe.js";
 import { UsageError, YoreError } from "../../errors.js";
 import { BackupReport, formatBackupProgress } from "../backup-report.js";
 import { action, type CommandContext } from "../command-context.js";
+import { addDeprecatedOption } from "../deprecated-option.js";
 import { describeEnvironment, environmentForChildren, readEnvironment, readSwitch } from "../environment.js";
 import { collect, parseCount } from "../global-options.js";
 import { parseGroupBy } from "../group-by.js";
@@ -63,6 +64,7 @@ export function registerBackup(program: Command, io: Io): void {
   addSourceFlags(command);
   addExcludeFlags(command);
   addSnapshotFlags(command);
+  addDeprecatedOption(command, io, { flags: "--hostname <hostname>", instead: "use --host", sameAs: "host" });
   command.action(
     action<BackupFlags>(io, async (context, paths, flags) => {
       refuseSharedStdin(context, flags);

@@ -20,7 +20,7 @@ export function registerCopy(program: Command, io: Io): void {
     .command("copy")
     .description("copy snapshots from another repository to this one")
     .argument("[snapshotID...]", 'IDs, beginnings of IDs, or "latest"; all snapshots when left out');
-  addSourceOptions(command, "source repository to copy snapshots from");
+  addSourceOptions(command, io, "source repository to copy snapshots from");
   addSnapshotFilter(command);
   command.action(
     action<CopyFlags>(io, async (context, names, flags) => {

@@ -16,6 +16,7 @@ import { messageOf, UsageError, YoreError } from "../../errors.js";
 import { goJsonValue } from "../../format/go-json.js";
 import type { LoadedSnapshot } from "../../format/snapshot.js";
 import { action, type CommandContext } from "../command-context.js";
+import { addDeprecatedOption } from "../deprecated-option.js";
 import { describePolicy, forgetCalendar } from "../forget-report.js";
 import { collect } from "../global-options.js";
 import { parseGroupBy } from "../group-by.js";
@@ -76,7 +77,13 @@ export function registerForget(program: Command, io: Io): void {
     )
     .option("-n, --dry-run", "remove nothing, show what would be, and what each rule keeps as a calendar")
     .option("--prune", "run prune afterwards if snapshots were removed");
-  addPruneOptions(command);
+  addPruneOptions(command, io);
+  addDeprecatedOption(command, io, {
+    flags: "--hostname <host>",
+    instead: "use --host",
+    sameAs: "host",
+    collect,
+  });
   command.action(
     action<ForgetFlags>(io, async (context, names, flags) => {
       const options = resolveOptions(context, names, flags);

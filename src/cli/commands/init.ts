@@ -18,7 +18,7 @@ export function registerInit(program: Command, io: Io): void {
     .description("make a new repository; without --repo, the default one of this user")
     .option("--copy-chunker-params", "cut files as another repository does, so that copies deduplicate")
     .option("--repository-version <version>", 'format version: 1, 2, "stable" or "latest"', "stable");
-  addSourceOptions(command, "source repository to copy chunker parameters from");
+  addSourceOptions(command, io, "source repository to copy chunker parameters from");
   command.action(
     action<InitFlags>(io, async (context, _args, flags) => {
       const version = parseVersion(flags.repositoryVersion);

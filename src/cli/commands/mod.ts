@@ -28,6 +28,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   mount: async () => (await import("./mount.js")).registerMount,
   options: async () => (await import("./options.js")).registerOptions,
   prune: async () => (await import("./prune.js")).registerPrune,
+  "rebuild-index": async () => (await import("./repair-index.js")).registerRebuildIndex,
   recover: async () => (await import("./recover.js")).registerRecover,
   repair: async () => (await import("./repair.js")).registerRepair,
   restore: async () => (await import("./restore.js")).registerRestore,

@@ -5,6 +5,7 @@ import { DaemonParent, startDaemon } from "../../commands/mount-daemon.js";
 import { knownPassword, type Password, type RepositoryOptions } from "../../commands/session.js";
 import { UsageError } from "../../errors.js";
 import { action, type CommandContext } from "../command-context.js";
+import { addDeprecatedOption } from "../deprecated-option.js";
 import { collect, parseCount } from "../global-options.js";
 import { invalidArgument } from "../invalid-argument.js";
 import type { Io } from "../output.js";
@@ -18,7 +19,6 @@ interface MountFlags extends SnapshotFilterFlags {
   readonly ownerRoot?: boolean;
   readonly pathTemplate?: string[];
   readonly timeTemplate?: string;
-  readonly snapshotTemplate?: string;
   readonly daemon?: boolean;
   readonly foreground?: boolean;
   readonly logFile?: string;
@@ -62,7 +62,11 @@ export function registerMount(program: Command, io: Io): void {
   flag("--umask <mask>", "permission bits that are taken away, in octal").argParser(parseUmask);
   flag("--path-template <template>", "where snapshots appear (repeatable)").argParser(collect);
   flag("--time-template <layout>", "how times are written, as a layout of Go (default: RFC 3339)");
-  flag("--snapshot-template <layout>", "the same").hideHelp();
+  addDeprecatedOption(command, io, {
+    flags: "--snapshot-template <layout>",
+    instead: "use --time-template",
+    sameAs: "timeTemplate",
+  });
   flag("--windows-names", "no colons and nothing else in names that Windows refuses");
   flag("--daemon", "serve in the background, and return when the mount is usable");
   flag("--foreground", "serve until the mount ends (default)").conflicts("daemon");
@@ -126,7 +130,7 @@ function resolveMountOptions(
     gid: flags.gid,
     umask: flags.umask,
     pathTemplates: flags.pathTemplate,
-    timeTemplate: flags.timeTemplate ?? flags.snapshotTemplate,
+    timeTemplate: flags.timeTemplate,
     windowsSafeNames: flags.windowsNames,
     busyWait: flags.busyWait,
     cacheBytes: flags.cacheSize,

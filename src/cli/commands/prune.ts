@@ -20,7 +20,7 @@ export function registerPrune(program: Command, io: Io): void {
       "--unsafe-recover-no-free-space <id>",
       "UNSAFE: for a full disk, remove the index before anything else; takes the repository's ID. Try --max-repack-size 0 first",
     );
-  addPruneOptions(command);
+  addPruneOptions(command, io);
   command.action(
     action<OwnFlags>(io, async (context, _args, flags) => {
       const dryRun = flags.dryRun === true;

@@ -11,8 +11,19 @@ interface RepairIndexFlags {
 }
 
 export function registerRepairIndex(repair: Command, io: Io): void {
-  repair
-    .command("index")
+  repairIndex(repair.command("index"), io);
+}
+
+/** What the command was called once. */
+export function registerRebuildIndex(program: Command, io: Io): void {
+  const command = repairIndex(program.command("rebuild-index", { hidden: true }), io);
+  command.hook("preAction", () => {
+    io.stderr.line('Command "rebuild-index" is deprecated, Use "repair index" instead');
+  });
+}
+
+function repairIndex(command: Command, io: Io): Command {
+  return command
     .description("make the index say what packs there are, and what is in them")
     .option("--read-all-packs", "believe no index file: read the list of blobs of every pack")
     .action(

@@ -4,6 +4,7 @@ import { runSnapshots } from "../../commands/snapshots.js";
 import { goJsonValue } from "../../format/go-json.js";
 import type { LoadedSnapshot } from "../../format/snapshot.js";
 import { action } from "../command-context.js";
+import { addDeprecatedOption } from "../deprecated-option.js";
 import { parseCount } from "../global-options.js";
 import { parseGroupBy } from "../group-by.js";
 import type { Io } from "../output.js";
@@ -17,6 +18,7 @@ interface SnapshotsFlags extends SnapshotFilterFlags {
   readonly compact?: boolean;
   readonly groupBy?: GroupBy;
   readonly latest?: number;
+  readonly last?: boolean;
 }
 
 export function registerSnapshots(program: Command, io: Io): void {
@@ -30,14 +32,16 @@ export function registerSnapshots(program: Command, io: Io): void {
       parseCount("--latest", text),
     );
   addSnapshotFilter(command);
+  addDeprecatedOption(command, io, { flags: "--last", instead: "use --latest 1" });
   command.action(
     action<SnapshotsFlags>(io, async (context, names, flags) => {
       const groupBy = flags.groupBy ?? NO_GROUPS;
       const filter = resolveSnapshotFilter(flags, io.env);
+      const latest = flags.latest || (flags.last ? 1 : 0);
       const groups = await context.withSession({ lock: "shared", ahead: { snapshots: "as-is" } }, (session) =>
         runSnapshots(
           session,
-          { names, filter, groupBy, latest: flags.latest ?? 0 },
+          { names, filter, groupBy, latest },
           { onIgnored: ({ name, reason }) => context.warn(`Ignoring "${name}": ${reason}`) },
         ),
       );

@@ -7,6 +7,8 @@ const FROM = "--from-repo OTHER --from-password-file LISTS/other-password";
 export const USES_THAT_WRITE: readonly Use[] = [
   use("backup --json --host one FILES", nothing),
   use("backup FILES", nothing),
+  use("backup --hostname one FILES", nothing),
+  use("backup --host three --hostname one FILES", nothing),
   use("backup -v --tag x,y --tag z -H three --exclude *.txt FILES", nothing),
   use("backup --host one -e sub FILES", nothing),
   use("backup --host one --iexclude A.TXT FILES", nothing),
@@ -98,6 +100,8 @@ export const USES_THAT_WRITE: readonly Use[] = [
 
   use("forget OLD"),
   use("forget --keep-last 1 --group-by ''"),
+  use("forget --keep-last 1 --hostname one"),
+  use("forget --keep-last 1 --hostname one --hostname three"),
   use("forget --json --keep-last 1 --host one --group-by ''"),
   use("forget -q --keep-last 1 --keep-tag blue --prune --max-unused 0"),
   use("forget --unsafe-allow-remove-all --host one"),
@@ -133,6 +137,8 @@ export const USES_THAT_WRITE: readonly Use[] = [
   use("repair index", { state: "headless" }),
   use("repair index --read-all-packs"),
   use("repair index", { state: "holey" }),
+  use("rebuild-index"),
+  use("rebuild-index --read-all-packs", { state: "headless" }),
   use("repair packs PACK"),
   use("repair snapshots"),
   use("repair snapshots", { state: "holey" }),
