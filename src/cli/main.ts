@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The program `yore`: hands the process over to `program.ts`, and is the only file of the command line that does. */
 
+import { basename } from "node:path";
 import { commandLine } from "../commands/command-line.js";
 import { endInTime } from "../commands/end-in-time.js";
 import { interruptedError } from "../errors.js";
@@ -39,6 +40,7 @@ const io: Io = {
   ),
   stderr: new Output(process.stderr, terminalStatus),
   env: process.env,
+  calledAs: basename(process.argv[1] ?? "yore"),
   signal: stop.signal,
   onHangup: (listener) => void process.on("SIGHUP", listener),
   status,

@@ -13,6 +13,8 @@ export interface Io {
   readonly stdout: Output;
   readonly stderr: Output;
   readonly env: Environment;
+  /** The name of the file that was started: `yore`, `main.js`, or that of a link to it. */
+  readonly calledAs: string;
   /** Fires on SIGINT and SIGTERM, and when whoever reads our output has gone. */
   readonly signal: AbortSignal;
   /** Calls the listener whenever SIGHUP arrives, which ends nothing. */

@@ -1,8 +1,10 @@
 import { loadEngine } from "../engine/load-engine.js";
-import { programVersion } from "./program-version.js";
+import { programVersion, RESTIC_VERSION } from "./program-version.js";
 
 export interface Versions {
   readonly yore: string;
+  /** The restic whose commands it speaks. */
+  readonly restic: string;
   readonly node: string;
   /** Which engine does the arithmetic on this machine. */
   readonly engine: "native" | "portable";
@@ -13,6 +15,7 @@ export interface Versions {
 export async function runVersion(): Promise<Versions> {
   return {
     yore: programVersion(),
+    restic: RESTIC_VERSION,
     node: process.versions.node,
     engine: (await loadEngine()).name,
     platform: process.platform,

@@ -45,12 +45,28 @@ describe("runProgram", () => {
   });
 
   it("says its version, as text and as JSON", async () => {
-    expect((await run(["version"])).out).toMatch(/^yore \d+\.\d+\.\d+ on Node\.js .+ engine, /);
+    expect((await run(["version"])).out).toMatch(
+      /^yore \d+\.\d+\.\d+ speaks restic \d+\.\d+\.\d+ on Node\.js .+ engine, /,
+    );
     expect(JSON.parse((await run(["version", "--json"])).out)).toMatchObject({
       message_type: "version",
       version: expect.stringMatching(/^\d+\.\d+\.\d+$/),
     });
     expect((await run(["--version"])).out).toBe((await run(["version"])).out);
+  });
+
+  it("says the version of restic first where it is called by that name", async () => {
+    const calledAs = "restic";
+    expect((await run(["version"], { calledAs })).out).toMatch(
+      /^restic 0\.19\.\d+ spoken by yore \d+\.\d+\.\d+ on Node\.js /,
+    );
+    const own = JSON.parse((await run(["version", "--json"])).out);
+    const asRestic = JSON.parse((await run(["version", "--json"], { calledAs })).out);
+    expect(own).toMatchObject({
+      version: own.yore_version,
+      restic_version: expect.stringMatching(/^0\.19\.\d+$/),
+    });
+    expect(asRestic).toEqual({ ...own, version: own.restic_version });
   });
 
   it("says one sentence about an unknown command, and which one was meant", async () => {

@@ -7,6 +7,7 @@ export interface FakeIoOptions {
   /** Makes stdout and stderr one terminal of so many columns. */
   readonly terminalColumns?: number;
   readonly input?: string;
+  readonly calledAs?: string;
 }
 
 /** An `Io` of streams in memory, for running commands inside the test. */
@@ -15,6 +16,7 @@ export class FakeIo implements Io {
   readonly stdout: Output;
   readonly stderr: Output;
   readonly env: Readonly<Record<string, string | undefined>>;
+  readonly calledAs: string;
   readonly status: StatusArea;
   readonly controller = new AbortController();
   readonly #stdout = new Collector();
@@ -22,6 +24,7 @@ export class FakeIo implements Io {
 
   constructor(options: FakeIoOptions = {}) {
     this.env = options.env ?? {};
+    this.calledAs = options.calledAs ?? "yore";
     const terminal = Object.assign(this.#stdout, { isTTY: true, columns: options.terminalColumns });
     this.status = new StatusArea(options.terminalColumns ? terminal : undefined);
     if (!options.terminalColumns) terminal.isTTY = false;
