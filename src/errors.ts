@@ -2,7 +2,8 @@
  * The one error family. Every error that yore throws on purpose is a `YoreError` with a stable `code`; the command
  * line turns the code into an exit code, the mount turns it into an errno, and nobody reads the message by machine.
  *
- * The sentence has one form: "Cannot <verb> <thing>: <reason>", no period at the end, values in quotes.
+ * The sentence has one form: "Cannot <verb> <thing>: <reason>", no period at the end, values in quotes. Where programs that
+ * drive restic look for its words all the same, the sentence is restic's.
  * Missing and damaged are different: `NotFoundError` means that there is nothing, `DamagedError` that what is there is wrong.
  */
 

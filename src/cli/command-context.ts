@@ -4,10 +4,10 @@ import type { Command } from "commander";
 import type { AheadNeeds } from "../commands/ask-ahead.js";
 import type { RepositoryOptions, Session, SessionEvent } from "../commands/session.js";
 import { messageOf } from "../errors.js";
+import { formatGoDuration } from "../format/go-duration.js";
 import { type GlobalFlags, type GlobalOptions, resolveGlobalOptions } from "./global-options.js";
 import type { Io } from "./output.js";
 import { ProgressRenderer } from "./progress-renderer.js";
-import { formatDuration } from "./units.js";
 
 export interface SessionNeeds {
   readonly lock: "none" | "shared" | "exclusive";
@@ -147,7 +147,7 @@ export class CommandContext {
       if (!this.global.json) this.warn(`${event.what} succeeded after ${event.attempts} tries`);
       return;
     }
-    const wait = formatDuration(this.global.retryLockMs / 1000);
+    const wait = formatGoDuration(this.global.retryLockMs);
     if (!this.global.json) this.warn(`repo already locked, waiting up to ${wait} for the lock`);
   }
 }

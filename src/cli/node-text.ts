@@ -1,9 +1,8 @@
 import { isUtf8 } from "node:buffer";
 import { goJsonBytes, goJsonString, goJsonValue } from "../format/go-json.js";
 import type { TreeNode } from "../format/node.js";
-import { formatTimestamp } from "../format/timestamp.js";
+import { formatLocalTime, formatTimestamp } from "../format/timestamp.js";
 import { formatGoMode, goModeOfNode } from "./go-file-mode.js";
-import { formatLocalTime } from "./times.js";
 import { formatBytes } from "./units.js";
 
 export interface LongLineOptions {

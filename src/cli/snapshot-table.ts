@@ -1,8 +1,8 @@
 import { formatShortId } from "../bytes/id.js";
 import { compareBytes, type SnapshotGroup } from "../commands/group-snapshots.js";
 import type { LoadedSnapshot } from "../format/snapshot.js";
+import { formatLocalTime } from "../format/timestamp.js";
 import { type Column, renderTable } from "./table.js";
-import { formatLocalTime } from "./times.js";
 import { formatBytes } from "./units.js";
 
 /** What a group has in common; nothing when that is nothing. */

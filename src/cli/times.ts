@@ -2,12 +2,6 @@ import { existsSync } from "node:fs";
 import { formatTimestamp, localZoneMinutes, type Timestamp } from "../format/timestamp.js";
 import type { Environment } from "./environment.js";
 
-/** "2026-11-22 14:51:26" in the local zone. */
-export function formatLocalTime(time: Timestamp): string {
-  const local = { seconds: time.seconds, nanoseconds: 0, zoneMinutes: localZoneMinutes(time.seconds) };
-  return formatTimestamp(local).slice(0, 19).replace("T", " ");
-}
-
 /** "2026-11-22 14:51:26.223529531 +0100 CET": the moment in its own zone, as Go's `Time.String` has it. */
 export function formatZonedTime(time: Timestamp): string {
   const [, date, clock, sign, hours, minutes] =

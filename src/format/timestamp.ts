@@ -123,6 +123,12 @@ export function formatTimestamp(timestamp: Timestamp): string {
   return scratch.toString("latin1", 0, writeTimestamp(timestamp, scratch, 0));
 }
 
+/** "2026-11-22 14:51:26" in the local zone. */
+export function formatLocalTime(time: Timestamp): string {
+  const local = { seconds: time.seconds, nanoseconds: 0, zoneMinutes: localZoneMinutes(time.seconds) };
+  return formatTimestamp(local).slice(0, 19).replace("T", " ");
+}
+
 /** The longest text that `writeTimestamp` writes. */
 export const MAX_TIMESTAMP_LENGTH = 35;
 const scratch = Buffer.alloc(MAX_TIMESTAMP_LENGTH);

@@ -21,10 +21,10 @@ async function orNoRepository<T>(backend: Backend, asking: Promise<T>): Promise<
     if (!(error instanceof NotFoundError)) throw error;
     throw new YoreError(
       "no-repository",
-      `Cannot open repository "${backend.location}": there is none, the config file does not exist`,
+      // restic's words, which scripts look for; those of the hint as well.
+      `repository does not exist: unable to open config file: "${backend.location}" has none`,
       {
         cause: error,
-        // restic's words, which scripts look for.
         hint:
           `Is there a repository at the following location?\n${backend.location}\n` +
           "If there is none yet, `yore init` makes one",

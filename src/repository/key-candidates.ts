@@ -105,11 +105,13 @@ export class KeyCandidates {
 }
 
 function noKeyFits(backend: Backend, tried: number, total: number, skipped: string[]): YoreError {
-  const reasons = [tried === 0 ? "there is no key file" : "wrong password or no key found"];
+  // restic's words, which scripts look for.
+  const reasons = [`wrong password or no key found for repository "${backend.location}"`];
+  if (total === 0) reasons.push("it has no key file");
   if (tried < total) reasons.push(`${tried} of ${total} keys were tried`);
   return new YoreError(
     "wrong-password",
-    `Cannot open repository "${backend.location}": ${[...reasons, ...skipped].join("; ")}`,
+    [...reasons, ...skipped].join("; "),
     tried < total ? { hint: "Name the key to try first with --key-hint" } : {},
   );
 }

@@ -2,8 +2,9 @@ import { hostname as machineName } from "node:os";
 import { mapConcurrently } from "../async/map-concurrently.js";
 import { equalIds, formatId, formatShortId, type Id } from "../bytes/id.js";
 import { NotFoundError, YoreError } from "../errors.js";
+import { formatGoDuration } from "../format/go-duration.js";
 import { decodeLockFile, type LockFile } from "../format/lock-file.js";
-import { formatTimestamp } from "../format/timestamp.js";
+import { formatLocalTime } from "../format/timestamp.js";
 import type { LockStore } from "./lock-store.js";
 
 /** A lock that was not refreshed for so long belongs to nobody any more. */
@@ -23,7 +24,7 @@ export class LockedError extends YoreError {
 
   constructor(id: Id, lock: LockFile, nowMs: number) {
     const stale = isStaleLock(lock, nowMs);
-    super("locked", `Cannot lock repository: it is already locked ${describeLock(id, lock, nowMs)}`, {
+    super("locked", lockedMessage(id, lock, nowMs), {
       hint: stale
         ? "The lock looks stale: `yore unlock` removes it"
         : "Wait until the other process is done, or keep trying with --retry-lock",
@@ -34,12 +35,16 @@ export class LockedError extends YoreError {
   }
 }
 
-/** "exclusively by PID 12 on host by user (UID 0, GID 0), lock 1a2b3c4d created at … (3m ago)" */
-export function describeLock(id: Id, lock: LockFile, nowMs: number): string {
+/** restic's words, line for line: programs that drive it read from them who holds the lock, and since when. */
+function lockedMessage(id: Id, lock: LockFile, nowMs: number): string {
   const owner = `PID ${lock.pid} on ${lock.hostname} by ${lock.username} (UID ${lock.uid}, GID ${lock.gid})`;
-  const age = formatAge(nowMs - lock.time.seconds * 1000);
-  const created = `lock ${formatShortId(id)} was created at ${formatTimestamp(lock.time)} (${age} ago)`;
-  return `${lock.exclusive ? "exclusively " : ""}by ${owner}; ${created}`;
+  const seconds = Math.round(nowMs / 1000) - lock.time.seconds;
+  return [
+    `unable to create lock in backend: repository is already locked ${lock.exclusive ? "exclusively " : ""}by ${owner}`,
+    `lock was created at ${formatLocalTime(lock.time)} (${formatGoDuration(seconds * 1000)} ago)`,
+    `storage ID ${formatShortId(id)}`,
+    "the `unlock` command can be used to remove stale locks",
+  ].join("\n");
 }
 
 /**
@@ -142,16 +147,4 @@ function processExists(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code !== "ESRCH";
   }
-}
-
-/** "2h3m4s", as Go writes a duration of whole seconds. */
-function formatAge(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1000));
-  const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
-  const first = parts.findIndex((part) => part > 0);
-  if (first < 0) return "0s";
-  return parts
-    .map((part, i) => `${part}${"hms"[i]}`)
-    .slice(first)
-    .join("");
 }

@@ -421,8 +421,9 @@ export class Repository implements BlobLoader {
 
 async function requireEmptyPlace(backend: Backend): Promise<void> {
   const refuse = (found: string) =>
-    new UsageError(`Cannot create repository "${backend.location}": it already has ${found}`);
-  for await (const _ of backend.list("config")) throw refuse("a config file");
-  for await (const _ of backend.list("key")) throw refuse("keys");
-  for await (const _ of backend.list("snapshot")) throw refuse("snapshots");
+    // restic's words, which scripts look for: some backends of it say the former, some the latter.
+    new UsageError(`create repository at ${backend.location} failed: ${found}, it is already initialized`);
+  for await (const _ of backend.list("config")) throw refuse("config file already exists");
+  for await (const _ of backend.list("key")) throw refuse("keys already exist");
+  for await (const _ of backend.list("snapshot")) throw refuse("snapshots already exist");
 }

@@ -113,7 +113,7 @@ export async function findSnapshot(
   const { name, subfolder } = parseSnapshotArgument(argument);
   if (name === "latest") {
     const snapshot = (await listSnapshots(repository, filter, options)).at(-1);
-    if (!snapshot) throw new NotFoundError('Cannot find snapshot "latest": no snapshot matches');
+    if (!snapshot) throw new NotFoundError('Cannot find snapshot "latest": no snapshot found');
     return { snapshot, subfolder };
   }
   const id = await findSnapshotId(repository, name);
@@ -137,7 +137,8 @@ export async function findSnapshotId(repository: Repository, prefix: string): Pr
       if (formatId(id).startsWith(prefix)) found.push(id);
   }
   const [id] = found;
-  if (!id) throw new NotFoundError(`Cannot find snapshot "${prefix}": no ID begins so`);
+  // "no matching ID found" and "no snapshot found" above are restic's words, which scripts look for.
+  if (!id) throw new NotFoundError(`Cannot find snapshot: no matching ID found for prefix "${prefix}"`);
   if (found.length === 1) return id;
   const shown = found.slice(0, SHOWN_CANDIDATES).map(formatId).sort().join(", ");
   const more = found.length > SHOWN_CANDIDATES ? `, and ${found.length - SHOWN_CANDIDATES} more` : "";

@@ -25,7 +25,7 @@ describe.each(["SIGINT", "SIGTERM"] as const)("%s", (signal) => {
     try {
       const child = spawnYore(["-r", repository, "--retry-lock", "1h", "snapshots"], { env });
       const [said] = (await once(child.stderr!, "data")) as [Buffer];
-      expect(said.toString()).toContain("waiting up to 1:00:00 for the lock");
+      expect(said.toString()).toContain("waiting up to 1h0m0s for the lock");
       child.kill(signal);
       expect(await once(child, "exit")).toEqual([130, null]);
     } finally {

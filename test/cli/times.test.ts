@@ -1,19 +1,11 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { formatLocalTime, formatZonedTime } from "../../src/cli/times.js";
+import { formatZonedTime } from "../../src/cli/times.js";
 import { parseTimestamp } from "../../src/format/timestamp.js";
 
 const zone = process.env["TZ"];
 afterEach(() => {
   if (zone === undefined) delete process.env["TZ"];
   else process.env["TZ"] = zone;
-});
-
-describe("formatLocalTime", () => {
-  it("shows the moment in the local zone", () => {
-    process.env["TZ"] = "Europe/Berlin";
-    expect(formatLocalTime(parseTimestamp("2024-07-02T03:04:05.9Z"))).toBe("2024-07-02 05:04:05");
-    expect(formatLocalTime(parseTimestamp("2024-01-02T03:04:05-08:00"))).toBe("2024-01-02 12:04:05");
-  });
 });
 
 describe("formatZonedTime", () => {

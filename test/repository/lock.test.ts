@@ -77,7 +77,7 @@ describe("RepositoryLock.acquire", () => {
     await expect(failure).rejects.toMatchObject({
       code: "locked",
       message: expect.stringMatching(
-        /by PID 4711 on elsewhere by somebody \(UID 1, GID 2\); lock [0-9a-f]{8}/,
+        /by PID 4711 on elsewhere by somebody \(UID 1, GID 2\)\nlock was created at .+ ago\)\nstorage ID [0-9a-f]{8}\n/,
       ),
       hint: expect.not.stringContaining("unlock"),
     });

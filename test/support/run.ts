@@ -5,6 +5,7 @@
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
+import { symlink } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 
 const CHECKOUT = join(import.meta.dirname, "../..");
@@ -85,6 +86,11 @@ export function missingProgram(name: string): boolean {
 /** Runs the built command line. */
 export function runYore(args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   return run(process.execPath, [MAIN, ...args], options);
+}
+
+/** Makes a link to the built command line, which `run` runs under that name, as whoever puts yore in restic's place. */
+export function linkYore(path: string): Promise<void> {
+  return symlink(MAIN, path);
 }
 
 /** Runs restic, or the peer named. */

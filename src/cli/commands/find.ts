@@ -7,7 +7,7 @@ import { UsageError } from "../../errors.js";
 import type { BlobType } from "../../format/blob.js";
 import { goJsonBytes } from "../../format/go-json.js";
 import type { LoadedSnapshot } from "../../format/snapshot.js";
-import { formatTimestamp, type Timestamp } from "../../format/timestamp.js";
+import { formatLocalTime, formatTimestamp, type Timestamp } from "../../format/timestamp.js";
 import { action, type CommandContext } from "../command-context.js";
 import { EXIT_FAILURE, EXIT_SUCCESS, failureText } from "../exit-code.js";
 import { parseFindTime } from "../find-time.js";
@@ -17,7 +17,6 @@ import type { Io } from "../output.js";
 import { PhaseView } from "../phase-progress.js";
 import { addSnapshotFilter, resolveSnapshotFilter, type SnapshotFilterFlags } from "../snapshot-filter.js";
 import { terminalName, terminalText } from "../terminal-text.js";
-import { formatLocalTime } from "../times.js";
 
 interface FindFlags extends SnapshotFilterFlags {
   readonly ignoreCase?: boolean;

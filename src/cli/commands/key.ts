@@ -2,13 +2,12 @@ import type { Command } from "commander";
 import { formatId, formatShortId } from "../../bytes/id.js";
 import { runKeyAdd, runKeyList, runKeyPasswd, runKeyRemove, type SessionKey } from "../../commands/key.js";
 import { messageOf, UsageError } from "../../errors.js";
-import { ZERO_TIME } from "../../format/timestamp.js";
+import { formatLocalTime, ZERO_TIME } from "../../format/timestamp.js";
 import { action } from "../command-context.js";
 import type { Io } from "../output.js";
 import { askNewPassword, type NewPasswordFlags } from "../password.js";
 import { renderTable } from "../table.js";
 import { terminalText } from "../terminal-text.js";
-import { formatLocalTime } from "../times.js";
 
 interface NewKeyFlags extends NewPasswordFlags {
   readonly host?: string;

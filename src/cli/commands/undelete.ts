@@ -1,11 +1,11 @@
 import type { Command } from "commander";
 import { runUndelete, type UndeleteResult } from "../../commands/undelete.js";
 import { UsageError } from "../../errors.js";
+import { formatLocalTime } from "../../format/timestamp.js";
 import { action, type CommandContext } from "../command-context.js";
 import { parseFindTime } from "../find-time.js";
 import type { Io } from "../output.js";
 import { renderTable } from "../table.js";
-import { formatLocalTime } from "../times.js";
 import { formatBytes } from "../units.js";
 
 interface UndeleteFlags {
