@@ -14,6 +14,7 @@ import {
 import { dirname, join } from "node:path";
 import { append } from "../bytes/append.js";
 import { isHexId } from "../bytes/id.js";
+import { makeFolders } from "../bytes/make-folders.js";
 import { systemPath } from "../bytes/system-path.js";
 import { FormatError, messageOf, systemCodeOf, YoreError } from "../errors.js";
 import type { FileType } from "./backend.js";
@@ -93,12 +94,11 @@ export class DiskCache {
   static async open(base: string, repositoryId: string, options: DiskCacheOptions = {}): Promise<DiskCache> {
     const folder = join(base, repositoryId);
     try {
-      await mkdir(systemPath(base), { recursive: true, mode: 0o700 });
+      await makeFolders(systemPath(base), 0o700);
       await writeFile(systemPath(join(base, "CACHEDIR.TAG")), TAG, { flag: "wx", mode: 0o644 }).catch(
         unlessThere,
       );
-      for (const type of CACHED_TYPES)
-        await mkdir(systemPath(join(folder, FOLDERS[type])), { recursive: true, mode: 0o700 });
+      for (const type of CACHED_TYPES) await makeFolders(systemPath(join(folder, FOLDERS[type])), 0o700);
       await requireVersion(join(folder, "version"));
       const now = new Date();
       // What is old is told by this time, by restic too.

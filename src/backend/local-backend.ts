@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { access, type FileHandle, mkdir, open, rename, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { makeFolders } from "../bytes/make-folders.js";
 import { systemPath } from "../bytes/system-path.js";
 import { systemCodeOf, throwIfAborted, YoreError } from "../errors.js";
 import type { Backend, FileInfo, FilePlace, FileType, Handle, LoadRange } from "./backend.js";
@@ -66,7 +67,7 @@ export class LocalBackend implements Backend {
   async create(): Promise<void> {
     const { folder } = this.#modes;
     try {
-      await mkdir(systemPath(this.location), { recursive: true, mode: folder });
+      await makeFolders(systemPath(this.location), folder);
       for (const name of allFolders()) await this.#makeFolder(name);
     } catch (error) {
       throw localFailure("create repository folder", this.location, error);

@@ -1,6 +1,7 @@
-import { mkdir, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { makeFolders } from "../bytes/make-folders.js";
 import { messageOf, UsageError, YoreError } from "../errors.js";
 import type { Authentication } from "../server/authenticator.js";
 import { parseListenAddress, systemdSocket } from "../server/listen-address.js";
@@ -99,7 +100,7 @@ function readKeepDeleted(text: string | undefined): number | undefined {
 
 async function requireFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    await makeFolders(path, 0o700);
     if ((await stat(path)).isDirectory()) return;
   } catch (error) {
     throw new YoreError("backend", `Cannot serve "${path}": ${messageOf(error)}`, { cause: error });

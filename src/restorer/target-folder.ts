@@ -1,5 +1,6 @@
 import { type BigIntStats, close, constants } from "node:fs";
 import { link, lstat, mkdir, open, readdir, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
+import { makeFolders } from "../bytes/make-folders.js";
 import { absolutePath } from "../bytes/system-path.js";
 import { textKeepingBytes } from "../bytes/utf8.js";
 import { messageOf, systemCodeOf, YoreError } from "../errors.js";
@@ -43,7 +44,7 @@ export class TargetFolder {
   /** Makes the folder itself, parents included. @throws {YoreError} if it cannot be, or is something else */
   async create(): Promise<void> {
     try {
-      await mkdir(this.root, { recursive: true, mode: 0o700 });
+      await makeFolders(this.root, 0o700);
       if (!(await stat(this.root)).isDirectory()) throw new Error("it is not a folder");
     } catch (error) {
       throw new YoreError("backend", `Cannot make the target folder "${this.root}": ${messageOf(error)}`, {

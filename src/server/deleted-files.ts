@@ -4,6 +4,7 @@ import { mapConcurrently } from "../async/map-concurrently.js";
 import type { FileType, Handle } from "../backend/backend.js";
 import { FOLDERS, foldersOf, pathOf } from "../backend/local-layout.js";
 import { isHexId } from "../bytes/id.js";
+import { makeFolders } from "../bytes/make-folders.js";
 import { systemCodeOf } from "../errors.js";
 import { nameUnlessTaken } from "./name-unless-taken.js";
 
@@ -49,7 +50,7 @@ export async function keepDeleted(
   } catch (error) {
     if (systemCodeOf(error) !== "ENOENT") throw error;
     // The file is missing, or it is the first one that is kept here.
-    await mkdir(folder, { recursive: true, mode: folderMode });
+    await makeFolders(folder, folderMode);
     await rename(from, kept);
   }
 }

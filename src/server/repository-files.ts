@@ -3,6 +3,7 @@ import { type FileHandle, lstat, mkdir, open, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Handle } from "../backend/backend.js";
 import { allFolders, pathOf } from "../backend/local-layout.js";
+import { makeFolders } from "../bytes/make-folders.js";
 import { systemCodeOf } from "../errors.js";
 import { loadAddon } from "../native/addon.js";
 import { keepDeleted } from "./deleted-files.js";
@@ -35,7 +36,7 @@ export class RepositoryFiles {
   /** Makes a repository's folders; those that exist are left as they are. */
   async create(repository: RepositoryPath): Promise<void> {
     const folder = this.folderOf(repository);
-    await mkdir(folder, { recursive: true, mode: this.#modes.folder });
+    await makeFolders(folder, this.#modes.folder);
     for (const name of allFolders()) await this.#makeFolder(join(folder, name));
   }
 
