@@ -69,18 +69,55 @@ export class FormatError extends YoreError {
   }
 }
 
+/** Errors of Linux, by their numbers, that Node.js has no name for: "Unknown system error -122" is what it says. */
+const UNNAMED: ReadonlyMap<number, readonly [code: string, words: string]> = new Map([
+  [35, ["EDEADLK", "resource deadlock avoided"]],
+  [37, ["ENOLCK", "no locks available"]],
+  [52, ["EBADE", "invalid exchange"]],
+  [67, ["ENOLINK", "link has been severed"]],
+  [74, ["EBADMSG", "bad message, the file system is damaged"]],
+  [116, ["ESTALE", "stale file handle"]],
+  [117, ["EUCLEAN", "structure needs cleaning, the file system is damaged"]],
+  [122, ["EDQUOT", "disk quota exceeded"]],
+  [123, ["ENOMEDIUM", "no medium found"]],
+  [126, ["ENOKEY", "required key not available"]],
+  [127, ["EKEYEXPIRED", "key has expired"]],
+  [128, ["EKEYREVOKED", "key has been revoked"]],
+  [129, ["EKEYREJECTED", "key was rejected by service"]],
+]);
+
+const UNNAMED_TEXT = /Unknown system error -(\d+)/;
+
+/** Code and words of a system error that Node.js has no name for; `undefined` for any other. @param errno positive */
+export function unnamedError(errno: number): readonly [code: string, words: string] | undefined {
+  return UNNAMED.get(errno);
+}
+
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  const [text, errno] = UNNAMED_TEXT.exec(error.message) ?? [];
+  const [code, words] = UNNAMED.get(Number(errno)) ?? [];
+  return code === undefined
+    ? error.message
+    : error.message.replace(`${text}: ${text}`, `${code}: ${words}`).replace(text!, words!);
 }
 
 /** The system's error code ("ENOENT", "ENOSPC") of anything that was thrown, if it has one, its causes included. */
 export function systemCodeOf(error: unknown): string | undefined {
   for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
     const code = (at as NodeJS.ErrnoException).code;
-    if (typeof code === "string" && /^E[A-Z0-9]+$/.test(code)) return code;
+    if (typeof code !== "string") continue;
+    if (/^E[A-Z0-9]+$/.test(code)) return code;
+    const unnamed = UNNAMED.get(Number(UNNAMED_TEXT.exec(code)?.[1]));
+    if (unnamed) return unnamed[0];
   }
   return undefined;
+}
+
+/** Whether something was not written because there was no room for it: on the disk, or within a quota. */
+export function isFull(error: unknown): boolean {
+  return ["ENOSPC", "EDQUOT"].includes(systemCodeOf(error) ?? "");
 }
 
 /** Throws the `interrupted` error when the signal has fired. */

@@ -7,6 +7,7 @@ import {
   type PreparedBackup,
   streamPath,
 } from "../commands/backup.js";
+import { messageOf } from "../errors.js";
 import { summaryMembers } from "../format/snapshot.js";
 import type { CommandContext } from "./command-context.js";
 import { terminalText } from "./terminal-text.js";
@@ -40,13 +41,13 @@ export class BackupReport {
         return;
       case "error":
         if (json) {
-          const { during, item, error } = event;
-          context.io.stderr.json({ message_type: "error", error: { message: error.message }, during, item });
+          const { during, item } = event;
+          const message = messageOf(event.error);
+          context.io.stderr.json({ message_type: "error", error: { message }, during, item });
         } else if (event.during === "archival" || verbosity >= 3) {
-          const { item, error } = event;
-          const text = terminalText(
-            error.message.includes(item) ? error.message : `${item}: ${error.message}`,
-          );
+          const { item } = event;
+          const message = messageOf(event.error);
+          const text = terminalText(message.includes(item) ? message : `${item}: ${message}`);
           context.warn(event.during === "scan" ? `scan: ${text}` : `error: ${text}`);
         }
         return;

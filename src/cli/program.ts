@@ -43,7 +43,7 @@
 
 import { Command, CommanderError } from "commander";
 import { append } from "../bytes/append.js";
-import { UsageError, YoreError } from "../errors.js";
+import { isFull, messageOf, UsageError, YoreError } from "../errors.js";
 import { normaliseArguments } from "./arguments.js";
 import { exitStatusOf } from "./command-context.js";
 import { commandsAmong, registerCommands } from "./commands/mod.js";
@@ -191,8 +191,9 @@ function report(error: unknown, argv: readonly string[], io: Io): number {
 
 /** Why the command could not say what it had to say. */
 export function outputError(cause: NodeJS.ErrnoException): YoreError {
-  const code = cause.code === "ENOSPC" ? "no-space" : "backend";
-  return new YoreError(code, `Cannot write output: ${cause.message}`, { cause });
+  return new YoreError(isFull(cause) ? "no-space" : "backend", `Cannot write output: ${messageOf(cause)}`, {
+    cause,
+  });
 }
 
 /** Asked of the raw arguments: they may be what cannot be parsed. */

@@ -1,4 +1,6 @@
+import { constants } from "node:os";
 import { getSystemErrorMap } from "node:util";
+import { unnamedError } from "../errors.js";
 
 let systemErrors: Map<number, [string, string]> | undefined;
 
@@ -6,5 +8,7 @@ let systemErrors: Map<number, [string, string]> | undefined;
 export function describeErrno(errno: number): readonly [code: string, words: string] | undefined {
   // Node.js makes a new map of hundreds each time it is asked.
   systemErrors ??= getSystemErrorMap();
-  return systemErrors.get(-errno);
+  // Of files too, Node.js says that it is not supported "on socket".
+  if (errno === constants.errno.ENOTSUP) return ["ENOTSUP", "operation not supported"];
+  return systemErrors.get(-errno) ?? unnamedError(errno);
 }

@@ -6,7 +6,7 @@ import type { Sink } from "../../commands/archive-writer.js";
 import { READING } from "../../commands/ask-ahead.js";
 import { ARCHIVE_FORMATS, type DumpKind, runDump } from "../../commands/dump.js";
 import { widenPipe } from "../../commands/wide-pipe.js";
-import { messageOf, systemCodeOf, UsageError, YoreError } from "../../errors.js";
+import { isFull, messageOf, UsageError, YoreError } from "../../errors.js";
 import { action } from "../command-context.js";
 import { type Io, Output } from "../output.js";
 import { addSnapshotFilter, resolveSnapshotFilter, type SnapshotFilterFlags } from "../snapshot-filter.js";
@@ -71,11 +71,9 @@ export function registerDump(program: Command, io: Io): void {
 /** @returns bytes written */
 async function dumpToFile(path: string, dump: (sink: Sink) => Promise<void>): Promise<number> {
   const failed = (cause: unknown) =>
-    new YoreError(
-      systemCodeOf(cause) === "ENOSPC" ? "no-space" : "backend",
-      `Cannot write "${path}": ${messageOf(cause)}`,
-      { cause },
-    );
+    new YoreError(isFull(cause) ? "no-space" : "backend", `Cannot write "${path}": ${messageOf(cause)}`, {
+      cause,
+    });
   const file = await open(systemPath(path), "w", 0o600).catch((error: unknown) => {
     throw failed(error);
   });
