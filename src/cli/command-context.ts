@@ -49,6 +49,7 @@ export class CommandContext {
         repository,
         {
           lock: unlocked ? "none" : needs.lock,
+          lockHint: needs.lockAlways ? undefined : "With --no-lock, the repository can be read as it is",
           ...(needs.ahead ? { ahead: needs.ahead } : {}),
           servesOn: needs.servesOn ?? false,
           retryLockMs: this.global.retryLockMs,

@@ -14,7 +14,7 @@ import { type OpenBackendOptions, openBackend, type TransportOptions } from "../
 import type { RetryEvent } from "../backend/retry-backend.js";
 import type { Engine } from "../engine/engine.js";
 import { engineProblem, loadEngine } from "../engine/load-engine.js";
-import { UsageError, YoreError } from "../errors.js";
+import { systemCodeOf, UsageError, YoreError } from "../errors.js";
 import { localZoneMinutes } from "../format/timestamp.js";
 import { loadAddon } from "../native/addon.js";
 import type { CompressionMode } from "../repository/compression.js";
@@ -73,6 +73,9 @@ export function knownPassword(password: Password): PasswordSource {
 /** The repository has an empty password, and the user knows it. */
 export const NO_PASSWORD: PasswordSource = { ...knownPassword(""), allowEmpty: true };
 
+/** Of repositories that can be read all the same. */
+const UNWRITABLE = new Set(["EROFS", "EACCES", "EPERM", "ENOSPC", "EDQUOT"]);
+
 export type LockMode = "none" | "shared" | "exclusive";
 
 export type SessionEvent =
@@ -89,6 +92,8 @@ export type SessionEvent =
 
 export interface SessionOptions {
   readonly lock: LockMode;
+  /** What a user who only reads can do where the lock cannot be written. */
+  readonly lockHint?: string | undefined;
   /** What the work will need, asked for while the key is derived and the lock settles; nothing when left out. */
   readonly ahead?: AheadNeeds;
   /** How long to keep trying for the lock; 0 gives up at once. */
@@ -259,10 +264,16 @@ async function openWithPassword(
 
 async function takeLock(repository: Repository, how: SessionOptions): Promise<RepositoryLock | undefined> {
   if (how.lock === "none") return undefined;
-  return repository.lock({
-    exclusive: how.lock === "exclusive",
-    retryMs: how.retryLockMs ?? 0,
-    signal: how.signal,
-    onWaiting: (reason) => how.on?.({ type: "waiting-for-lock", reason }),
-  });
+  try {
+    return await repository.lock({
+      exclusive: how.lock === "exclusive",
+      retryMs: how.retryLockMs ?? 0,
+      signal: how.signal,
+      onWaiting: (reason) => how.on?.({ type: "waiting-for-lock", reason }),
+    });
+  } catch (cause) {
+    if (!(cause instanceof YoreError) || !UNWRITABLE.has(systemCodeOf(cause) ?? "")) throw cause;
+    const hint = how.lockHint ?? cause.hint;
+    throw new YoreError(cause.code, cause.message, { cause, ...(hint === undefined ? {} : { hint }) });
+  }
 }

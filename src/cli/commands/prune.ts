@@ -28,7 +28,7 @@ export function registerPrune(program: Command, io: Io): void {
       if (context.global.noLock && !dryRun)
         throw new UsageError("--no-lock is only applicable in combination with --dry-run for prune command");
       const recoverRepositoryId = flags.unsafeRecoverNoFreeSpace || undefined;
-      await context.withSession({ lock: "exclusive", ahead: WRITING }, (session) =>
+      await context.withSession({ lock: "exclusive", lockAlways: !dryRun, ahead: WRITING }, (session) =>
         runShownPrune(context, session, { ...options, dryRun, recoverRepositoryId }),
       );
       return undefined;
