@@ -37,7 +37,7 @@ bool LacksUnnamedFiles(int error) { return error == EOPNOTSUPP || error == EISDI
 // exFAT, SMB, most of FUSE.
 bool LacksHardLinks(int error) { return error == EPERM || error == EMLINK || IsUnsupported(error); }
 
-// For kernels and file systems that cannot do both in one. Within this process nobody comes in between.
+// Where there are no hard links either. Within this process nobody comes in between.
 int RenameAfterLook(const char* from, const char* to) {
   static std::mutex mutex;
   std::lock_guard<std::mutex> lock(mutex);
@@ -46,27 +46,36 @@ int RenameAfterLook(const char* from, const char* to) {
   return errno == ENOENT ? ErrorOf(rename(from, to)) : errno;
 }
 
-int RenameUnlessTaken(const char* from, const char* to) {
+// After a link the old name remains.
+int RenameOrLinkUnlessTaken(const char* from, const char* to) {
 #ifdef RENAME_NOREPLACE
-  const int error = ErrorOf(renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE));
-  if (error != EINVAL && !IsUnsupported(error)) return error;
+  const int rename_error = ErrorOf(renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE));
+  if (rename_error != EINVAL && !IsUnsupported(rename_error)) return rename_error;
 #endif
-  return RenameAfterLook(from, to);
+  const int error = ErrorOf(link(from, to));
+  return LacksHardLinks(error) ? RenameAfterLook(from, to) : error;
+}
+
+int LinkDescriptor(int fd, const char* to) {
+  char self[40];
+  snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+  return ErrorOf(linkat(AT_FDCWD, self, AT_FDCWD, to, AT_SYMLINK_FOLLOW));
 }
 
 }  // namespace
 
 int UnnamedFile::Open(const std::string& folder, const std::string& temporary_name, mode_t mode) {
+  temporary_ = folder + "/" + temporary_name;
+  has_name_ = false;
 #ifdef O_TMPFILE
   // Without /proc it could be given no name.
   if (HasProc()) fd_ = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
   if (HasProc() && fd_ < 0 && !LacksUnnamedFiles(errno)) return errno;
 #endif
   if (fd_ < 0) {
-    const std::string path = folder + "/" + temporary_name;
-    fd_ = open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
+    fd_ = open(temporary_.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
     if (fd_ < 0) return errno;
-    temporary_ = path;
+    has_name_ = true;
   }
   return ChangeMode(mode);
 }
@@ -109,7 +118,12 @@ int UnnamedFile::CheckLength(uint64_t length) const {
   return static_cast<uint64_t>(status.st_size) == length ? 0 : EIO;
 }
 
-int UnnamedFile::Sync() const { return SyncDescriptor(fd_); }
+int UnnamedFile::Sync() {
+  // ext4 without a journal writes down with the data how many names the file has, and nothing later: after a loss of power,
+  // e2fsck clears a file that had none.
+  if (!has_name_) has_name_ = LinkDescriptor(fd_, temporary_.c_str()) == 0;
+  return SyncDescriptor(fd_);
+}
 
 int UnnamedFile::ChangeMode(mode_t mode) const {
   const int error = ErrorOf(fchmod(fd_, mode));
@@ -117,27 +131,19 @@ int UnnamedFile::ChangeMode(mode_t mode) const {
 }
 
 int UnnamedFile::GiveName(const std::string& path, bool replace) {
-  if (!temporary_.empty()) {
-    const char* const from = temporary_.c_str();
-    const char* const to = path.c_str();
-    if (!replace) {
-      const int error = ErrorOf(link(from, to));
-      if (!LacksHardLinks(error)) return error;
-    }
-    const int error = replace ? ErrorOf(rename(from, to)) : RenameUnlessTaken(from, to);
-    if (error == 0) temporary_.clear();
-    return error;
-  }
-  char self[40];
-  snprintf(self, sizeof self, "/proc/self/fd/%d", fd_);
-  return ErrorOf(linkat(AT_FDCWD, self, AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW));
+  const char* const to = path.c_str();
+  if (!has_name_) return LinkDescriptor(fd_, to);
+  const char* const from = temporary_.c_str();
+  const int error = replace ? ErrorOf(rename(from, to)) : RenameOrLinkUnlessTaken(from, to);
+  if (error == 0) has_name_ = false;
+  return error;
 }
 
 void UnnamedFile::Close() {
   if (fd_ >= 0) close(fd_);
   fd_ = -1;
-  if (!temporary_.empty()) unlink(temporary_.c_str());
-  temporary_.clear();
+  if (has_name_) unlink(temporary_.c_str());
+  has_name_ = false;
 }
 
 int SyncFolder(const std::string& folder) {

@@ -1,5 +1,6 @@
 // A file that nobody sees before it is whole: written without a name (O_TMPFILE), and given one in the end. Whatever dies
-// before, nothing is left. Where the file system knows no such files, or there is no /proc, it has a temporary name until then.
+// while it is written, nothing is left. It has a temporary name from when it is synced until then, or from the beginning
+// where the file system knows no such files, or there is no /proc.
 #pragma once
 
 #include <sys/types.h>
@@ -19,7 +20,7 @@ class UnnamedFile {
   UnnamedFile& operator=(const UnnamedFile&) = delete;
   ~UnnamedFile() { Close(); }
 
-  // `temporary_name` in the folder is used where a file must have one. The mode is exact, whatever the umask.
+  // `temporary_name` is one in the folder. The mode is exact, whatever the umask.
   int Open(const std::string& folder, const std::string& temporary_name, mode_t mode);
   // At the end of the file.
   int Write(std::vector<iovec> parts);
@@ -28,10 +29,10 @@ class UnnamedFile {
   // EIO when it has another length: some network file systems take a write and lose it without a word.
   int CheckLength(uint64_t length) const;
   // To the disk. File systems that know no such thing are taken at their word.
-  int Sync() const;
+  int Sync();
   // Some file systems keep no modes; the file is as safe without.
   int ChangeMode(mode_t mode) const;
-  // EEXIST when somebody has the name; with `replace` only where the file has no temporary name.
+  // EEXIST when somebody has the name; with `replace` only where the file has got no temporary name.
   int GiveName(const std::string& path, bool replace);
   // Without a name nothing remains.
   void Close();
@@ -41,8 +42,9 @@ class UnnamedFile {
 
  private:
   int fd_ = -1;
-  // Its path until it has its name, where it needs one.
+  // Its path while it has its temporary name.
   std::string temporary_;
+  bool has_name_ = false;
 };
 
 // Makes what happened to names in a folder durable.

@@ -1,14 +1,15 @@
 // Files that arrive bit by bit and must not be seen before they are whole: written and hashed in one hop, and given
-// their name by one link(2) when the last byte is on the disk, or by a rename where there are no hard links.
+// their name by one rename when the last byte is on the disk.
 //
 //   uploadOpen(folder, mode)        -> upload       a file without a name (O_TMPFILE): whatever dies, nothing is left
 //   uploadAppend(upload, pieces)                    SHA-256 and write(2) of all of them
 //   uploadReceive(upload, socket, limit) -> bytes   the same of what has arrived on a connection, see body_socket.h
-//   uploadCommit(upload, path, id)  -> outcome      compares the hash, fsync, link, fsync of the folder
+//   uploadCommit(upload, path, id)  -> outcome      compares the hash, fsync, rename, fsync of the folder
 //   uploadDiscard(upload)
 //   uploadWhole(path, mode, content, id) -> outcome all of it in one hop, for a small file
 //
-// Where the file system knows no O_TMPFILE the file is called upload-tmp-<16 hex> beside its place until then.
+// From the fsync until then the file is called upload-tmp-<16 hex> beside its place, and where the file system knows no
+// O_TMPFILE from the beginning.
 // One call at a time for each upload; a second one rejects with EBUSY.
 
 #include <errno.h>

@@ -55,7 +55,10 @@ export interface PackFileFunctions {
   packFileFinish(file: PackFileHandle, mode: number, keepsCached: boolean): Promise<Buffer>;
   /** The whole content. */
   packFileLoad(file: PackFileHandle): Promise<Buffer>;
-  /** Gives a finished file its name and makes that durable. The handle is closed then, and stays open on failure. */
+  /**
+   * Gives a finished file, which has its temporary name by now, its own and makes that durable. The handle is closed
+   * then, and stays open on failure.
+   */
   packFileCommit(file: PackFileHandle, path: Uint8Array): Promise<void>;
   /** Closes it; without a name nothing remains. */
   packFileDiscard(file: PackFileHandle): Promise<void>;

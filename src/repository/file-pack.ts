@@ -29,7 +29,7 @@ interface Gathered {
 
 /**
  * A pack that grows in a file of the repository's own folder: what is sealed goes there in the same hop, is hashed on the
- * way and never comes to JavaScript. The file has no name before it is whole, and saving it is no more than a link.
+ * way and never comes to JavaScript. The file has no name before it is whole, and saving it is no more than a sync and a rename.
  */
 export class FilePack implements OpenPack {
   readonly holdsMemory = false;

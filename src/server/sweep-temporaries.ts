@@ -13,7 +13,7 @@ const ABANDONED_MS = 60 * 60 * 1000;
 
 /**
  * Removes the parts of uploads that killed servers left behind, where their file system gives files a name before they
- * are whole.
+ * are whole, and those that were about to get theirs.
  *
  * @param onLog gets one line when some were removed, and one for each folder that cannot be read
  */

@@ -88,7 +88,7 @@ export class SmallUpload implements Upload {
   async discard(): Promise<void> {}
 }
 
-/** Hashed and written in one hop off the main thread; a file without a name until the end where Linux can. */
+/** Hashed and written in one hop off the main thread; a file without a name until it is synced where Linux can. */
 export class NativeUpload implements DirectUpload {
   readonly #addon: UploadFunctions;
   readonly #handle: UploadHandle;

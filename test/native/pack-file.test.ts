@@ -35,9 +35,11 @@ describe.skipIf(addonProblem() !== undefined)("pack file functions of the addon"
     expect(await addon.packFileAppend(file, [Buffer.from("first"), Buffer.alloc(0)])).toBe(0);
     expect(await addon.packFileAppend(file, [Buffer.from(" second")])).toBe(5);
     expect((await addon.packFileLoad(file)).toString()).toBe("first second");
-    const id = await addon.packFileFinish(file, 0o400, true);
     expect(readdirSync(folder)).toEqual([]);
+    const id = await addon.packFileFinish(file, 0o400, true);
+    expect(readdirSync(folder)).toEqual(["name-tmp-1"]);
     await addon.packFileCommit(file, pathOf("whole"));
+    expect(readdirSync(folder)).toEqual(["whole"]);
     const content = readFileSync(join(folder, "whole"));
     expect(content.toString()).toBe("first second");
     expect(createHash("sha256").update(content).digest().equals(id)).toBe(true);
