@@ -89,7 +89,11 @@ export interface Backend {
   stat(handle: Handle, signal?: AbortSignal): Promise<FileInfo>;
   /** All files of a type, in no order. Names that are no IDs are left out. A missing folder lists nothing. */
   list(type: FileType, signal?: AbortSignal): AsyncIterable<FileInfo>;
-  /** @throws {NotFoundError} if there is no such file, where that can be told without asking twice */
+  /**
+   * What is removed may come back with a loss of power until something is saved, something of another type is removed, or
+   * the backend is closed; a key never does. @throws {NotFoundError} if there is no such file, where that can be told
+   * without asking twice
+   */
   remove(handle: Handle, signal?: AbortSignal): Promise<void>;
   /**
    * Takes away what writers that were killed have left beside the files, where there can be such a thing, and only what

@@ -1,19 +1,17 @@
 import { randomBytes } from "node:crypto";
-import { constants } from "node:fs";
 import { access, type FileHandle, mkdir, open, rename, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { makeFolders } from "../bytes/make-folders.js";
 import { systemPath } from "../bytes/system-path.js";
 import { systemCodeOf, throwIfAborted, YoreError } from "../errors.js";
 import type { Backend, FileInfo, FilePlace, FileType, Handle, LoadRange } from "./backend.js";
+import { LastingRemovals } from "./lasting-removals.js";
 import { isOnLocalDisk } from "./local-disk.js";
 import { localFailure } from "./local-failure.js";
 import { allFolders, foldersOf, pathOf } from "./local-layout.js";
 import { type Leftovers, removeLocalLeftovers } from "./local-leftovers.js";
 import { LocalReader, type LocalReads } from "./local-reader.js";
-
-/** fsync is refused by some network file systems and FUSE; restic goes on there, and so do we. */
-const FSYNC_UNSUPPORTED = new Set(["ENOTSUP", "EOPNOTSUPP", "EINVAL", "ENOSYS", "ENOTTY"]);
+import { syncFile, syncFolder } from "./sync-folder.js";
 
 export interface LocalBackendOptions {
   /** 2 unless said otherwise, as with restic. */
@@ -36,14 +34,15 @@ const FOR_GROUP: Modes = { folder: 0o770, file: 0o660 };
  *
  * A file appears under its name only when it is whole and on the disk: it is written beside its place as
  * `<name>-tmp-<random>`, synced, made read-only and renamed, and the folder is synced. Whatever dies on the
- * way leaves at most such a temporary name, which no listing shows. When the config can be read by the group,
- * everything new can be too.
+ * way leaves at most such a temporary name, which no listing shows. Removals last as `LastingRemovals` says. When
+ * the config can be read by the group, everything new can be too.
  */
 export class LocalBackend implements Backend {
   readonly location: string;
   readonly connections: number;
   readonly listsAtOnce: boolean;
   readonly #reader: LocalReader;
+  readonly #removals: LastingRemovals;
   #modes: Modes;
 
   private constructor(
@@ -55,6 +54,7 @@ export class LocalBackend implements Backend {
     this.connections = connections;
     this.listsAtOnce = found.listsAtOnce;
     this.#reader = new LocalReader(path, reads);
+    this.#removals = new LastingRemovals(path);
     this.#modes = found.modes;
   }
 
@@ -78,6 +78,7 @@ export class LocalBackend implements Backend {
     throwIfAborted(signal);
     const path = join(this.location, pathOf(handle));
     const temporary = `${path}-tmp-${randomBytes(8).toString("hex")}`;
+    if (handle.type !== "lock") await this.#removals.settle();
     try {
       const file = await this.#openTemporary(handle, temporary);
       try {
@@ -98,6 +99,7 @@ export class LocalBackend implements Backend {
   async place(handle: Handle): Promise<FilePlace> {
     const path = join(this.location, pathOf(handle));
     const folder = dirname(path);
+    await this.#removals.settle();
     try {
       await access(systemPath(folder)).catch(() => this.#makeFoldersOf(handle));
     } catch (error) {
@@ -126,18 +128,24 @@ export class LocalBackend implements Backend {
 
   async remove(handle: Handle): Promise<void> {
     const path = join(this.location, pathOf(handle));
+    await this.#removals.beforeRemoval(handle.type);
     try {
       await unlink(systemPath(path));
     } catch (error) {
       throw localFailure("remove", path, error);
     }
+    this.#removals.afterRemoval(handle.type);
+    // A password that was taken away must not come back.
+    if (handle.type === "key") await this.#removals.settle();
   }
 
   removeLeftovers(olderThanMs: number): Promise<Leftovers> {
     return removeLocalLeftovers(this.location, olderThanMs);
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    await this.#removals.settle();
+  }
 
   /**
    * Folders below `data` may be missing; they are made when first needed. The repository's own folder never
@@ -179,7 +187,7 @@ export class LocalBackend implements Backend {
     const { size } = await file.stat();
     if (size !== wanted)
       throw new YoreError("backend", `Cannot save file: wrote ${wanted} bytes, but there are ${size}`);
-    await sync(file);
+    await syncFile(file);
     await file.chmod(this.#modes.file & ~0o222).catch((error: unknown) => {
       // Some file systems keep no modes; the file is as safe without.
       if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(systemCodeOf(error) ?? "")) throw error;
@@ -218,30 +226,4 @@ function dropBytes(pieces: Uint8Array[], count: number): Uint8Array[] {
   const rest = pieces.slice(i);
   if (left > 0) rest[0] = rest[0]!.subarray(left);
   return rest;
-}
-
-async function sync(file: FileHandle): Promise<void> {
-  try {
-    await file.sync();
-  } catch (error) {
-    if (!FSYNC_UNSUPPORTED.has(systemCodeOf(error) ?? "")) throw error;
-  }
-}
-
-/**
- * Makes a rename durable. The file itself is whole whatever happens here, so only a real I/O error counts.
- */
-async function syncFolder(path: string): Promise<void> {
-  try {
-    const folder = await open(systemPath(path), constants.O_RDONLY | constants.O_DIRECTORY);
-    try {
-      await sync(folder);
-    } finally {
-      await folder.close();
-    }
-  } catch (error) {
-    // A folder that may be written but not read (drop box) cannot be opened.
-    if (systemCodeOf(error) === "EACCES") return;
-    throw localFailure("sync folder", path, error);
-  }
 }

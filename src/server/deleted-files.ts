@@ -34,6 +34,7 @@ export interface DeletedFile {
  *
  * @param repository its folder
  * @param folderMode of the folders that have to be made
+ * @returns the folder in which it is kept
  * @throws what node:fs throws; ENOENT when there is no such file
  */
 export async function keepDeleted(
@@ -41,7 +42,7 @@ export async function keepDeleted(
   handle: Handle,
   nowMs: number,
   folderMode: number,
-): Promise<void> {
+): Promise<string> {
   const folder = join(repository, DELETED_FOLDER, folderNameOf(handle.type));
   const kept = join(folder, `${handle.name || "config"}.${stampOf(nowMs)}`);
   const from = join(repository, pathOf(handle));
@@ -53,6 +54,7 @@ export async function keepDeleted(
     await makeFolders(folder, folderMode);
     await rename(from, kept);
   }
+  return folder;
 }
 
 /** Of which deleted files: those of a time, in milliseconds since 1970; both ends belong to it. */

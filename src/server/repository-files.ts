@@ -2,6 +2,7 @@ import { constants } from "node:fs";
 import { type FileHandle, lstat, mkdir, open, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Handle } from "../backend/backend.js";
+import { LastingRemovals } from "../backend/lasting-removals.js";
 import { allFolders, pathOf } from "../backend/local-layout.js";
 import { makeFolders } from "../bytes/make-folders.js";
 import { systemCodeOf } from "../errors.js";
@@ -23,6 +24,8 @@ export const GROUP_MODES: FileModes = { folder: 0o770, file: 0o660 };
 export class RepositoryFiles {
   readonly #dataFolder: string;
   readonly #modes: FileModes;
+  /** Of the repositories from which something was removed, by folder. */
+  readonly #removals = new Map<string, LastingRemovals>();
 
   constructor(dataFolder: string, modes: FileModes) {
     this.#dataFolder = dataFolder;
@@ -79,12 +82,14 @@ export class RepositoryFiles {
   }
 
   /** For a file that `isSmallFile`: nothing touches the disk before the commit, which tells also what is wrong with it. */
-  beginSmallUpload(repository: RepositoryPath, handle: Handle): Upload {
+  async beginSmallUpload(repository: RepositoryPath, handle: Handle): Promise<Upload> {
+    if (handle.type !== "lock") await this.#removals.get(this.folderOf(repository))?.settle();
     return new SmallUpload(this.#pathOf(repository, handle), this.#modes.file);
   }
 
   /** A missing folder of the layout is made; a missing repository is not: its disk may be unmounted. */
   async beginUpload(repository: RepositoryPath, handle: Handle): Promise<Upload> {
+    await this.#removals.get(this.folderOf(repository))?.settle();
     const path = this.#pathOf(repository, handle);
     try {
       return await beginUpload(path, this.#modes.file);
@@ -100,15 +105,30 @@ export class RepositoryFiles {
    * @returns false when there was no such file
    */
   async remove(repository: RepositoryPath, handle: Handle, keep: boolean): Promise<boolean> {
+    const folder = this.folderOf(repository);
+    const removals = this.#removalsOf(folder);
+    await removals.beforeRemoval(handle.type);
     try {
-      if (keep) await keepDeleted(this.folderOf(repository), handle, Date.now(), this.#modes.folder);
+      let keptIn: string | undefined;
+      if (keep) keptIn = await keepDeleted(folder, handle, Date.now(), this.#modes.folder);
       else await unlink(this.#pathOf(repository, handle));
-      return true;
+      removals.afterRemoval(handle.type, keptIn);
     } catch (error) {
       const code = systemCodeOf(error);
       if (code !== undefined && ABSENT.has(code)) return false;
       throw error;
     }
+    if (handle.type === "key") await removals.settle();
+    return true;
+  }
+
+  #removalsOf(folder: string): LastingRemovals {
+    let removals = this.#removals.get(folder);
+    if (!removals) {
+      removals = new LastingRemovals(folder);
+      this.#removals.set(folder, removals);
+    }
+    return removals;
   }
 
   #pathOf(repository: RepositoryPath, handle: Handle): string {

@@ -240,7 +240,7 @@ export class RequestHandler {
     reservation.announce(length || 0);
     try {
       const upload = isSmall
-        ? files.beginSmallUpload(repository, handle)
+        ? await files.beginSmallUpload(repository, handle)
         : await files.beginUpload(repository, handle);
       try {
         const bytes = await this.#receiveBody(exchange, upload, length, reservation, grant.uploads);

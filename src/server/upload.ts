@@ -1,7 +1,7 @@
 import { createHash, type Hash, randomBytes } from "node:crypto";
-import { constants } from "node:fs";
 import { type FileHandle, open, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { syncFile, syncFolder } from "../backend/sync-folder.js";
 import { YoreError } from "../errors.js";
 import { loadAddon } from "../native/addon.js";
 import type { SocketHandle } from "../native/body-socket-functions.js";
@@ -167,7 +167,7 @@ export class PortableUpload implements Upload {
     try {
       if (id && !this.#hash.digest().equals(id)) return "wrong-hash";
       await this.#checkLength();
-      await this.#file.sync();
+      await syncFile(this.#file);
       if (!(await nameUnlessTaken(this.#temporary, this.#path))) return "exists";
       await syncFolder(dirname(this.#path)).catch(async (error: unknown) => {
         // The client is told that it failed, and comes again.
@@ -198,12 +198,3 @@ export class PortableUpload implements Upload {
 
 /** What an upload is called until it has its name, where it needs one. */
 export const TEMPORARY_NAME = /^upload-tmp-[0-9a-f]{16}$/;
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
