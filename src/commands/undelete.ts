@@ -4,7 +4,13 @@ import type { FileType } from "../backend/backend.js";
 import { FOLDERS } from "../backend/local-layout.js";
 import { keepsBytes } from "../bytes/utf8.js";
 import { messageOf, systemCodeOf, throwIfAborted, UsageError, YoreError } from "../errors.js";
-import { bringBack, type DeletedFile, type DeletedWhen, listDeleted } from "../server/deleted-files.js";
+import {
+  bringBack,
+  type DeletedFile,
+  type DeletedWhen,
+  listDeleted,
+  settleBroughtBack,
+} from "../server/deleted-files.js";
 
 export interface UndeleteOptions {
   /** The folder of the repository, on the machine that serves it. */
@@ -55,15 +61,21 @@ export async function runUndelete(options: UndeleteOptions, signal: AbortSignal)
   let bytes = 0;
   let alreadyThere = 0;
   for await (const deleted of listing(folder, when)) {
-    for (const file of deleted) {
-      throwIfAborted(signal);
-      if (!dryRun && !(await undelete(folder, file, mode & 0o777))) {
-        alreadyThere++;
-        continue;
+    const back: DeletedFile[] = [];
+    try {
+      for (const file of deleted) {
+        throwIfAborted(signal);
+        if (!dryRun && !(await undelete(folder, file, mode & 0o777))) {
+          alreadyThere++;
+          continue;
+        }
+        back.push(file);
+        files++;
+        bytes += file.size;
+        addTo(minutes, file);
       }
-      files++;
-      bytes += file.size;
-      addTo(minutes, file);
+    } finally {
+      if (!dryRun) await settleBroughtBack(folder, back);
     }
   }
   const deletions = [...minutes.values()].sort((a, b) => a.minuteMs - b.minuteMs);

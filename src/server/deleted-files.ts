@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { mapConcurrently } from "../async/map-concurrently.js";
 import type { FileType, Handle } from "../backend/backend.js";
 import { FOLDERS, foldersOf, pathOf } from "../backend/local-layout.js";
+import { syncFolder } from "../backend/sync-folder.js";
 import { isHexId } from "../bytes/id.js";
 import { makeFolders } from "../bytes/make-folders.js";
 import { systemCodeOf } from "../errors.js";
@@ -89,6 +90,7 @@ export async function* listDeleted(repository: string, when: DeletedWhen = {}): 
 /**
  * Puts a deleted file back to where it was. One that is there again stays as it is, and so does the deleted one: its
  * name is the hash of both. Only a config has no hash for a name: another one in its place is taken for deleted.
+ * `settleBroughtBack` must follow.
  *
  * @returns false when it was there already
  */
@@ -107,8 +109,14 @@ export async function bringBack(repository: string, file: DeletedFile, folderMod
     if (systemCodeOf(error) === "ENOENT" && (await isThere(path))) return false;
     throw error;
   }
-  await rm(file.path, { force: true });
   return true;
+}
+
+/** Makes it last that these files were brought back: only then do they leave the deleted ones. */
+export async function settleBroughtBack(repository: string, files: readonly DeletedFile[]): Promise<void> {
+  const folders = new Set(files.flatMap(({ handle }) => ["", ...foldersOf(handle)]));
+  for (const folder of folders) await syncFolder(join(repository, folder));
+  for (const { path } of files) await rm(path, { force: true });
 }
 
 function isThere(path: string): Promise<boolean> {

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ask } from "../server/ask.js";
@@ -120,6 +120,19 @@ describe.skipIf(!canMakeLossyDisk())("after a loss of power", () => {
       writeDownPacks(repository);
       const kept = foundIn(join(await disk.afterLoss(), "laptop/.yore-deleted"));
       expect(kept).toHaveLength(Object.keys(contents).length);
+    });
+
+    it("what was brought back is there", async () => {
+      await start(DAY_MS);
+      await removeAll();
+      disk.settle();
+      await yore("undelete", repository);
+      const found = join(await disk.afterLoss(), "laptop");
+      for (const [type, content] of Object.entries(contents)) {
+        const name = sha256(Buffer.from(content));
+        const path = type === "data" ? join(type, name.slice(0, 2), name) : join(type, name);
+        expect(existsSync(join(found, path)), type).toBe(true);
+      }
     });
   });
 });
