@@ -94,9 +94,13 @@ export class MetadataRestorer {
     await this.#sendIfFull();
   }
 
-  /** Removes what is there, with all below it. */
-  remove(location: string): void {
+  /** Removes what is there, with all below it; calls back once that is done. */
+  async remove(location: string, onRemoved: () => void): Promise<void> {
     this.#add(location, { kind: "remove", name: nameOf(location) });
+    this.#queue.afterwards(() => {
+      if (!this.#failed.delete(location)) onRemoved();
+    });
+    await this.#sendIfFull();
   }
 
   async finish(): Promise<void> {

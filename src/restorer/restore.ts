@@ -385,18 +385,25 @@ class RestoreRun {
       const extra = childOf(location, name);
       if (names.has(name) || this.#content.incomplete.has(extra)) continue;
       if (this.#options.select?.(extra, false).selected === false) continue;
-      await this.#countRemoved(extra);
-      if (!this.#options.dryRun) metadata.remove(extra);
+      const all = await this.#withAllBelow(extra);
+      if (this.#options.dryRun) this.#deleted(all);
+      else await metadata.remove(extra, () => this.#deleted(all));
     }
   }
 
-  /** Tells of a thing that is removed, and of all below it. */
-  async #countRemoved(location: string): Promise<void> {
+  /** A thing that is to be removed and all below it: their names are in memory until it is gone. */
+  async #withAllBelow(location: string, all: string[] = []): Promise<readonly string[]> {
     throwIfAborted(this.#watch.signal);
-    this.progress.filesDeleted++;
-    this.#watch.on?.({ type: "item", action: "deleted", location, size: 0, isFile: false });
+    all.push(location);
     for (const name of await this.#target.list(location))
-      await this.#countRemoved(childOf(location, pathText(name)));
+      await this.#withAllBelow(childOf(location, pathText(name)), all);
+    return all;
+  }
+
+  #deleted(locations: readonly string[]): void {
+    this.progress.filesDeleted += locations.length;
+    for (const location of locations)
+      this.#watch.on?.({ type: "item", action: "deleted", location, size: 0, isFile: false });
   }
 
   async #verify(): Promise<void> {

@@ -1,5 +1,5 @@
 import { randomBytes, randomInt } from "node:crypto";
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { lstat, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -12,6 +12,7 @@ import { newRestoreProgress, type RestoreEvent } from "../../src/restorer/restor
 import { createRepository, node, openRepository, wrapBackend } from "../repository/support.js";
 import { run } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
+import { itWhere } from "../support/where.js";
 import { common, file, folderOf, restoreTo, saveTree, symlinkTo } from "./support.js";
 
 describe("restore", () => {
@@ -32,6 +33,29 @@ describe("restore", () => {
     expect(errors).toEqual(['Cannot restore "/gone": somebody else has removed or renamed it']);
     expect(summary).toMatchObject({ errors: 1, warnings: 0 });
     expect(await readdir(target)).toEqual(["there"]);
+  });
+
+  itWhere(process.getuid?.() === 0)("counts as deleted what it could delete, and nothing else", async () => {
+    const repository = await createRepository();
+    const tree = await saveTree(repository, [await file(repository, "there", Buffer.from("one"))]);
+    const target = await temporaryFolder();
+    // Nobody removes a mountpoint.
+    const held = join(target, "extra/held");
+    mkdirSync(held, { recursive: true });
+    writeFileSync(join(target, "left over"), "x");
+    await run("mount", ["-t", "tmpfs", "none", held]);
+    try {
+      const { summary, errors, events } = await restoreTo(repository, tree, target, { delete: true });
+      expect(errors.map(({ error }) => error.message)).toEqual([
+        expect.stringMatching(/^Cannot remove "\/extra": .*busy/),
+      ]);
+      expect(summary).toMatchObject({ errors: 1, filesDeleted: 1 });
+      const deleted = events.filter((event) => event.type === "item" && event.action === "deleted");
+      expect(deleted).toMatchObject([{ location: "/left over" }]);
+    } finally {
+      await run("umount", [held]);
+    }
+    expect((await restoreTo(repository, tree, target, { delete: true })).summary.filesDeleted).toBe(2);
   });
 
   it("writes files, folders and links with their times", async () => {
