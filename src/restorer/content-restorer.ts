@@ -28,9 +28,9 @@ import { stopsEverything } from "./tree-walk.js";
 
 /** System errors after which every other file would fail as well. */
 const FULL = new Map([
-  ["ENOSPC", "no space is left"],
-  ["EDQUOT", "the disk quota is used up"],
-  ["EROFS", "it is mounted read-only"],
+  ["ENOSPC", ["no space is left", "there is room"]],
+  ["EDQUOT", ["the disk quota is used up", "there is room"]],
+  ["EROFS", ["it is mounted read-only", "it can be written"]],
 ]);
 
 /** A file that is written piece by piece, or into what is there. */
@@ -399,9 +399,10 @@ export class ContentRestorer {
     const full = FULL.get(systemCodeOf(cause) ?? "");
     if (full === undefined)
       return new YoreError("backend", `Cannot write "${location}": ${messageOf(cause)}`, { cause });
-    return new YoreError("no-space", `Cannot restore to "${this.#target.root}": ${full}`, {
+    const [reason, remedy] = full;
+    return new YoreError("no-space", `Cannot restore to "${this.#target.root}": ${reason}`, {
       cause,
-      hint: "Run the same restore again when there is room: what is complete is kept and not written again.",
+      hint: `Run the same restore again when ${remedy}: what is complete is kept and not written again.`,
     });
   }
 }
