@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import type { Id } from "../bytes/id.js";
 import { interruptedError } from "../errors.js";
 import { GO_MODE_DIR } from "../format/file-mode.js";
-import type { TreeNode } from "../format/node.js";
+import { emptyNode, type TreeNode } from "../format/node.js";
 import type { Timestamp } from "../format/timestamp.js";
 import { decodeTree, encodeTree } from "../format/tree.js";
 import { type BackupProgress, noBlobs } from "./backup-progress.js";
@@ -51,7 +51,7 @@ export async function saveVirtualFile(file: VirtualFile, options: VirtualFileOpt
       statistics.add(added);
       return saved.id;
     }
-    node = { ...emptyNode(names[depth - 1]!, "dir", GO_MODE_DIR + 0o755, options.time), subtree: saved.id };
+    node = { ...bareNode(names[depth - 1]!, "dir", GO_MODE_DIR + 0o755, options.time), subtree: saved.id };
     const path = joinRaw("/", names.slice(0, depth).join("/"));
     statistics.directory(path, previous[depth - 1], node, added, startedAt);
   }
@@ -76,7 +76,7 @@ async function saveStream(
     await file.finished?.();
     if (saved.size === 0) throw new SourceError(new Error(`read ${file.source}: no data read`));
     const node = {
-      ...emptyNode(name, "file", 0o644, options.time),
+      ...bareNode(name, "file", 0o644, options.time),
       content: saved.content,
       size: saved.size,
     };
@@ -138,28 +138,15 @@ async function loadPrevious(
   return nodes;
 }
 
-function emptyNode(name: string, type: "file" | "dir", mode: number, time: Timestamp): TreeNode {
+/** A node of nobody's, of which nothing is known but this. */
+function bareNode(name: string, type: "file" | "dir", mode: number, time: Timestamp): TreeNode {
   return {
+    ...emptyNode(),
     name: Buffer.from(name, "latin1"),
     type,
     mode,
     mtime: time,
     atime: time,
     ctime: time,
-    uid: 0,
-    gid: 0,
-    user: "",
-    group: "",
-    inode: 0n,
-    deviceId: 0n,
-    size: 0,
-    links: 0,
-    linkTarget: undefined,
-    extendedAttributes: [],
-    genericAttributes: undefined,
-    device: 0n,
-    content: null,
-    subtree: undefined,
-    error: "",
   };
 }

@@ -1,5 +1,5 @@
 import type { Id, IdList } from "../bytes/id.js";
-import type { Timestamp } from "./timestamp.js";
+import { type Timestamp, ZERO_TIME } from "./timestamp.js";
 
 /** What a node is. `irregular` is what restic stores for things it could not tell. */
 export type NodeType = "file" | "dir" | "symlink" | "dev" | "chardev" | "fifo" | "socket" | "irregular";
@@ -49,3 +49,36 @@ export interface TreeNode {
   readonly subtree: Id | undefined;
   readonly error: string;
 }
+
+/** A node in the making. */
+export type NodeDraft = { -readonly [Field in keyof TreeNode]: TreeNode[Field] };
+
+/** A node of which nothing is known, for whoever fills in what is. */
+export function emptyNode(): NodeDraft {
+  return {
+    name: NO_BYTES,
+    type: "irregular",
+    mode: 0,
+    mtime: ZERO_TIME,
+    atime: ZERO_TIME,
+    ctime: ZERO_TIME,
+    uid: 0,
+    gid: 0,
+    user: "",
+    group: "",
+    inode: 0n,
+    deviceId: 0n,
+    size: 0,
+    links: 0,
+    linkTarget: undefined,
+    extendedAttributes: NO_ATTRIBUTES,
+    genericAttributes: undefined,
+    device: 0n,
+    content: null,
+    subtree: undefined,
+    error: "",
+  };
+}
+
+const NO_BYTES = Buffer.alloc(0);
+const NO_ATTRIBUTES: readonly ExtendedAttribute[] = [];

@@ -7,15 +7,11 @@ import { textForPeople } from "../bytes/utf8.js";
 import { FormatError, messageOf } from "../errors.js";
 import { decodeBase64 } from "./json-fields.js";
 import { unquoteName } from "./name-quoting.js";
-import type { ExtendedAttribute, NodeType, TreeNode } from "./node.js";
-import { parseTimestampBytes, type Timestamp, ZERO_TIME } from "./timestamp.js";
-
-type Draft = { -readonly [Field in keyof TreeNode]: TreeNode[Field] };
+import { type ExtendedAttribute, emptyNode, type NodeDraft, type NodeType, type TreeNode } from "./node.js";
+import { parseTimestampBytes, type Timestamp } from "./timestamp.js";
 
 const BACKSLASH = 0x5c;
 const MAX_UINT32 = 0xffff_ffff;
-const NO_BYTES = Buffer.alloc(0);
-const NO_ATTRIBUTES: readonly ExtendedAttribute[] = [];
 
 const NODE_TYPES: readonly NodeType[] = [
   "file",
@@ -31,37 +27,11 @@ const TYPE_NAMES = new NameTable(NODE_TYPES);
 const TREE_NAMES = new NameTable(["nodes"]);
 const ATTRIBUTE_NAMES = new NameTable(["name", "value"]);
 
-function emptyNode(): Draft {
-  return {
-    name: NO_BYTES,
-    type: "irregular",
-    mode: 0,
-    mtime: ZERO_TIME,
-    atime: ZERO_TIME,
-    ctime: ZERO_TIME,
-    uid: 0,
-    gid: 0,
-    user: "",
-    group: "",
-    inode: 0n,
-    deviceId: 0n,
-    size: 0,
-    links: 0,
-    linkTarget: undefined,
-    extendedAttributes: NO_ATTRIBUTES,
-    genericAttributes: undefined,
-    device: 0n,
-    content: null,
-    subtree: undefined,
-    error: "",
-  };
-}
-
 /**
  * How the value of each field is read, in the order in which restic writes the fields, which is where they are looked
  * for first. `likely` is the node before, most of whose owners, devices and times come again.
  */
-const FIELDS: Readonly<Record<string, (decoder: TreeDecoder, node: Draft, likely: Draft) => void>> = {
+const FIELDS: Readonly<Record<string, (decoder: TreeDecoder, node: NodeDraft, likely: NodeDraft) => void>> = {
   name: (decoder, node) => {
     node.name = decoder.name();
   },
@@ -145,7 +115,7 @@ export class TreeDecoder {
   /** Nodes that were handed out. */
   #count = 0;
   /** The node that is being read. */
-  #node: Draft | undefined;
+  #node: NodeDraft | undefined;
   /** The node before it. */
   #likely = emptyNode();
   /** Content of the present node; grows as needed and is used again. */

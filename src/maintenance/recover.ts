@@ -3,16 +3,14 @@
 import { hostname as machineName } from "node:os";
 import { formatId, formatShortId, type Id } from "../bytes/id.js";
 import type { YoreError } from "../errors.js";
-import type { TreeNode } from "../format/node.js";
+import { GO_MODE_DIR } from "../format/file-mode.js";
+import { emptyNode, type TreeNode } from "../format/node.js";
 import { encodeTree } from "../format/tree.js";
 import { timestampNow } from "../repository/clock.js";
 import { userName } from "../repository/keys.js";
 import type { Repository } from "../repository/repository.js";
 import { listSnapshots, saveSnapshot } from "../repository/snapshots.js";
 import { visitTrees } from "../repository/walk-tree.js";
-
-/** Directory bit of Go's FileMode. */
-const DIRECTORY_MODE = 2 ** 31 + 0o755;
 
 /** Counters that a recovery keeps up to date and a renderer polls. */
 export interface RecoverProgress {
@@ -122,27 +120,14 @@ function rootNodes(roots: readonly Id[]): TreeNode[] {
   return roots.map((id) => {
     const short = formatShortId(id);
     return {
+      ...emptyNode(),
       name: Buffer.from(counts.get(short) === 1 ? short : formatId(id)),
       type: "dir",
-      mode: DIRECTORY_MODE,
+      mode: GO_MODE_DIR + 0o755,
       mtime: now,
       atime: now,
       ctime: now,
-      uid: 0,
-      gid: 0,
-      user: "",
-      group: "",
-      inode: 0n,
-      deviceId: 0n,
-      size: 0,
-      links: 0,
-      linkTarget: undefined,
-      extendedAttributes: [],
-      genericAttributes: undefined,
-      device: 0n,
-      content: null,
       subtree: id,
-      error: "",
     };
   });
 }

@@ -4,9 +4,8 @@ import { MemoryBackend } from "../../src/backend/memory-backend.js";
 import { formatId, type Id, IdList } from "../../src/bytes/id.js";
 import type { Engine } from "../../src/engine/engine.js";
 import { loadEngine } from "../../src/engine/load-engine.js";
-import type { TreeNode } from "../../src/format/node.js";
+import { emptyNode, type TreeNode } from "../../src/format/node.js";
 import type { Snapshot } from "../../src/format/snapshot.js";
-import { ZERO_TIME } from "../../src/format/timestamp.js";
 import { encodeTree } from "../../src/format/tree.js";
 import { Repository } from "../../src/repository/repository.js";
 import type { CreateRepositoryOptions } from "../../src/repository/repository-settings.js";
@@ -79,27 +78,11 @@ export function wrapBackend(inner: Backend, changes: Partial<Backend>): Backend 
 
 export function node(name: string | Buffer, fields: Partial<TreeNode> = {}): TreeNode {
   return {
+    ...emptyNode(),
     name: typeof name === "string" ? Buffer.from(name) : name,
     type: "file",
     mode: 0o644,
-    mtime: ZERO_TIME,
-    atime: ZERO_TIME,
-    ctime: ZERO_TIME,
-    uid: 0,
-    gid: 0,
-    user: "",
-    group: "",
-    inode: 0n,
-    deviceId: 0n,
-    size: 0,
-    links: 0,
-    linkTarget: undefined,
-    extendedAttributes: [],
-    genericAttributes: undefined,
-    device: 0n,
     content: fields.type === undefined || fields.type === "file" ? IdList.EMPTY : null,
-    subtree: undefined,
-    error: "",
     ...fields,
   };
 }
