@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import {
   type BackupOptions,
@@ -13,13 +12,11 @@ import {
   rawPath,
   type SelectionRules,
 } from "../archiver/mod.js";
-import { append } from "../bytes/append.js";
-import { systemPath } from "../bytes/system-path.js";
-import { messageOf, UsageError } from "../errors.js";
+import { UsageError } from "../errors.js";
 import type { Timestamp } from "../format/timestamp.js";
-import { type PatternList, parsePatternFile, parsePatterns } from "../patterns/mod.js";
 import { collectTargets, type TargetSources } from "./backup-targets.js";
 import { startCommand, type TextSink } from "./command-stream.js";
+import { loadPatterns } from "./load-patterns.js";
 import { programVersion } from "./program-version.js";
 import type { Session } from "./session.js";
 
@@ -184,11 +181,17 @@ async function collectRules(
   const tagFiles = exclude.excludeIfPresent.map(parseTagFile);
   if (exclude.excludeCaches) tagFiles.push(CACHE_TAG);
   const collected = [
-    await collectPatterns("--exclude", exclude.excludes, exclude.excludeFiles, environment),
-    await collectPatterns(
-      "--iexclude",
-      exclude.ignoreCaseExcludes,
-      exclude.ignoreCaseExcludeFiles,
+    await loadPatterns(
+      { flag: "--exclude", patterns: exclude.excludes, files: exclude.excludeFiles },
+      environment,
+    ),
+    await loadPatterns(
+      {
+        flag: "--iexclude",
+        patterns: exclude.ignoreCaseExcludes,
+        files: exclude.ignoreCaseExcludeFiles,
+        ignoreCase: true,
+      },
       environment,
     ),
   ].filter(({ list }) => list.length > 0);
@@ -201,31 +204,6 @@ async function collectRules(
     oneFileSystem: exclude.oneFileSystem,
   };
   return { rules, patternSources: collected.map(({ sources }) => sources) };
-}
-
-async function collectPatterns(
-  flag: "--exclude" | "--iexclude",
-  patterns: readonly string[],
-  files: readonly string[],
-  environment: Readonly<Record<string, string | undefined>>,
-): Promise<{ readonly list: PatternList; readonly sources: readonly string[] }> {
-  const all = patterns.filter((pattern) => pattern !== "");
-  const sources = all.map((pattern) => `${flag} "${pattern}"`);
-  for (const file of files) {
-    try {
-      const read = parsePatternFile(await readFile(systemPath(file)), environment).filter(
-        (pattern) => pattern !== "",
-      );
-      append(all, read);
-      append(
-        sources,
-        read.map((pattern) => `${flag}-file "${file}": "${pattern}"`),
-      );
-    } catch (cause) {
-      throw new UsageError(`Cannot read the patterns in "${file}": ${messageOf(cause)}`, { cause });
-    }
-  }
-  return { list: parsePatterns(all, { ignoreCase: flag === "--iexclude", sources }), sources };
 }
 
 async function readAll(stream: Readable): Promise<Buffer> {

@@ -19,17 +19,14 @@ import { collect, parseCount } from "../global-options.js";
 import { parseGroupBy } from "../group-by.js";
 import { invalidArgument } from "../invalid-argument.js";
 import type { Io } from "../output.js";
+import type { PatternFlags } from "../pattern-options.js";
 import { parseTagList } from "../snapshot-filter.js";
 import { terminalText } from "../terminal-text.js";
 import { parseLocalTime } from "../times.js";
 import { parseSize } from "../units.js";
 
-interface BackupFlags {
+interface BackupFlags extends PatternFlags<"exclude"> {
   readonly dryRun?: boolean;
-  readonly exclude?: string[];
-  readonly iexclude?: string[];
-  readonly excludeFile?: string[];
-  readonly iexcludeFile?: string[];
   readonly excludeCaches?: boolean;
   readonly excludeIfPresent?: string[];
   readonly excludeGitignore?: boolean;

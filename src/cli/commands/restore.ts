@@ -17,23 +17,15 @@ import { action, type CommandContext } from "../command-context.js";
 import { collect } from "../global-options.js";
 import { invalidArgument } from "../invalid-argument.js";
 import type { Io } from "../output.js";
-import { addPatternFlags, resolvePatternFlags } from "../pattern-options.js";
+import { addPatternFlags, type PatternFlags, resolvePatternFlags } from "../pattern-options.js";
 import { Pace } from "../phase-progress.js";
 import { addSnapshotFilter, resolveSnapshotFilter, type SnapshotFilterFlags } from "../snapshot-filter.js";
 import { snapshotTitle } from "../snapshot-title.js";
 import { terminalName, terminalText } from "../terminal-text.js";
 import { formatBytes, formatDuration, formatPercent } from "../units.js";
 
-interface RestoreFlags extends SnapshotFilterFlags {
+interface RestoreFlags extends SnapshotFilterFlags, PatternFlags<"exclude" | "include"> {
   readonly target?: string;
-  readonly exclude?: string[];
-  readonly iexclude?: string[];
-  readonly excludeFile?: string[];
-  readonly iexcludeFile?: string[];
-  readonly include?: string[];
-  readonly iinclude?: string[];
-  readonly includeFile?: string[];
-  readonly iincludeFile?: string[];
   readonly excludeXattr?: string[];
   readonly includeXattr?: string[];
   readonly dryRun?: boolean;
@@ -112,32 +104,12 @@ async function resolveOptions(
 ): Promise<RestoreCommandOptions> {
   if (args.length === 0) throw new UsageError("no snapshot ID specified");
   if (args.length > 1) throw new UsageError(`more than one snapshot ID specified: [${args.join(" ")}]`);
-  const excludes = await resolvePatternFlags(
-    "exclude",
-    {
-      plain: flags.exclude,
-      ignoringCase: flags.iexclude,
-      files: flags.excludeFile,
-      filesIgnoringCase: flags.iexcludeFile,
-    },
-    io,
-  );
-  const includes = await resolvePatternFlags(
-    "include",
-    {
-      plain: flags.include,
-      ignoringCase: flags.iinclude,
-      files: flags.includeFile,
-      filesIgnoringCase: flags.iincludeFile,
-    },
-    io,
-  );
   return {
     snapshot: args[0]!,
     filter: resolveSnapshotFilter(flags, io.env),
     target: flags.target ?? "",
-    excludes,
-    includes,
+    excludes: await resolvePatternFlags("exclude", flags, io.env),
+    includes: await resolvePatternFlags("include", flags, io.env),
     excludeXattrs: flags.excludeXattr ?? [],
     includeXattrs: flags.includeXattr ?? [],
     overwrite: flags.overwrite,

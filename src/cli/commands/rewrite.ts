@@ -11,21 +11,13 @@ import {
 import { UsageError } from "../../errors.js";
 import { action, type CommandContext } from "../command-context.js";
 import type { Io } from "../output.js";
-import { addPatternFlags, resolvePatternFlags } from "../pattern-options.js";
+import { addPatternFlags, type PatternFlags, resolvePatternFlags } from "../pattern-options.js";
 import { rewriteView } from "../rewrite-view.js";
 import { addSnapshotFilter, resolveSnapshotFilter, type SnapshotFilterFlags } from "../snapshot-filter.js";
 import { terminalName, terminalText } from "../terminal-text.js";
 import { formatZonedTime, parseLocalTime } from "../times.js";
 
-interface RewriteFlags extends SnapshotFilterFlags {
-  readonly exclude?: string[];
-  readonly iexclude?: string[];
-  readonly excludeFile?: string[];
-  readonly iexcludeFile?: string[];
-  readonly include?: string[];
-  readonly iinclude?: string[];
-  readonly includeFile?: string[];
-  readonly iincludeFile?: string[];
+interface RewriteFlags extends SnapshotFilterFlags, PatternFlags<"exclude" | "include"> {
   readonly forget?: boolean;
   readonly dryRun?: boolean;
   readonly newHost?: string;
@@ -79,23 +71,12 @@ export function registerRewrite(program: Command, io: Io): void {
 }
 
 async function resolveOptions(flags: RewriteFlags, io: Io): Promise<RewriteOptions> {
-  const patterns = (verb: "exclude" | "include") =>
-    resolvePatternFlags(
-      verb,
-      {
-        plain: flags[verb],
-        ignoringCase: flags[`i${verb}`],
-        files: flags[`${verb}File`],
-        filesIgnoringCase: flags[`i${verb}File`],
-      },
-      io,
-    );
   const newTime = flags.newTime ? parseLocalTime(flags.newTime) : undefined;
   if (flags.newTime && !newTime)
     throw new UsageError(`error in time option: "${flags.newTime}" is no time like "2012-11-01 22:08:41"`);
   return {
-    excludes: await patterns("exclude"),
-    includes: await patterns("include"),
+    excludes: await resolvePatternFlags("exclude", flags, io.env),
+    includes: await resolvePatternFlags("include", flags, io.env),
     forget: flags.forget === true,
     dryRun: flags.dryRun === true,
     newHost: flags.newHost || undefined,
