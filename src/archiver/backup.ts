@@ -9,13 +9,15 @@
  * saved is found again by the next backup.
  */
 
-import { hostname, userInfo } from "node:os";
+import { hostname } from "node:os";
 import { awaitedLater } from "../async/awaited-later.js";
 import { equalIds, formatId, type Id } from "../bytes/id.js";
 import { workingFolder } from "../bytes/system-path.js";
 import { NotFoundError, throwIfAborted, UsageError } from "../errors.js";
 import type { LoadedSnapshot, Snapshot, SnapshotSummary } from "../format/snapshot.js";
-import { localZoneMinutes, type Timestamp } from "../format/timestamp.js";
+import type { Timestamp } from "../format/timestamp.js";
+import { timestampNow } from "../repository/clock.js";
+import { userName } from "../repository/keys.js";
 import type { Repository } from "../repository/repository.js";
 import { saveSnapshot } from "../repository/snapshots.js";
 import { ArchiveRun } from "./archive-run.js";
@@ -101,7 +103,7 @@ class Backup {
   readonly #scanner: Scanner = createScanner();
   readonly #selection: Selection;
   readonly #workingFolder = rawPath(workingFolder());
-  readonly #start = now();
+  readonly #start = timestampNow();
 
   constructor(repository: Repository, options: BackupOptions, watch: BackupWatch) {
     this.#repository = repository;
@@ -137,14 +139,15 @@ class Backup {
     let snapshotId: string | undefined;
     if (!skip && !this.#options.dryRun) {
       throwIfAborted(signal);
-      const user = currentUser();
       const snapshot: Snapshot = {
         time,
         parent: parent?.id,
         tree,
         paths,
         hostname: host,
-        ...user,
+        username: userName(),
+        uid: process.getuid?.() ?? 0,
+        gid: process.getgid?.() ?? 0,
         excludes: [...(this.#options.excludes ?? [])],
         tags: [...tags],
         original: undefined,
@@ -220,7 +223,12 @@ class Backup {
     if (virtualFile) {
       // How long a stream is nobody knows before its end.
       if (this.#options.estimate !== false)
-        this.#emit({ type: "estimated", files: 1, bytes: 0, seconds: secondsBetween(this.#start, now()) });
+        this.#emit({
+          type: "estimated",
+          files: 1,
+          bytes: 0,
+          seconds: secondsBetween(this.#start, timestampNow()),
+        });
       return saveVirtualFile(virtualFile, { ...common, time, parentTree: parent?.tree });
     }
 
@@ -292,7 +300,7 @@ class Backup {
     const headers = (added.dataBlobs + added.treeBlobs) * entryLength;
     return {
       backupStart: this.#start,
-      backupEnd: now(),
+      backupEnd: timestampNow(),
       filesNew: files.new,
       filesChanged: files.modified,
       filesUnmodified: files.unchanged,
@@ -321,25 +329,8 @@ class Backup {
   }
 }
 
-/** Who makes the snapshot; a number without a name is possible, in a container for one. */
-function currentUser(): { username: string; uid: number; gid: number } {
-  const numbers = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-  try {
-    return { ...numbers, username: userInfo().username };
-  } catch {
-    return { ...numbers, username: "" };
-  }
-}
-
-/** This moment, in the zone of this machine. */
 /** 0 where the clock was set back meanwhile. */
 function secondsBetween(start: Timestamp, end: Timestamp): number {
   const ms = 1000 * (end.seconds - start.seconds) + (end.nanoseconds - start.nanoseconds) / 1_000_000;
   return Math.max(0, ms / 1000);
-}
-
-function now(): Timestamp {
-  const ms = Date.now();
-  const seconds = Math.floor(ms / 1000);
-  return { seconds, nanoseconds: (ms % 1000) * 1_000_000, zoneMinutes: localZoneMinutes(seconds) };
 }

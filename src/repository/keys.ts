@@ -84,13 +84,12 @@ export async function* listKeys(backend: Backend, engine: Engine): AsyncIterable
   }
 }
 
-/** The name of this user, as key, lock and snapshot files carry it. */
+/** The name of this user, as key, lock and snapshot files carry it; "" for a number without a name, as in many containers. */
 export function userName(): string {
   try {
     return userInfo().username;
   } catch {
-    // No entry in the password database: common in containers.
-    return process.env["USER"] ?? "";
+    return "";
   }
 }
 

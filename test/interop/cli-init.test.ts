@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
-import { mkdir, readdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { chmod, chown, mkdir, readdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { missingPeer, type PeerName, run, runRestic, runYore, yoreCommand } from "../support/run.js";
+import { missingPeer, type PeerName, peer, run, runRestic, runYore, yoreCommand } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 let folder: string;
@@ -43,6 +43,31 @@ describe.each(["restic", "restic-debian"] as const satisfies PeerName[])("%s", (
         "cli-init.test.ts",
       );
     });
+  });
+});
+
+const isRoot = process.getuid?.() === 0;
+
+describe.skipIf(!isRoot || missingPeer("restic"))("a user whom the system does not know", () => {
+  it.each(["restic", "yore"])("has no name in what %s init makes, whatever $USER says", async (program) => {
+    const own = await temporaryFolder();
+    // Another user must be able to get here.
+    await chmod(dirname(own), 0o711);
+    const number = 54321;
+    await chown(own, number, number);
+    const command = program === "yore" ? yoreCommand(["init"]) : `${peer("restic")} init`;
+    const asNumber = ["--reuid", `${number}`, "--regid", `${number}`, "--clear-groups", "sh", "-c", command];
+    const unknown = {
+      ...env,
+      RESTIC_REPOSITORY: join(own, "r"),
+      USER: "ada",
+      HOME: own,
+      XDG_CACHE_HOME: own,
+    };
+    const made = await run("setpriv", asNumber, { env: unknown, cwd: own });
+    expect(made).toMatchObject({ code: 0, stderr: "" });
+    const keys = await runYore(["-r", join(own, "r"), "key", "list", "--json"], { env });
+    expect(JSON.parse(keys.stdout)).toMatchObject([{ userName: "" }]);
   });
 });
 
