@@ -3,6 +3,7 @@
     {
       'target_name': 'yore',
       'sources': [
+        'src/accounts.cc',
         'src/addon.cc',
         'src/body_socket.cc',
         'src/cached_read.cc',

@@ -10,6 +10,7 @@
 NAPI_MODULE_INIT() {
   yore::PrepareHeap();
   if (!yore::AttachThreadPool(env)) return nullptr;
+  yore::RegisterAccounts(env, exports);
   yore::RegisterBodySocket(env, exports);
   yore::RegisterCachedRead(env, exports);
   yore::RegisterCompactTree(env, exports);

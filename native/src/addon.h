@@ -6,6 +6,7 @@
 
 namespace yore {
 
+void RegisterAccounts(napi_env env, napi_value exports);
 void RegisterBodySocket(napi_env env, napi_value exports);
 void RegisterCachedRead(napi_env env, napi_value exports);
 void RegisterCompactTree(napi_env env, napi_value exports);

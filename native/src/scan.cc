@@ -1,4 +1,5 @@
-// What a backup reads of a file system: a directory's entries with everything that a snapshot keeps of them.
+// What a backup reads of a file system: a directory's entries with everything that a snapshot keeps of them, and where
+// files have holes.
 
 #include "addon.h"
 
@@ -11,8 +12,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -390,42 +389,6 @@ napi_value SeekData(napi_env env, napi_callback_info info) {
   return MakeNumber(env, static_cast<double>(offset));
 }
 
-// Calls a getXxid_r function with as much room as it wants; "" when nobody has the number.
-template <typename Record, typename Call>
-std::string NameOf(Call call, char* Record::*name) {
-  std::vector<char> room(1024);
-  Record record;
-  Record* found = nullptr;
-  int problem;
-  while ((problem = call(&record, room.data(), room.size(), &found)) == ERANGE && room.size() < (1u << 22))
-    room.resize(room.size() * 4);
-  return problem == 0 && found != nullptr ? std::string(found->*name) : std::string();
-}
-
-// userName(uid): string, "" when the system knows none
-napi_value UserName(napi_env env, napi_callback_info info) {
-  Arguments<1> arguments(env, info);
-  uint32_t uid;
-  if (!GetUint32(env, arguments[0], "uid", &uid)) return nullptr;
-  return MakeString(env, NameOf<passwd>(
-                             [uid](passwd* record, char* room, size_t size, passwd** found) {
-                               return getpwuid_r(uid, record, room, size, found);
-                             },
-                             &passwd::pw_name));
-}
-
-// groupName(gid): string, "" when the system knows none
-napi_value GroupName(napi_env env, napi_callback_info info) {
-  Arguments<1> arguments(env, info);
-  uint32_t gid;
-  if (!GetUint32(env, arguments[0], "gid", &gid)) return nullptr;
-  return MakeString(env, NameOf<group>(
-                             [gid](group* record, char* room, size_t size, group** found) {
-                               return getgrgid_r(gid, record, room, size, found);
-                             },
-                             &group::gr_name));
-}
-
 }  // namespace
 
 void RegisterScan(napi_env env, napi_value exports) {
@@ -434,8 +397,6 @@ void RegisterScan(napi_env env, napi_value exports) {
   ExportFunction(env, exports, "scanAgainstTrees", ScanAgainstTrees);
   ExportFunction(env, exports, "statEntries", StatEntries);
   ExportFunction(env, exports, "seekData", SeekData);
-  ExportFunction(env, exports, "userName", UserName);
-  ExportFunction(env, exports, "groupName", GroupName);
 }
 
 }  // namespace yore

@@ -3,6 +3,7 @@ import { getSystemErrorName } from "node:util";
 import { BatchQueue } from "../async/batch-queue.js";
 import { ID_LENGTH, type Id, IdList, idFromBytes } from "../bytes/id.js";
 import { isPlainInTree } from "../format/name-quoting.js";
+import type { AccountFunctions } from "../native/account-functions.js";
 import type { PageCacheFunctions } from "../native/page-cache-functions.js";
 import {
   SCAN_RECORD as AT,
@@ -31,7 +32,7 @@ interface ScanRequest {
 }
 
 /** The scanner over native/src/scan.cc. */
-export function createNativeScanner(addon: ScanFunctions & PageCacheFunctions): Scanner {
+export function createNativeScanner(addon: AccountFunctions & ScanFunctions & PageCacheFunctions): Scanner {
   const userNames = new Map<number, string>();
   const groupNames = new Map<number, string>();
   const userName = (uid: number) => cached(userNames, uid, addon.userName);

@@ -9,6 +9,7 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { onLargeMemory } from "../bytes/large-memory.js";
 import { messageOf } from "../errors.js";
+import type { AccountFunctions } from "./account-functions.js";
 import type { BodySocketFunctions } from "./body-socket-functions.js";
 import type { CachedReadFunctions } from "./cached-read-functions.js";
 import type { EngineFunctions } from "./engine-functions.js";
@@ -24,7 +25,8 @@ import type { TreeFunctions } from "./tree-functions.js";
 import type { UploadFunctions } from "./upload-functions.js";
 import type { WholeFileFunctions } from "./whole-file-functions.js";
 
-export type Addon = BodySocketFunctions &
+export type Addon = AccountFunctions &
+  BodySocketFunctions &
   CachedReadFunctions &
   EngineFunctions &
   FuseFunctions &

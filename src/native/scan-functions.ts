@@ -22,9 +22,9 @@ export interface ScanFunctions {
   /** The record of each path, in their order; its name is the path. Each path has a zero byte behind it. */
   statEntries(paths: Uint8Array, followTargets: boolean, withAttributes: boolean): Promise<Buffer>;
   /**
-   * Reads small files whole, in one hop, each into the next `rooms[i]` bytes of `into`: a byte more than it
-   * should be long. Each path has a zero byte behind it. The records are `fstat` of the opened files, how long the content is (`targetLength`) and
-   * its SHA-256 (the name), and what went wrong: EFBIG when it does not fit.
+   * Reads small files whole, in one hop, each into the next `rooms[i]` bytes of `into`: a byte more than it should be
+   * long. Each path has a zero byte behind it. The records are `fstat` of the opened files, how long the content is
+   * (`targetLength`) and its SHA-256 (the name), and what went wrong: EFBIG when it does not fit.
    */
   readSmallFiles(paths: Uint8Array, rooms: Uint32Array, into: Uint8Array): Promise<Buffer>;
   /**
@@ -32,9 +32,6 @@ export interface ScanFunctions {
    * cannot tell.
    */
   seekData(descriptor: number, offset: number): number;
-  /** "" when the system knows none; blocks for as long as the system's user database takes. */
-  userName(uid: number): string;
-  groupName(gid: number): string;
 }
 
 /** What there is in a directory, not below it. */

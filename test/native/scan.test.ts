@@ -25,7 +25,8 @@ describe.skipIf(addonProblem() !== undefined)("scan functions of the addon", () 
       expect(() => read(none, room, Buffer.alloc(100))).toThrow(/paths/);
     expect(() => read([path], room, Buffer.alloc(100))).toThrow(/paths/);
     expect(() => read(path, [10], Buffer.alloc(100))).toThrow(/rooms/);
-    expect(() => addon.userName(-1)).toThrow();
+    expect(() => addon.userName(-1)).toThrow(/uid/);
+    expect(() => addon.groupName(2 ** 32)).toThrow(/gid/);
     expect((await read(Buffer.alloc(0), new Uint32Array(), Buffer.alloc(0))).length).toBe(0);
   });
 
