@@ -3,7 +3,8 @@ import type { IndexColumns } from "../engine/engine.js";
 import type { BlobType } from "../format/blob.js";
 import type { IndexedPack } from "../format/index-file.js";
 import type { PackedBlob } from "../format/pack-header.js";
-import { BlobColumns, hashOfId, repeatsPlaces, rowsOf, SEGMENT_ENTRIES } from "./blob-columns.js";
+import { BlobColumns, repeatsPlaces, rowsOf, SEGMENT_ENTRIES } from "./blob-columns.js";
+import { EntrySlots } from "./entry-slots.js";
 import { IdNumbers } from "./id-numbers.js";
 
 /** Where one copy of a blob lies. */
@@ -17,15 +18,13 @@ export interface BlobLocation {
   readonly uncompressedLength: number;
 }
 
-const MAX_LOAD = 0.75;
-
 /**
  * The index in memory: for every blob of the repository, the packs that hold it.
  *
- * A repository of 10 million blobs is ordinary, so there are no objects: entries lie in typed columns (48
- * bytes each) and are found through a table of entry numbers with open addressing (5 to 11 bytes each). That
- * is at most 59 bytes a blob, about 40 a pack, and one segment of up to 400 KB that is not full. SHA-256 is uniform, so the first word of an ID is its hash. Copies of a blob in several packs are all
- * kept, and found in the order in which they were added.
+ * A repository of 10 million blobs is ordinary, so there are no objects: entries lie in typed columns (48 bytes each) and
+ * are found through a table of entry numbers (5 to 11 bytes each). That is at most 59 bytes a blob, about 40 a pack, and
+ * one segment of up to 400 KB that is not full. Copies of a blob in several packs are all kept, and found in the order in
+ * which they were added.
  *
  * An index file that vanished takes its entries along: each pack counts the index files that list it, and the
  * entries of a pack with a count of zero are dead. Every look-up skips them, and they are swept out when they
@@ -34,8 +33,7 @@ const MAX_LOAD = 0.75;
 export class BlobIndex {
   /** All entries, dead ones included. */
   readonly #columns = new BlobColumns();
-  /** Entry number + 1, 0 for free ones; open addressing. */
-  #slots = new Uint32Array(1024);
+  readonly #slots = new EntrySlots(this.#columns);
   #packIds = new IdNumbers();
   /** How many index files (or pending packs) list a pack; 0 is dead. */
   #references: number[] = [];
@@ -49,6 +47,7 @@ export class BlobIndex {
   #livePacks = 0;
   /** Iterations under way; entries must not move while there are any. */
   #iterating = 0;
+  readonly #isLive = (entry: number) => this.isLive(entry);
 
   /** Entries, copies of the same blob counted each. */
   get size(): number {
@@ -140,17 +139,12 @@ export class BlobIndex {
 
   /** The number of the first copy of a blob; -1 when no index file knows it. */
   entryOf(type: BlobType, id: Uint8Array): number {
-    return this.#find(type, id, FIRST);
+    return this.#slots.find(type, id, this.#isLive);
   }
 
   /** The number of the first copy of the blob that an entry is a copy of. */
   firstCopy(entry: number): number {
-    const mask = this.#slots.length - 1;
-    for (let slot = this.#columns.hashOf(entry) & mask; ; slot = (slot + 1) & mask) {
-      const other = this.#slots[slot]! - 1;
-      if (other === entry || other < 0) return entry;
-      if (this.#columns.areOfOne(entry, other) && this.isLive(other)) return other;
-    }
+    return this.#slots.findBefore(entry, this.#isLive);
   }
 
   /** The ID of the pack with a number. */
@@ -170,13 +164,13 @@ export class BlobIndex {
   }
 
   has(type: BlobType, id: Uint8Array): boolean {
-    return this.#find(type, id, FIRST) >= 0;
+    return this.entryOf(type, id) >= 0;
   }
 
   /** Whether it knows every blob of a list, without a view of each ID. */
   hasAll(type: BlobType, { bytes }: IdList): boolean {
     for (let at = 0; at < bytes.length; at += ID_LENGTH)
-      if (this.#find(type, bytes, FIRST, at) < 0) return false;
+      if (this.#slots.find(type, bytes, this.#isLive, at) < 0) return false;
     return true;
   }
 
@@ -189,8 +183,8 @@ export class BlobIndex {
   /** All copies of a blob. */
   lookupAll(type: BlobType, id: Uint8Array): BlobLocation[] {
     const found: BlobLocation[] = [];
-    this.#find(type, id, (entry) => {
-      found.push(this.#locationOf(entry));
+    this.#slots.find(type, id, (entry) => {
+      if (this.isLive(entry)) found.push(this.#locationOf(entry));
       return false;
     });
     return found;
@@ -245,11 +239,11 @@ export class BlobIndex {
     last.pack = pack;
     last.offset = offset;
     if (this.#holds(pack, type, id, offset)) return;
-    this.#makeRoom(1);
+    this.#slots.makeRoom(1);
     const entry = this.#columns.push(pack, type, id, offset, length, uncompressedLength);
     this.#packEntries[pack]!++;
     this.#live++;
-    this.#insertSlot(entry);
+    this.#slots.insert(entry);
   }
 
   /**
@@ -280,11 +274,11 @@ export class BlobIndex {
 
   #append(columns: IndexColumns, numbers: Uint32Array): void {
     const first = this.#columns.length;
-    this.#makeRoom(columns.packs.length);
+    this.#slots.makeRoom(columns.packs.length);
     this.#columns.append(columns, numbers);
     for (let entry = first; entry < this.#columns.length; entry++) {
       this.#packEntries[this.#columns.packOf(entry)]!++;
-      this.#insertSlot(entry);
+      this.#slots.insert(entry);
     }
     this.#live += this.#columns.length - first;
   }
@@ -343,7 +337,7 @@ export class BlobIndex {
   clear(): void {
     if (this.#iterating > 0) throw new Error("the index is in use");
     this.#columns.truncate(0);
-    this.#slots = new Uint32Array(1024);
+    this.#slots.rebuild();
     this.#packIds = new IdNumbers();
     this.#references = [];
     this.#packEntries = [];
@@ -367,30 +361,11 @@ export class BlobIndex {
     }
   }
 
-  /** Walks the copies of a blob that are alive until `visit` says that it has enough. @returns that entry, or -1 */
-  /** @param at where in the bytes the ID begins */
-  #find(type: BlobType, id: Uint8Array, visit: (entry: number) => boolean, at = 0): number {
-    const hash = hashOfId(id, at);
-    const mask = this.#slots.length - 1;
-    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
-      const stored = this.#slots[slot]!;
-      if (stored === 0) return -1;
-      const entry = stored - 1;
-      if (this.#columns.isOf(entry, type, id, hash, at) && this.isLive(entry) && visit(entry)) return entry;
-    }
-  }
-
   /** True when the pack has this blob at this place already, dead or alive. */
   #holds(pack: number, type: BlobType, id: Uint8Array, offset: number): boolean {
     if (!this.#relisted.has(pack)) return false;
-    const hash = hashOfId(id);
-    const mask = this.#slots.length - 1;
-    for (let slot = hash & mask; this.#slots[slot] !== 0; slot = (slot + 1) & mask) {
-      const entry = this.#slots[slot]! - 1;
-      if (this.packOf(entry) !== pack || this.offsetOf(entry) !== offset) continue;
-      if (this.#columns.isOf(entry, type, id, hash)) return true;
-    }
-    return false;
+    const isThere = (entry: number) => this.packOf(entry) === pack && this.offsetOf(entry) === offset;
+    return this.#slots.find(type, id, isThere) >= 0;
   }
 
   #locationOf(entry: number): BlobLocation {
@@ -402,25 +377,6 @@ export class BlobIndex {
     };
   }
 
-  /** For so many entries more. */
-  #makeRoom(entries: number): void {
-    let size = this.#slots.length;
-    while (this.#columns.length + entries > size * MAX_LOAD) size *= 2;
-    if (size > this.#slots.length) this.#rebuildSlots(size);
-  }
-
-  #insertSlot(entry: number): void {
-    const mask = this.#slots.length - 1;
-    let slot = this.#columns.hashOf(entry) & mask;
-    while (this.#slots[slot] !== 0) slot = (slot + 1) & mask;
-    this.#slots[slot] = entry + 1;
-  }
-
-  #rebuildSlots(length: number): void {
-    this.#slots = new Uint32Array(length);
-    for (let entry = 0; entry < this.#columns.length; entry++) this.#insertSlot(entry);
-  }
-
   /** Drops dead entries: the live ones move up, in their order. Pack numbers stay what they are. */
   #sweep(): void {
     let kept = 0;
@@ -430,9 +386,7 @@ export class BlobIndex {
     this.#columns.truncate(kept);
     for (let pack = 0; pack < this.#packIds.length; pack++)
       if (this.#references[pack] === 0) this.#packEntries[pack] = 0;
-    let length = 1024;
-    while (kept > length * MAX_LOAD) length *= 2;
-    this.#rebuildSlots(length);
+    this.#slots.rebuild();
   }
 
   /**
@@ -448,5 +402,3 @@ export class BlobIndex {
     return { order, starts };
   }
 }
-
-const FIRST = () => true;
