@@ -33,14 +33,6 @@ export class TokenBucket {
     return this.#tokens >= 0 ? 0 : (-this.#tokens / this.#rate) * 1000;
   }
 
-  /** Takes units if they are there. */
-  tryTake(units: number): boolean {
-    this.#fill();
-    if (this.#tokens < units) return false;
-    this.#tokens -= units;
-    return true;
-  }
-
   /** Takes units and waits for them. @throws {YoreError} with code `interrupted` */
   async pass(units: number, signal?: AbortSignal): Promise<void> {
     const wait = this.take(units);

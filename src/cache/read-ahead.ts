@@ -11,7 +11,7 @@ export interface ReadAheadOptions {
   readonly maxBytes?: number;
 }
 
-export const DEFAULT_READ_AHEAD_BYTES = 32 * 1024 * 1024;
+const DEFAULT_READ_AHEAD_BYTES = 32 * 1024 * 1024;
 /**
  * One reader alone gets no more. With requests of a quarter of it, four are under way: enough for 400 MB/s from a
  * backend that takes 50 ms for each.

@@ -22,7 +22,7 @@ export interface TreeCacheOptions {
   readonly rename?: (name: Buffer) => Buffer;
 }
 
-export const DEFAULT_TREE_CACHE_BYTES = 16 * 1024 * 1024;
+const DEFAULT_TREE_CACHE_BYTES = 16 * 1024 * 1024;
 
 /** A sixth of the trees of a kernel's source are in one such part of a pack, 2 MiB when they are decoded. */
 const STRETCH_BYTES = 512 * 1024;

@@ -92,7 +92,7 @@ function unknownCommand(parent: Command, word: string): UsageError {
 }
 
 /** "yore key add" */
-export function commandPath(command: Command): string {
+function commandPath(command: Command): string {
   return command.parent ? `${commandPath(command.parent)} ${command.name()}` : command.name();
 }
 

@@ -169,7 +169,7 @@ async function typeAgain(password: Buffer, io: Io): Promise<void> {
 type Terminal = Readable & { setRawMode?(raw: boolean): void };
 
 /** Asks at the terminal without showing what is typed. @throws {YoreError} `interrupted` on Ctrl-C and end of input */
-export async function promptHidden(prompt: string, io: Io): Promise<Buffer> {
+async function promptHidden(prompt: string, io: Io): Promise<Buffer> {
   const terminal = io.stdin as Terminal;
   io.stderr.write(prompt);
   terminal.setRawMode?.(true);

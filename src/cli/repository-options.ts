@@ -36,7 +36,7 @@ export function resolveNewRepositoryOptions(flags: RepositoryFlags, io: Io): Rep
 }
 
 /** Where `yore init` makes a repository when none is named. */
-export function defaultRepositoryPath(env: Environment): string {
+function defaultRepositoryPath(env: Environment): string {
   return join(env["XDG_DATA_HOME"] || join(env["HOME"] || homedir(), ".local/share"), "yore/repository");
 }
 

@@ -61,7 +61,7 @@ export async function runTag(session: Session, options: TagOptions, watch: TagWa
 }
 
 /** @returns `undefined` when nothing changes; tags that are set are always a change, as in restic */
-export function changedTags(tags: readonly string[], change: TagChange): string[] | undefined {
+function changedTags(tags: readonly string[], change: TagChange): string[] | undefined {
   const set = change.set.filter((tag) => tag !== "");
   if (set.length > 0) return set;
   const added = [...tags];

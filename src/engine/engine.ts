@@ -191,7 +191,8 @@ export interface Engine {
   createHash(): { update(data: Uint8Array): void; digest(): Id };
   /**
    * Seals each input with a fresh random IV, in one hop. With `verify`, each result is unsealed again and compared
-   * before it is handed out, and the plaintext with its ID if there is one. The caller must not change the inputs before the promise resolves.
+   * before it is handed out, and the plaintext with its ID if there is one. The caller must not change the inputs before
+   * the promise resolves.
    * @throws {DamagedError} if the verification fails: the memory or the processor of this machine is broken
    */
   seal(key: MasterKey, inputs: readonly SealInput[], options?: { verify?: boolean }): Promise<Sealed[]>;

@@ -6,7 +6,10 @@ import { selfTest } from "./self-test.js";
 
 let problem: string | undefined;
 
-/** Why the last `loadEngine` gave the portable engine although nobody asked for it, and what that costs; `undefined` if it did not. */
+/**
+ * Why the last `loadEngine` gave the portable engine although nobody asked for it, and what that costs; `undefined` if it
+ * did not.
+ */
 export function engineProblem(): string | undefined {
   return problem;
 }

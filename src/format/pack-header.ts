@@ -37,13 +37,13 @@ export const COMPRESSED_ENTRY_LENGTH = 1 + 4 + 4 + ID_LENGTH;
 /** A pack with one blob that is stored as it is and has no bytes. */
 export const MIN_PACK_LENGTH = PLAIN_ENTRY_LENGTH + SEAL_LENGTH + HEADER_LENGTH_LENGTH;
 /** What restic reads at most, length field included: more is damage or malice. */
-export const MAX_HEADER_LENGTH = 16 * 1024 * 1024 + HEADER_LENGTH_LENGTH;
+const MAX_HEADER_LENGTH = 16 * 1024 * 1024 + HEADER_LENGTH_LENGTH;
 /** A pack must be finished before it has more blobs than this. */
 export const MAX_HEADER_ENTRIES = Math.floor(
   (MAX_HEADER_LENGTH - SEAL_LENGTH - HEADER_LENGTH_LENGTH) / COMPRESSED_ENTRY_LENGTH,
 );
 /** Entries that restic fetches together with the length field; a longer header costs a second read. */
-export const EAGER_ENTRIES = 15;
+const EAGER_ENTRIES = 15;
 export const EAGER_TAIL_LENGTH = EAGER_ENTRIES * COMPRESSED_ENTRY_LENGTH + SEAL_LENGTH + HEADER_LENGTH_LENGTH;
 
 const COMPRESSED = 2;

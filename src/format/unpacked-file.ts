@@ -8,7 +8,7 @@
 import { FormatError } from "../errors.js";
 
 /** First byte of a plaintext whose rest is one zstd frame. */
-export const COMPRESSED_MARKER = 0x02;
+const COMPRESSED_MARKER = 0x02;
 
 const OPENING_BRACE = 0x7b;
 const OPENING_BRACKET = 0x5b;

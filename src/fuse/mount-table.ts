@@ -52,7 +52,7 @@ function unescapeField(field: string): string {
 }
 
 /** Empty where there is no such table (other systems). */
-export async function readMountTable(): Promise<MountEntry[]> {
+async function readMountTable(): Promise<MountEntry[]> {
   return parseMountTable(await readFile(TABLE, "latin1").catch(() => ""));
 }
 

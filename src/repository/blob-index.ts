@@ -190,10 +190,6 @@ export class BlobIndex {
     return found;
   }
 
-  hasPack(packId: Uint8Array): boolean {
-    return this.packNumber(packId) !== undefined;
-  }
-
   /**
    * Takes in what one index file says about a pack, or a pack just saved. Entries that are known for this
    * very place are not repeated.

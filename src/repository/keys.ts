@@ -16,7 +16,7 @@ import { type Password, passwordBytes } from "./password.js";
 import { loadRawFile, sealFile } from "./repository-files.js";
 
 /** What restic's calibration gives on an ordinary machine: about half a second, 32 MiB. */
-export const DEFAULT_SCRYPT = { N: 32768, r: 8, p: 5 } as const;
+const DEFAULT_SCRYPT = { N: 32768, r: 8, p: 5 } as const;
 
 const DERIVED_BYTES = 64;
 

@@ -38,7 +38,7 @@ export interface LockTimings {
 
 const REFRESH_MS = 5 * 60 * 1000;
 
-export const DEFAULT_LOCK_TIMINGS: LockTimings = {
+const DEFAULT_LOCK_TIMINGS: LockTimings = {
   settleMs: 200,
   refreshMs: REFRESH_MS,
   tickMs: 1000,

@@ -10,8 +10,9 @@ interface Stretch {
 
 /**
  * Memory for ranges of packs, or for what is unsealed out of them, used again and again: making some for each range is what
- * the garbage collector runs for, and pages that are touched anew cost more than what is read into them. It is one slab of 32 MiB, handed out from the
- * front, so that no more of it is touched than is in use at a time; what does not fit is made for its range alone.
+ * the garbage collector runs for, and pages that are touched anew cost more than what is read into them. It is one slab of
+ * 32 MiB, handed out from the front, so that no more of it is touched than is in use at a time; what does not fit is made
+ * for its range alone.
  */
 export class RangeBuffers {
   #slab: Buffer | undefined;

@@ -5,8 +5,8 @@ import type { KeyOwner } from "./keys.js";
 import type { Password } from "./password.js";
 
 export const DEFAULT_PACK_SIZE_BYTES = 16 * 1024 * 1024;
-export const MIN_PACK_SIZE_BYTES = 4 * 1024 * 1024;
-export const MAX_PACK_SIZE_BYTES = 128 * 1024 * 1024;
+const MIN_PACK_SIZE_BYTES = 4 * 1024 * 1024;
+const MAX_PACK_SIZE_BYTES = 128 * 1024 * 1024;
 
 export interface RepositorySettings {
   /** How hard to compress what is written; "auto" when left out. Version 1 never compresses. */

@@ -162,7 +162,10 @@ class ParsedTree extends OpenTree {
   }
 }
 
-/** What it refers to takes decoding; a large one is decoded again for all that is asked of it, so that it is never there at once. */
+/**
+ * What it refers to takes decoding; a large one is decoded again for all that is asked of it, so that it is never there at
+ * once.
+ */
 class DecodedTree extends OpenTree {
   readonly references = undefined;
   readonly subtrees: readonly Id[];

@@ -34,7 +34,11 @@ export class FileCallQueue<Owner> {
     this.#onFailure = onFailure;
   }
 
-  /** Adds a call, data copied, in a folder, which is a path from the root in bytes, given with a text that tells it from others. */
+  /**
+   * Adds a call, data copied.
+   *
+   * @param directory the folder that it is in: its path from the root, and a text that tells it from others
+   */
   add(directory: { readonly text: string; readonly bytes: Buffer }, call: FileCall, owner: Owner): void {
     if (this.#directory !== directory.text) {
       this.#push({ kind: "directory", name: directory.bytes }, owner);

@@ -91,7 +91,7 @@ export function decodeFailures(pairs: Int32Array): FileCallFailure[] {
 }
 
 /** @param spare memory that is used if it is large enough */
-export function encodeFileCalls(calls: readonly (FileCall | PartCall)[], spare?: Buffer): Buffer {
+function encodeFileCalls(calls: readonly (FileCall | PartCall)[], spare?: Buffer): Buffer {
   const data = calls.map(dataOf);
   let size = 0;
   for (let i = 0; i < calls.length; i++) size += HEADER_SIZE + nameOf(calls[i]!).length + data[i]!.length;

@@ -97,7 +97,7 @@ class Guesses {
 }
 
 /** Reads `Basic <base64 of user:password>` (RFC 7617). */
-export function parseBasicCredentials(
+function parseBasicCredentials(
   header: string | undefined,
 ): { readonly user: string; readonly password: string } | undefined {
   const match = /^Basic +([A-Za-z0-9+/=]+)$/i.exec(header ?? "");

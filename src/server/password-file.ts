@@ -121,7 +121,7 @@ async function readPasswordFile(path: string, onProblem: (line: string) => void)
 }
 
 /** @throws {YoreError} for a line that is no `user:hash`; users whose names or hashes are not known are skipped */
-export function parsePasswordFile(text: string, onProblem: (line: string) => void): Map<string, string> {
+function parsePasswordFile(text: string, onProblem: (line: string) => void): Map<string, string> {
   const hashes = new Map<string, string>();
   for (const [i, raw] of text
     .replace(/^\ufeff/, "")

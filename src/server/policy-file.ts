@@ -23,7 +23,7 @@ import { ACCESS_MODES, type AccessMode, type Policy, type Rules } from "./policy
  * What several of them say holds together: a request must be allowed by all.
  * Of `stale-after` and `keep-deleted`, the most particular counts.
  */
-export function parsePolicy(text: string): Policy {
+function parsePolicy(text: string): Policy {
   let table: Record<string, unknown>;
   try {
     table = parse(text);

@@ -47,7 +47,7 @@ export interface ServeOptions {
   readonly maxSize?: number | undefined;
   /** How long what clients delete is kept, milliseconds; not at all when left out. The policy file may say more. */
   readonly keepDeletedMs?: number | undefined;
-  /** TOML, see `parsePolicy`; read again when it changes. */
+  /** TOML, see `loadPolicy`; read again when it changes. */
   readonly policyFile?: string | undefined;
   readonly privateRepositories?: boolean | undefined;
   /** SHA-256 of each upload against its name; true when left out. */

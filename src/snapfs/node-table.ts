@@ -18,7 +18,7 @@ import type { Place } from "./place.js";
 const FREE = 0;
 const FIRST_ROWS = 1024;
 /** Position of objects that stand in no tree. */
-export const NO_POSITION = 0xffffffff;
+const NO_POSITION = 0xffffffff;
 
 export interface FreedNode {
   readonly node: NodeId;

@@ -159,7 +159,7 @@ describe("BlobIndex", () => {
     expect(index.packCount).toBe(1);
     expect(index.has("data", id("shared 1"))).toBe(true);
     expect(index.has("data", id("alone 1"))).toBe(false);
-    expect(index.hasPack(id("alone"))).toBe(false);
+    expect(index.packNumber(id("alone"))).toBeUndefined();
     index.add(id("alone"), blobs("alone", 10));
     expect(index.size).toBe(20);
     expect(index.lookupAll("data", id("alone 1")).length).toBe(1);

@@ -96,7 +96,7 @@ export function randomBytes(length: number): Uint8Array {
 }
 
 /** Adds to a big-endian counter of 16 bytes, with carry through all of them. */
-export function advanceCounter(counter: Uint8Array, blocks: number): void {
+function advanceCounter(counter: Uint8Array, blocks: number): void {
   let carry = blocks;
   for (let i = counter.length - 1; i >= 0 && carry > 0; i--) {
     const sum = (counter[i] as number) + carry;
