@@ -14,21 +14,18 @@ import { BusyError } from "./busy-error.js";
 import { RefusedError } from "./refused-error.js";
 
 export interface RetryOptions {
-  /** Before the second try, milliseconds; each further one waits twice as long, give or take half. 1 s when left out. */
+  /**
+   * Before the second try, milliseconds; each further one waits twice as long, up to a minute, give or take half. 1 s when
+   * left out.
+   */
   readonly firstDelayMs?: number;
-  /** The longest wait between two tries; 60 s when left out. */
-  readonly maxDelayMs?: number;
   /** After so long, no further try is begun; there are always two. 15 minutes when left out. */
   readonly totalMs?: number;
-  /** How long a file that could not be loaded in all that time is not tried again; an hour when left out. */
-  readonly openCircuitMs?: number;
   /**
    * Once it has fired nothing is tried again, and what reads ends at once. What saves or removes has its one try, also
-   * when it begins later, so that a lock goes; but no more than `lastTryMs`.
+   * when it begins later, so that a lock goes; but no more than 5 s.
    */
   readonly signal?: AbortSignal | undefined;
-  /** 5 s when left out. */
-  readonly lastTryMs?: number;
   /** Told of each failure that is tried again, and of each success after one. */
   readonly on?: (event: RetryEvent) => void;
 }
@@ -39,6 +36,12 @@ export type RetryEvent =
 
 type Work<T> = (signal: AbortSignal) => Promise<T>;
 
+/** The longest wait between two tries. */
+const MAX_DELAY_MS = 60_000;
+/** How long a file that could not be loaded in all the time that there was is not tried again. */
+const OPEN_CIRCUIT_MS = 60 * 60_000;
+/** What saves or removes after the stop has so long. */
+const LAST_TRY_MS = 5_000;
 /** How many files that failed are remembered. */
 const MAX_CIRCUITS = 10_000;
 
@@ -49,27 +52,21 @@ const MAX_CIRCUITS = 10_000;
  */
 export class RetryBackend extends BackendWrapper {
   readonly #firstDelayMs: number;
-  readonly #maxDelayMs: number;
   readonly #totalMs: number;
-  readonly #openCircuitMs: number;
   readonly #on: (event: RetryEvent) => void;
   /** Until when, by a clock that never goes back. */
   readonly #openCircuits = new Map<string, number>();
   readonly #closing = new AbortController();
   /** Fires with the signal of the options, or when the backend is closed. */
   readonly #stop: AbortSignal;
-  readonly #lastTryMs: number;
   /** Fires when what was being written at the stop has had its time. */
   readonly #late = new AbortController();
 
   constructor(inner: Backend, options: RetryOptions = {}) {
     super(inner);
     this.#firstDelayMs = options.firstDelayMs ?? 1_000;
-    this.#maxDelayMs = options.maxDelayMs ?? 60_000;
     this.#totalMs = options.totalMs ?? 15 * 60_000;
-    this.#openCircuitMs = options.openCircuitMs ?? 60 * 60_000;
     this.#on = options.on ?? (() => {});
-    this.#lastTryMs = options.lastTryMs ?? 5_000;
     this.#stop = AbortSignal.any([this.#closing.signal, ...(options.signal ? [options.signal] : [])]);
     // Each of many operations under way listens to them; Node.js would take more than ten for a leak.
     setMaxListeners(0, this.#stop, this.#late.signal);
@@ -162,8 +159,8 @@ export class RetryBackend extends BackendWrapper {
   }
 
   #abortLater(controller: AbortController): void {
-    const error = new YoreError("timeout", `nothing within ${this.#lastTryMs / 1000} s`);
-    setTimeout(() => controller.abort(error), this.#lastTryMs).unref();
+    const error = new YoreError("timeout", `nothing within ${LAST_TRY_MS / 1000} s`);
+    setTimeout(() => controller.abort(error), LAST_TRY_MS).unref();
   }
 
   async #retry<T>(what: string, work: Work<T>, signal: AbortSignal): Promise<T> {
@@ -193,12 +190,12 @@ export class RetryBackend extends BackendWrapper {
 
   #openCircuit(circuit: string): void {
     if (this.#openCircuits.size >= MAX_CIRCUITS) this.#openCircuits.clear();
-    this.#openCircuits.set(circuit, performance.now() + this.#openCircuitMs);
+    this.#openCircuits.set(circuit, performance.now() + OPEN_CIRCUIT_MS);
   }
 
   #limits() {
     const isLast = this.#stop.aborted;
-    return { firstMs: this.#firstDelayMs, maxMs: this.#maxDelayMs, totalMs: this.#totalMs, isLast };
+    return { firstMs: this.#firstDelayMs, totalMs: this.#totalMs, isLast };
   }
 }
 
@@ -207,19 +204,16 @@ class Attempts {
   count = 0;
   readonly #isLast: boolean;
   #nextMs: number;
-  readonly #maxMs: number;
   readonly #giveUpAt: number;
 
   constructor(limits: {
     readonly firstMs: number;
-    readonly maxMs: number;
     readonly totalMs: number;
     /** There is no second. */
     readonly isLast: boolean;
   }) {
     this.#isLast = limits.isLast;
     this.#nextMs = limits.firstMs;
-    this.#maxMs = limits.maxMs;
     this.#giveUpAt = performance.now() + limits.totalMs;
   }
 
@@ -231,7 +225,7 @@ class Attempts {
     this.count++;
     // So that clients that failed together do not come back together.
     const delayMs = this.#nextMs * (0.5 + Math.random());
-    this.#nextMs = Math.min(this.#nextMs * 2, this.#maxMs);
+    this.#nextMs = Math.min(this.#nextMs * 2, MAX_DELAY_MS);
     return Math.max(delayMs, atLeastMs);
   }
 }
