@@ -19,7 +19,7 @@ export interface CheckOptions {
   /** Snapshots by ID or prefix, or "latest"; with the filter they say whose trees, and which packs, are looked at. */
   readonly snapshots?: readonly string[] | undefined;
   readonly filter?: SnapshotFilter | undefined;
-  /** Also tell which blobs no snapshot uses; costs 40 bytes of memory for each that is used. */
+  /** Also tell which blobs no snapshot uses; costs a byte of memory for each entry of the index. */
   readonly findUnused?: boolean | undefined;
 }
 

@@ -13,7 +13,6 @@ import { availableParallelism } from "node:os";
 import { forEachConcurrently } from "../async/map-concurrently.js";
 import { append } from "../bytes/append.js";
 import { formatId, type Id, idKey } from "../bytes/id.js";
-import { IdSet } from "../bytes/id-set.js";
 import { messageOf, throwIfAborted, YoreError } from "../errors.js";
 import type { IndexedPack } from "../format/index-file.js";
 import type { LoadedSnapshot } from "../format/snapshot.js";
@@ -73,14 +72,14 @@ class CheckRun {
   readonly #packs: SizedPack[] = [];
   /** With chosen snapshots, the packs that they need. */
   readonly #usedPacks = new Set<string>();
-  readonly #usedBlobs: { readonly data: IdSet; readonly tree: IdSet } | undefined;
+  /** 1 at the entry of the first copy of each blob that a snapshot needs; `undefined` when nobody asks. */
+  #usedMarks: Uint8Array | undefined;
 
   constructor(repository: Repository, options: CheckOptions, watch: CheckWatch) {
     this.#repository = repository;
     this.#options = options;
     this.#watch = watch;
     this.#progress = watch.progress ?? newCheckProgress();
-    this.#usedBlobs = options.findUnused ? { data: new IdSet(), tree: new IdSet() } : undefined;
   }
 
   async run(): Promise<CheckSummary> {
@@ -89,8 +88,13 @@ class CheckRun {
     const isIndexWhole = await this.#checkIndex();
     if (isIndexWhole) {
       await this.#checkPacks();
-      await this.#checkStructure(snapshots);
-      this.#findUnused();
+      const unpin = this.#repository.index.pin();
+      try {
+        await this.#checkStructure(snapshots);
+        this.#findUnused();
+      } finally {
+        unpin();
+      }
       if (this.#options.readData) await this.#readPacks();
     }
     this.#progress.phase = "done";
@@ -178,10 +182,13 @@ class CheckRun {
     const readable = snapshots.filter((snapshot) => "tree" in snapshot);
     this.#progress.snapshotsTotal = readable.length;
     this.#progress.treesTotal = countTrees(this.#repository, readable);
+    const { index } = this.#repository;
+    // Blobs of snapshots that are not looked at are in use as well.
+    if (this.#options.findUnused && !this.#isFiltered) this.#usedMarks = new Uint8Array(index.entryEnd);
     // Else nobody wants to know of each blob.
-    const needsUse = this.#usedBlobs !== undefined || this.#needsUsedPacks;
+    const needsUse = this.#usedMarks !== undefined || this.#needsUsedPacks;
     const held: TreeCheck = {
-      index: this.#repository.index,
+      index,
       onContent: needsUse ? (id) => this.#use("data", id) : undefined,
     };
     for (const snapshot of snapshots) if ("kind" in snapshot) this.#report(snapshot);
@@ -205,18 +212,23 @@ class CheckRun {
 
   /** Notes that a snapshot needs a blob. */
   #use(type: "data" | "tree", id: Id): void {
-    this.#usedBlobs?.[type].add(id);
+    const { index } = this.#repository;
+    if (this.#usedMarks) {
+      const entry = index.entryOf(type, id);
+      if (entry >= 0) this.#usedMarks[entry] = 1;
+    }
     if (!this.#needsUsedPacks) return;
-    for (const { packId } of this.#repository.index.lookupAll(type, id)) this.#usedPacks.add(idKey(packId));
+    for (const { packId } of index.lookupAll(type, id)) this.#usedPacks.add(idKey(packId));
   }
 
   #findUnused(): void {
-    // Blobs of snapshots that were not looked at are in use as well.
-    if (!this.#usedBlobs || this.#isFiltered) return;
-    for (const { type, id } of this.#repository.index.entries()) {
-      if (this.#usedBlobs[type].has(id)) continue;
+    const { index } = this.#repository;
+    const marks = this.#usedMarks ?? new Uint8Array(0);
+    for (let entry = 0; entry < marks.length; entry++) {
+      if (!index.isLive(entry) || marks[index.firstCopy(entry)] === 1) continue;
       this.#unusedBlobs++;
-      this.#watch.on?.({ type: "hint", hint: { kind: "unused-blob", type, id } });
+      const hint = { kind: "unused-blob", type: index.typeOf(entry), id: index.idOf(entry) } as const;
+      this.#watch.on?.({ type: "hint", hint });
     }
   }
 
