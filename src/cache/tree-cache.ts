@@ -34,6 +34,15 @@ const MAX_STRETCHES = 256;
 const MAX_WALKED = 32;
 /** Trees of a stretch that are decoded before others have their turn. */
 const TREES_A_TURN = 16;
+/**
+ * Trees that may be loaded beside others before somebody has to have asked for such. Whoever looks into ten thousand
+ * snapshots in no order, a folder or two of each, would have all the others decoded as well, and pushed out again.
+ */
+const MAX_AHEAD = 4096;
+/** How many more may be for each tree that had to be loaded alone, which takes as long as a dozen with others. */
+const AHEAD_FOR_ASKED = 4;
+/** And for each that was asked for when it was there. */
+const AHEAD_FOR_USED = 8;
 const MAX_COUNTS = 100_000;
 /**
  * Directories larger than a quarter of the bound are kept apart, so many at most, and do not count: every stat and
@@ -55,6 +64,10 @@ export class TreeCache {
   /** Stretches that somebody walks through, whose trees are still to be loaded. */
   readonly #walked = new Map<number, PackStretch>();
   #isLoadingNeighbours = false;
+  /** Those of them that are in memory and were not asked for. */
+  readonly #unasked = new Set<string>();
+  /** How many more may be loaded. */
+  #mayLoad = MAX_AHEAD;
   readonly #rename: ((name: Buffer) => Buffer) | undefined;
 
   constructor(loader: BlobLoader, options: TreeCacheOptions = {}) {
@@ -71,12 +84,15 @@ export class TreeCache {
     this.#trees = new LRUCache({
       maxSize: maxBytes,
       sizeCalculation: (tree) => tree.bytes,
+      dispose: (_tree, key) => this.#unasked.delete(key),
     });
   }
 
   /** The tree if it is in memory, else a promise of it. @throws what the loader and the decoder throw */
   load(id: Id): CompactTree | Promise<CompactTree> {
-    return this.#kept(idKey(id)) ?? this.#load(id);
+    const key = idKey(id);
+    this.#onAsked(key);
+    return this.#kept(key) ?? this.#load(id);
   }
 
   /** The tree, if it is in memory. */
@@ -86,15 +102,21 @@ export class TreeCache {
 
   /** How many subdirectories a tree has, if that was ever seen. */
   subdirectories(id: Id): number | undefined {
-    return this.#subdirectories.get(idKey(id));
+    const key = idKey(id);
+    this.#onAsked(key);
+    return this.#subdirectories.get(key);
   }
 
-  /** Loads trees that will be asked for soon. Never fails. */
-  async loadAhead(ids: readonly Id[]): Promise<void> {
+  /**
+   * Loads trees that will be asked for soon. Never fails.
+   *
+   * @param beside whether what lies beside them is a guess worth making, as it is for directories of one tree
+   */
+  async loadAhead(ids: readonly Id[], beside = true): Promise<void> {
     const wanted = ids.filter((id) => !this.#subdirectories.has(idKey(id)));
     if (wanted.length === 0) return;
     const loaded = this.#loads.loadAhead(wanted);
-    this.#loadNeighbours(wanted);
+    if (beside) this.#loadNeighbours(wanted);
     await loaded;
   }
 
@@ -105,11 +127,20 @@ export class TreeCache {
     return loaded;
   }
 
+  #onAsked(key: string): void {
+    if (this.#unasked.delete(key)) this.#mayLoadMore(AHEAD_FOR_USED);
+  }
+
+  #mayLoadMore(count: number): void {
+    this.#mayLoad = Math.min(this.#mayLoad + count, MAX_AHEAD);
+  }
+
   /**
    * Trees beside these in stretches of packs that are asked for more than once: writers put the trees of neighbouring
    * directories there side by side, so whoever walks through a snapshot finds most of them loaded.
    */
   #loadNeighbours(ids: readonly Id[]): void {
+    this.#mayLoadMore(AHEAD_FOR_ASKED * ids.length);
     for (const id of ids) {
       const stretch = this.#loader.stretch?.("tree", id, STRETCH_BYTES);
       if (!stretch) continue;
@@ -138,7 +169,12 @@ export class TreeCache {
       for (const [key, stretch] of this.#walked) {
         this.#walked.delete(key);
         const ids = stretch.ids(MAX_NEIGHBOUR_BYTES).filter((id) => !this.#trees.has(idKey(id)));
+        if (ids.length > this.#mayLoad) continue;
+        this.#mayLoad -= ids.length;
+        const keys = ids.map(idKey);
+        for (const key of keys) this.#unasked.add(key);
         await this.#loads.loadAhead(ids, onDecoded);
+        for (const key of keys) if (!this.#trees.has(key)) this.#unasked.delete(key);
       }
     } finally {
       this.#isLoadingNeighbours = false;

@@ -99,10 +99,12 @@ function putEntry(
   if (position >= 0) {
     try {
       const entry = stream.listing.entry(position);
-      handedOut.push(entry.nodeId);
-      if (stream.listing.typeBits(position) === S_IFDIR) directories.push(entry.nodeId);
-      reply.setEntry(at, entry);
-      isPut = true;
+      if (entry) {
+        handedOut.push(entry.nodeId);
+        if (stream.listing.typeBits(position) === S_IFDIR) directories.push(entry.nodeId);
+        reply.setEntry(at, entry);
+        isPut = true;
+      }
     } catch (problem) {
       onProblem(position, problem);
     }

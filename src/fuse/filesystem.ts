@@ -98,8 +98,11 @@ export interface DirectoryListing {
   ino(position: number): bigint;
   /** S_IFMT bits of the entry's mode. */
   typeBits(position: number): number;
-  /** The entry itself; hands out a node that must be forgotten. */
-  entry(position: number): Entry;
+  /**
+   * The entry itself; hands out a node that must be forgotten. `undefined` when it is not known yet what there is to say:
+   * the kernel gets the name alone, and asks for more when somebody wants it.
+   */
+  entry(position: number): Entry | undefined;
   /**
    * For listings that write many records faster than a driver can, from a position on, as far as they fit. @returns how many;
    * the one behind them is written by the driver, or does not fit.

@@ -44,10 +44,10 @@ export class VirtualListing implements DirectoryListing {
   readonly changeable = true;
   readonly #entries: readonly NamedEntry[];
   readonly #ino: bigint;
-  readonly #enter: (entry: NamedEntry) => Entry;
+  readonly #enter: (entry: NamedEntry) => Entry | undefined;
 
   /** @param ino st_ino of the directory */
-  constructor(entries: readonly NamedEntry[], ino: bigint, enter: (entry: NamedEntry) => Entry) {
+  constructor(entries: readonly NamedEntry[], ino: bigint, enter: (entry: NamedEntry) => Entry | undefined) {
     this.#entries = entries;
     this.#ino = ino;
     this.#enter = enter;
@@ -70,7 +70,7 @@ export class VirtualListing implements DirectoryListing {
     return this.#entries[position]!.entry.kind === "link" ? S_IFLNK : S_IFDIR;
   }
 
-  entry(position: number): Entry {
+  entry(position: number): Entry | undefined {
     return this.#enter(this.#entries[position]!);
   }
 }

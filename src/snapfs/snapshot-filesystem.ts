@@ -31,6 +31,7 @@ import { AttributeMaker, type OwnershipOptions, type TimedAttributes } from "./a
 import { FailureTeller } from "./failure-teller.js";
 import { FileReader } from "./file-reader.js";
 import { ROOT_INO, snapshotSeed, virtualIno } from "./ino.js";
+import { LinkCounts } from "./link-counts.js";
 import { TreeListing, VirtualListing } from "./listing.js";
 import { NodeTable } from "./node-table.js";
 import type { OpenFile } from "./open-file.js";
@@ -66,9 +67,6 @@ const DEFAULT_LIST_TTL_MS = 5_000;
 const DOUBTFUL_TTL_MS = 1_000;
 const STATFS_BLOCK_BYTES = 4096;
 const MAX_NAME_BYTES = 255;
-/** Trees of subdirectories that a listing loads at once, and how long it waits for them. */
-const AHEAD_TREES = 1024;
-const AHEAD_WAIT_MS = 100;
 
 export class SnapshotFilesystem implements Filesystem {
   readonly #source: SnapshotSource;
@@ -77,6 +75,7 @@ export class SnapshotFilesystem implements Filesystem {
   readonly #reader: FileReader;
   readonly #attributes: AttributeMaker;
   readonly #entries: TreeEntries;
+  readonly #links: LinkCounts;
   readonly #directories: SnapshotDirectories;
   readonly #directoryNodes = new Map<VirtualDirectory, NodeId>();
   /** One that went and came again is another one: somebody may stand in what went. */
@@ -101,6 +100,7 @@ export class SnapshotFilesystem implements Filesystem {
       store: (files) => this.#notifier?.store?.(files),
     });
     this.#attributes = new AttributeMaker(trees, (id) => blobs.blobSize("data", id), options);
+    this.#links = new LinkCounts(trees);
     this.#directories = new SnapshotDirectories(options);
     this.#listTtlMs = options.listTtlMs ?? DEFAULT_LIST_TTL_MS;
     this.#statistics = options.statistics ?? (() => ({ storedBytes: 0, files: 0 }));
@@ -150,7 +150,7 @@ export class SnapshotFilesystem implements Filesystem {
     if (place.kind === "virtual")
       return when(place.directory.lookup(name), (entry) =>
         entry
-          ? when(this.#seeSubtree(entry.kind === "snapshot" ? entry.snapshot.tree : undefined), () =>
+          ? when(entry.kind === "snapshot" && this.#links.seeRoot(place.directory, entry.snapshot), () =>
               this.#enterVirtual(parent, name, entry),
             )
           : { nodeId: 0 as const, ttlMs: this.#listTtlMs },
@@ -158,7 +158,7 @@ export class SnapshotFilesystem implements Filesystem {
     return when(this.#loadTree(parent, place.tree), (tree) => {
       const position = tree.find(name);
       if (position < 0) return { nodeId: 0 as const, ttlMs: FOREVER };
-      return when(this.#seeSubtree(tree.subtree(position)), () =>
+      return when(this.#links.see(tree.subtree(position)), () =>
         this.#entries.enter({ node: parent, place, tree }, position),
       );
     });
@@ -171,12 +171,12 @@ export class SnapshotFilesystem implements Filesystem {
       return { attributes: this.#attributes.ofLink(place, ino), ttlMs: this.#listTtlMs };
     if (place?.kind === "virtual") return this.#virtualAttributes(place.directory, ino);
     if (place?.isSnapshotRoot)
-      return when(this.#seeSubtree(place.tree), (seen) =>
+      return when(this.#links.see(place.tree), (seen) =>
         doubtful(this.#attributes.ofSnapshotRoot(place, ino, this.#rootTtlMs(node)), seen),
       );
     const { tree: parentTree, position } = this.#parentTree(node);
     return when(parentTree, (tree) =>
-      when(this.#seeSubtree(tree.subtree(position)), (seen) =>
+      when(this.#links.see(tree.subtree(position)), (seen) =>
         doubtful(this.#attributes.ofTree(tree, position, ino), seen),
       ),
     );
@@ -186,16 +186,17 @@ export class SnapshotFilesystem implements Filesystem {
     const place = this.#directoryPlace(node);
     if (place.kind === "virtual")
       return when(place.directory.list(), (entries) => {
-        const roots = entries.flatMap(({ entry }) =>
-          entry.kind === "snapshot" ? [entry.snapshot.tree] : [],
-        );
-        return when(this.#seeSubtrees(roots), () => {
+        return when(this.#links.seeRoots(entries), () => {
           const ino = this.#nodes.ino(node);
-          return new VirtualListing(entries, ino, ({ name, entry }) => this.#enterVirtual(node, name, entry));
+          return new VirtualListing(entries, ino, ({ name, entry }) =>
+            entry.kind !== "snapshot" || this.#links.isKnown(entry.snapshot.tree)
+              ? this.#enterVirtual(node, name, entry)
+              : undefined,
+          );
         });
       });
     return when(this.#loadTree(node, place.tree), (tree) =>
-      when(this.#seeSubtrees(subtreesOf(tree)), () => new TreeListing({ node, place, tree }, this.#entries)),
+      when(this.#links.seeAll(subtreesOf(tree)), () => new TreeListing({ node, place, tree }, this.#entries)),
     );
   }
 
@@ -374,30 +375,6 @@ export class SnapshotFilesystem implements Filesystem {
     const tree = this.#trees.load(id);
     if (!(tree instanceof Promise)) return tree;
     return tree.catch((error: unknown) => this.#failures.directory(node, error));
-  }
-
-  /**
-   * Makes the number of subdirectories of a tree known. @returns false when it cannot be: then a stat shows the least
-   * that it could be, and only who opens the directory gets the error.
-   */
-  #seeSubtree(tree: Id | undefined): Answer<boolean> {
-    if (!tree || this.#trees.subdirectories(tree) !== undefined) return true;
-    return when(
-      this.#trees.load(tree),
-      () => true,
-      () => false,
-    );
-  }
-
-  /** The same for all directories of a listing, as far as it goes quickly: they are what `ls -l` and `find` ask next. */
-  #seeSubtrees(trees: readonly Id[]): Answer<void> {
-    const unseen = trees.filter((id) => this.#trees.subdirectories(id) === undefined).slice(0, AHEAD_TREES);
-    if (unseen.length === 0) return;
-    let timer: NodeJS.Timeout | undefined;
-    const enough = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, AHEAD_WAIT_MS);
-    });
-    return Promise.race([this.#trees.loadAhead(unseen), enough]).finally(() => clearTimeout(timer));
   }
 }
 

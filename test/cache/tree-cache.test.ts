@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { formatId, type Id } from "../../src/bytes/id.js";
 import type { CompactTree } from "../../src/cache/compact-tree.js";
@@ -133,6 +134,52 @@ describe("TreeCache", () => {
     for (const i of [1, 3]) expect(names(await cache.load(ids[i]!))).toEqual([`${i}`]);
     expect(loader.bulks).toHaveLength(1);
     expect(loader.loads).toEqual([ids[0]!, ids[4]!, ids[2]!].map(formatId));
+  });
+
+  /** Stretches of a hundred trees each, in a cache that has room for those of a few. */
+  function stretches(count: number) {
+    const loader = new MemoryLoader();
+    const ids = Array.from({ length: count }, (_, i) =>
+      Array.from({ length: 100 }, (_, j) => treeOf(loader, [{ name: `${i}-${j}` }])),
+    );
+    const keys = new Map(ids.flatMap((some, key) => some.map((id) => [formatId(id), key])));
+    loader.stretch = (_type, id) => {
+      const key = keys.get(formatId(id))!;
+      return { key, ids: () => ids[key]! };
+    };
+    const cache = new TreeCache(loader, { maxBytes: 200_000 });
+    return { ids, cache, loadedAhead: () => loader.bulks.flat().length };
+  }
+
+  /** As long as it takes to load a stretch from memory. */
+  const pause = async () => {
+    for (let i = 0; i < 20; i++) await nextTurn();
+  };
+
+  it("loads beside what is asked for as long as a part of that is used, and some thousands for nobody", async () => {
+    const { ids, cache, loadedAhead } = stretches(100);
+    let asked = 0;
+    for (let round = 0; round < 10; round++) {
+      for (const some of ids) {
+        for (const i of [round, 50 + round]) {
+          await cache.load(some[i]!);
+          asked++;
+        }
+        await pause();
+      }
+    }
+    expect(loadedAhead()).toBeGreaterThan(4000);
+    expect(loadedAhead()).toBeLessThan(4096 + 4 * asked);
+  });
+
+  it.each([1, 5])("who asks for each %i. has what is beside it to the end", async (step) => {
+    const { ids, cache, loadedAhead } = stretches(200);
+    for (const some of ids) {
+      for (const i of [0, step]) await cache.load(some[i]!);
+      await pause();
+      for (let i = 0; i < some.length; i += step) await cache.load(some[i]!);
+    }
+    expect(loadedAhead()).toBe(200 * 98);
   });
 
   it("with rename, names that become equal are told apart", async () => {

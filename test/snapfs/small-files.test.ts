@@ -97,7 +97,7 @@ class Walker {
     const listing = await this.filesystem.list(node);
     const entries = new Map<string, Entry>();
     for (let i = 0; i < listing.length; i++) {
-      const entry = listing.entry(i);
+      const entry = listing.entry(i)!;
       this.known.add(entry.nodeId);
       entries.set(listing.name(i).toString(), entry);
     }

@@ -187,7 +187,7 @@ describe.skipIf(missingPeer("restic"))("SnapshotFilesystem", () => {
     await filesystem.refresh();
     const directory = (await find(filesystem, "snapshots"))!;
     const listing = await filesystem.list(directory.nodeId);
-    const entries = Array.from({ length: listing.length }, (_, i) => listing.entry(i));
+    const entries = Array.from({ length: listing.length }, (_, i) => listing.entry(i)!);
     expect(entries).toHaveLength(3);
     expect(plain).toEqual(new Set([directory, ...entries].map(({ nodeId }) => nodeId)));
     for (const { nodeId } of entries) expect(await filesystem.listxattr(nodeId)).toEqual([]);
