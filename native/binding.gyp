@@ -14,6 +14,7 @@
         'src/crypto.cc',
         'src/directory_records.cc',
         'src/engine.cc',
+        'src/examine_files.cc',
         'src/file_calls.cc',
         'src/file_status.cc',
         'src/fuse_channel.cc',

@@ -16,6 +16,7 @@ NAPI_MODULE_INIT() {
   yore::RegisterCompactTree(env, exports);
   yore::RegisterDirectoryRecords(env, exports);
   yore::RegisterEngine(env, exports);
+  yore::RegisterExamineFiles(env, exports);
   yore::RegisterFuseChannel(env, exports);
   yore::RegisterHeapPages(env, exports);
   yore::RegisterScan(env, exports);

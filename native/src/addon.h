@@ -12,6 +12,7 @@ void RegisterCachedRead(napi_env env, napi_value exports);
 void RegisterCompactTree(napi_env env, napi_value exports);
 void RegisterDirectoryRecords(napi_env env, napi_value exports);
 void RegisterEngine(napi_env env, napi_value exports);
+void RegisterExamineFiles(napi_env env, napi_value exports);
 void RegisterFuseChannel(napi_env env, napi_value exports);
 void RegisterHeapPages(napi_env env, napi_value exports);
 void RegisterScan(napi_env env, napi_value exports);

@@ -9,12 +9,7 @@
 #include <vector>
 
 #include "scan_record.h"
-
-#ifdef __APPLE__
-#define st_atim st_atimespec
-#define st_mtim st_mtimespec
-#define st_ctim st_ctimespec
-#endif
+#include "stat_times.h"
 
 namespace yore {
 

@@ -98,6 +98,23 @@ export function restoreOf(data: DataName): Task {
   };
 }
 
+/** Everything is there and right, and all of it has to be read to know that. */
+export const restoreAgain: Task = {
+  name: "restore-again",
+  what: "restore of `linux` over what is there, nothing changed, warm",
+  async run(program, place) {
+    const source = makeData(place, "linux");
+    const env = environmentOf(await makeRepository(place, "linux"));
+    const target = join(place.scratch, "target");
+    const argv = [...program.argv, "restore", "latest", "--target", target];
+    await run({ argv, env });
+    const { sample } = await measure({ argv, env });
+    await run({ argv: ["diff", "-r", "--no-dereference", source, join(target, source)] });
+    setAside(place, target);
+    return { sample, proof: "equal" };
+  },
+};
+
 /** The limit of all that reads and writes the whole set. */
 async function copyOf(place: Place, data: DataName): Promise<Limit> {
   const source = makeData(place, data);

@@ -1,5 +1,5 @@
 /** Every task, in the order of the table. */
-import { backupAgain, firstBackup, restoreOf } from "./backup-tasks.js";
+import { backupAgain, firstBackup, restoreAgain, restoreOf } from "./backup-tasks.js";
 import { COMMANDS } from "./command-tasks.js";
 import { indexLoad } from "./index-task.js";
 import { firstListing, READINGS, readingTask } from "./mount-tasks.js";
@@ -14,6 +14,7 @@ export const TASKS: readonly Task[] = [
   backupAgain("warm", 50),
   restoreOf("linux"),
   restoreOf("big"),
+  restoreAgain,
   firstListing,
   ...READINGS.map(readingTask),
   ...COMMANDS,

@@ -13,6 +13,7 @@ import type { AccountFunctions } from "./account-functions.js";
 import type { BodySocketFunctions } from "./body-socket-functions.js";
 import type { CachedReadFunctions } from "./cached-read-functions.js";
 import type { EngineFunctions } from "./engine-functions.js";
+import type { ExamineFunctions } from "./examine-functions.js";
 import type { FuseFunctions } from "./fuse-functions.js";
 import type { MetadataFunctions } from "./metadata-functions.js";
 import type { PackFileFunctions } from "./pack-file-functions.js";
@@ -29,6 +30,7 @@ export type Addon = AccountFunctions &
   BodySocketFunctions &
   CachedReadFunctions &
   EngineFunctions &
+  ExamineFunctions &
   FuseFunctions &
   ScanFunctions &
   SealedPartsFunctions &

@@ -5,8 +5,6 @@ import { Semaphore } from "../async/semaphore.js";
 import type { IdList } from "../bytes/id.js";
 import { ID_LENGTH } from "../bytes/id.js";
 import { throwIfAborted } from "../errors.js";
-import type { Timestamp } from "../format/timestamp.js";
-import { timestampNs } from "../format/timestamp.js";
 import type { Repository } from "../repository/repository.js";
 import type { TargetFolder } from "./target-folder.js";
 
@@ -35,47 +33,13 @@ export interface ExistingFile {
   readonly matches: Uint8Array | undefined;
 }
 
-export interface ExamineOptions {
-  /** A file of the right size and this time is taken to be right without being read. */
-  readonly trustTime?: Timestamp | undefined;
-  /** Whether a file with other names counts only when it is right as a whole; true when left out. */
-  readonly linksMatter?: boolean;
-  readonly signal?: AbortSignal | undefined;
-}
-
 /** Whether something has to be written. */
 export function needsRestore(existing: ExistingFile | undefined): boolean {
   return !existing?.sizeMatches || (existing.matches?.includes(0) ?? false);
 }
 
-/**
- * Compares a file of the target with what it should be, blob by blob.
- *
- * @returns `undefined` when there is no regular file to keep, or it cannot be read
- */
-export async function examineFile(
-  target: TargetFolder,
-  location: string,
-  wanted: WantedContent,
-  engine: Hasher,
-  options: ExamineOptions = {},
-): Promise<ExistingFile | undefined> {
-  const status = await target.status(location);
-  if (!status?.isFile()) return undefined;
-  const sizeMatches = status.size === BigInt(wanted.size);
-  const { trustTime } = options;
-  if (trustTime && sizeMatches && timestampNs(trustTime) === status.mtimeNs)
-    return { sizeMatches, matches: undefined };
-  const matches = await compareContent(target, location, wanted, engine, options.signal);
-  if (!matches) return undefined;
-  const existing = { sizeMatches, matches };
-  // Writing into a file with other names would change those too: it has to be made anew, so nothing of it counts.
-  const isShared = status.nlink > 1n && (options.linksMatter ?? true);
-  return isShared && needsRestore(existing) ? undefined : existing;
-}
-
 /** Blob by blob, 1 where the file has the right bytes. `undefined` when it cannot be opened. */
-async function compareContent(
+export async function compareContent(
   target: TargetFolder,
   location: string,
   wanted: WantedContent,

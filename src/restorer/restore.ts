@@ -20,8 +20,9 @@ import { pathText, textBytes } from "../patterns/mod.js";
 import type { Repository } from "../repository/repository.js";
 import { readAccountNames } from "./account-names.js";
 import { ContentRestorer } from "./content-restorer.js";
-import { type ExistingFile, examineFile, needsRestore, type WantedContent } from "./existing-file.js";
+import { needsRestore, type WantedContent } from "./existing-file.js";
 import { FileCallQueue } from "./file-call-queue.js";
+import { FileExaminer, type FoundFile } from "./file-examiner.js";
 import { asRestoreError, MetadataRestorer } from "./metadata-restorer.js";
 import {
   newRestoreProgress,
@@ -35,8 +36,8 @@ import { childOf, parentOf, TargetFolder } from "./target-folder.js";
 import { type TreeVisitor, TreeWalk } from "./tree-walk.js";
 import { verifyFiles } from "./verify-files.js";
 
-/** Existing files that are read and compared at a time. */
-const EXAMINED_AT_ONCE = 8;
+/** Existing files that are looked at at a time, most of them small: `FileExaminer` bounds their memory. */
+const EXAMINED_AT_ONCE = 32;
 
 /**
  * Restores a tree. The repository's index must be loaded.
@@ -73,6 +74,7 @@ class RestoreRun {
   readonly #target: TargetFolder;
   readonly #content: ContentRestorer;
   readonly #walk: TreeWalk;
+  readonly #examiner: FileExaminer;
   readonly #examining = new Semaphore(EXAMINED_AT_ONCE);
   /** The location of each hard-linked file that came first, by inode and device. */
   readonly #firstLinks = new Map<string, string>();
@@ -95,6 +97,7 @@ class RestoreRun {
     this.#watch = watch;
     this.progress = watch.progress ?? newRestoreProgress();
     this.#target = new TargetFolder(options.target);
+    this.#examiner = new FileExaminer(this.#target, repository.engine);
     this.#content = new ContentRestorer(
       repository,
       this.#target,
@@ -249,9 +252,9 @@ class RestoreRun {
       const isFresh = this.#freshFolders.get(folder) === true;
       if (!isFresh && (await this.#keepsWhatIsThere(node, location))) return this.#skip(location, node.size);
       const wanted = this.#wantedContent(node, location);
-      const existing = isFresh ? undefined : await this.#examine(node, location, wanted);
-      const exists =
-        !isFresh && (existing !== undefined || (await this.#target.status(location)) !== undefined);
+      const found = isFresh ? undefined : await this.#examine(node, location, wanted);
+      const existing = found?.existing;
+      const exists = found !== undefined && found.kind !== "nothing";
       if (existing && !needsRestore(existing)) {
         this.#track(location);
         return this.#skip(location, node.size);
@@ -285,10 +288,9 @@ class RestoreRun {
     return isPlain && this.#target.isNative && !ownershipByName && !selectXattr;
   }
 
-  async #examine(node: TreeNode, location: string, wanted: WantedContent): Promise<ExistingFile | undefined> {
+  #examine(node: TreeNode, location: string, wanted: WantedContent): Promise<FoundFile> {
     const trustTime = this.#options.overwrite === "if-changed" ? node.mtime : undefined;
-    const options = { trustTime, signal: this.#watch.signal };
-    return examineFile(this.#target, location, wanted, this.#repository.engine, options);
+    return this.#examiner.examine(location, wanted, { trustTime, signal: this.#watch.signal });
   }
 
   #wantedContent(node: TreeNode, location: string): WantedContent {
@@ -412,7 +414,7 @@ class RestoreRun {
     this.progress.phase = "verify";
     this.progress.filesToVerify = files;
     this.#watch.on?.({ type: "verifying", files });
-    await verifyFiles(this.#target, this.#content.written(), this.#repository.engine, {
+    await verifyFiles(this.#examiner, this.#content.written(), {
       signal: this.#watch.signal,
       onVerified: () => this.progress.filesVerified++,
       onError: (location, error) => this.#fail(location, error),

@@ -1,10 +1,10 @@
 import { forEachConcurrently } from "../async/map-concurrently.js";
 import { DamagedError, messageOf, throwIfAborted, YoreError } from "../errors.js";
-import { examineFile, type Hasher, needsRestore, type WantedContent } from "./existing-file.js";
-import type { TargetFolder } from "./target-folder.js";
+import { needsRestore, type WantedContent } from "./existing-file.js";
+import type { FileExaminer } from "./file-examiner.js";
 
-/** Files that are read at a time. */
-const VERIFIED_AT_ONCE = 8;
+/** Files that are looked at at a time, most of them small: `FileExaminer` bounds their memory. */
+const VERIFIED_AT_ONCE = 64;
 
 export interface VerifyWatch {
   onVerified(): void;
@@ -14,9 +14,8 @@ export interface VerifyWatch {
 
 /** Reads files of the target again and compares them, blob by blob, with what they should be. */
 export async function verifyFiles(
-  target: TargetFolder,
+  examiner: FileExaminer,
   files: Iterable<WantedContent & { readonly location: string }>,
-  engine: Hasher,
   watch: VerifyWatch,
 ): Promise<void> {
   await forEachConcurrently(
@@ -24,7 +23,7 @@ export async function verifyFiles(
     VERIFIED_AT_ONCE,
     async (file) => {
       try {
-        const problem = await problemOf(target, file, engine, watch.signal);
+        const problem = await problemOf(examiner, file, watch.signal);
         if (problem === undefined) watch.onVerified();
         else watch.onError(file.location, new DamagedError(`Cannot verify "${file.location}": ${problem}`));
       } catch (error) {
@@ -38,18 +37,19 @@ export async function verifyFiles(
 }
 
 async function problemOf(
-  target: TargetFolder,
+  examiner: FileExaminer,
   file: WantedContent & { readonly location: string },
-  engine: Hasher,
   signal: AbortSignal | undefined,
 ): Promise<string | undefined> {
-  const status = await target.status(file.location);
-  if (!status?.isFile()) return "it is no regular file any more";
-  if (status.size !== BigInt(file.size)) return `it has ${status.size} bytes instead of ${file.size}`;
-  const found = await examineFile(target, file.location, file, engine, { signal, linksMatter: false });
-  if (!found) return "it cannot be read";
-  if (!needsRestore(found)) return undefined;
-  const wrong = found.matches?.indexOf(0) ?? 0;
+  const { kind, size, existing } = await examiner.examine(file.location, file, {
+    signal,
+    linksMatter: false,
+  });
+  if (kind !== "file") return "it is no regular file any more";
+  if (size !== file.size) return `it has ${size} bytes instead of ${file.size}`;
+  if (!existing) return "it cannot be read";
+  if (!needsRestore(existing)) return undefined;
+  const wrong = existing.matches?.indexOf(0) ?? 0;
   const offset = file.lengths.slice(0, wrong).reduce((sum, length) => sum + length, 0);
   return `its content is not what was written, from byte ${offset} on`;
 }
