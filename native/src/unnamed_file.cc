@@ -46,14 +46,15 @@ int RenameAfterLook(const char* from, const char* to) {
   return errno == ENOENT ? ErrorOf(rename(from, to)) : errno;
 }
 
-// After a link the old name remains.
-int RenameOrLinkUnlessTaken(const char* from, const char* to) {
+int RenameUnlessTaken(const char* from, const char* to) {
 #ifdef RENAME_NOREPLACE
   const int rename_error = ErrorOf(renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE));
   if (rename_error != EINVAL && !IsUnsupported(rename_error)) return rename_error;
 #endif
   const int error = ErrorOf(link(from, to));
-  return LacksHardLinks(error) ? RenameAfterLook(from, to) : error;
+  if (LacksHardLinks(error)) return RenameAfterLook(from, to);
+  if (error == 0) unlink(from);
+  return error;
 }
 
 int LinkDescriptor(int fd, const char* to) {
@@ -134,7 +135,7 @@ int UnnamedFile::GiveName(const std::string& path, bool replace) {
   const char* const to = path.c_str();
   if (!has_name_) return LinkDescriptor(fd_, to);
   const char* const from = temporary_.c_str();
-  const int error = replace ? ErrorOf(rename(from, to)) : RenameOrLinkUnlessTaken(from, to);
+  const int error = replace ? ErrorOf(rename(from, to)) : RenameUnlessTaken(from, to);
   if (error == 0) has_name_ = false;
   return error;
 }

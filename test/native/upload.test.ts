@@ -1,14 +1,18 @@
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, it } from "vitest";
 import { addonProblem, loadAddon } from "../../src/native/addon.js";
 import { UPLOAD_OUTCOME } from "../../src/native/upload-functions.js";
 import { loseEnd } from "../support/lose-end.js";
+import { canRefuseCalls, runRefusing } from "../support/refuse-calls.js";
 import { run } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 const addon = loadAddon()!;
+const canRefuse = await canRefuseCalls();
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
 
@@ -43,6 +47,23 @@ describe.skipIf(addonProblem() !== undefined)("upload functions of the addon", (
     expect(outcome).toBe(UPLOAD_OUTCOME.wrongHash);
     expect(readdirSync(folder)).toEqual(["there"]);
     expect(readFileSync(join(folder, "there"), "utf8")).toBe("first");
+  });
+
+  it.skipIf(!canRefuse)("leave one name where no kernel renames without replacing", async () => {
+    const built =
+      process.env["YORE_ADDON"] ??
+      fileURLToPath(new URL("../../native/build/Release/yore.node", import.meta.url));
+    const program = `
+      const addon = require(process.argv[1]);
+      const path = Buffer.from(process.argv[2]);
+      const save = (text) => addon.uploadWhole(path, 0o600, Buffer.from(text), undefined);
+      save("first").then(async (outcome) => console.log(outcome, await save("second")));`;
+    const words = ["node", "-e", program, built, join(folder, "file")].map((word) => `'${word}'`);
+    const result = await runRefusing(constants.errno.EINVAL, ["renameat2"], `exec ${words.join(" ")}`);
+    expect(result.stdout, result.stderr).toBe(`${UPLOAD_OUTCOME.saved} ${UPLOAD_OUTCOME.exists}\n`);
+    expect(readdirSync(folder)).toEqual(["file"]);
+    expect(readFileSync(join(folder, "file"), "utf8")).toBe("first");
+    expect(statSync(join(folder, "file")).nlink).toBe(1);
   });
 
   it("give a name to one of two that arrive at once", async () => {

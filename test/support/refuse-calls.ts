@@ -4,8 +4,8 @@ import { type RunOptions, type RunResult, run, yoreCommand } from "./run.js";
 
 /** Numbers of system calls on the machines that we test on. */
 const CALLS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  x64: { pwrite64: 18, fsync: 74 },
-  arm64: { pwrite64: 68, fsync: 82 },
+  x64: { pwrite64: 18, fsync: 74, renameat2: 316 },
+  arm64: { pwrite64: 68, fsync: 82, renameat2: 276 },
 };
 
 // A seccomp filter: for each of the calls the errno, and everything else is allowed.
@@ -24,7 +24,7 @@ if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.c_void_p(ctypes.addres
 os.execvp("sh", ["sh", "-c", command])
 `;
 
-export type RefusedCall = "pwrite64" | "fsync";
+export type RefusedCall = "pwrite64" | "fsync" | "renameat2";
 
 /** Runs the built command line; each of the calls fails with the errno. */
 export function runYoreRefusing(
@@ -33,8 +33,18 @@ export function runYoreRefusing(
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<RunResult> {
+  return runRefusing(errno, calls, `exec ${yoreCommand(args)}`, options);
+}
+
+/** The same for a command of the shell. */
+export function runRefusing(
+  errno: number,
+  calls: readonly RefusedCall[],
+  command: string,
+  options: RunOptions = {},
+): Promise<RunResult> {
   const numbers = calls.map((call) => CALLS[process.arch]?.[call]).join(",");
-  return run("python3", ["-c", FILTER, `${errno}`, numbers, `exec ${yoreCommand(args)}`], options);
+  return run("python3", ["-c", FILTER, `${errno}`, numbers, command], options);
 }
 
 /** Whether calls can be refused here. */
