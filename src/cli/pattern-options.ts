@@ -21,7 +21,8 @@ export function addPatternFlags(command: Command, verb: PatternVerb): void {
 }
 
 /**
- * The lists of a family of flags; those that are empty are left out.
+ * The lists of a family of flags that was given. An empty pattern matches nothing, as with restic: `--include ""` is not the same
+ * as no `--include` at all, which would restore everything when a variable of a script is empty.
  *
  * @param environment for the variables in files of patterns
  * @throws {UsageError} for a pattern that is none, or a file that cannot be read
@@ -31,13 +32,11 @@ export async function resolvePatternFlags(
   flags: PatternFlags<PatternVerb>,
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<PatternList[]> {
-  const { list } = await loadPatterns(
-    { flag: `--${verb}`, patterns: flags[verb], files: flags[`${verb}File`] },
-    environment,
-  );
-  const { list: listIgnoringCase } = await loadPatterns(
-    { flag: `--i${verb}`, patterns: flags[`i${verb}`], files: flags[`i${verb}File`], ignoreCase: true },
-    environment,
-  );
-  return [list, listIgnoringCase].filter(({ length }) => length > 0);
+  const load = async (flag: PatternVerb | `i${PatternVerb}`, ignoreCase: boolean) => {
+    const patterns = flags[flag] ?? [];
+    const wanted = { flag: `--${flag}`, patterns, files: flags[`${flag}File`], ignoreCase };
+    const { list } = await loadPatterns(wanted, environment);
+    return patterns.length > 0 || list.length > 0 ? [list] : [];
+  };
+  return [...(await load(verb, false)), ...(await load(`i${verb}`, true))];
 }

@@ -27,6 +27,7 @@ export const USES_THAT_FAIL: readonly Use[] = [
   use("restore latest"),
   use("restore latest --target TARGET --overwrite sometimes"),
   use("restore latest --target TARGET -e a -i b"),
+  use("restore latest --target TARGET -e '' -i b"),
   use("restore ffffffff --target TARGET"),
   use("restore latest:/nowhere --target TARGET"),
   use("diff OLD"),

@@ -105,6 +105,10 @@ export const USES_THAT_READ: readonly Use[] = [
 
   use("restore --json latest --target TARGET", nothing),
   use("restore latest:FILES/sub -t TARGET"),
+  use("restore latest:FILES/sub -t TARGET --include ''"),
+  use("restore latest:FILES/sub -t TARGET --iinclude '' --include-file /dev/null"),
+  use("restore latest:FILES/sub -t TARGET --include-file /dev/null"),
+  use("restore latest:FILES/sub -t TARGET --exclude ''"),
   use("restore --host one --tag daily --path FILES latest --target TARGET", nothing),
   use("restore -H two latest --target TARGET", nothing),
   use("restore OLD --target TARGET --include *.txt", nothing),

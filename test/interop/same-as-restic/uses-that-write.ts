@@ -129,6 +129,8 @@ export const USES_THAT_WRITE: readonly Use[] = [
   use("rewrite --include sub --forget"),
   use("rewrite --include-file LISTS/sub"),
   use("rewrite --iinclude SUB"),
+  use("rewrite --include ''"),
+  use("rewrite --exclude ''"),
   use("rewrite --iinclude-file LISTS/any-case"),
   use("rewrite -s"),
   use("rewrite --snapshot-summary --forget OLD"),
