@@ -280,7 +280,7 @@ class LoadTask final : public PackFileTask {
 
 class CommitTask final : public PackFileTask {
  public:
-  CommitTask(std::shared_ptr<PackFile> file, std::string path) : PackFileTask(std::move(file), "link") {
+  CommitTask(std::shared_ptr<PackFile> file, std::string path) : PackFileTask(std::move(file), "rename") {
     path_ = std::move(path);
   }
   void Execute() override { error_ = file_->Commit(path_); }

@@ -1,7 +1,7 @@
 // Files that arrive bit by bit and must not be seen before they are whole: written and hashed in one hop, and given
 // their name by one rename when the last byte is on the disk.
 //
-//   uploadOpen(folder, mode)        -> upload       a file without a name (O_TMPFILE): whatever dies, nothing is left
+//   uploadOpen(folder, mode)        -> upload       a file without a name (O_TMPFILE)
 //   uploadAppend(upload, pieces)                    SHA-256 and write(2) of all of them
 //   uploadReceive(upload, socket, limit) -> bytes   the same of what has arrived on a connection, see body_socket.h
 //   uploadCommit(upload, path, id)  -> outcome      compares the hash, fsync, rename, fsync of the folder
@@ -149,7 +149,7 @@ Failure CommitUpload(Upload& upload, const std::string& path, const WantedHash& 
     *outcome = kExists;
     return {};
   }
-  if (error != 0) return {error, "link"};
+  if (error != 0) return {error, "rename"};
   const int sync_error = SyncFolder(upload.folder);
   // The client is told that it failed, and comes again.
   if (sync_error != 0) unlink(path.c_str());
@@ -245,7 +245,7 @@ class CommitTask final : public Task {
 
   void Execute() override {
     if (!turn_.taken() || !turn_.upload().file.is_open()) {
-      failure_ = {turn_.taken() ? EBADF : EBUSY, "link"};
+      failure_ = {turn_.taken() ? EBADF : EBUSY, "rename"};
       return;
     }
     failure_ = CommitUpload(turn_.upload(), path_, wanted, &outcome_);

@@ -24,11 +24,12 @@ export class LastingRemovals {
     this.#repository = repository;
   }
 
-  /** Waits until all earlier removals last, but those of the same type. Locks wait for nothing. */
+  /** Waits until all earlier removals last, but those of the same type unless they are keys. Locks wait for nothing. */
   async beforeRemoval(type: FileType): Promise<void> {
     if (type === "lock") return;
-    const others = [...this.#pending.values()].some((one) => one !== type);
-    await (others ? this.settle() : this.#syncing);
+    // A key that is asked for again after a failure may be gone already, and yet come back.
+    const waits = type === "key" || [...this.#pending.values()].some((one) => one !== type);
+    await (waits ? this.settle() : this.#syncing);
   }
 
   /** @param keptIn the folder into which the file was moved, if it was */
@@ -59,7 +60,10 @@ export class LastingRemovals {
       } catch (error) {
         // Nothing comes back in a folder that is gone as well.
         if (error instanceof NotFoundError) continue;
-        this.#pending.set(folder, type);
+        // As before in the order, which counts.
+        const later = [...this.#pending].filter(([other]) => other !== folder);
+        this.#pending.clear();
+        for (const [other, itsType] of [[folder, type], ...later] as const) this.#pending.set(other, itsType);
         throw error;
       }
     }

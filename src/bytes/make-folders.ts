@@ -11,11 +11,14 @@ export async function makeFolders(path: string | Buffer, mode: number): Promise<
     await mkdir(path, { recursive: true, mode });
   } catch (error) {
     if (systemCodeOf(error) !== "ENOENT") throw error;
-    throw (await refusalOf(path, mode)) ?? error;
+    const refusal = await refusalOf(path, mode);
+    if (refusal) throw refusal;
+    // Somebody else made one of them meanwhile.
+    await mkdir(path, { recursive: true, mode });
   }
 }
 
-/** What the system says of the first folder that is missing; `undefined` when nothing but that it is. */
+/** What the system says of the first folder that is missing; `undefined` when it is made. */
 async function refusalOf(path: string | Buffer, mode: number): Promise<Error | undefined> {
   for (let at = path; ; at = parentOf(at)) {
     const error = await mkdir(at, { mode }).then(

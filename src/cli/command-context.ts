@@ -139,6 +139,10 @@ export class CommandContext {
       this.problem(`error while unlocking: ${messageOf(event.error)}; \`yore unlock\` removes the lock`);
       return;
     }
+    if (event.type === "not-settled") {
+      this.problem(`${messageOf(event.error)}; what was removed may come back with a loss of power`);
+      return;
+    }
     if (event.type === "retrying") {
       const seconds = (event.delayMs / 1000).toFixed(1);
       if (!this.global.json) this.warn(`${messageOf(event.error)}; trying again in ${seconds} s`);

@@ -87,6 +87,8 @@ export type SessionEvent =
   | { readonly type: "waiting-for-lock"; readonly reason: string }
   /** The lock could not be removed at the end. */
   | { readonly type: "lock-left"; readonly error: unknown }
+  /** What was removed last may come back with a loss of power. */
+  | { readonly type: "not-settled"; readonly error: unknown }
   /** The way to the repository is troubled, or is so no more. */
   | RetryEvent;
 
@@ -111,26 +113,31 @@ export class Session {
   readonly signal: AbortSignal;
   readonly #backend: Backend;
   readonly #ahead: AskAhead;
+  readonly #on: SessionOptions["on"];
 
-  constructor(repository: Repository, backend: Backend, signal: AbortSignal, ahead: AskAhead) {
+  constructor(
+    repository: Repository,
+    backend: Backend,
+    signal: AbortSignal,
+    ahead: AskAhead,
+    on: SessionOptions["on"],
+  ) {
     this.repository = repository;
     this.signal = signal;
     this.#backend = backend;
     this.#ahead = ahead;
+    this.#on = on;
   }
 
   get engine(): Engine {
     return this.repository.engine;
   }
 
-  /** Releases the lock and lets go of the repository. @throws {YoreError} when the lock cannot be removed */
+  /** Releases the lock and lets go of the repository. Tells what could not be done, and does the rest. */
   async close(): Promise<void> {
     this.#ahead.stop();
-    try {
-      await this.repository.close();
-    } finally {
-      await this.#backend.close();
-    }
+    await this.repository.close().catch((error: unknown) => this.#on?.({ type: "lock-left", error }));
+    await this.#backend.close().catch((error: unknown) => this.#on?.({ type: "not-settled", error }));
   }
 }
 
@@ -149,7 +156,7 @@ export async function withSession<T>(
     return await work(session);
   } finally {
     // What has come of the work, a failure too, counts for more than a lock that cannot be removed.
-    await session.close().catch((error: unknown) => options.on?.({ type: "lock-left", error }));
+    await session.close();
   }
 }
 
@@ -189,7 +196,7 @@ export async function openSession(options: RepositoryOptions, how: SessionOption
     const stop = AbortSignal.any(signals);
     // Each of many loads under way listens to it; Node.js would take more than ten for a leak.
     setMaxListeners(0, stop);
-    return new Session(repository, backend, stop, ahead);
+    return new Session(repository, backend, stop, ahead, how.on);
   } catch (error) {
     ahead.stop();
     await backend.close();

@@ -50,8 +50,8 @@ export interface PlacedPart extends SealedPart {
 }
 
 /**
- * A file that grows by what is sealed into it. It is hashed on the way, and has no name before it is whole: whatever dies
- * before, nothing is left. Several calls may be under way. Once one has failed, the file is good for nothing any more.
+ * A file that grows by what is sealed into it. It is hashed on the way, and has no name before it is synced: whatever dies
+ * while it grows, nothing is left. Several calls may be under way. Once one has failed, the file is good for nothing any more.
  */
 export interface SealedFile {
   /** Seals as `Engine.seal` does, in one hop, and puts the results at the end. */
@@ -210,7 +210,7 @@ export interface Engine {
    * Begins a file to seal into, in a folder; only the native engine can. Failures are those of node:fs, there and in all of
    * its functions, and `DamagedError` of a verification.
    *
-   * @param temporaryName what it is called meanwhile where the file system wants a name
+   * @param temporaryName what it is called from its sync until it is whole, and from the beginning where the file system wants a name
    * @param mode permission bits meanwhile
    */
   createSealedFile?(folder: string, temporaryName: string, mode: number): Promise<SealedFile>;

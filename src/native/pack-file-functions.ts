@@ -12,7 +12,8 @@ export type PackFileHandle = object & { readonly [packFileBrand]: true };
  */
 export interface PackFileFunctions {
   /**
-   * @param temporaryName that it has in the folder meanwhile, where the file system knows no files without one
+   * @param temporaryName that it has in the folder from `packFileFinish` to `packFileCommit`, and from the beginning where the
+   * file system knows no files without one
    * @param mode permission bits, whatever the umask
    */
   packFileOpen(folder: Uint8Array, temporaryName: string, mode: number): Promise<PackFileHandle>;

@@ -63,7 +63,7 @@ export class FileExaminer {
       addon === null
         ? undefined
         : new BatchQueue({
-            work: (files) => examineTogether(addon, target.root, files),
+            work: (files) => examineTogether(addon, target, files),
             weigh: ({ wanted }) => wanted.size,
             aloneFrom: SMALL_BYTES + 1,
             maxItems: FILES_A_HOP,
@@ -122,7 +122,7 @@ function fromMatches(
 
 async function examineTogether(
   addon: ExamineFunctions,
-  root: Uint8Array,
+  target: TargetFolder,
   files: readonly SmallFile[],
 ): Promise<(FoundFile | Error)[]> {
   const lengthAndTime = new Float64Array(NUMBERS_OF_EXAMINED * files.length).fill(Number.NaN);
@@ -135,13 +135,17 @@ async function examineTogether(
     lengthAndTime[at + 1] = options.trustTime.seconds;
     lengthAndTime[at + 2] = options.trustTime.nanoseconds;
   }
-  const [found, hashes] = await addon.examineFiles(root, textBytes(paths), lengthAndTime);
-  return files.map((file, i) => foundOf(file, found, hashes, i));
+  const [found, hashes] = await addon.examineFiles(target.root, textBytes(paths), lengthAndTime);
+  return files.map((file, i) => {
+    const result = foundOf(file, found, hashes, i);
+    if (result instanceof Error) result.message += ` '${target.absolute(file.location)}'`;
+    return result;
+  });
 }
 
 /** @param number of the file among those that `examineFiles` was asked for */
 function foundOf(
-  { location, wanted, options }: SmallFile,
+  { wanted, options }: SmallFile,
   numbers: Float64Array,
   hashes: Uint8Array,
   number: number,
@@ -165,7 +169,7 @@ function foundOf(
     }
     default: {
       const [code, words] = describeErrno(-outcome) ?? [`E${-outcome}`, "unknown error"];
-      return Object.assign(new Error(`${words}, lstat '${location}'`), { code });
+      return Object.assign(new Error(`${code}: ${words}, lstat`), { code });
     }
   }
 }

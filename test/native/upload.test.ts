@@ -135,7 +135,7 @@ describe.skipIf(addonProblem() !== undefined)("upload functions of the addon", (
     await expect(missing).rejects.toMatchObject({ code: "ENOENT", syscall: "open" });
     const upload = await open();
     const lost = addon.uploadCommit(upload, pathOf("missing/file"), undefined);
-    await expect(lost).rejects.toMatchObject({ code: "ENOENT", syscall: "link" });
+    await expect(lost).rejects.toMatchObject({ code: "ENOENT", syscall: "rename" });
     const commit = addon.uploadCommit as (...args: unknown[]) => Promise<number>;
     const append = addon.uploadAppend as (...args: unknown[]) => Promise<void>;
     for (const wrong of [undefined, {}, 5, Buffer.alloc(3)])
