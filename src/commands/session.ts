@@ -78,6 +78,9 @@ const UNWRITABLE = new Set(["EROFS", "EACCES", "EPERM", "ENOSPC", "EDQUOT"]);
 
 export type LockMode = "none" | "shared" | "exclusive";
 
+/** What the end of a session could not do: remove the lock, or see to it that no loss of power brings back what was removed last. */
+export type LeftBehind = { readonly type: "lock-left" | "not-settled"; readonly error: unknown };
+
 export type SessionEvent =
   | { readonly type: "opened"; readonly repository: Repository; readonly compression: CompressionMode }
   /** The portable engine does the work although nobody asked for it. */
@@ -85,10 +88,7 @@ export type SessionEvent =
   /** There is no cache, and all is fetched. */
   | { readonly type: "cache-problem"; readonly error: unknown }
   | { readonly type: "waiting-for-lock"; readonly reason: string }
-  /** The lock could not be removed at the end. */
-  | { readonly type: "lock-left"; readonly error: unknown }
-  /** What was removed last may come back with a loss of power. */
-  | { readonly type: "not-settled"; readonly error: unknown }
+  | LeftBehind
   /** The way to the repository is troubled, or is so no more. */
   | RetryEvent;
 
@@ -113,31 +113,30 @@ export class Session {
   readonly signal: AbortSignal;
   readonly #backend: Backend;
   readonly #ahead: AskAhead;
-  readonly #on: SessionOptions["on"];
 
-  constructor(
-    repository: Repository,
-    backend: Backend,
-    signal: AbortSignal,
-    ahead: AskAhead,
-    on: SessionOptions["on"],
-  ) {
+  constructor(repository: Repository, backend: Backend, signal: AbortSignal, ahead: AskAhead) {
     this.repository = repository;
     this.signal = signal;
     this.#backend = backend;
     this.#ahead = ahead;
-    this.#on = on;
   }
 
   get engine(): Engine {
     return this.repository.engine;
   }
 
-  /** Releases the lock and lets go of the repository. Tells what could not be done, and does the rest. */
-  async close(): Promise<void> {
+  /**
+   * Releases the lock and lets go of the repository.
+   *
+   * @param onLeft told what could not be done, which is thrown when there is nobody to be told; the rest is done all the same
+   */
+  async close(onLeft?: (left: LeftBehind) => void): Promise<void> {
     this.#ahead.stop();
-    await this.repository.close().catch((error: unknown) => this.#on?.({ type: "lock-left", error }));
-    await this.#backend.close().catch((error: unknown) => this.#on?.({ type: "not-settled", error }));
+    const left: LeftBehind[] = [];
+    await this.repository.close().catch((error: unknown) => left.push({ type: "lock-left", error }));
+    await this.#backend.close().catch((error: unknown) => left.push({ type: "not-settled", error }));
+    if (left.length > 0 && !onLeft) throw left[0]!.error;
+    for (const one of left) onLeft!(one);
   }
 }
 
@@ -156,7 +155,7 @@ export async function withSession<T>(
     return await work(session);
   } finally {
     // What has come of the work, a failure too, counts for more than a lock that cannot be removed.
-    await session.close();
+    await session.close((left) => options.on?.(left));
   }
 }
 
@@ -196,7 +195,7 @@ export async function openSession(options: RepositoryOptions, how: SessionOption
     const stop = AbortSignal.any(signals);
     // Each of many loads under way listens to it; Node.js would take more than ten for a leak.
     setMaxListeners(0, stop);
-    return new Session(repository, backend, stop, ahead, how.on);
+    return new Session(repository, backend, stop, ahead);
   } catch (error) {
     ahead.stop();
     await backend.close();
