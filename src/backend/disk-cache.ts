@@ -178,6 +178,9 @@ export class DiskCache {
     const hash = createHash("sha256").update(bytes).digest();
     if (!(await this.#write(path, [bytes, hash]))) return;
     const part = { path, bytes: bytes.length + HASH_BYTES, usedMs: Date.now(), offset, length: bytes.length };
+    // Two readers may have loaded the same at once.
+    const before = this.#parts.get(name)?.find((one) => one.path === path);
+    if (before) this.#dropPart(name, before);
     const parts = this.#parts.get(name) ?? [];
     parts.push(part);
     this.#parts.set(name, parts);
@@ -222,12 +225,7 @@ export class DiskCache {
       !content ||
       !timingSafeEqual(createHash("sha256").update(content).digest(), whole.subarray(part.length))
     ) {
-      this.#parts.set(
-        name,
-        parts.filter((one) => one !== part),
-      );
-      this.#bytes -= part.bytes;
-      await unlink(systemPath(part.path)).catch(() => {});
+      if (this.#dropPart(name, part)) await unlink(systemPath(part.path)).catch(() => {});
       return undefined;
     }
     this.#touch(part);
@@ -257,6 +255,17 @@ export class DiskCache {
     this.#packs.delete(name);
   }
 
+  /** @returns whether it was still there: whoever waited for the disk may find that another has dropped it */
+  #dropPart(name: string, part: CachedPart): boolean {
+    const parts = this.#parts.get(name) ?? [];
+    const at = parts.indexOf(part);
+    if (at < 0) return false;
+    parts.splice(at, 1);
+    if (parts.length === 0) this.#parts.delete(name);
+    this.#bytes -= part.bytes;
+    return true;
+  }
+
   /** The time of a file says when it was last used, to the next process as well. */
   #touch(entry: Entry | undefined): void {
     if (!entry) return;
@@ -282,12 +291,10 @@ export class DiskCache {
     const oldest = [...packs, ...parts].sort((a, b) => a.entry.usedMs - b.entry.usedMs);
     for (const { name, entry, part } of oldest) {
       if (this.#bytes <= this.#maxBytes * MAKE_ROOM) break;
-      if (part) {
-        const rest = (this.#parts.get(name) ?? []).filter((one) => one !== part);
-        if (rest.length > 0) this.#parts.set(name, rest);
-        else this.#parts.delete(name);
-        this.#bytes -= part.bytes;
-      } else this.#drop(name);
+      // While the last one was removed, this one may have gone, and its name have been taken by a new one.
+      const isHere = part ? this.#dropPart(name, part) : this.#packs.get(name) === entry;
+      if (!isHere) continue;
+      if (!part) this.#drop(name);
       await unlink(systemPath(entry.path)).catch(() => {});
     }
     return oldest.length > 0;
@@ -302,7 +309,8 @@ export class DiskCache {
     }
     const folder = join(this.#folder, PARTS_FOLDER);
     for (const name of await namesIn(folder)) {
-      if (isHexId(name)) this.#parts.set(name, await this.#takeParts(join(folder, name)));
+      const parts = isHexId(name) ? await this.#takeParts(join(folder, name)) : [];
+      if (parts.length > 0) this.#parts.set(name, parts);
     }
     this.#makeRoom();
   }

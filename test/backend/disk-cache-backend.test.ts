@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Handle, LoadRange } from "../../src/backend/backend.js";
@@ -68,6 +68,11 @@ describe("DiskCacheBackend", () => {
 
   const read = async (backend: DiskCacheBackend, handle: Handle, offset: number, length: number) =>
     Buffer.from(await backend.load(handle, { offset, length }));
+
+  const partsFolder = () => join(base, REPOSITORY, "yore-parts", dataPack.name);
+  const partNames = () => readdirSync(partsFolder());
+  const bytesOf = (names: readonly string[]) =>
+    names.reduce((sum, name) => sum + statSync(join(partsFolder(), name)).size, 0);
 
   it("fetches a pack of trees once, whole, and serves it from then on", async () => {
     const backend = await open();
@@ -152,17 +157,44 @@ describe("DiskCacheBackend", () => {
   });
 
   it("stays below its limit, and lets go of what was used least lately", async () => {
-    const backend = await open({ keepsData: true, maxBytes: 40_000 });
+    const cache = await DiskCache.open(base, REPOSITORY, { maxBytes: 40_000 });
     for (let offset = 0; offset < 50_000; offset += 5_000) {
-      await read(backend, dataPack, offset, 5_000);
-      await read(backend, dataPack, 0, 5_000);
+      await cache.savePart(dataPack.name, offset, data.subarray(offset, offset + 5_000));
+      await cache.loadRange(dataPack.name, 0, 5_000);
     }
-    await backend.close();
-    const folder = join(base, REPOSITORY, "yore-parts", dataPack.name);
-    const names = readdirSync(folder);
-    expect(names.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0)).toBeLessThan(40_001);
+    await cache.close();
+    const names = partNames();
+    expect(bytesOf(names)).toBeLessThan(40_001);
+    expect(bytesOf(names)).toBe(cache.bytes);
     expect(names).toContain("45000-5000");
     expect(names).not.toContain("5000-5000");
+  });
+
+  it("stays below its limit while parts go that others read and bring", async () => {
+    const backend = await open({ keepsData: true, maxBytes: 40_000 });
+    const readAll = async () => {
+      for (let offset = 0; offset < 50_000; offset += 5_000) {
+        await read(backend, dataPack, offset, 5_000);
+        await read(backend, dataPack, 0, 5_000);
+      }
+    };
+    for (let round = 0; round < 20; round++) await Promise.all([readAll(), readAll()]);
+    await backend.close();
+    expect(bytesOf(partNames())).toBeLessThan(40_001);
+  });
+
+  it("counts a part once, whether two bring it or two find it gone", async () => {
+    const cache = await DiskCache.open(base, REPOSITORY);
+    const part = data.subarray(0, 5_000);
+    await Promise.all([cache.savePart(dataPack.name, 0, part), cache.savePart(dataPack.name, 0, part)]);
+    const path = join(partsFolder(), "0-5000");
+    expect(cache.bytes).toBe(statSync(path).size);
+    rmSync(path);
+    const load = () => cache.loadRange(dataPack.name, 0, 5_000);
+    expect(await Promise.all([load(), load()])).toEqual([undefined, undefined]);
+    expect(cache.bytes).toBe(0);
+    expect(cache.keepsOf(dataPack.name)).toBe(false);
+    await cache.close();
   });
 
   it("forgets what the repository has no more", async () => {
