@@ -1,4 +1,5 @@
 import { throwIfAborted } from "../errors.js";
+import { Pending } from "./pending.js";
 
 /**
  * Runs `work` over the items, at most `limit` at a time, taking a new item only when a place is free: the
@@ -11,25 +12,17 @@ export async function forEachConcurrently<T>(
   work: (item: T) => Promise<void>,
   signal?: AbortSignal,
 ): Promise<void> {
-  const running = new Set<Promise<void>>();
-  let failure: { error: unknown } | undefined;
+  const pending = new Pending(limit);
   try {
     for await (const item of items) {
       throwIfAborted(signal);
-      const task: Promise<void> = work(item)
-        .catch((error: unknown) => {
-          failure ??= { error };
-        })
-        .finally(() => running.delete(task));
-      running.add(task);
-      if (running.size >= limit) await Promise.race(running);
-      if (failure) break;
+      const room = pending.add(work(item));
+      if (room) await room;
     }
   } catch (error) {
-    failure ??= { error };
+    pending.fail(error);
   }
-  await Promise.all(running);
-  if (failure) throw failure.error;
+  await pending.drain();
 }
 
 /** The same, keeping what `work` returns, in the order of the items. */
