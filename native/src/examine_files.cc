@@ -3,8 +3,12 @@
 
 #include <fcntl.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/xattr.h>
+#endif
 
 #include <cerrno>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,9 +25,32 @@
 namespace yore {
 namespace {
 
-constexpr size_t kNumbersIn = 3;
-constexpr size_t kNumbersOut = 3;
+constexpr size_t kNumbersIn = 10;
+constexpr size_t kNumbersOut = 4;
+// Where among those that come in.
+enum Wanted { kLength, kTrustTime, kOwner = 3, kGroup, kMode, kModified, kAccessed = 8 };
 constexpr double kMaxLength = 1 << 20;
+
+// NaN equals nothing.
+bool IsTime(const timespec& time, const double* wanted) {
+  return static_cast<double>(time.tv_sec) == wanted[0] && static_cast<double>(time.tv_nsec) == wanted[1];
+}
+
+bool HasStatus(int fd, const double* wanted) {
+#ifdef __linux__
+  struct stat status;
+  if (fstat(fd, &status) != 0) return false;
+  const bool has_mode = static_cast<double>(status.st_mode & ~S_IFMT) == wanted[kMode];
+  const bool has_owner =
+      static_cast<double>(status.st_uid) == wanted[kOwner] && static_cast<double>(status.st_gid) == wanted[kGroup];
+  if (!has_mode || !has_owner) return false;
+  if (!IsTime(status.st_mtim, wanted + kModified) || !IsTime(status.st_atim, wanted + kAccessed)) return false;
+  const ssize_t attributes = flistxattr(fd, nullptr, 0);
+  return attributes == 0 || (attributes < 0 && (errno == ENOTSUP || errno == EOPNOTSUPP));
+#else
+  return false;
+#endif
+}
 
 // As in src/native/examine-functions.ts. Below zero: the errno of asking, negated.
 enum Outcome { kNothing = 0, kNoFile = 1, kTrusted = 2, kUnreadable = 3, kRead = 4 };
@@ -73,21 +100,32 @@ class ExamineTask final : public Task {
     found[1] = static_cast<double>(status.st_size);
     found[2] = static_cast<double>(status.st_nlink);
     const double* want = &wanted[i * kNumbersIn];
-    // NaN equals nothing.
-    if (found[1] == want[0] && static_cast<double>(status.st_mtim.tv_sec) == want[1] &&
-        static_cast<double>(status.st_mtim.tv_nsec) == want[2])
-      return kTrusted;
-    return Read(name, i, static_cast<size_t>(want[0])) ? kRead : kUnreadable;
+    const bool is_trusted = found[1] == want[kLength] && IsTime(status.st_mtim, want + kTrustTime);
+    const bool needs_status = !std::isnan(want[kOwner]);
+    if (is_trusted && !needs_status) return kTrusted;
+    const FileDescriptor file(Open(name));
+    const bool is_read = file.get() >= 0 && (is_trusted || Read(file.get(), i, static_cast<size_t>(want[kLength])));
+    found[3] = file.get() >= 0 && needs_status && HasStatus(file.get(), want) ? 1 : 0;
+    if (is_trusted) return kTrusted;
+    return is_read ? kRead : kUnreadable;
   }
 
-  bool Read(const char* name, size_t i, size_t length) {
+  int Open(const char* name) const {
     // A pipe that has taken its place is not waited for.
-    const FileDescriptor file(openat(folder_.get(), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    if (file.get() < 0) return false;
+    const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+#ifdef O_NOATIME
+    // Only whoever owns the file may leave its time of last access alone.
+    const int fd = openat(folder_.get(), name, flags | O_NOATIME);
+    if (fd >= 0 || errno != EPERM) return fd;
+#endif
+    return openat(folder_.get(), name, flags);
+  }
+
+  bool Read(int fd, size_t i, size_t length) {
     OwnedBytes content(length);
     size_t got = 0;
     while (got < length) {
-      const ssize_t count = pread(file.get(), content.data.get() + got, length - got, static_cast<off_t>(got));
+      const ssize_t count = pread(fd, content.data.get() + got, length - got, static_cast<off_t>(got));
       if (count < 0 && errno == EINTR) continue;
       if (count < 0) return false;
       // Too short: it has not what is wanted, and the hash stays zero.
@@ -124,7 +162,7 @@ napi_value ExamineFiles(napi_env env, napi_callback_info info) {
     return Abandon(env, std::move(task));
   for (size_t i = 0; i < task->wanted.size(); i += kNumbersIn) {
     // Written so that NaN is refused.
-    if (task->wanted[i] >= 0 && task->wanted[i] <= kMaxLength) continue;
+    if (task->wanted[i + kLength] >= 0 && task->wanted[i + kLength] <= kMaxLength) continue;
     ThrowRange(env, "wanted", "lengths of up to 1 MiB");
     return Abandon(env, std::move(task));
   }

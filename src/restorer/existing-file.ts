@@ -4,9 +4,9 @@ import { awaitedLater } from "../async/awaited-later.js";
 import { Semaphore } from "../async/semaphore.js";
 import type { IdList } from "../bytes/id.js";
 import { ID_LENGTH } from "../bytes/id.js";
-import { throwIfAborted } from "../errors.js";
+import { systemCodeOf, throwIfAborted } from "../errors.js";
 import type { Repository } from "../repository/repository.js";
-import type { TargetFolder } from "./target-folder.js";
+import type { OpenTargetFile, TargetFolder } from "./target-folder.js";
 
 const readAsync = promisify(read);
 /** Bytes that are read and hashed in one go. */
@@ -46,8 +46,7 @@ export async function compareContent(
   engine: Hasher,
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array | undefined> {
-  const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
-  const file = await target.open(location, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch(() => undefined);
+  const file = await openToRead(target, location).catch(() => undefined);
   if (!file) return undefined;
   try {
     const matches = new Uint8Array(wanted.content.length);
@@ -57,6 +56,19 @@ export async function compareContent(
     return matches;
   } finally {
     await file.close();
+  }
+}
+
+/** Leaves the time of last access as it is, where it may. */
+async function openToRead(target: TargetFolder, location: string): Promise<OpenTargetFile> {
+  const { O_NOATIME = 0, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
+  const flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
+  try {
+    return await target.open(location, flags | O_NOATIME);
+  } catch (error) {
+    if (systemCodeOf(error) !== "EPERM") throw error;
+    // Somebody else's file.
+    return target.open(location, flags);
   }
 }
 

@@ -5,7 +5,12 @@ import { throwIfAborted } from "../errors.js";
 import { type Timestamp, timestampNs } from "../format/timestamp.js";
 import { loadAddon } from "../native/addon.js";
 import { describeErrno } from "../native/describe-errno.js";
-import { EXAMINED, type ExamineFunctions, NUMBERS_OF_EXAMINED } from "../native/examine-functions.js";
+import {
+  EXAMINED,
+  type ExamineFunctions,
+  NUMBERS_OF_EXAMINED,
+  NUMBERS_TO_EXAMINE,
+} from "../native/examine-functions.js";
 import { textBytes } from "../patterns/mod.js";
 import {
   compareContent,
@@ -14,6 +19,7 @@ import {
   needsRestore,
   type WantedContent,
 } from "./existing-file.js";
+import type { FileStatus } from "./file-call.js";
 import type { TargetFolder } from "./target-folder.js";
 
 /** Files of one blob at most and up to this size are looked at together. */
@@ -32,11 +38,15 @@ export interface FoundFile {
   readonly size: number;
   /** `undefined` when there is no regular file to keep, or it cannot be read. */
   readonly existing: ExistingFile | undefined;
+  /** Whether it is known to have the status that was asked for, and no extended attributes. */
+  readonly hasStatus: boolean;
 }
 
 export interface ExamineOptions {
   /** A file of the right size and this time is taken to be right without being read. */
   readonly trustTime?: Timestamp | undefined;
+  /** What the file should have besides its content, if it matters. Only known of small files, and with the addon. */
+  readonly status?: FileStatus | undefined;
   /** Whether a file with other names counts only when it is right as a whole; true when left out. */
   readonly linksMatter?: boolean;
   readonly signal?: AbortSignal | undefined;
@@ -95,29 +105,30 @@ export class FileExaminer {
   }
 }
 
-const NOTHING: FoundFile = { kind: "nothing", size: 0, existing: undefined };
-const OTHER: FoundFile = { kind: "other", size: 0, existing: undefined };
+const NOTHING: FoundFile = { kind: "nothing", size: 0, existing: undefined, hasStatus: false };
+const OTHER: FoundFile = { ...NOTHING, kind: "other" };
 
-function trusted(size: number): FoundFile {
-  return { kind: "file", size, existing: { sizeMatches: true, matches: undefined } };
+function trusted(size: number, hasStatus = false): FoundFile {
+  return { kind: "file", size, existing: { sizeMatches: true, matches: undefined }, hasStatus };
 }
 
 interface Compared {
   readonly size: number;
   readonly links: number;
   readonly matches: Uint8Array | undefined;
+  readonly hasStatus?: boolean;
 }
 
 function fromMatches(
-  { size, links, matches }: Compared,
+  { size, links, matches, hasStatus = false }: Compared,
   wanted: WantedContent,
   { linksMatter = true }: ExamineOptions,
 ): FoundFile {
-  if (!matches) return { kind: "file", size, existing: undefined };
+  if (!matches) return { kind: "file", size, existing: undefined, hasStatus };
   const existing = { sizeMatches: size === wanted.size, matches };
   // Writing into a file with other names would change those too: it has to be made anew, so nothing of it counts.
   const isLost = linksMatter && links > 1 && needsRestore(existing);
-  return { kind: "file", size, existing: isLost ? undefined : existing };
+  return { kind: "file", size, existing: isLost ? undefined : existing, hasStatus };
 }
 
 async function examineTogether(
@@ -125,22 +136,32 @@ async function examineTogether(
   target: TargetFolder,
   files: readonly SmallFile[],
 ): Promise<(FoundFile | Error)[]> {
-  const lengthAndTime = new Float64Array(NUMBERS_OF_EXAMINED * files.length).fill(Number.NaN);
+  const numbers = new Float64Array(NUMBERS_TO_EXAMINE * files.length).fill(Number.NaN);
   let paths = "";
   for (const [i, { location, wanted, options }] of files.entries()) {
-    const at = NUMBERS_OF_EXAMINED * i;
+    const { trustTime, status } = options;
+    const at = NUMBERS_TO_EXAMINE * i;
     paths += `${location.slice(1)}\0`;
-    lengthAndTime[at] = wanted.size;
-    if (!options.trustTime) continue;
-    lengthAndTime[at + 1] = options.trustTime.seconds;
-    lengthAndTime[at + 2] = options.trustTime.nanoseconds;
+    numbers[at] = wanted.size;
+    if (trustTime) setTime(numbers, at + 1, trustTime);
+    if (!status) continue;
+    numbers[at + 3] = status.uid;
+    numbers[at + 4] = status.gid;
+    numbers[at + 5] = status.mode;
+    setTime(numbers, at + 6, status.mtime);
+    setTime(numbers, at + 8, status.atime);
   }
-  const [found, hashes] = await addon.examineFiles(target.root, textBytes(paths), lengthAndTime);
+  const [found, hashes] = await addon.examineFiles(target.root, textBytes(paths), numbers);
   return files.map((file, i) => {
     const result = foundOf(file, found, hashes, i);
     if (result instanceof Error) result.message += ` '${target.absolute(file.location)}'`;
     return result;
   });
+}
+
+function setTime(numbers: Float64Array, at: number, { seconds, nanoseconds }: Timestamp): void {
+  numbers[at] = seconds;
+  numbers[at + 1] = nanoseconds;
 }
 
 /** @param number of the file among those that `examineFiles` was asked for */
@@ -153,19 +174,20 @@ function foundOf(
   const outcome = numbers[NUMBERS_OF_EXAMINED * number]!;
   const size = numbers[NUMBERS_OF_EXAMINED * number + 1]!;
   const links = numbers[NUMBERS_OF_EXAMINED * number + 2]!;
+  const hasStatus = numbers[NUMBERS_OF_EXAMINED * number + 3] === 1;
   switch (outcome) {
     case EXAMINED.nothing:
       return NOTHING;
     case EXAMINED.noFile:
       return OTHER;
     case EXAMINED.trusted:
-      return trusted(size);
+      return trusted(size, hasStatus);
     case EXAMINED.unreadable:
       return fromMatches({ size, links, matches: undefined }, wanted, options);
     case EXAMINED.read: {
       const matches = new Uint8Array(wanted.content.length);
       if (matches.length > 0) matches[0] = isSame(wanted.content.bytes, hashes, ID_LENGTH * number) ? 1 : 0;
-      return fromMatches({ size, links, matches }, wanted, options);
+      return fromMatches({ size, links, matches, hasStatus }, wanted, options);
     }
     default: {
       const [code, words] = describeErrno(-outcome) ?? [`E${-outcome}`, "unknown error"];

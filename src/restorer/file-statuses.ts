@@ -3,8 +3,14 @@ import type { TreeNode } from "../format/node.js";
 import { NumberRows } from "./columns.js";
 import type { FileStatus } from "./file-call.js";
 
-/** What `FileStatuses` takes from a node. */
+/** What of a node makes a status. */
 type StatusSource = Pick<TreeNode, "uid" | "gid" | "mtime" | "atime" | "mode" | "type">;
+
+/** What a restore gives a file besides its content. */
+export function statusOf(node: StatusSource): FileStatus {
+  const { uid, gid, mtime, atime } = node;
+  return { uid, gid, mtime, atime, mode: posixModeFromNode(node) & ~S_IFMT };
+}
 
 /** Owner, times and mode of the files that a restore is about to write: 56 bytes a file, since there can be millions. */
 export class FileStatuses {
@@ -12,8 +18,7 @@ export class FileStatuses {
 
   /** @returns the number to ask for it */
   add(node: StatusSource): number {
-    const { uid, gid, mtime, atime } = node;
-    const mode = posixModeFromNode(node) & ~S_IFMT;
+    const { uid, gid, mtime, atime, mode } = statusOf(node);
     return this.#rows.add(uid, gid, mtime.seconds, mtime.nanoseconds, atime.seconds, atime.nanoseconds, mode);
   }
 

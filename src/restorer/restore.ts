@@ -9,8 +9,7 @@
  * What goes wrong with one thing costs that thing. Content that cannot be restored is an error, metadata a warning.
  */
 
-import { awaitedLater } from "../async/awaited-later.js";
-import { Semaphore } from "../async/semaphore.js";
+import { Pending } from "../async/pending.js";
 import type { Id } from "../bytes/id.js";
 import { IdSet } from "../bytes/id-set.js";
 import { DamagedError, throwIfAborted, YoreError } from "../errors.js";
@@ -23,6 +22,7 @@ import { ContentRestorer } from "./content-restorer.js";
 import { needsRestore, type WantedContent } from "./existing-file.js";
 import { FileCallQueue } from "./file-call-queue.js";
 import { FileExaminer, type FoundFile } from "./file-examiner.js";
+import { statusOf } from "./file-statuses.js";
 import { asRestoreError, MetadataRestorer } from "./metadata-restorer.js";
 import {
   newRestoreProgress,
@@ -37,7 +37,7 @@ import { type TreeVisitor, TreeWalk } from "./tree-walk.js";
 import { verifyFiles } from "./verify-files.js";
 
 /** Existing files that are looked at at a time, most of them small: `FileExaminer` bounds their memory. */
-const EXAMINED_AT_ONCE = 32;
+const EXAMINED_AT_ONCE = 64;
 
 /**
  * Restores a tree. The repository's index must be loaded.
@@ -75,12 +75,11 @@ class RestoreRun {
   readonly #content: ContentRestorer;
   readonly #walk: TreeWalk;
   readonly #examiner: FileExaminer;
-  readonly #examining = new Semaphore(EXAMINED_AT_ONCE);
   /** The location of each hard-linked file that came first, by inode and device. */
   readonly #firstLinks = new Map<string, string>();
   /** Files whose content is right, or will be, and whose metadata is to be set in the end: those that have none yet. */
   readonly #tracked = new Set<string>();
-  /** Trees of nothing but files that get all their metadata with their content. */
+  /** Trees of nothing but files that have all their metadata, or get it with their content. */
   readonly #plainTrees = new IdSet();
   /** Folders with something that has to be done in the end. */
   readonly #unfinished = new Set<string>();
@@ -145,7 +144,9 @@ class RestoreRun {
   }
 
   async #plan(tree: Id): Promise<void> {
-    const pending = new Set<Promise<void>>();
+    const examined = new Pending(EXAMINED_AT_ONCE);
+    /** Folders that were left while their files may still be looked at. */
+    const left: { readonly subtree: Id; readonly location: string }[] = [];
     await this.#walk.run(tree, {
       enterFolder: async (_node, location) => {
         if (location !== "/") {
@@ -155,29 +156,31 @@ class RestoreRun {
         await this.#ensureFolder(location);
       },
       leaveFolder: (node, location, names) => {
-        if (node?.subtree && names && !this.#unfinished.has(location)) this.#plainTrees.add(node.subtree);
+        if (!node?.subtree || !names || this.#unfinished.has(location)) return;
+        if (this.#freshFolders.get(location)) this.#plainTrees.add(node.subtree);
+        else left.push({ subtree: node.subtree, location });
       },
       visitNode: (node, location, folder) => {
         const isFolderFresh = this.#freshFolders.get(folder);
-        // Most of millions wait for nothing.
-        if (isFolderFresh) return this.#planNode(node, location, folder);
-        return this.#ensureFolder(folder).then(async () => {
-          const planned = this.#planNode(node, location, folder);
-          // In a new folder nothing can be there: no need to wait, and the order of the files is kept.
-          if (!planned || this.#freshFolders.get(folder)) return planned;
-          awaitedLater(planned);
-          await this.#examining.acquire();
-          const waited = planned.finally(() => {
-            this.#examining.release();
-            pending.delete(waited);
-          });
-          pending.add(awaitedLater(waited));
-        });
+        if (isFolderFresh === undefined)
+          return this.#ensureFolder(folder).then(() =>
+            this.#planWithOthers(examined, node, location, folder),
+          );
+        return this.#planWithOthers(examined, node, location, folder);
       },
     });
-    await Promise.all(pending);
+    await examined.drain();
+    for (const { subtree, location } of left)
+      if (!this.#unfinished.has(location)) this.#plainTrees.add(subtree);
     await this.#newFolders.drain();
     this.#freshFolders.clear();
+  }
+
+  /** Plans a node; what stands in its place is looked at while the walk goes on. */
+  #planWithOthers(examined: Pending, node: TreeNode, location: string, folder: string): Promise<void> | void {
+    const planned = this.#planNode(node, location, folder);
+    // In a new folder nothing can be there: no need to wait, and the order of the files is kept.
+    return planned && !this.#freshFolders.get(folder) ? examined.add(planned) : planned;
   }
 
   #track(location: string): void {
@@ -235,7 +238,6 @@ class RestoreRun {
       if (!this.#canSetStatusAtOnce(node)) this.#unfinished.add(folder);
       return;
     }
-    this.#unfinished.add(folder);
     return this.#planAnyFile(node, location, folder);
   }
 
@@ -256,9 +258,10 @@ class RestoreRun {
       const existing = found?.existing;
       const exists = found !== undefined && found.kind !== "nothing";
       if (existing && !needsRestore(existing)) {
-        this.#track(location);
+        if (!found.hasStatus) this.#track(location);
         return this.#skip(location, node.size);
       }
+      this.#unfinished.add(folder);
       if (!exists && !this.#options.dryRun && this.#planSmallFile(node, folder)) return;
       this.progress.filesTotal++;
       this.progress.bytesTotal += node.size;
@@ -290,7 +293,9 @@ class RestoreRun {
 
   #examine(node: TreeNode, location: string, wanted: WantedContent): Promise<FoundFile> {
     const trustTime = this.#options.overwrite === "if-changed" ? node.mtime : undefined;
-    return this.#examiner.examine(location, wanted, { trustTime, signal: this.#watch.signal });
+    // What has it already is left alone: a program that looks at the time of last change of the status sees no change.
+    const status = this.#canSetStatusAtOnce(node) ? statusOf(node) : undefined;
+    return this.#examiner.examine(location, wanted, { trustTime, status, signal: this.#watch.signal });
   }
 
   #wantedContent(node: TreeNode, location: string): WantedContent {

@@ -74,16 +74,17 @@ export class TargetFolder {
    */
   async ensureFolder(location: string): Promise<boolean> {
     const path = this.absolute(location);
+    const isThere = await isFolder(path);
+    if (isThere) return false;
+    if (isThere === false) await unlink(path);
     try {
       await mkdir(path, 0o700);
       return true;
     } catch (error) {
-      if (systemCodeOf(error) !== "EEXIST") throw error;
+      // Somebody else may have been faster.
+      if (systemCodeOf(error) === "EEXIST" && (await isFolder(path))) return false;
+      throw error;
     }
-    if ((await lstat(path)).isDirectory()) return false;
-    await unlink(path);
-    await mkdir(path, 0o700);
-    return true;
   }
 
   /** Status of the thing itself, links not followed; `undefined` when there is nothing. */
@@ -147,6 +148,16 @@ export class TargetFolder {
 
   async rename(location: string, to: string): Promise<void> {
     await rename(this.absolute(location), this.absolute(to));
+  }
+}
+
+/** Whether a folder stands there itself; `undefined` when nothing does. */
+async function isFolder(path: Buffer): Promise<boolean | undefined> {
+  try {
+    return (await lstat(path)).isDirectory();
+  } catch (error) {
+    if (systemCodeOf(error) === "ENOENT") return undefined;
+    throw error;
   }
 }
 

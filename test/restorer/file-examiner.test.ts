@@ -76,7 +76,12 @@ describe.each(WAYS)("looking at what a restore finds, %s", (_, addon) => {
       expect(await examine(name)).toMatchObject({ kind: "other" });
     put("file", right);
     for (const name of ["missing", "missing/below", "file/below"])
-      expect(await examine(name)).toEqual({ kind: "nothing", size: 0, existing: undefined });
+      expect(await examine(name)).toEqual({
+        kind: "nothing",
+        size: 0,
+        existing: undefined,
+        hasStatus: false,
+      });
   });
 
   it("believes a time only together with the size", async () => {
@@ -85,7 +90,7 @@ describe.each(WAYS)("looking at what a restore finds, %s", (_, addon) => {
     put("file", randomBytes(5000));
     utimesSync(join(folder, "file"), seconds, seconds);
     const believed = { kind: "file", size: 5000, existing: { sizeMatches: true, matches: undefined } };
-    expect(await examine("file", wantedOf(right), { trustTime })).toEqual(believed);
+    expect(await examine("file", wantedOf(right), { trustTime })).toMatchObject(believed);
     const later = { ...trustTime, nanoseconds: 1 };
     const { existing } = await examine("file", wantedOf(right), { trustTime: later });
     expect([...existing!.matches!]).toEqual([0]);
@@ -94,10 +99,46 @@ describe.each(WAYS)("looking at what a restore finds, %s", (_, addon) => {
     expect((await examine("file", wantedOf(right), { trustTime })).existing?.sizeMatches).toBe(false);
   });
 
+  it.each([undefined, { seconds: 1_600_000_000, nanoseconds: 5, zoneMinutes: 0 }])(
+    "tells which files have all that they should, with the addon (time that is believed: %o)",
+    async (trustTime) => {
+      const mtime = { seconds: 1_600_000_000, nanoseconds: 5, zoneMinutes: 0 };
+      const atime = { seconds: -7, nanoseconds: 999_999_999, zoneMinutes: 0 };
+      const status = { uid: 1234, gid: 77, mode: 0o1640, mtime, atime };
+      const set = async (name: string, change: readonly string[] = []) => {
+        put(name, right);
+        const path = join(folder, name);
+        await run("chown", ["1234:77", path]);
+        await run("chmod", ["1640", path]);
+        if (change[0] === "setfattr") await run("setfattr", [...change.slice(1), path]);
+        await run("touch", ["-m", "-d", "@1600000000.000000005", path]);
+        await run("touch", ["-a", "-d", "@-6.000000001", path]);
+        if (change[0] !== undefined && change[0] !== "setfattr")
+          await run(change[0], [...change.slice(1), path]);
+        return (await examine(name, wantedOf(right), { status, trustTime })).hasStatus;
+      };
+      // Twice: looking must not change it.
+      expect([await set("same"), await set("same")]).toEqual([addon !== null, addon !== null]);
+      const again = await examine("same", wantedOf(right), { status, trustTime });
+      expect(again.hasStatus).toBe(addon !== null);
+      expect((await examine("same", wantedOf(right), { trustTime })).hasStatus).toBe(false);
+      const changes = [
+        ["chown", "1235"],
+        ["chgrp", "78"],
+        ["chmod", "0640"],
+        ["touch", "-a", "-d", "@-6.000000002"],
+        ["touch", "-m", "-d", "@1600000000.000000006"],
+        ["setfattr", "-n", "user.x", "-v", ""],
+      ];
+      for (const [i, change] of changes.entries())
+        expect(await set(`other-${i}`, change), change.join(" ")).toBe(false);
+    },
+  );
+
   it("counts nothing of a file with other names, unless it is right", async () => {
     put("wrong", randomBytes(5000));
     linkSync(join(folder, "wrong"), join(folder, "second"));
-    expect(await examine("wrong")).toEqual({ kind: "file", size: 5000, existing: undefined });
+    expect(await examine("wrong")).toMatchObject({ kind: "file", size: 5000, existing: undefined });
     const { existing } = await examine("wrong", wantedOf(right), { linksMatter: false });
     expect([...existing!.matches!]).toEqual([0]);
     put("wrong", right);

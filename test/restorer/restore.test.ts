@@ -1,10 +1,11 @@
 import { randomBytes, randomInt } from "node:crypto";
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { lstat, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { MemoryBackend } from "../../src/backend/memory-backend.js";
 import { formatId, IdList } from "../../src/bytes/id.js";
+import { GO_MODE_NAMED_PIPE } from "../../src/format/file-mode.js";
 import { loadAddon } from "../../src/native/addon.js";
 import type { BlobLoader } from "../../src/repository/blob-loader.js";
 import { restore } from "../../src/restorer/restore.js";
@@ -148,6 +149,79 @@ describe("restore", () => {
       expect([path, await mtimeOf(path)]).toEqual([path, 1_600_000_000_123_456_789n]);
     expect(loads.get(formatId(mixed))).toBe(2);
     expect(loads.get(formatId(plain))).toBe(loadAddon() ? 2 : 4);
+  });
+
+  it.skipIf(!loadAddon())(
+    "leaves alone what has its content and all metadata, and mends the rest",
+    async () => {
+      const repository = await createRepository();
+      const names = ["right", "content", "mode", "modified", "accessed", "attribute", "missing"];
+      const files = await Promise.all(names.map((name) => file(repository, name, Buffer.from(name))));
+      const plain = await saveTree(repository, files);
+      const tree = await saveTree(repository, [folderOf("changed", plain), folderOf("same", plain)]);
+      const target = await temporaryFolder();
+      await restoreTo(repository, tree, target);
+      const path = (name: string) => join(target, "changed", name);
+      const status = (name: string) => lstat(join(target, name), { bigint: true });
+      const before = await Promise.all(names.map((name) => status(`same/${name}`)));
+      const rightBefore = await status("changed/right");
+      writeFileSync(path("content"), "CONTENT");
+      chmodSync(path("mode"), 0o600);
+
+      await run("touch", ["-a", "-d", "2001-01-01", path("accessed")]);
+      expect((await run("setfattr", ["-n", "user.x", "-v", "y", path("attribute")])).code).toBe(0);
+      rmSync(path("missing"));
+
+      for (const overwrite of ["always", "if-changed"] as const) {
+        const { summary } = await restoreTo(repository, tree, target, { overwrite });
+        expect(summary).toMatchObject({ errors: 0, warnings: 0, filesTotal: expect.any(Number) });
+        for (const name of names) {
+          const { mtimeNs, atimeNs, mode } = await status(`changed/${name}`);
+          expect([name, mtimeNs, atimeNs, mode & 0o7777n]).toEqual([
+            name,
+            1_600_000_000_123_456_789n,
+            1_600_000_000_123_456_789n,
+            0o644n,
+          ]);
+        }
+      }
+      expect((await run("getfattr", [path("attribute")])).stdout).toBe("");
+      expect((await status("changed/right")).ctimeNs).toBe(rightBefore.ctimeNs);
+      expect(await Promise.all(names.map((name) => status(`same/${name}`)))).toEqual(before);
+      for (const name of names) expect(await readFile(path(name), "utf8")).toBe(name);
+    },
+  );
+
+  it.skipIf(!loadAddon())("touches nothing of any kind that is as it should be", async () => {
+    const repository = await createRepository();
+    const shared = { links: 2, inode: 7n, deviceId: 1n };
+    const below = await saveTree(repository, [
+      await file(repository, "one", Buffer.from("one")),
+      await file(repository, "two blobs", Buffer.from("two"), Buffer.from("blobs")),
+      {
+        ...(await file(repository, "attributes", Buffer.from("x"))),
+        extendedAttributes: [{ name: "user.name", value: Buffer.from("value") }],
+      },
+      { ...(await file(repository, "link-1", Buffer.from("linked"))), ...shared },
+      { ...(await file(repository, "link-2", Buffer.from("linked"))), ...shared },
+      symlinkTo("symlink", "one"),
+      node("fifo", common({ type: "fifo", mode: GO_MODE_NAMED_PIPE + 0o640, content: null })),
+    ]);
+    const tree = await saveTree(repository, [folderOf("folder", below)]);
+    const target = await temporaryFolder();
+    const names = ["", "/one", "/two blobs", "/attributes", "/link-1", "/link-2", "/fifo", "/symlink"];
+    const statuses = () =>
+      Promise.all(
+        names.map(async (name) => {
+          const { ino, ctimeNs } = await lstat(join(target, `folder${name}`), { bigint: true });
+          // The time of last access of a symbolic link changes when it is read, and is set again.
+          return [name, ino, name === "/symlink" ? undefined : ctimeNs];
+        }),
+      );
+    await restoreTo(repository, tree, target);
+    const before = await statuses();
+    expect((await restoreTo(repository, tree, target)).summary).toMatchObject({ errors: 0, warnings: 0 });
+    expect(await statuses()).toEqual(before);
   });
 
   it.skipIf(!loadAddon())("takes away what new files and folders inherit", async () => {
