@@ -5,6 +5,9 @@ import { decodeTree } from "../format/tree.js";
 import { TreeDecoder } from "../format/tree-decoder.js";
 import type { BlobLoader } from "./blob-loader.js";
 
+/** JSON of a tree whose nodes are kept for as long as they are gone through; they take five times as much. */
+const MAX_DECODED_BYTES = 1024 * 1024;
+
 /**
  * Loads and decodes one tree.
  *
@@ -39,6 +42,17 @@ export function decodeLoadedTree(id: Id, blob: Uint8Array): TreeNode[] {
   } catch (cause) {
     throw asDamaged(id, cause);
   }
+}
+
+/**
+ * The nodes of a tree that was loaded, to be gone through as often as one likes. Those of a large tree are decoded each time,
+ * so that they are never in memory at once: then it is there that it throws.
+ *
+ * @throws {DamagedError} naming the tree if it is none
+ */
+export function decodedNodes(id: Id, blob: Uint8Array): Iterable<TreeNode> {
+  if (blob.length <= MAX_DECODED_BYTES) return decodeLoadedTree(id, blob);
+  return { [Symbol.iterator]: () => new LoadedTreeReader(id, blob)[Symbol.iterator]() };
 }
 
 /**

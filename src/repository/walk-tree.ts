@@ -4,11 +4,9 @@ import type { Engine, TreeReferences } from "../engine/engine.js";
 import { throwIfAborted, YoreError } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
 import type { BlobLoader, BlobResult } from "./blob-loader.js";
-import { decodeLoadedTree, LoadedTreeReader } from "./load-tree.js";
+import { decodedNodes, LoadedTreeReader } from "./load-tree.js";
 import { TreeCursor, type WalkedNode, type WalkOptions } from "./tree-cursor.js";
 
-/** JSON of a tree whose nodes are kept for as long as it is visited; they take five times as much. */
-const MAX_DECODED_BYTES = 1024 * 1024;
 /** Trees that `visitTrees` has under way. */
 const VISIT_CONCURRENCY = 16;
 
@@ -169,19 +167,19 @@ class ParsedTree extends OpenTree {
 class DecodedTree extends OpenTree {
   readonly references = undefined;
   readonly subtrees: readonly Id[];
-  readonly #nodes: readonly TreeNode[] | undefined;
+  readonly #nodes: Iterable<TreeNode>;
 
   /** @throws {DamagedError} if it is no tree */
   constructor(id: Id, json: Uint8Array) {
     super(id, json);
-    if (json.length <= MAX_DECODED_BYTES) this.#nodes = decodeLoadedTree(id, json);
+    this.#nodes = decodedNodes(id, json);
     const subtrees: Id[] = [];
     for (const { type, subtree } of this.nodes) if (type === "dir" && subtree) subtrees.push(subtree);
     this.subtrees = subtrees;
   }
 
   override get nodes(): Iterable<TreeNode> {
-    return this.#nodes ?? super.nodes;
+    return this.#nodes;
   }
 
   get contents(): Iterable<Id> {

@@ -4,7 +4,7 @@ import { isSafeName, quoteName } from "../format/name-quoting.js";
 import type { TreeNode } from "../format/node.js";
 import { pathText } from "../patterns/mod.js";
 import type { BlobLoader } from "../repository/blob-loader.js";
-import { decodeLoadedTree } from "../repository/load-tree.js";
+import { decodedNodes } from "../repository/load-tree.js";
 import { type QueuedTree, TreeQueue } from "../repository/tree-queue.js";
 import type { Select } from "./restore-options.js";
 import { childOf } from "./target-folder.js";
@@ -81,10 +81,12 @@ export class TreeWalk {
     const taken = this.#queue.take(queued);
     const loaded = taken instanceof Promise ? await taken : taken;
     const subtrees = new Subtrees(this.#queue, loaded.children);
-    let nodes: TreeNode[];
+    let nodes: Iterable<TreeNode>;
     try {
       if ("error" in loaded) throw loaded.error;
-      nodes = decodeLoadedTree(queued.id, loaded.json);
+      nodes = decodedNodes(queued.id, loaded.json);
+      // Nothing is done on the word of a tree that is none further on.
+      if (!Array.isArray(nodes)) for (const _ of nodes);
     } catch (error) {
       throwIfAborted(this.#signal);
       this.#suspect(location, error);

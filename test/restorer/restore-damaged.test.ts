@@ -1,12 +1,13 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { existsSync } from "node:fs";
-import { lstat, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { MemoryBackend } from "../../src/backend/memory-backend.js";
 import { formatId, IdList } from "../../src/bytes/id.js";
 import { NotFoundError, type YoreError } from "../../src/errors.js";
 import type { TreeNode } from "../../src/format/node.js";
+import { encodeTree } from "../../src/format/tree.js";
 import type { Repository } from "../../src/repository/repository.js";
 import { createRepository, openRepository, wrapBackend } from "../repository/support.js";
 import { run } from "../support/run.js";
@@ -153,6 +154,24 @@ describe("restore of a damaged repository", () => {
     for (const one of ["a", "b", "empty"]) expect(locations).toContain(`/outer/${long}/${one}`);
     expect(summary.filesRestored).toBe(1);
     expect(await listing(target)).toEqual(["outer"]);
+  });
+
+  it("restores nothing of a large folder whose tree is none further on, and removes nothing there", async () => {
+    const repository = await createRepository();
+    const nodes = await Promise.all(
+      Array.from({ length: 5_000 }, (_, i) => file(repository, `file ${i}`, Buffer.from("x"))),
+    );
+    const json = encodeTree(nodes.sort((a, b) => Buffer.compare(a.name, b.name))).toString();
+    expect(json.length).toBeGreaterThan(1024 * 1024);
+    const cut = Buffer.from(`${json.slice(0, -"]}\n".length)},{"name":"last","type":5}]}\n`);
+    const broken = await repository.saveBlob("tree", cut);
+    const tree = await saveTree(repository, [folderOf("broken", broken.id), await file(repository, "good")]);
+    const target = await temporaryFolder();
+    await mkdir(join(target, "broken"));
+    await writeFile(join(target, "broken/mine"), "mine");
+    const { errors } = await restoreTo(repository, tree, target, { delete: true });
+    expect(errors).toMatchObject([{ location: "/broken", error: { code: "damaged" } }]);
+    expect((await readdir(target, { recursive: true })).sort()).toEqual(["broken", "broken/mine", "good"]);
   });
 
   it("names the pack that is missing, once for each file", async () => {
