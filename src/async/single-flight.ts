@@ -16,4 +16,9 @@ export class SingleFlight<K, V> {
     this.#flying.set(key, flight);
     return flight;
   }
+
+  /** Resolves when what is under way for a key has ended, well or badly. */
+  async ended(key: K): Promise<void> {
+    await this.#flying.get(key)?.catch(() => {});
+  }
 }

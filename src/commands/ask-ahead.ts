@@ -83,7 +83,7 @@ export class AskAhead {
     if (index === "again") {
       old.push("index");
       this.#stop.abort();
-      // It must have ended: the next load would join it, and take a listing from before for one of now.
+      // It must have ended before the listings are forgotten: it may be about to take them.
       await this.#index;
     }
     this.#lists?.forget(old);

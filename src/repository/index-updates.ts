@@ -27,7 +27,10 @@ export class IndexUpdates {
 
   /** See `Repository.loadIndex`. */
   async load(options: LoadIndexOptions): Promise<void> {
-    if (!(await this.#takeAhead(options))) await this.#update(options);
+    if (await this.#takeAhead(options)) return;
+    // It may have listed the files before its caller saw what refers to new ones.
+    await untilInterrupted(this.#updating.ended("index"), options.signal);
+    await this.#update(options);
   }
 
   /** See `Repository.loadIndexAhead`. */

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { describe, expect, it } from "vitest";
 import { MemoryBackend } from "../../src/backend/memory-backend.js";
 import { formatId, type Id, parseId } from "../../src/bytes/id.js";
@@ -205,6 +206,34 @@ describe("Repository.loadIndex", () => {
     await reader.loadIndex();
     expect(reader.index.has("data", a.id)).toBe(false);
     expect(reader.index.has("data", b.id)).toBe(true);
+  });
+
+  it("knows what was there when it was asked for, also when another load is under way", async () => {
+    const inner = new MemoryBackend();
+    const writer = await createRepository({}, inner);
+    const goOn = new AbortController();
+    const listed = new AbortController();
+    const backend = wrapBackend(inner, {
+      load: async (handle, range) => {
+        if (handle.type === "index" && !goOn.signal.aborted) {
+          listed.abort();
+          await once(goOn.signal, "abort");
+        }
+        return inner.load(handle, range);
+      },
+    });
+    const reader = await openRepository(backend);
+    await writer.saveBlob("data", randomBytes(100));
+    await writer.flush();
+    const isListed = once(listed.signal, "abort");
+    const first = reader.loadIndex();
+    await isListed;
+    const { id } = await writer.saveBlob("data", randomBytes(100));
+    await writer.flush();
+    const second = reader.loadIndex();
+    goOn.abort();
+    await Promise.all([first, second]);
+    expect(reader.index.has("data", id)).toBe(true);
   });
 
   it("loads the others when an index file is damaged, and tells which one is", async () => {
