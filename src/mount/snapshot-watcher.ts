@@ -26,6 +26,8 @@ export class SnapshotWatcher {
   #timer: NodeJS.Timeout | undefined;
   #watcher: FSWatcher | undefined;
   #looking: Promise<void> | undefined;
+  /** Since the last look began, which may have been too early to see it. */
+  #hasChanged = false;
   #isFailing = false;
   #isStopped = false;
 
@@ -48,7 +50,10 @@ export class SnapshotWatcher {
 
   #watch(folder: string): void {
     try {
-      this.#watcher = watch(systemPath(folder), { persistent: false }, () => this.#schedule(SETTLE_MS));
+      this.#watcher = watch(systemPath(folder), { persistent: false }, () => {
+        this.#hasChanged = true;
+        this.#schedule(SETTLE_MS);
+      });
       this.#watcher.on("error", () => this.#watcher?.close());
     } catch {
       // No inotify instance left, or none here: looking every few seconds does as well.
@@ -64,9 +69,7 @@ export class SnapshotWatcher {
 
   async #look(): Promise<void> {
     try {
-      this.#looking ??= this.#refresh().finally(() => {
-        this.#looking = undefined;
-      });
+      this.#looking ??= this.#begin();
       await withDeadline(this.#looking, this.#options.timeoutMs, "list snapshots");
       this.#isFailing = false;
     } catch (error) {
@@ -74,8 +77,15 @@ export class SnapshotWatcher {
         this.#options.onLog(`${messageOf(error)}; the snapshots shown may be out of date`);
       this.#isFailing = true;
     } finally {
-      this.#schedule(this.#options.intervalMs);
+      this.#schedule(this.#hasChanged ? SETTLE_MS : this.#options.intervalMs);
     }
+  }
+
+  #begin(): Promise<void> {
+    this.#hasChanged = false;
+    return this.#refresh().finally(() => {
+      this.#looking = undefined;
+    });
   }
 }
 
