@@ -73,7 +73,7 @@ export class SnapshotWatcher {
       await withDeadline(this.#looking, this.#options.timeoutMs, "list snapshots");
       this.#isFailing = false;
     } catch (error) {
-      if (!this.#isFailing)
+      if (!this.#isFailing && !this.#isStopped)
         this.#options.onLog(`${messageOf(error)}; the snapshots shown may be out of date`);
       this.#isFailing = true;
     } finally {

@@ -9,18 +9,25 @@ import { temporaryFolder } from "../support/temporary.js";
 /** The longest that a timer can wait: only the kernel's word is left. */
 const NEVER_MS = 2 ** 31 - 1;
 
+/** A look that has begun. */
+interface Look {
+  end(): void;
+  fail(error: Error): void;
+}
+
 describe("SnapshotWatcher", () => {
   let folder: string;
-  /** Ends each look that has begun. */
-  let looks: (() => void)[];
+  let looks: Look[];
+  let log: string[];
   let watcher: SnapshotWatcher;
 
   beforeEach(async () => {
     folder = await temporaryFolder();
     looks = [];
-    const refresh = () => new Promise<void>((end) => looks.push(end));
+    log = [];
+    const refresh = () => new Promise<void>((end, fail) => looks.push({ end, fail }));
     const options = { intervalMs: NEVER_MS, timeoutMs: NEVER_MS, folder };
-    watcher = new SnapshotWatcher(refresh, { ...options, onLog: () => undefined });
+    watcher = new SnapshotWatcher(refresh, { ...options, onLog: (line) => log.push(line) });
     await watcher.start();
   });
 
@@ -37,7 +44,16 @@ describe("SnapshotWatcher", () => {
     await writeFile(join(folder, "second"), "");
     await told;
     own.close();
-    looks[0]!();
+    looks[0]!.end();
     await begun(2);
+  }, 20_000);
+
+  it("tells of no look that fails once it was stopped", async () => {
+    await writeFile(join(folder, "first"), "");
+    await begun(1);
+    watcher.stop();
+    looks[0]!.fail(new Error("Cannot list: closed"));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(log).toEqual([]);
   }, 20_000);
 });
