@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { NotFoundError } from "../../src/errors.js";
 import { PathNodes } from "../../src/fuse/drivers/path-nodes.js";
+import type { Absent, Answer, Entry, NodeId } from "../../src/fuse/filesystem.js";
 import { directory, file, ToyFilesystem } from "./toy-filesystem.js";
 
 const tree = () => directory({ a: directory({ b: directory({ c: file("c") }) }), d: file("d") });
@@ -48,5 +49,25 @@ describe("PathNodes", () => {
     expect(filesystem.calls.get("lookup")).toBe(10);
     nodes.clear();
     expect(filesystem.handedOutInAll()).toBe(0);
+  });
+
+  it("does not keep what was looked up before a change, and comes after it", async () => {
+    const [before, after] = [file("before"), file("after")];
+    const root = directory({ a: directory({ b: before }) });
+    class ChangingFilesystem extends ToyFilesystem {
+      override lookup(parent: NodeId, name: Buffer): Answer<Entry | Absent> {
+        const found = super.lookup(parent, name);
+        if (name.toString() === "b" && root.children!.get("a")!.children!.get("b") === before) {
+          root.children!.set("a", directory({ b: after }));
+          nodes.clear();
+        }
+        return found;
+      }
+    }
+    const filesystem = new ChangingFilesystem(root);
+    const nodes = new PathNodes(filesystem);
+    await nodes.use("/a/b", () => {});
+    expect(filesystem.handedOutInAll()).toBe(0);
+    expect(await nodes.use("/a/b", (node) => node)).toBe(filesystem.nodeIdOf(after));
   });
 });

@@ -26,6 +26,7 @@ export class PathNodes {
     isDropped: false,
   };
   readonly #paths: LRUCache<string, Held>;
+  #timesCleared = 0;
 
   constructor(filesystem: Filesystem, maxPaths: number = MAX_PATHS) {
     this.#filesystem = filesystem;
@@ -44,6 +45,7 @@ export class PathNodes {
 
   /** Gives everything back, at once or when the operations that use it have ended. */
   clear(): void {
+    this.#timesCleared++;
     this.#paths.clear();
   }
 
@@ -55,17 +57,19 @@ export class PathNodes {
     }
     const slash = path.lastIndexOf("/");
     const name = Buffer.from(path.slice(slash + 1));
+    const before = this.#timesCleared;
     const found = await this.use(path.slice(0, slash) || "/", (parent) =>
       this.#filesystem.lookup(parent, name),
     );
     if (!isEntry(found)) throw new NotFoundError(`Cannot find "${path}"`);
-    return this.#hold(path, found);
+    // What was on its way when all was given back is of before.
+    return this.#hold(path, found, before === this.#timesCleared);
   }
 
-  #hold(path: string, { nodeId, ttlMs }: Entry): Held {
-    const held: Held = { node: nodeId, expiresAt: performance.now() + ttlMs, users: 1, isDropped: false };
+  #hold(path: string, { nodeId, ttlMs }: Entry, isKept: boolean): Held {
+    const held: Held = { node: nodeId, expiresAt: performance.now() + ttlMs, users: 1, isDropped: !isKept };
     // What somebody else has cached for the path meanwhile is dropped by this.
-    this.#paths.set(path, held);
+    if (isKept) this.#paths.set(path, held);
     return held;
   }
 
