@@ -37,6 +37,7 @@ export class FileReader {
   /**
    * Pieces that are good until the caller, or the callbacks of the promise, give up control.
    *
+   * @param isLate the caller hands them on in a promise: others have their turn before they are used, so all are borrowed
    * @throws what loading throws, with the blob in its message; never hands out bytes that are not the file's
    */
   read(
@@ -44,11 +45,12 @@ export class FileReader {
     offset: number,
     size: number,
     signal: () => AbortSignal,
+    isLate: boolean,
   ): Answer<readonly Uint8Array[]> {
     const content = file.tree.content(file.position);
     return content.length === 1
-      ? this.#readBlob(file, content.at(0), offset, size, signal)
-      : this.#readBlobs(file, offset, size, signal);
+      ? this.#readBlob(file, content.at(0), offset, size, signal, isLate)
+      : this.#readBlobs(file, offset, size, signal, isLate);
   }
 
   /** A file of one blob needs no layout: it is its blob. */
@@ -58,9 +60,10 @@ export class FileReader {
     offset: number,
     size: number,
     signal: () => AbortSignal,
+    isLate: boolean,
   ): Answer<readonly Uint8Array[]> {
     const isSmall = offset === 0 && file.tree.size(file.position) <= SMALL_FILE_BYTES;
-    const kept = this.#blobs.peek("data", id);
+    const kept = isLate ? undefined : this.#blobs.peek("data", id);
     if (isSmall) this.#small.onBlob(id);
     const pieces = kept
       ? onePiece(kept, offset, size)
@@ -74,6 +77,7 @@ export class FileReader {
     offset: number,
     size: number,
     signal: () => AbortSignal,
+    isLate: boolean,
   ): Answer<readonly Uint8Array[]> {
     const layout = this.#layout(file);
     const slices = layout.slices(offset, size);
@@ -83,7 +87,9 @@ export class FileReader {
     for (const { blob } of slices) {
       if (!layout.isPlaced(blob)) throw unplaced(layout.content.at(blob));
     }
-    const kept = slices.map(({ blob }) => this.#blobs.peek("data", layout.content.at(blob)));
+    const kept = slices.map(({ blob }) =>
+      isLate ? undefined : this.#blobs.peek("data", layout.content.at(blob)),
+    );
     const cutAll = (plaintexts: readonly (Uint8Array | undefined)[]) => {
       const pieces = slices.map((slice, i) => cut(layout, slice, plaintexts[i]!));
       if (this.#sequential.isScattered(file.node)) this.#storeBlobs(file.node, layout, slices, plaintexts);

@@ -231,9 +231,10 @@ export class SnapshotFilesystem implements Filesystem {
   }
 
   read(node: NodeId, offset: number, size: number, signal: () => AbortSignal): Answer<readonly Uint8Array[]> {
-    return when(this.#openFile(node), (file) => {
+    const opened = this.#openFile(node);
+    return when(opened, (file) => {
       try {
-        const pieces = this.#reader.read(file, offset, size, signal);
+        const pieces = this.#reader.read(file, offset, size, signal, opened instanceof Promise);
         return pieces instanceof Promise
           ? pieces.catch((error: unknown) => this.#failures.read(node, offset, size, error))
           : pieces;

@@ -1,0 +1,69 @@
+import { randomBytes } from "node:crypto";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import { IdList } from "../../src/bytes/id.js";
+import { BlobCache } from "../../src/cache/blob-cache.js";
+import { TreeCache } from "../../src/cache/tree-cache.js";
+import { encodeTree } from "../../src/format/tree.js";
+import { type Entry, ROOT_NODE } from "../../src/fuse/filesystem.js";
+import { SnapshotFilesystem } from "../../src/snapfs/snapshot-filesystem.js";
+import { MemoryLoader } from "../cache/memory-loader.js";
+import { node, snapshotOf } from "../repository/support.js";
+
+const BLOB_BYTES = 100_000;
+const NO_SIGNAL = () => new AbortController().signal;
+
+/** A snapshot of one file, whose cache has room for so many blobs of it, or for others. */
+async function fileOf(blobs: number) {
+  const loader = new MemoryLoader();
+  const content = randomBytes(blobs * BLOB_BYTES);
+  const ids = Array.from({ length: blobs }, (_, i) =>
+    loader.add("data", content.subarray(i * BLOB_BYTES, (i + 1) * BLOB_BYTES)),
+  );
+  const tree = loader.add(
+    "tree",
+    encodeTree([node("file", { size: content.length, content: IdList.from(ids) })]),
+  );
+  const cache = new BlobCache(loader, { maxBytes: blobs * (BLOB_BYTES + 1000) });
+  // Keeps two trees, of whatever size.
+  const trees = new TreeCache(loader, { maxBytes: 1 });
+  const filesystem = new SnapshotFilesystem({ list: async () => [] }, cache, trees, {
+    root: { snapshot: { ...snapshotOf(tree), id: tree }, tree },
+  });
+  const file = (await filesystem.lookup(ROOT_NODE, Buffer.from("file"))) as Entry;
+  return {
+    content,
+    read: () => filesystem.read(file.nodeId, 0, content.length, NO_SIGNAL),
+    forgetTree: async () => {
+      for (const name of ["x", "y"]) await trees.load(loader.add("tree", encodeTree([node(name)])));
+    },
+    /** Loads other blobs, which push out those of the file. */
+    pushOut: () =>
+      cache.loadAhead(
+        "data",
+        ids.map(() => loader.add("data", randomBytes(BLOB_BYTES))),
+      ),
+  };
+}
+
+describe("a file whose directory has to be loaded again", () => {
+  it.each([1, 2])("has its own bytes, whatever else is loaded meanwhile: %i blobs", async (blobs) => {
+    for (let turns = 0; turns < 30; turns++) {
+      const { content, read, forgetTree, pushOut } = await fileOf(blobs);
+      await read();
+      // What is borrowed is pinned until then.
+      await nextTurn();
+      await forgetTree();
+      const reading = read();
+      expect(reading).toBeInstanceOf(Promise);
+      const checked = (reading as Promise<readonly Uint8Array[]>).then((pieces) =>
+        Buffer.concat(pieces).equals(content),
+      );
+      // A turn of the promises later each time: once it comes between the answer and who waits for it.
+      for (let turn = 0; turn < turns; turn++) await undefined;
+      const isPushedOut = pushOut();
+      expect(await checked).toBe(true);
+      await isPushedOut;
+    }
+  });
+});
