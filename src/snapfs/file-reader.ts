@@ -6,7 +6,7 @@ import { formatShortId, type Id } from "../bytes/id.js";
 import type { BlobCache } from "../cache/blob-cache.js";
 import type { CompactTree } from "../cache/compact-tree.js";
 import { type AheadRange, SequentialReaders, SMALL_FILE_BYTES } from "../cache/read-ahead.js";
-import { DamagedError } from "../errors.js";
+import { DamagedError, NotFoundError } from "../errors.js";
 import { type Answer, type FileContents, MAX_STORED_BYTES, type NodeId } from "../fuse/filesystem.js";
 import { type BlobSlice, FileLayout } from "./file-layout.js";
 import type { OpenFile } from "./open-file.js";
@@ -78,14 +78,20 @@ export class FileReader {
     size: number,
     signal: () => AbortSignal,
     isLate: boolean,
+    isLookedFor = false,
   ): Answer<readonly Uint8Array[]> {
     const layout = this.#layout(file);
     const slices = layout.slices(offset, size);
     const last = slices.at(-1);
     if (!last) return [];
     const end = layout.start(last.blob) + last.to;
-    for (const { blob } of slices) {
-      if (!layout.isPlaced(blob)) throw unplaced(layout.content.at(blob));
+    const lost = slices.find(({ blob }) => !layout.isPlaced(blob));
+    if (lost && isLookedFor) throw unplaced(layout.content.at(lost.blob));
+    if (lost) {
+      const unknown = layout.content.at(layout.firstUnplaced);
+      return this.#lookFor(unknown, signal()).then(() =>
+        this.#readBlobs(file, offset, size, signal, true, true),
+      );
     }
     const kept = slices.map(({ blob }) =>
       isLate ? undefined : this.#blobs.peek("data", layout.content.at(blob)),
@@ -136,6 +142,15 @@ export class FileReader {
     // An index that is loaded later may know the rest.
     if (layout.isWhole) this.#layouts.set(file.node, layout);
     return layout;
+  }
+
+  /** Whoever asks for a blob that the index does not know has the index brought up to date, where that is of use. */
+  async #lookFor(id: Id, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#blobs.borrow("data", [id], signal);
+    } catch (error) {
+      if (!(error instanceof NotFoundError)) throw error;
+    }
   }
 
   #loadAhead(file: OpenFile, layout: FileLayout, offset: number, size: number): void {

@@ -1,14 +1,23 @@
 import { randomBytes } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { IdList } from "../../src/bytes/id.js";
+import { MemoryBackend } from "../../src/backend/memory-backend.js";
+import { formatId, type Id, IdList } from "../../src/bytes/id.js";
 import { BlobCache } from "../../src/cache/blob-cache.js";
 import { TreeCache } from "../../src/cache/tree-cache.js";
+import { YoreError } from "../../src/errors.js";
 import { encodeTree } from "../../src/format/tree.js";
 import { type Entry, ROOT_NODE } from "../../src/fuse/filesystem.js";
 import { SnapshotFilesystem } from "../../src/snapfs/snapshot-filesystem.js";
 import { MemoryLoader } from "../cache/memory-loader.js";
-import { node, snapshotOf } from "../repository/support.js";
+import {
+  createRepository,
+  node,
+  openRepository,
+  saveTree,
+  snapshotOf,
+  wrapBackend,
+} from "../repository/support.js";
 
 const BLOB_BYTES = 100_000;
 const NO_SIGNAL = () => new AbortController().signal;
@@ -65,5 +74,50 @@ describe("a file whose directory has to be loaded again", () => {
       expect(await checked).toBe(true);
       await isPushedOut;
     }
+  });
+});
+
+describe("a file of which the index knows only the last blob", () => {
+  const content = randomBytes(3 * BLOB_BYTES);
+
+  /** Reads it, once the index file of the others can be loaded, or not. */
+  async function readFile(isThere: boolean): Promise<Buffer> {
+    const inner = new MemoryBackend();
+    const writer = await createRepository({}, inner);
+    const ids: Id[] = [];
+    for (let at = 0; at < content.length; at += BLOB_BYTES) {
+      if (ids.length === 2) await writer.flush();
+      ids.push((await writer.saveBlob("data", content.subarray(at, at + BLOB_BYTES))).id);
+    }
+    const [lost] = writer.indexIds.map(formatId);
+    const fields = { size: content.length, content: IdList.from(ids) };
+    const tree = await saveTree(writer, [node("file", fields)]);
+    await writer.flush();
+    let isReadable = false;
+    const backend = wrapBackend(inner, {
+      load: async (handle, range) => {
+        if (handle.name === lost && !isReadable) throw new YoreError("backend", "Cannot load: no answer");
+        return inner.load(handle, range);
+      },
+    });
+    const reader = await openRepository(backend);
+    expect(reader.indexProblems).toHaveLength(1);
+    isReadable = isThere;
+    const caches = [new BlobCache(reader), new TreeCache(reader)] as const;
+    const root = { snapshot: { ...snapshotOf(tree), id: tree }, tree };
+    const filesystem = new SnapshotFilesystem({ list: async () => [] }, ...caches, { root });
+    const { nodeId } = (await filesystem.lookup(ROOT_NODE, Buffer.from("file"))) as Entry;
+    return Buffer.concat(await filesystem.read(nodeId, 0, content.length, NO_SIGNAL));
+  }
+
+  it("is whole when the index can be loaded by now", async () => {
+    expect((await readFile(true)).equals(content)).toBe(true);
+  });
+
+  it("says what is missing when it cannot", async () => {
+    await expect(readFile(false)).rejects.toMatchObject({
+      code: "damaged",
+      message: expect.stringContaining("no index knows it or its neighbours"),
+    });
   });
 });
