@@ -60,6 +60,8 @@ interface Flight {
   readonly plaintext: undefined;
   /** Begun to read ahead: a failure there may be that of a neighbour. */
   readonly ahead: boolean;
+  /** When it is given up, on the clock of `performance.now`. */
+  readonly endsAt: number;
   readonly waiters: Map<string, BlobWaiter[]>;
   /** How many have not arrived yet, well or badly. */
   left: number;
@@ -165,7 +167,8 @@ export class BlobCache implements BlobLoader {
     const waiter = new BlobWaiter(keys, signal);
     if (waiter.isDone) return waiter;
     const missing: Id[] = [];
-    const flight = newFlight(false);
+    const until = performance.now() + this.#timeoutMs;
+    const flight = newFlight(false, until);
     for (const [i, key] of keys.entries()) {
       const known = this.#blobs.get(key);
       if (known?.plaintext) {
@@ -174,7 +177,7 @@ export class BlobCache implements BlobLoader {
       }
       this.statistics.misses++;
       if (known && known !== flight) {
-        this.#join(known, type, ids[i]!, key, waiter);
+        this.#join(known, type, ids[i]!, key, waiter, until);
       } else if (this.#begin(flight, key)) {
         missing.push(ids[i]!);
         addWaiter(flight, key, waiter);
@@ -186,33 +189,46 @@ export class BlobCache implements BlobLoader {
 
   /** Loads what is neither here nor on its way. Resolves when all loads have ended; never fails. */
   async loadAhead(type: BlobType, ids: readonly Id[]): Promise<void> {
-    const flight = newFlight(true);
+    const flight = newFlight(true, performance.now() + this.#timeoutMs);
     const wanted = ids.filter((id) => this.#begin(flight, blobKey(type, id)));
     if (wanted.length > 0) await this.#run(flight, type, wanted);
   }
 
-  /** What fails ahead is tried once more on its own, unless it got no answer: what failed may have been a neighbour. */
-  #join(flight: Flight, type: BlobType, id: Id, key: string, waiter: BlobWaiter): void {
-    if (!flight.ahead) {
+  /**
+   * What fails ahead is tried once more on its own: what failed may have been a neighbour. What gets no answer is tried once
+   * more for those who joined late: each of them has the whole time to wait.
+   */
+  #join(flight: Flight, type: BlobType, id: Id, key: string, waiter: BlobWaiter, until: number): void {
+    if (!flight.ahead && !this.#isWorthWaiting(until - flight.endsAt)) {
       addWaiter(flight, key, waiter);
       return;
     }
     const again = new BlobWaiter([key], undefined);
     again.onEnd = (held, error) => {
+      const isLate = error instanceof YoreError && error.code === "timeout";
+      const isTriedAgain = isLate ? this.#isWorthWaiting(until - performance.now()) : flight.ahead;
       if (held) waiter.arrived(key, held);
-      else if (waiter.isDone || (error instanceof YoreError && error.code === "timeout")) waiter.fail(error);
-      else this.#loadFor(type, id, key, waiter);
+      else if (waiter.isDone || !isTriedAgain) waiter.fail(error);
+      else this.#loadFor(type, id, key, waiter, until);
     };
     addWaiter(flight, key, again);
   }
 
-  #loadFor(type: BlobType, id: Id, key: string, waiter: BlobWaiter): void {
+  #isWorthWaiting(ms: number): boolean {
+    return ms > this.#timeoutMs / 10;
+  }
+
+  #loadFor(type: BlobType, id: Id, key: string, waiter: BlobWaiter, until: number): void {
     const known = this.#blobs.get(key);
     if (known?.plaintext) {
       waiter.arrived(key, known);
       return;
     }
-    const flight = known ?? newFlight(false);
+    if (known) {
+      this.#join(known, type, id, key, waiter, until);
+      return;
+    }
+    const flight = newFlight(false, until);
     addWaiter(flight, key, waiter);
     if (this.#begin(flight, key)) void this.#run(flight, type, [id]);
   }
@@ -237,7 +253,7 @@ export class BlobCache implements BlobLoader {
         const error = new YoreError("timeout", `Cannot ${what}: ${reason}`);
         reject(error);
         controller.abort(error);
-      }, this.#timeoutMs);
+      }, flight.endsAt - performance.now());
       timer.unref();
     });
     let failure: unknown = new NotFoundError("Cannot load blob: the loader gave no answer for it");
@@ -344,8 +360,8 @@ export class BlobCache implements BlobLoader {
   }
 }
 
-function newFlight(ahead: boolean): Flight {
-  return { plaintext: undefined, ahead, waiters: new Map(), left: 0 };
+function newFlight(ahead: boolean, endsAt: number): Flight {
+  return { plaintext: undefined, ahead, endsAt, waiters: new Map(), left: 0 };
 }
 
 function addWaiter(flight: Flight, key: string, waiter: BlobWaiter): void {

@@ -44,23 +44,24 @@ export class SharedLoads<T> {
 
   /**
    * Joins the load of a blob, or starts it. A load started ahead that fails is tried once more on its own, because
-   * what failed may have been a neighbour.
+   * what failed may have been a neighbour; one that gets no answer, by those who joined late: each of them has the whole
+   * time to wait.
    *
    * @throws what the loader and the decoder throw
    */
   async load(id: Id): Promise<T> {
     const key = idKey(id);
-    const already = this.#underWay.get(key);
-    if (already?.ahead) {
+    const until = performance.now() + this.#timeoutMs;
+    for (;;) {
+      const load = this.#underWay.get(key) ?? this.#start(key, id, until);
       try {
-        return await already.promise;
+        return await load.promise;
       } catch (error) {
-        if (error instanceof YoreError && error.code === "timeout") throw error;
+        const isLate = error instanceof YoreError && error.code === "timeout";
+        const isTriedAgain = isLate ? until - performance.now() > this.#timeoutMs / 10 : load.ahead;
+        if (!isTriedAgain) throw error;
       }
-    } else if (already) {
-      return already.promise;
     }
-    return (this.#underWay.get(key) ?? this.#start(key, id)).promise;
   }
 
   /**
@@ -79,9 +80,9 @@ export class SharedLoads<T> {
     await Promise.all(Array.from({ length: SINGLE_LOADS }, worker));
   }
 
-  #start(key: string, id: Id): Load<T> {
+  #start(key: string, id: Id, until: number): Load<T> {
     const type = this.#type;
-    const promise = this.#withTimeout(`load ${type} blob`, async (signal) =>
+    const promise = this.#withTimeout(`load ${type} blob`, until - performance.now(), async (signal) =>
       this.#decode(id, await this.#loader.loadBlob(type, id, signal)),
     );
     const load: Load<T> = { promise, ahead: false };
@@ -117,7 +118,7 @@ export class SharedLoads<T> {
       return onDecoded?.();
     };
     try {
-      await this.#withTimeout("load blobs ahead", (signal) =>
+      await this.#withTimeout("load blobs ahead", this.#timeoutMs, (signal) =>
         this.#loader.loadBlobs!(this.#type, ids, on, signal),
       );
     } catch (cause) {
@@ -136,7 +137,7 @@ export class SharedLoads<T> {
     load.promise.then(remove, remove);
   }
 
-  async #withTimeout<R>(what: string, work: (signal: AbortSignal) => Promise<R>): Promise<R> {
+  async #withTimeout<R>(what: string, ms: number, work: (signal: AbortSignal) => Promise<R>): Promise<R> {
     const controller = new AbortController();
     const late = withResolvers<never>();
     const timer = setTimeout(() => {
@@ -144,7 +145,7 @@ export class SharedLoads<T> {
       const error = new YoreError("timeout", `Cannot ${what}: no answer within ${seconds} s`);
       late.reject(error);
       controller.abort(error);
-    }, this.#timeoutMs);
+    }, ms);
     timer.unref();
     try {
       return await Promise.race([work(controller.signal), late.promise]);
