@@ -2,7 +2,7 @@
 
 import { freemem } from "node:os";
 import { LRUCache } from "lru-cache";
-import { formatShortId, type Id } from "../bytes/id.js";
+import { formatShortId, type Id, IdList } from "../bytes/id.js";
 import type { BlobCache } from "../cache/blob-cache.js";
 import type { CompactTree } from "../cache/compact-tree.js";
 import { type AheadRange, SequentialReaders, SMALL_FILE_BYTES } from "../cache/read-ahead.js";
@@ -14,7 +14,8 @@ import { type EarlyContent, SmallFiles } from "./small-files.js";
 
 /** What the kernel keeps content in. */
 const PAGE_BYTES = 4096;
-const LAYOUT_CACHE_BYTES = 4 * 1024 * 1024;
+/** A file of half a million blobs, or many of a few. */
+const LAYOUT_CACHE_BYTES = 20 * 1024 * 1024;
 
 export class FileReader {
   readonly #blobs: BlobCache;
@@ -23,7 +24,7 @@ export class FileReader {
   readonly #small: SmallFiles;
   readonly #layouts = new LRUCache<NodeId, FileLayout>({
     maxSize: LAYOUT_CACHE_BYTES,
-    sizeCalculation: (layout) => layout.ends.byteLength + 512,
+    sizeCalculation: ({ ends, content }) => ends.byteLength + content.bytes.length + 512,
   });
   readonly #blobSize = (id: Id) => this.#blobs.blobSize("data", id);
 
@@ -137,7 +138,8 @@ export class FileReader {
   #layout(file: OpenFile): FileLayout {
     const known = this.#layouts.get(file.node);
     if (known) return known;
-    const content = file.tree.content(file.position);
+    // A view would keep the whole tree in memory.
+    const content = new IdList(Uint8Array.from(file.tree.content(file.position).bytes));
     const layout = new FileLayout(content, file.tree.size(file.position), this.#blobSize);
     // An index that is loaded later may know the rest.
     if (layout.isWhole) this.#layouts.set(file.node, layout);

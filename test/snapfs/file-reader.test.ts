@@ -18,6 +18,7 @@ import {
   snapshotOf,
   wrapBackend,
 } from "../repository/support.js";
+import { countAlive } from "../support/collect-garbage.js";
 
 const BLOB_BYTES = 100_000;
 const NO_SIGNAL = () => new AbortController().signal;
@@ -43,6 +44,8 @@ async function fileOf(blobs: number) {
   return {
     content,
     read: () => filesystem.read(file.nodeId, 0, content.length, NO_SIGNAL),
+    /** What the directory is in memory. */
+    treeMemory: () => new WeakRef(trees.peek(tree)!.memory.buffer),
     forgetTree: async () => {
       for (const name of ["x", "y"]) await trees.load(loader.add("tree", encodeTree([node(name)])));
     },
@@ -74,6 +77,17 @@ describe("a file whose directory has to be loaded again", () => {
       expect(await checked).toBe(true);
       await isPushedOut;
     }
+  });
+});
+
+describe("a file of several blobs", () => {
+  it("that was read keeps no directory in memory", async () => {
+    const { read, treeMemory, forgetTree } = await fileOf(2);
+    await read();
+    const memory = treeMemory();
+    expect(await countAlive([memory])).toBe(1);
+    await forgetTree();
+    expect(await countAlive([memory])).toBe(0);
   });
 });
 
