@@ -47,7 +47,9 @@ export function describeParts(
 
 /** Waits until a slow client has taken the text. @returns false when nobody listens any more */
 export async function writeText(response: ServerResponse, text: string): Promise<boolean> {
-  if (text === "" || response.write(text)) return !response.destroyed;
+  // Nothing more is told of one that has closed.
+  if (response.destroyed) return false;
+  if (text === "" || response.write(text)) return true;
   await new Promise<void>((resolve) => {
     const done = () => {
       response.off("drain", done);

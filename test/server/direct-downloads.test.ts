@@ -36,13 +36,15 @@ describe("large downloads from yore serve, past its HTTP side", () => {
     await server.stop();
   });
 
+  const GET = `GET /data/${NAME} HTTP/1.1\r\nHost: h\r\n`;
+
   /** Asks for the file and reads the beginning of it, no more. */
-  async function beginDownload(): Promise<Socket> {
+  async function beginDownload(asked = `${GET}\r\n`): Promise<Socket> {
     const { hostname, port } = new URL(server.url);
     const socket = connect(Number(port), hostname);
     sockets.push(socket);
     socket.on("error", () => {});
-    socket.write(`GET /data/${NAME} HTTP/1.1\r\nHost: h\r\n\r\n`);
+    socket.write(asked);
     await new Promise((resolve) => socket.once("data", resolve));
     socket.pause();
     return socket;
@@ -96,7 +98,7 @@ describe("large downloads from yore serve, past its HTTP side", () => {
 
   it("let go of the file and the connection when the client goes", async () => {
     const before = openFiles();
-    const clients = await Promise.all(Array.from({ length: 10 }, beginDownload));
+    const clients = await Promise.all(Array.from({ length: 10 }, () => beginDownload()));
     expect(openFiles()).toBeGreaterThan(before + 10);
     for (const socket of clients) socket.destroy();
     await expect.poll(() => lines.filter((line) => line.includes("GET /data/")).length).toBe(10);
@@ -104,8 +106,16 @@ describe("large downloads from yore serve, past its HTTP side", () => {
     for (const line of lines) expect(Number(line.split(" ").at(-3))).toBeLessThan(content.length);
   });
 
+  it("let go of the file when the client goes in the middle of several ranges", async () => {
+    const before = openFiles();
+    const socket = await beginDownload(`${GET}Range: bytes=0-20000000,5-9,7-10\r\n\r\n`);
+    socket.destroy();
+    await expect.poll(() => lines.length).toBe(1);
+    await expect.poll(openFiles).toBe(before);
+  });
+
   it("keep nobody waiting who reads, while many do not", async () => {
-    await Promise.all(Array.from({ length: 20 }, beginDownload));
+    await Promise.all(Array.from({ length: 20 }, () => beginDownload()));
     const { body } = await ask(server.url, "GET", `/data/${NAME}`);
     expect(body.equals(content)).toBe(true);
   });
