@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import type { TokenBucket } from "../async/token-bucket.js";
@@ -156,6 +157,7 @@ export class RequestHandler {
     { repository, type }: { readonly repository: RepositoryPath; readonly type: ListedType },
   ): Promise<void> {
     const { request, response } = exchange;
+    if (!(await isItsTurn(response))) return;
     const withSizes = accepts(request.headers.accept, LISTING_V2);
     const path = this.#parts.files.folderOf(repository);
     const isAtOnce = await isOnLocalDisk(join(path, folderOfType(type)));
@@ -189,6 +191,7 @@ export class RequestHandler {
       this.#parts.metrics?.count("read", exchange.user, repository, handle.type, content.length);
       return;
     }
+    if (!(await isItsTurn(response))) return;
     const { file, size } = await this.#parts.files.open(repository, handle);
     try {
       if (request.method === "HEAD") {
@@ -341,6 +344,17 @@ function knownMethod(method: string | undefined): string {
 function requirePermission(grant: Grant, operation: Operation, handle: Handle): void {
   const against = grant.modes.find((mode) => !allows(mode, operation, handle.type));
   if (against) throw new Refusal(403, `Not allowed: the repository is ${against} here`);
+}
+
+/**
+ * Waits until the answers to earlier requests of the same connection are out. When it closes before, Node.js tells those
+ * behind them nothing: what had begun would wait for ever to be read, its file open.
+ *
+ * @returns false when nobody listens any more
+ */
+async function isItsTurn(response: ServerResponse): Promise<boolean> {
+  if (!response.socket) await once(response, "socket");
+  return !response.socket!.destroyed;
 }
 
 /** With a body that it sends when it is asked for; in HTTP/1.0 that means nothing. */

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startYoreServer } from "../support/rest-servers.js";
 import { temporaryFolder } from "../support/temporary.js";
-import { ask } from "./ask.js";
+import { ask, askRaw } from "./ask.js";
 
 /** Larger than the buffers of a connection. */
 const content = randomBytes(30_000_003);
@@ -112,6 +112,28 @@ describe("large downloads from yore serve, past its HTTP side", () => {
     socket.destroy();
     await expect.poll(() => lines.length).toBe(1);
     await expect.poll(openFiles).toBe(before);
+  });
+
+  it("let go of the files when the client goes that had asked for several, one behind the other", async () => {
+    const before = openFiles();
+    const all = ["", "bytes=0-9", "bytes=0-9,20-29"].map(
+      (range) => `${GET}${range && `Range: ${range}\r\n`}\r\n`,
+    );
+    const socket = await beginDownload(`${all.join("")}GET /data/ HTTP/1.1\r\nHost: h\r\n\r\n`);
+    socket.destroy();
+    await expect.poll(() => lines.length).toBe(1);
+    await expect.poll(openFiles).toBe(before);
+  });
+
+  it("come one behind the other where the client asks for several before it reads", async () => {
+    const asked = `${GET}Range: bytes=0-299999\r\n\r\n${GET}\r\n${GET}Range: bytes=-5\r\nConnection: close\r\n\r\n`;
+    const said = await askRaw(server.url, asked);
+    expect(lines.map((line) => line.split(" ").slice(-4, -2).join(" "))).toEqual([
+      "206 300000",
+      `200 ${content.length}`,
+      "206 5",
+    ]);
+    expect(said.length).toBeGreaterThan(0);
   });
 
   it("keep nobody waiting who reads, while many do not", async () => {
