@@ -35,9 +35,10 @@ export class BcryptThread {
       throw new Refusal(429, "Too many passwords to compare", { "retry-after": "10" });
     clearTimeout(this.#idle);
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ resolve, reject });
+      // It throws where no thread can be had; who is not in the thread's queue must not be in ours, or answers go astray.
       this.#worker ??= this.#start();
       this.#worker.postMessage({ password, hash });
+      this.#waiting.push({ resolve, reject });
     });
   }
 

@@ -1,11 +1,35 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { hash as bcrypt } from "bcryptjs";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { PasswordFile } from "../../src/server/password-file.js";
 import { temporaryFolder } from "../support/temporary.js";
 
+/** How many threads the system will not give from now on; it does so where a process has as many as it may. */
+const refusals = vi.hoisted(() => ({ left: 0 }));
+
+vi.mock("node:worker_threads", async (original) => {
+  const real = await original<typeof import("node:worker_threads")>();
+  class Worker extends real.Worker {
+    constructor(...args: ConstructorParameters<typeof real.Worker>) {
+      if (refusals.left-- > 0) throw Object.assign(new Error("EAGAIN"), { code: "ERR_WORKER_INIT_FAILED" });
+      super(...args);
+    }
+  }
+  return { ...real, Worker };
+});
+
 describe("PasswordFile", () => {
+  it("tells who is right after there was no thread to compare with", async () => {
+    const path = join(await temporaryFolder(), ".htpasswd");
+    writeFileSync(path, `ada:${await bcrypt("lovelace", 4)}\n`);
+    const file = await PasswordFile.load(path, (problem) => expect.unreachable(problem));
+    refusals.left = 1;
+    await expect(file.verify("ada", "lovelace")).rejects.toThrow("EAGAIN");
+    const answers = ["byron", "lovelace", "byron"].map((password) => file.verify("ada", password));
+    for (const [i, isRight] of [false, true, false].entries()) expect(await answers[i]).toBe(isRight);
+  });
+
   it("remembers no password that is taken back while it is compared", async () => {
     const path = join(await temporaryFolder(), ".htpasswd");
     writeFileSync(path, `ada:${await bcrypt("lovelace", 12)}\n`);
