@@ -183,7 +183,11 @@ class Exchange {
     const isFailure = response.statusCode! >= 300;
     const maxBytes = isFailure ? MAX_FAILURE_BYTES : this.#request.maxBytes;
     const length = Number(response.headers["content-length"] ?? Number.NaN);
-    if (method !== "HEAD" && length > maxBytes) throw tooLong(length, maxBytes);
+    if (method !== "HEAD" && length > maxBytes) {
+      // What nobody reads keeps its connection.
+      response.destroy();
+      throw tooLong(length, maxBytes);
+    }
     const pieces: Buffer[] = [];
     let bytes = 0;
     for await (const piece of response as AsyncIterable<Buffer>) {

@@ -128,6 +128,17 @@ describe("HttpClient", () => {
     expect(received).toBeLessThan(body[0]!.length);
   });
 
+  it("closes the connection of an answer that is too long to be read", async () => {
+    let closed: Promise<unknown> | undefined;
+    const port = await serve((request, response) => {
+      closed = new Promise((resolve) => request.socket.on("close", resolve));
+      response.writeHead(200, { "content-length": 10_000_000 }).end(Buffer.alloc(10_000_000));
+    });
+    const asked = newClient().send({ method: "GET", url: at(port), maxBytes: 100 });
+    await expect(asked).rejects.toThrow("the answer has 10000000 bytes, expected at most 100");
+    await closed;
+  });
+
   it("keeps the password from another host", async () => {
     const port = await echoing();
     const gate = await redirecting(307, () => `http://localhost:${port}/`);
