@@ -83,13 +83,13 @@ export class RepositoryFiles {
 
   /** For a file that `isSmallFile`: nothing touches the disk before the commit, which tells also what is wrong with it. */
   async beginSmallUpload(repository: RepositoryPath, handle: Handle): Promise<Upload> {
-    if (handle.type !== "lock") await this.#removals.get(this.folderOf(repository))?.settle();
+    if (handle.type !== "lock") await this.settleRemovals(repository);
     return new SmallUpload(this.#pathOf(repository, handle), this.#modes.file);
   }
 
   /** A missing folder of the layout is made; a missing repository is not: its disk may be unmounted. */
   async beginUpload(repository: RepositoryPath, handle: Handle): Promise<Upload> {
-    await this.#removals.get(this.folderOf(repository))?.settle();
+    await this.settleRemovals(repository);
     const path = this.#pathOf(repository, handle);
     try {
       return await beginUpload(path, this.#modes.file);
@@ -101,6 +101,8 @@ export class RepositoryFiles {
   }
 
   /**
+   * What is removed may come back with a loss of power until `settleRemovals`, or the next file is saved.
+   *
    * @param keep whether it lies among the deleted files from now on, or is gone
    * @returns false when there was no such file
    */
@@ -118,8 +120,12 @@ export class RepositoryFiles {
       if (code !== undefined && ABSENT.has(code)) return false;
       throw error;
     }
-    if (handle.type === "key") await removals.settle();
     return true;
+  }
+
+  /** Waits until all earlier removals last. */
+  async settleRemovals(repository: RepositoryPath): Promise<void> {
+    await this.#removals.get(this.folderOf(repository))?.settle();
   }
 
   #removalsOf(folder: string): LastingRemovals {

@@ -309,6 +309,8 @@ export class RequestHandler {
       if (handle.type === "config") usage.setConfig(repository, 0);
       metrics?.count("delete", exchange.user, repository, handle.type, size);
     }
+    // A password that was taken away must not come back, also when it is gone already and only its sync has failed.
+    if (handle.type === "key") await files.settleRemovals(repository);
     end(exchange, 200);
   }
 

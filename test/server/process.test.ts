@@ -3,15 +3,18 @@ import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { connect } from "node:net";
+import { constants } from "node:os";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { canRefuseCalls, spawnYoreRefusing } from "../support/refuse-calls.js";
 import { freePort } from "../support/rest-servers.js";
 import { missingPeer, runRestic, runYore, spawnYore, yoreCommand } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 import { itWhere } from "../support/where.js";
 import { ask } from "./ask.js";
 
+const canRefuse = await canRefuseCalls();
 const isRoot = process.getuid?.() === 0;
 
 /** `yore serve` as people run it. */
@@ -27,12 +30,12 @@ class Served {
     flags: readonly string[] = ["--no-auth"],
     address?: string,
     env: Readonly<Record<string, string>> = {},
+    spawned: typeof spawnYore = spawnYore,
   ): Promise<Served> {
     const port = await freePort();
-    const child = spawnYore(
-      ["serve", "--path", folder, "--listen", address ?? `127.0.0.1:${port}`, ...flags],
-      { env },
-    );
+    const child = spawned(["serve", "--path", folder, "--listen", address ?? `127.0.0.1:${port}`, ...flags], {
+      env,
+    });
     const served = new Served(`http://127.0.0.1:${port}/`, child);
     await new Promise<void>((resolve, reject) => {
       child.stdout!.on("data", (piece: Buffer) => {
@@ -89,6 +92,25 @@ describe("the process of yore serve", () => {
     expect(
       readFileSync(join(folder, "data", nameOf(content).slice(0, 2), nameOf(content))).equals(content),
     ).toBe(true);
+  });
+
+  it.skipIf(!canRefuse)("takes no key for removed that a loss of power may bring back", async () => {
+    mkdirSync(join(folder, "keys"));
+    const path = `/keys/${"0".repeat(64)}`;
+    writeFileSync(join(folder, path), "a key");
+    const flags = ["--no-auth", "--prometheus", "--prometheus-no-auth"];
+    served = await Served.start(folder, flags, undefined, {}, (args) =>
+      spawnYoreRefusing(constants.errno.EIO, ["fsync"], args),
+    );
+    const { url } = served;
+    const size = async () =>
+      /repository_bytes\{repo=""\} (\d+)/.exec((await ask(url, "GET", "/metrics")).text)?.[1];
+    await expect.poll(size).toBe("5");
+    for (const _ of ["removed", "asked for again"]) {
+      expect((await ask(url, "DELETE", path)).status).toBe(500);
+      expect(readdirSync(join(folder, "keys"))).toEqual([]);
+      expect(await size()).toBe("0");
+    }
   });
 
   it("takes switches that say no from the environment, too", async () => {

@@ -1,5 +1,6 @@
 /** Programs whose system calls fail as the kernel's own would: what disks refuse that no machine of ours has. */
 
+import { type ChildProcess, spawn } from "node:child_process";
 import { type RunOptions, type RunResult, run, yoreCommand } from "./run.js";
 
 /** Numbers of system calls on the machines that we test on. */
@@ -36,6 +37,15 @@ export function runYoreRefusing(
   return runRefusing(errno, calls, `exec ${yoreCommand(args)}`, options);
 }
 
+/** The same for one that goes on. The caller ends it. */
+export function spawnYoreRefusing(
+  errno: number,
+  calls: readonly RefusedCall[],
+  args: readonly string[],
+): ChildProcess {
+  return spawn("python3", ["-c", FILTER, `${errno}`, numbersOf(calls), `exec ${yoreCommand(args)}`]);
+}
+
 /** The same for a command of the shell. */
 export function runRefusing(
   errno: number,
@@ -43,8 +53,11 @@ export function runRefusing(
   command: string,
   options: RunOptions = {},
 ): Promise<RunResult> {
-  const numbers = calls.map((call) => CALLS[process.arch]?.[call]).join(",");
-  return run("python3", ["-c", FILTER, `${errno}`, numbers, command], options);
+  return run("python3", ["-c", FILTER, `${errno}`, numbersOf(calls), command], options);
+}
+
+function numbersOf(calls: readonly RefusedCall[]): string {
+  return calls.map((call) => CALLS[process.arch]?.[call]).join(",");
 }
 
 /** Whether calls can be refused here. */
