@@ -59,6 +59,13 @@ interface CachedPart extends Entry {
   readonly length: number;
 }
 
+/** A file, or a part of it, on its way to the disk. */
+interface Saving {
+  readonly type: CachedType;
+  readonly name: string;
+  isForgotten: boolean;
+}
+
 /**
  * Files of one repository on the local disk, laid out as restic lays them out, so that both programs share them:
  *
@@ -78,6 +85,8 @@ export class DiskCache {
   readonly #parts = new Map<string, CachedPart[]>();
   /** Whole files whose hash was compared with their name. */
   readonly #verified = new Set<string>();
+  /** What is being written: what is forgotten meanwhile must not be kept after all. */
+  readonly #saving = new Set<Saving>();
   #bytes = 0;
   #makingRoom: Promise<void> | undefined;
 
@@ -168,7 +177,7 @@ export class DiskCache {
   async save(type: CachedType, name: string, pieces: readonly Uint8Array[]): Promise<void> {
     const path = this.#pathOf(type, name);
     const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    if (!(await this.#write(path, pieces))) return;
+    if (!(await this.#write({ type, name, isForgotten: false }, path, pieces))) return;
     if (type === "pack") this.#add(name, { path, bytes, usedMs: Date.now() });
   }
 
@@ -176,7 +185,7 @@ export class DiskCache {
   async savePart(name: string, offset: number, bytes: Uint8Array): Promise<void> {
     const path = join(this.#folder, PARTS_FOLDER, name, `${offset}-${bytes.length}`);
     const hash = createHash("sha256").update(bytes).digest();
-    if (!(await this.#write(path, [bytes, hash]))) return;
+    if (!(await this.#write({ type: "pack", name, isForgotten: false }, path, [bytes, hash]))) return;
     const part = { path, bytes: bytes.length + HASH_BYTES, usedMs: Date.now(), offset, length: bytes.length };
     // Two readers may have loaded the same at once.
     const before = this.#parts.get(name)?.find((one) => one.path === path);
@@ -191,6 +200,8 @@ export class DiskCache {
   async forget(type: CachedType, name: string): Promise<void> {
     const path = this.#pathOf(type, name);
     this.#verified.delete(path);
+    for (const saving of this.#saving)
+      if (saving.type === type && saving.name === name) saving.isForgotten = true;
     if (type === "pack") {
       this.#drop(name);
       for (const part of this.#parts.get(name) ?? []) this.#bytes -= part.bytes;
@@ -232,14 +243,19 @@ export class DiskCache {
     return content.subarray(offset - part.offset, offset - part.offset + length);
   }
 
-  async #write(path: string, pieces: readonly Uint8Array[]): Promise<boolean> {
+  /** @returns whether it is there, and still wanted */
+  async #write(saving: Saving, path: string, pieces: readonly Uint8Array[]): Promise<boolean> {
+    this.#saving.add(saving);
     try {
       await mkdir(systemPath(dirname(path)), { recursive: true, mode: 0o700 });
       await writeWhole(path, pieces);
-      return true;
     } catch {
       return false;
+    } finally {
+      this.#saving.delete(saving);
     }
+    if (saving.isForgotten) await unlink(systemPath(path)).catch(() => {});
+    return !saving.isForgotten;
   }
 
   #add(name: string, entry: Entry): void {

@@ -197,6 +197,17 @@ describe("DiskCacheBackend", () => {
     await cache.close();
   });
 
+  it("forgets also what is just being written", async () => {
+    const cache = await DiskCache.open(base, REPOSITORY);
+    const saved = [cache.savePart(dataPack.name, 5, data), cache.save("pack", treePack.name, [trees])];
+    await Promise.all([dataPack, treePack].map(({ name }) => cache.forget("pack", name)));
+    await Promise.all(saved);
+    expect(await cache.loadRange(dataPack.name, 5, 10)).toBeUndefined();
+    expect(await cache.loadRange(treePack.name, 5, 10)).toBeUndefined();
+    expect(cache.bytes).toBe(0);
+    expect((await DiskCache.open(base, REPOSITORY)).bytes).toBe(0);
+  });
+
   it("forgets what the repository has no more", async () => {
     const backend = await open({ keepsData: true });
     await read(backend, treePack, 0, 10);
