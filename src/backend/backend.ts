@@ -66,7 +66,7 @@ export interface Backend {
    */
   readonly listsAtOnce?: boolean;
 
-  /** Makes the empty layout. Existing parts are left as they are. */
+  /** Makes the empty layout, which lasts when it resolves. Existing parts are left as they are. */
   create(signal?: AbortSignal): Promise<void>;
   /**
    * Keeps a file, given as pieces in order. When it resolves the file is durable and whole; on any failure

@@ -1,14 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { access, type FileHandle, mkdir, open, rename, stat, unlink } from "node:fs/promises";
+import { access, type FileHandle, open, rename, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { makeFolders } from "../bytes/make-folders.js";
 import { systemPath } from "../bytes/system-path.js";
 import { systemCodeOf, throwIfAborted, YoreError } from "../errors.js";
 import type { Backend, FileInfo, FilePlace, FileType, Handle, LoadRange } from "./backend.js";
+import { createFolders, makeFolder } from "./create-folders.js";
 import { LastingRemovals } from "./lasting-removals.js";
 import { isOnLocalDisk } from "./local-disk.js";
 import { localFailure } from "./local-failure.js";
-import { allFolders, foldersOf, pathOf } from "./local-layout.js";
+import { foldersOf, pathOf } from "./local-layout.js";
 import { type Leftovers, removeLocalLeftovers } from "./local-leftovers.js";
 import { LocalReader, type LocalReads } from "./local-reader.js";
 import { syncFile, syncFolder } from "./sync-folder.js";
@@ -65,10 +65,8 @@ export class LocalBackend implements Backend {
   }
 
   async create(): Promise<void> {
-    const { folder } = this.#modes;
     try {
-      await makeFolders(systemPath(this.location), folder);
-      for (const name of allFolders()) await this.#makeFolder(name);
+      await createFolders(this.location, this.#modes.folder);
     } catch (error) {
       throw localFailure("create repository folder", this.location, error);
     }
@@ -163,16 +161,8 @@ export class LocalBackend implements Backend {
 
   async #makeFoldersOf(handle: Handle): Promise<void> {
     for (const folder of foldersOf(handle)) {
-      await this.#makeFolder(folder);
+      await makeFolder(join(this.location, folder), this.#modes.folder);
       await syncFolder(dirname(join(this.location, folder)));
-    }
-  }
-
-  async #makeFolder(name: string): Promise<void> {
-    try {
-      await mkdir(systemPath(join(this.location, name)), { mode: this.#modes.folder });
-    } catch (error) {
-      if (systemCodeOf(error) !== "EEXIST") throw error;
     }
   }
 

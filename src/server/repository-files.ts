@@ -1,10 +1,11 @@
 import { constants } from "node:fs";
-import { type FileHandle, lstat, mkdir, open, unlink } from "node:fs/promises";
+import { type FileHandle, lstat, open, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Handle } from "../backend/backend.js";
+import { createFolders, makeFolder } from "../backend/create-folders.js";
 import { LastingRemovals } from "../backend/lasting-removals.js";
-import { allFolders, pathOf } from "../backend/local-layout.js";
-import { makeFolders } from "../bytes/make-folders.js";
+import { pathOf } from "../backend/local-layout.js";
+import { syncFolder } from "../backend/sync-folder.js";
 import { systemCodeOf } from "../errors.js";
 import { loadAddon } from "../native/addon.js";
 import { keepDeleted } from "./deleted-files.js";
@@ -36,11 +37,9 @@ export class RepositoryFiles {
     return join(this.#dataFolder, ...repository);
   }
 
-  /** Makes a repository's folders; those that exist are left as they are. */
-  async create(repository: RepositoryPath): Promise<void> {
-    const folder = this.folderOf(repository);
-    await makeFolders(folder, this.#modes.folder);
-    for (const name of allFolders()) await this.#makeFolder(join(folder, name));
+  /** Makes a repository's folders, so that they last; those that exist are left as they are. */
+  create(repository: RepositoryPath): Promise<void> {
+    return createFolders(this.folderOf(repository), this.#modes.folder);
   }
 
   /** @throws {Refusal} 404 when there is no such plain file */
@@ -96,7 +95,9 @@ export class RepositoryFiles {
     } catch (error) {
       if (systemCodeOf(error) !== "ENOENT" || handle.type !== "pack") throw error;
     }
-    await this.#makeFolder(dirname(path));
+    const folder = dirname(path);
+    await makeFolder(folder, this.#modes.folder);
+    await syncFolder(dirname(folder));
     return beginUpload(path, this.#modes.file);
   }
 
@@ -139,14 +140,6 @@ export class RepositoryFiles {
 
   #pathOf(repository: RepositoryPath, handle: Handle): string {
     return join(this.folderOf(repository), pathOf(handle));
-  }
-
-  async #makeFolder(path: string): Promise<void> {
-    try {
-      await mkdir(path, { mode: this.#modes.folder });
-    } catch (error) {
-      if (systemCodeOf(error) !== "EEXIST") throw error;
-    }
   }
 }
 

@@ -1,11 +1,13 @@
 import { createHash, randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { LocalBackend } from "../../src/backend/local-backend.js";
 import { loadAddon } from "../../src/native/addon.js";
 import { NativeUpload, PortableUpload, SmallUpload, type Upload } from "../../src/server/upload.js";
+import { ask } from "../server/ask.js";
 import { canMakeLossyDisk, LossyDisk } from "../support/lossy-disk.js";
+import { startYoreServer } from "../support/rest-servers.js";
 
 const addon = loadAddon();
 
@@ -56,6 +58,33 @@ describe.skipIf(!addon || !canMakeLossyDisk())("after a loss of power there is",
   });
 
   afterEach(() => disk.remove());
+
+  async function isComplete(repository: string): Promise<void> {
+    expect(readdirSync(repository)).toEqual(["data", "index", "keys", "locks", "snapshots"]);
+    const content = randomBytes(5000);
+    const backend = await LocalBackend.open(repository);
+    await backend.save({ type: "pack", name: sha256(content).toString("hex") }, [content]);
+    await backend.close();
+  }
+
+  it("a local repository that was created, and the folders above it", async () => {
+    disk.lonelyFolder("between");
+    disk.settle();
+    await (await LocalBackend.open(join(disk.folder, "a/b/c"))).create();
+    const found = join(await disk.afterLoss(), "a/b/c");
+    await isComplete(found);
+  });
+
+  it("a repository that yore serve has created", async () => {
+    disk.lonelyFolder("between");
+    disk.settle();
+    const server = await startYoreServer(disk.folder);
+    const { status } = await ask(server.url, "POST", "/ada/laptop/?create=true");
+    await server.stop();
+    expect(status).toBe(200);
+    const found = join(await disk.afterLoss(), "ada/laptop");
+    await isComplete(found);
+  });
 
   it.each(Object.entries(ways))("%s that was saved", async (_, save) => {
     const folder = disk.lonelyFolder("files");
