@@ -68,6 +68,7 @@ const WRITE_BYTES = 128 * 1024;
 export class HttpClient {
   readonly #options: HttpOptions;
   readonly #connections: HttpConnections;
+  #closed = false;
 
   /** @throws {UsageError} when a certificate file cannot be read */
   constructor(options: HttpOptions) {
@@ -90,7 +91,9 @@ export class HttpClient {
     throw new RefusedError(`the server redirects again and again, ${MAX_REDIRECTS} times so far`);
   }
 
+  /** What is under way fails. */
   close(): void {
+    this.#closed = true;
     this.#connections.close();
   }
 
@@ -101,7 +104,8 @@ export class HttpClient {
       try {
         return await new Exchange(request, this.#options, open).run();
       } catch (error) {
-        if (attempt === MAX_STALE || !wasStale(open.client, error)) throw error;
+        // A connection that we have closed ourselves looks like one that the server has.
+        if (this.#closed || attempt === MAX_STALE || !wasStale(open.client, error)) throw error;
       }
     }
   }

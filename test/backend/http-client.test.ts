@@ -139,6 +139,20 @@ describe("HttpClient", () => {
     await closed;
   });
 
+  it("sends nothing again once it is closed", async () => {
+    const client = newClient();
+    const asked: string[] = [];
+    const port = await serve((request, response) => {
+      asked.push(request.url!);
+      if (request.url === "/answered") response.end();
+      else client.close();
+    });
+    await client.send({ method: "GET", url: at(port, "/answered"), maxBytes: 0 });
+    const underWay = client.send({ method: "GET", url: at(port, "/never"), maxBytes: 0 });
+    await expect(underWay).rejects.toThrow("no answer");
+    expect(asked).toEqual(["/answered", "/never"]);
+  });
+
   it("keeps the password from another host", async () => {
     const port = await echoing();
     const gate = await redirecting(307, () => `http://localhost:${port}/`);
