@@ -160,6 +160,7 @@ class Exchange {
         // An answer that comes before the end of the body, or a broken connection, ends the writing.
         if (client.destroyed || client.writableEnded) return;
         await writePart(client, part);
+        if (client.destroyed) return;
         this.#moved();
       }
     }

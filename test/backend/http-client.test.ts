@@ -11,6 +11,7 @@ import {
   type HttpTarget,
 } from "../../src/backend/http-client.js";
 import { RefusedError } from "../../src/backend/refused-error.js";
+import { countAlive } from "../support/collect-garbage.js";
 
 const closers: (() => void)[] = [];
 
@@ -126,6 +127,18 @@ describe("HttpClient", () => {
     expect(status).toBe(413);
     await cut;
     expect(received).toBeLessThan(body[0]!.length);
+  });
+
+  it("keeps no body whose answer has come before its end", async () => {
+    const port = await serve((_, response) => response.writeHead(413).end());
+    const client = newClient();
+    const post = async () => {
+      const body = [Buffer.alloc(64 * 1024 * 1024)];
+      await client.send({ method: "POST", url: at(port), body, maxBytes: 0 });
+      return new WeakRef(body[0]!);
+    };
+    const sent = await post();
+    await expect.poll(() => countAlive([sent])).toBe(0);
   });
 
   it("closes the connection of an answer that is too long to be read", async () => {
