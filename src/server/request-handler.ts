@@ -248,14 +248,19 @@ export class RequestHandler {
       try {
         const bytes = await this.#receiveBody(exchange, upload, length, reservation, grant.uploads);
         const verified = verifyUploads && handle.type !== "config";
-        const outcome = await upload.commit(
-          verified ? idFromBytes(Buffer.from(handle.name, "hex")) : undefined,
-        );
-        if (outcome === "exists") throw new Refusal(403, "File exists");
-        if (outcome === "wrong-hash") throw new Refusal(400, "The content does not have this hash");
-        reservation.keep();
-        if (handle.type === "snapshot") usage.addSnapshot(repository, Date.now());
-        if (handle.type === "config") usage.setConfig(repository, Date.now());
+        const endChange = await usage.beginChange(repository);
+        try {
+          const outcome = await upload.commit(
+            verified ? idFromBytes(Buffer.from(handle.name, "hex")) : undefined,
+          );
+          if (outcome === "exists") throw new Refusal(403, "File exists");
+          if (outcome === "wrong-hash") throw new Refusal(400, "The content does not have this hash");
+          reservation.keep();
+          if (handle.type === "snapshot") usage.addSnapshot(repository, Date.now());
+          if (handle.type === "config") usage.setConfig(repository, Date.now());
+        } finally {
+          endChange();
+        }
         metrics?.count("write", exchange.user, repository, handle.type, bytes);
       } finally {
         await upload.discard();
@@ -302,12 +307,19 @@ export class RequestHandler {
     requirePermission(grant, "remove", handle);
     const size = await files.sizeOf(repository, handle);
     const keep = handle.type !== "lock" && (policy.keepDeletedMs(repository.join("/")) ?? 0) > 0;
-    if (size !== undefined && (await files.remove(repository, handle, keep))) {
-      usage.add(repository, -size);
-      if (keep) usage.addDeleted(repository, size);
-      if (handle.type === "snapshot") usage.removeSnapshot(repository);
-      if (handle.type === "config") usage.setConfig(repository, 0);
-      metrics?.count("delete", exchange.user, repository, handle.type, size);
+    if (size !== undefined) {
+      const endChange = await usage.beginChange(repository);
+      try {
+        if (await files.remove(repository, handle, keep)) {
+          usage.add(repository, -size);
+          if (keep) usage.addDeleted(repository, size);
+          if (handle.type === "snapshot") usage.removeSnapshot(repository);
+          if (handle.type === "config") usage.setConfig(repository, 0);
+          metrics?.count("delete", exchange.user, repository, handle.type, size);
+        }
+      } finally {
+        endChange();
+      }
     }
     // A password that was taken away must not come back, also when it is gone already and only its sync has failed.
     if (handle.type === "key") await files.settleRemovals(repository);

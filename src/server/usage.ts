@@ -20,8 +20,21 @@ export interface RepositoryUsage {
   createdMs: number;
 }
 
-/** A repository that changes all the time is taken as it was counted last. */
+/** A repository that changes all the time has to hold still for the last count. */
 const MAX_COUNTS = 3;
+
+/** Changes of a repository. */
+interface Changes {
+  /** So far. */
+  begun: number;
+  underWay: number;
+}
+
+/** Lets nobody change a repository while it is counted. */
+interface Hold {
+  readonly key: string;
+  readonly over: Promise<void>;
+}
 
 /**
  * How much lies in the data folder, for quotas and metrics: counted once at the start, in the background, and kept up
@@ -33,8 +46,10 @@ export class UsageLedger {
   readonly #repositories = new Map<string, RepositoryUsage>();
   /** Bytes of uploads under way, which are counted before they are written: a count does not see them. */
   readonly #reserved = new Map<string, number>();
-  /** Changes of each repository while the first count goes on: what changed meanwhile is counted again. */
-  readonly #changes = new Map<string, number>();
+  /** Of each repository while the first count goes on: what changed meanwhile is counted again. */
+  readonly #changes = new Map<string, Changes>();
+  #held: Hold | undefined;
+  #onCalm: (() => void) | undefined;
   #counting = true;
 
   constructor(dataFolder: string) {
@@ -46,6 +61,24 @@ export class UsageLedger {
     await this.#countFolder([], onProblem);
     this.#counting = false;
     this.#changes.clear();
+  }
+
+  /**
+   * To be called before a file of a repository appears or goes: while the repository is counted, nobody could tell whether
+   * that was seen. May have to wait for the count.
+   *
+   * @returns to be called when the ledger has been told, or nothing has come of it
+   */
+  async beginChange(repository: RepositoryPath): Promise<() => void> {
+    if (!this.#counting) return () => {};
+    const key = keyOf(repository);
+    while (this.#held?.key === key) await this.#held.over;
+    const changes = this.#changesOf(key);
+    changes.begun++;
+    changes.underWay++;
+    return () => {
+      if (--changes.underWay === 0 && this.#held?.key === key) this.#onCalm?.();
+    };
   }
 
   /**
@@ -112,7 +145,6 @@ export class UsageLedger {
 
   #change(repository: RepositoryPath): RepositoryUsage {
     const key = keyOf(repository);
-    if (this.#counting) this.#changes.set(key, (this.#changes.get(key) ?? 0) + 1);
     let usage = this.#repositories.get(key);
     if (!usage) {
       usage = emptyUsage();
@@ -139,11 +171,39 @@ export class UsageLedger {
 
   async #countRepository(repository: RepositoryPath): Promise<void> {
     const key = keyOf(repository);
-    for (let i = 0; i < MAX_COUNTS; i++) {
-      const changes = this.#changes.get(key);
-      this.#repositories.set(key, await measure(join(this.#dataFolder, ...repository)));
-      if (this.#changes.get(key) === changes) return;
+    const path = join(this.#dataFolder, ...repository);
+    const changes = this.#changesOf(key);
+    for (let i = 1; i < MAX_COUNTS; i++) {
+      const { begun, underWay } = changes;
+      const measured = await measure(path);
+      if (underWay > 0 || changes.begun !== begun) continue;
+      this.#repositories.set(key, measured);
+      return;
     }
+    let letGo = () => {};
+    const over = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    this.#held = { key, over };
+    try {
+      if (changes.underWay > 0)
+        await new Promise<void>((resolve) => {
+          this.#onCalm = resolve;
+        });
+      this.#repositories.set(key, await measure(path));
+    } finally {
+      this.#held = undefined;
+      letGo();
+    }
+  }
+
+  #changesOf(key: string): Changes {
+    let changes = this.#changes.get(key);
+    if (!changes) {
+      changes = { begun: 0, underWay: 0 };
+      this.#changes.set(key, changes);
+    }
+    return changes;
   }
 }
 
