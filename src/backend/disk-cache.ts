@@ -39,6 +39,12 @@ const TAG = `Signature: 8a477f597d28d172789f06886806bc55
 const PARTS_FOLDER = "yore-parts";
 const HASH_BYTES = 32;
 
+/** What a file is called until it is whole, here and with restic. */
+const TEMPORARY_NAME = /^tmp-[0-9a-f]+$/;
+
+/** One that nobody has written to for so long belongs to a process that was killed. */
+const ABANDONED_MS = 60 * 60 * 1000;
+
 /** When the limit is reached, so much goes that not every write has to make room. */
 const MAKE_ROOM = 0.9;
 
@@ -333,7 +339,7 @@ export class DiskCache {
 
   async #takeParts(folder: string): Promise<CachedPart[]> {
     const parts: CachedPart[] = [];
-    for (const file of await namesIn(folder)) {
+    for (const file of await finishedIn(folder)) {
       const match = /^(\d{1,15})-(\d{1,15})$/.exec(file);
       const path = join(folder, file);
       const stats = match && (await stat(systemPath(path)).catch(() => undefined));
@@ -353,7 +359,7 @@ export class DiskCache {
     const folder = join(this.#folder, FOLDERS[type]);
     const names: string[] = [];
     for (const shard of await namesIn(folder))
-      append(names, (await namesIn(join(folder, shard))).filter(isHexId));
+      append(names, (await finishedIn(join(folder, shard))).filter(isHexId));
     return names;
   }
 }
@@ -399,6 +405,20 @@ async function readRange(path: string, offset: number, length: number): Promise<
 
 async function namesIn(folder: string): Promise<string[]> {
   return readdir(systemPath(folder)).catch(() => []);
+}
+
+/** The same of a folder with files; takes away those that were never finished, which count for no limit. */
+async function finishedIn(folder: string): Promise<string[]> {
+  const names = await namesIn(folder);
+  for (const name of names) if (TEMPORARY_NAME.test(name)) await removeAbandoned(join(folder, name));
+  return names;
+}
+
+async function removeAbandoned(path: string): Promise<void> {
+  try {
+    const { mtimeMs } = await stat(systemPath(path));
+    if (Date.now() - mtimeMs > ABANDONED_MS) await unlink(systemPath(path));
+  } catch {} // Gone, or not ours.
 }
 
 async function removeTree(path: string): Promise<void> {

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Handle, LoadRange } from "../../src/backend/backend.js";
@@ -206,6 +206,22 @@ describe("DiskCacheBackend", () => {
     expect(await cache.loadRange(treePack.name, 5, 10)).toBeUndefined();
     expect(cache.bytes).toBe(0);
     expect((await DiskCache.open(base, REPOSITORY)).bytes).toBe(0);
+  });
+
+  it("takes away what was never finished, but not what somebody else is writing", async () => {
+    const backend = await open({ keepsData: true });
+    await read(backend, dataPack, 0, 10);
+    await read(backend, treePack, 0, 10);
+    await backend.close();
+    const folders = [partsFolder(), join(base, REPOSITORY, "data", treePack.name.slice(0, 2))];
+    for (const folder of folders) {
+      for (const name of ["tmp-0123456789abcdef", "tmp-1234567890"]) writeFileSync(join(folder, name), "x");
+      const before = new Date(Date.now() - 2 * 60 * 60 * 1000);
+      utimesSync(join(folder, "tmp-0123456789abcdef"), before, before);
+    }
+    await open();
+    for (const folder of folders)
+      expect(readdirSync(folder).filter((name) => name.startsWith("tmp-"))).toEqual(["tmp-1234567890"]);
   });
 
   it("forgets what the repository has no more", async () => {
