@@ -259,16 +259,19 @@ async function countBlobsPerFile({ session, snapshots, stats, progress }: StatsR
 
 async function countRawData(run: StatsRun): Promise<void> {
   const { stats } = run;
-  const { repository } = run.session;
-  const seen = { data: new IdSet(), tree: new IdSet() };
+  const { config, index } = run.session.repository;
+  // By entry of the index: a set of IDs would take as much memory as the index itself.
+  const isCounted = new Uint8Array(index.entryEnd);
   const take = (type: BlobType, id: Id) => {
-    if (!seen[type].add(id)) return;
-    const location = repository.index.lookup(type, id);
-    if (!location) return missing(type, id);
-    const { length, uncompressedLength } = location;
+    const entry = index.entryOf(type, id);
+    if (entry < 0) return missing(type, id);
+    if (isCounted[entry] === 1) return;
+    isCounted[entry] = 1;
+    const length = index.lengthOf(entry);
+    const uncompressedLength = index.uncompressedLengthOf(entry);
     stats.totalBlobs++;
     stats.totalSize += length;
-    if (repository.config.version < 2) return;
+    if (config.version < 2) return;
     const uncompressed = uncompressedLength > 0 ? uncompressedLength + SEAL_OVERHEAD : length;
     stats.uncompressedSize += uncompressed;
     if (uncompressedLength === 0) return;
@@ -279,7 +282,12 @@ async function countRawData(run: StatsRun): Promise<void> {
     take("tree", id);
     for (const blob of contents) take("data", blob);
   };
-  await everyTree(run, visit);
+  const unpin = index.pin();
+  try {
+    await everyTree(run, visit);
+  } finally {
+    unpin();
+  }
 }
 
 function missing(type: BlobType, id: Id): never {
