@@ -1,3 +1,4 @@
+import { awaitedLater } from "../async/awaited-later.js";
 import { type Id, IdList } from "../bytes/id.js";
 import { CHUNK_MIN_BYTES, type Chunker } from "../engine/engine.js";
 import { throwIfAborted } from "../errors.js";
@@ -90,7 +91,8 @@ export class ContentSaver {
         carrySegment = segment;
         position += length;
         const final = length < SEGMENT_BYTES;
-        if (!final && !source.seekData) next = this.#read(source, position);
+        // It may fail while this one is cut, and is told when its turn comes.
+        if (!final && !source.seekData) next = awaitedLater(this.#read(source, position));
         const cuts = await this.#chunker.cut(data, { final, scanned: carry.length });
         run.saveChunks(data, cuts.lengths, cuts.ids, segment);
         if (final) return;
