@@ -199,7 +199,10 @@ export class BlobSaver {
     this.#memory.clear();
     const failure = this.#failure;
     this.#failure = undefined;
-    if (failure) throw failure.error;
+    if (!failure) return;
+    // What was still being sealed for a pack that went with the failure is in none.
+    this.#pending.clear();
+    throw failure.error;
   }
 
   /** Waits while packs pile up. */

@@ -146,6 +146,37 @@ describe("Repository.flush", () => {
     expect((await openRepository(inner)).index.size).toBe(2);
   });
 
+  it("forgets after a failure also what was still being sealed for a pack that goes with it", async () => {
+    const inner = new MemoryBackend({ connections: 1 });
+    let fail = () => {};
+    const isFull = new Promise<never>((_, reject) => {
+      fail = () => reject(new YoreError("no-space", "Cannot save: disk full"));
+    });
+    isFull.catch(() => {});
+    let isRoomMade = false;
+    const backend = wrapBackend(inner, {
+      save: async (handle, pieces) => {
+        if (handle.type === "pack" && !isRoomMade) await isFull;
+        return inner.save(handle, pieces);
+      },
+    });
+    const repository = await createRepository({ packSizeBytes: 4 * MIB }, backend);
+    await repository.saveBlob("data", randomBytes(5 * MIB));
+    const second = randomBytes(5 * MIB);
+    const id = repository.engine.hash(second);
+    const saving = repository.saveBlob("data", second, id);
+    // It will fill a pack of its own, which waits behind the first one already.
+    await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    fail();
+    await saving;
+    await expect(repository.flush()).rejects.toMatchObject({ code: "no-space" });
+    isRoomMade = true;
+    expect((await repository.saveBlob("data", second)).known).toBe(false);
+    await repository.flush();
+    expect((await openRepository(inner)).index.size).toBe(1);
+  });
+
   it("keeps packs whose index could not be saved for the next time", async () => {
     const inner = new MemoryBackend();
     let full = true;
