@@ -58,6 +58,8 @@ export interface BlobSaverOptions {
   readonly packSizeBytes: number;
   /** Unseal and compare what was sealed before it goes into a pack. */
   readonly extraVerify: boolean;
+  /** Throws when the lock is lost under which the packs were saved. */
+  readonly confirmLock: () => Promise<void>;
 }
 
 /**
@@ -337,17 +339,27 @@ export class BlobSaver {
     return this.#unindexedBlobs >= INDEX_MAX_BLOBS || Date.now() - this.#unindexedSince >= INDEX_MAX_AGE_MS;
   }
 
-  /** Saves what no index file has yet. When that fails it stays where it is, for the next flush. */
+  /** Saves what no index file has yet. When that fails it stays where it is, for the next flush, unless the lock is lost. */
   async #saveIndex(): Promise<void> {
     const batch = this.#unindexed;
     const count = this.#unindexedBlobs;
     if (batch.length === 0) return;
     this.#unindexed = [];
     this.#unindexedBlobs = 0;
+    const { indexFiles, confirmLock } = this.#options;
+    const numbers = batch.map(({ number }) => number);
     try {
-      await this.#options.indexFiles.save(
+      await confirmLock();
+    } catch (error) {
+      // Others may have pruned what no index file listed.
+      indexFiles.index.release(numbers);
+      this.#failure ??= { error };
+      return;
+    }
+    try {
+      await indexFiles.save(
         batch.map(({ pack }) => pack),
-        batch.map(({ number }) => number),
+        numbers,
       );
     } catch (error) {
       this.#unindexed = [...batch, ...this.#unindexed];

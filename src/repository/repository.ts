@@ -99,7 +99,12 @@ export class Repository implements BlobLoader {
     this.#reader = new BlobReader({ ...reading, backend });
     this.#packWindows = new PackWindowBackend(backend);
     this.#aheadReader = new BlobReader({ ...reading, backend: this.#packWindows });
-    this.#saver = new BlobSaver({ ...parts, indexFiles: this.#indexFiles, packSizeBytes });
+    this.#saver = new BlobSaver({
+      ...parts,
+      indexFiles: this.#indexFiles,
+      packSizeBytes,
+      confirmLock: () => this.#confirmLocks(),
+    });
   }
 
   /**

@@ -257,6 +257,24 @@ describe("RepositoryLock", () => {
     await lock.release();
   });
 
+  it("saves no index of packs once it is lost: others may have pruned what no index file listed", async () => {
+    let now = Date.now();
+    const timings = { ...quick, tickMs: MINUTE, now: () => now };
+    const lock = await repository.lock({ exclusive: false, timings });
+    const blob = Buffer.alloc(1000, "blob");
+    await repository.saveBlob("data", blob);
+    now += 40 * MINUTE;
+    await repository.unlock({ removeAll: true });
+    await expect(repository.flush()).rejects.toMatchObject({ code: "locked" });
+    await lock.release();
+    await repository.lock({ exclusive: false, timings });
+    await repository.flush();
+    expect(await collect(backend.list("index"))).toEqual([]);
+    expect((await repository.saveBlob("data", blob)).known).toBe(false);
+    await repository.flush();
+    expect((await openRepository(backend)).index.size).toBe(1);
+  });
+
   it("notices by itself that it is lost", async () => {
     let now = Date.now();
     const lock = await repository.lock({ exclusive: false, timings: { ...quick, now: () => now } });
