@@ -1,5 +1,6 @@
 import { forEachConcurrently } from "../async/map-concurrently.js";
 import type { Backend } from "../backend/backend.js";
+import { append } from "../bytes/append.js";
 import { formatId, formatShortId, type Id, parseId } from "../bytes/id.js";
 import type { Engine, IndexColumns } from "../engine/engine.js";
 import { NotFoundError, YoreError } from "../errors.js";
@@ -74,6 +75,7 @@ export class IndexFiles {
   async load(options: { signal?: AbortSignal; progress?: IndexProgress } = {}): Promise<boolean> {
     // What this program saves while the load runs may be missing in the listing, and is no less there.
     const before = [...this.#loaded.keys()];
+    let isChanged = false;
     for (let round = 1; ; round++) {
       const listed = new Set<string>();
       for await (const { name } of this.#backend.list("index")) listed.add(name);
@@ -90,12 +92,18 @@ export class IndexFiles {
         (name) => this.#loadOne(name, problems, options),
         options.signal,
       );
+      const taken = missing.filter((name) => this.#loaded.has(name));
+      isChanged ||= taken.length > 0;
       const vanished = problems.some(({ error }) => error instanceof NotFoundError);
-      if (vanished && round < MAX_ROUNDS) continue;
+      if (vanished && round < MAX_ROUNDS) {
+        // What was taken in may vanish as well.
+        append(before, taken);
+        continue;
+      }
       this.#problems = problems;
       const gone = before.filter((name) => !listed.has(name));
       for (const name of gone) this.#drop(name);
-      return gone.length > 0 || missing.some((name) => this.#loaded.has(name));
+      return isChanged || gone.length > 0;
     }
   }
 

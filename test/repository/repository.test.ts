@@ -267,6 +267,35 @@ describe("Repository.loadIndex", () => {
     expect(reader.index.has("data", id)).toBe(true);
   });
 
+  it("drops what it took in itself before another file vanished under it", async () => {
+    const inner = new MemoryBackend({ connections: 1 });
+    const writer = await createRepository({}, inner);
+    const saveOne = async () => {
+      const saved = await writer.saveBlob("data", randomBytes(100));
+      await writer.flush();
+      return saved.id;
+    };
+    const gone = [await saveOne(), await saveOne()];
+    const old = writer.indexIds;
+    const kept = { id: undefined as Id | undefined };
+    const loaded: string[] = [];
+    // A prune by another client comes between the first file and the second.
+    const backend = wrapBackend(inner, {
+      load: async (handle, range) => {
+        if (handle.type === "index" && loaded.push(handle.name) === 2) {
+          kept.id = await saveOne();
+          for (const id of old) await writer.removeFile("index", id);
+        }
+        return inner.load(handle, range);
+      },
+    });
+    const reader = await openRepository(backend);
+    expect(loaded.length).toBeGreaterThan(2);
+    expect(reader.index.has("data", kept.id!)).toBe(true);
+    expect(gone.map((id) => reader.index.has("data", id))).toEqual([false, false]);
+    expect(reader.indexIds.length).toBe(1);
+  });
+
   it("loads the others when an index file is damaged, and tells which one is", async () => {
     const backend = new MemoryBackend();
     const writer = await createRepository({}, backend);
