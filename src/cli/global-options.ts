@@ -171,6 +171,19 @@ export function collect(value: string, previous: string[] | undefined): string[]
   return [...(previous ?? []), value];
 }
 
+/**
+ * The same for a flag that shares its values with another: what is said first of each takes away what the other one said,
+ * as in restic.
+ */
+export function collectForOne(): typeof collect {
+  let isFirst = true;
+  return (value, previous) => {
+    const before = isFirst ? undefined : previous;
+    isFirst = false;
+    return collect(value, before);
+  };
+}
+
 /** A whole number that is not negative. @throws {UsageError} naming where it stood */
 export function parseCount(where: string, text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw invalidArgument(where, text, "wanted a whole number");

@@ -3,7 +3,7 @@ import { absolutePath } from "../bytes/system-path.js";
 import { bytesOfText, textForPeople } from "../bytes/utf8.js";
 import type { SnapshotFilter } from "../mod.js";
 import { describeEnvironment, type Environment, readEnvironment } from "./environment.js";
-import { collect } from "./global-options.js";
+import { collectForOne } from "./global-options.js";
 
 /** The flags that choose snapshots. */
 export interface SnapshotFilterFlags {
@@ -21,7 +21,7 @@ export interface SnapshotFilterFlags {
 export function addSnapshotFilter(command: Command, when = "", options: { shortHost?: boolean } = {}): void {
   const short = options.shortHost === false ? "" : "-H, ";
   const flag = (flags: string, description: string) =>
-    command.addOption(new Option(flags, `${description}${when}`).argParser(collect));
+    command.addOption(new Option(flags, `${description}${when}`).argParser(collectForOne()));
   flag(
     `${short}--host <host>`,
     `only snapshots of this host (repeatable; default: ${describeEnvironment("HOST")})`,

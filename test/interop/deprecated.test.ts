@@ -47,6 +47,22 @@ describe.skipIf(missingPeer("restic"))("what restic only still knows", () => {
     expect(notes(restic.result.stderr)).not.toEqual([]);
   });
 
+  it.each([
+    ["--host", "one", "--hostname", "two"],
+    ["--hostname", "two", "--host", "one"],
+    ["--hostname", "one", "--hostname", "two"],
+    ["--host", "one", "--host", "two", "--hostname", "two"],
+    ["--hostname", "two", "--host", "one", "--host", "two"],
+    ["--host", "one", "--hostname", "two", "--host", "one"],
+  ])("forget %s %s %s %s: the hosts are those that restic takes", async (...hosts) => {
+    const env = { ...ENV, RESTIC_REPOSITORY: repository };
+    const args = ["forget", "--dry-run", "--no-lock", "--json", "--keep-last", "1", ...hosts];
+    const [expected, actual] = await Promise.all([runRestic(args, { env }), runYore(args, { env })]);
+    const hostsOf = (stdout: string) =>
+      (JSON.parse(stdout) as { host: string }[]).map(({ host }) => host).sort();
+    expect(hostsOf(actual.stdout)).toEqual(hostsOf(expected.stdout));
+  });
+
   it("is not in any help", async () => {
     const help = await Promise.all(
       ["", "backup", "forget", "snapshots", "mount", "prune", "init"].map((command) =>

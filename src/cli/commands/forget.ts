@@ -18,7 +18,7 @@ import type { LoadedSnapshot } from "../../format/snapshot.js";
 import { action, type CommandContext } from "../command-context.js";
 import { addDeprecatedOption } from "../deprecated-option.js";
 import { describePolicy, forgetCalendar } from "../forget-report.js";
-import { collect } from "../global-options.js";
+import { collect, collectForOne } from "../global-options.js";
 import { parseGroupBy } from "../group-by.js";
 import { invalidArgument } from "../invalid-argument.js";
 import type { Io } from "../output.js";
@@ -82,7 +82,7 @@ export function registerForget(program: Command, io: Io): void {
     flags: "--hostname <host>",
     instead: "use --host",
     sameAs: "host",
-    collect,
+    collect: collectForOne(),
   });
   command.action(
     action<ForgetFlags>(io, async (context, names, flags) => {
