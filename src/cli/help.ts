@@ -53,5 +53,6 @@ Exit codes:
   11   the repository is locked
   12   wrong password
   130  interrupted
+  141  whoever read the output went away
 
 "yore [command] --help" tells more about a command.`;

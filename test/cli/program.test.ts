@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import * as exitCodes from "../../src/cli/exit-code.js";
 import { runProgram } from "../../src/cli/program.js";
 import { FakeIo, type FakeIoOptions } from "../support/fake-io.js";
 
@@ -31,6 +32,12 @@ describe("runProgram", () => {
     expect(flag.out).toContain("--ncdu");
     expect(flag.out).toContain("Global flags:");
     expect(flag.out).toContain("$YORE_REPOSITORY, $RESTIC_REPOSITORY");
+  });
+
+  it("names every exit code in its help", async () => {
+    const section = (await run(["--help"])).out.split("Exit codes:\n")[1]!;
+    const named = [...section.matchAll(/^ {2}(\d+) /gm)].map(([, code]) => Number(code));
+    expect(named).toEqual(Object.values(exitCodes).filter((code) => typeof code === "number"));
   });
 
   it("shows help and does nothing, whatever stands behind `--`", async () => {
