@@ -1,6 +1,6 @@
 import type { Readable } from "node:stream";
 import type { Id } from "../bytes/id.js";
-import { interruptedError } from "../errors.js";
+import { interruptedError, messageOf } from "../errors.js";
 import { GO_MODE_DIR } from "../format/file-mode.js";
 import { emptyNode, type TreeNode } from "../format/node.js";
 import type { Timestamp } from "../format/timestamp.js";
@@ -73,7 +73,11 @@ async function saveStream(
   try {
     const contents = new ContentSaver(store, segmentPool(SEGMENTS), progress);
     const saved = await contents.save(streamSource(file.stream), signal ?? new AbortController().signal);
-    await file.finished?.();
+    await file.finished?.().catch((error: unknown) => {
+      const reason = `failed to save ${displayPath(file.path)}: Fatal: ${messageOf(error)}`;
+      options.onError(file.path, new Error(reason));
+      throw error;
+    });
     if (saved.size === 0) throw new SourceError(new Error(`read ${file.source}: no data read`));
     const node = {
       ...bareNode(name, "file", 0o644, options.time),

@@ -68,6 +68,25 @@ describe.skipIf(missingPeer("restic"))("backup of a stream", () => {
     await repository.succeed("restic", ["check", "--read-data"]);
   });
 
+  it("says of a command that fails what restic says before its end", async () => {
+    const said: Record<string, unknown> = {};
+    for (const program of ["restic", "yore"] as const) {
+      const repository = await SharedRepository.create();
+      const args = ["--stdin-from-command", "--stdin-filename", "out", "--", "sh", "-c", "echo x; exit 3"];
+      const { stderr } = await repository.run(program, ["backup", "--json", ...args]);
+      const [error, end, ...others] = stderr
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line));
+      said[program] = [error, end.message_type, end.code, others];
+      const text = await repository.run(program, ["backup", ...args]);
+      expect(text.stderr.split("\n")[0]).toBe(
+        "error: failed to save /out: Fatal: command failed: exit status 3",
+      );
+    }
+    expect(said["yore"]).toEqual(said["restic"]);
+  });
+
   it("takes no input at all for an error, but makes the snapshot, as restic does", async () => {
     const repository = await SharedRepository.create();
     const result = await repository.run("yore", ["backup", "--stdin"], { input: "" });
