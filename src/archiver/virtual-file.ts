@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import { untilInterrupted } from "../async/deadline.js";
 import type { Id } from "../bytes/id.js";
 import { interruptedError, messageOf } from "../errors.js";
 import { GO_MODE_DIR } from "../format/file-mode.js";
@@ -73,11 +74,7 @@ async function saveStream(
   try {
     const contents = new ContentSaver(store, segmentPool(SEGMENTS), progress);
     const saved = await contents.save(streamSource(file.stream), signal ?? new AbortController().signal);
-    await file.finished?.().catch((error: unknown) => {
-      const reason = `failed to save ${displayPath(file.path)}: Fatal: ${messageOf(error)}`;
-      options.onError(file.path, new Error(reason));
-      throw error;
-    });
+    await finish(file, options);
     if (saved.size === 0) throw new SourceError(new Error(`read ${file.source}: no data read`));
     const node = {
       ...bareNode(name, "file", 0o644, options.time),
@@ -94,6 +91,17 @@ async function saveStream(
   } finally {
     signal?.removeEventListener("abort", onAbort);
     progress.currentFiles.delete(shown);
+  }
+}
+
+/** Whoever writes the stream may close it long before he ends. */
+async function finish(file: VirtualFile, { signal, onError }: VirtualFileOptions): Promise<void> {
+  try {
+    if (file.finished) await untilInterrupted(file.finished(), signal);
+  } catch (error) {
+    if (!signal?.aborted)
+      onError(file.path, new Error(`failed to save ${displayPath(file.path)}: Fatal: ${messageOf(error)}`));
+    throw error;
   }
 }
 

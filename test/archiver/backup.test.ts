@@ -248,6 +248,26 @@ describe("backup", () => {
     expect(await save()).toMatchObject({ errors: 0 });
   });
 
+  it("stops when the signal fires while a command that prints nothing more is waited for", async () => {
+    const controller = new AbortController();
+    const finished = () => {
+      controller.abort();
+      return new Promise<void>(() => {});
+    };
+    const virtualFile = {
+      path: rawPath("/out"),
+      stream: Readable.from([Buffer.from("x")]),
+      source: "stdin",
+      finished,
+    };
+    const work = backup(
+      repository,
+      { targets: [], virtualFile, parent: null, programVersion: "t" },
+      { signal: controller.signal },
+    );
+    await expect(work).rejects.toMatchObject({ code: "interrupted" });
+  });
+
   it("stops reading a stream that never ends", async () => {
     const stop = new AbortController();
     const stream = new Readable({ read() {} });
