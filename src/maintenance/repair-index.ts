@@ -8,6 +8,7 @@ import { forEachConcurrently } from "../async/map-concurrently.js";
 import { type Id, idKey } from "../bytes/id.js";
 import { throwIfAborted, YoreError } from "../errors.js";
 import { encodeIndexFile, type IndexedPack } from "../format/index-file.js";
+import type { PackedBlob } from "../format/pack-header.js";
 import { confirmThere } from "../repository/confirm-there.js";
 import type { IndexProgress } from "../repository/index-files.js";
 import type { Repository } from "../repository/repository.js";
@@ -204,15 +205,21 @@ class IndexRepair {
 
   async #readPacks(add: (pack: IndexedPack) => Promise<void>): Promise<void> {
     const { signal } = this.#watch;
-    const read = async ({ packId, size }: ListedPack) => {
+    const readHeader = async ({ packId, size }: ListedPack): Promise<PackedBlob[] | undefined> => {
       try {
-        await add({ packId, blobs: await this.#repository.readPackHeader(packId, size, signal) });
+        return await this.#repository.readPackHeader(packId, size, signal);
       } catch (error) {
         throwIfAborted(signal);
         if (!(error instanceof YoreError) || error.code !== "damaged") throw error;
         this.#counts.unreadable++;
         this.#watch.on?.({ type: "unreadable", packId, error });
+        return undefined;
       }
+    };
+    const read = async (pack: ListedPack) => {
+      const blobs = await readHeader(pack);
+      // What saving fails with, damage too, is no matter of the pack: nothing may be removed then.
+      if (blobs) await add({ packId: pack.packId, blobs });
       this.#progress.done++;
     };
     await forEachConcurrently(this.#toRead, Math.max(4, this.#repository.backend.connections), read, signal);
