@@ -1,7 +1,7 @@
 import { untilInterrupted } from "../async/deadline.js";
 import { SingleFlight } from "../async/single-flight.js";
 import { AHEAD_MAX_AGE_MS } from "../backend/list-ahead-backend.js";
-import { throwIfAborted } from "../errors.js";
+import { throwIfAborted, YoreError } from "../errors.js";
 import type { IndexFiles, IndexProgress } from "./index-files.js";
 
 export interface LoadIndexOptions {
@@ -70,11 +70,25 @@ export class IndexUpdates {
   }
 
   /** @returns whether that changed anything */
-  #update(options: LoadIndexOptions): Promise<boolean> {
-    return this.#updating.run("index", async () => {
-      const changed = await this.#files.load(options);
-      this.#isLoaded = true;
-      return changed;
-    });
+  async #update(options: LoadIndexOptions): Promise<boolean> {
+    for (;;) {
+      let isOwn = false;
+      try {
+        return await this.#updating.run("index", () => {
+          isOwn = true;
+          return this.#loadFiles(options);
+        });
+      } catch (error) {
+        const isInterrupted = error instanceof YoreError && error.code === "interrupted";
+        // Who began the load that was joined has given up, which is no reason for others.
+        if (isOwn || !isInterrupted || options.signal?.aborted) throw error;
+      }
+    }
+  }
+
+  async #loadFiles(options: LoadIndexOptions): Promise<boolean> {
+    const changed = await this.#files.load(options);
+    this.#isLoaded = true;
+    return changed;
   }
 }

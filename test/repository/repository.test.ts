@@ -3,9 +3,17 @@ import { once } from "node:events";
 import { describe, expect, it } from "vitest";
 import { MemoryBackend } from "../../src/backend/memory-backend.js";
 import { formatId, type Id, parseId } from "../../src/bytes/id.js";
-import { YoreError } from "../../src/errors.js";
+import { throwIfAborted, YoreError } from "../../src/errors.js";
+import { Repository } from "../../src/repository/repository.js";
 import { loadSnapshot } from "../../src/repository/snapshots.js";
-import { collect, createRepository, openRepository, saveSmallBackup, wrapBackend } from "./support.js";
+import {
+  collect,
+  createRepository,
+  openRepository,
+  PASSWORD,
+  saveSmallBackup,
+  wrapBackend,
+} from "./support.js";
 
 const MIB = 1024 * 1024;
 
@@ -294,6 +302,28 @@ describe("Repository.loadIndex", () => {
     expect(reader.index.has("data", kept.id!)).toBe(true);
     expect(gone.map((id) => reader.index.has("data", id))).toEqual([false, false]);
     expect(reader.indexIds.length).toBe(1);
+  });
+
+  it("is not stopped by the signal of another load that it shares", async () => {
+    const inner = new MemoryBackend();
+    const writer = await createRepository({}, inner);
+    const { id } = await writer.saveBlob("data", randomBytes(100));
+    await writer.flush();
+    const controller = new AbortController();
+    const backend = wrapBackend(inner, {
+      load: async (handle, range) => {
+        if (handle.type === "index") controller.abort();
+        throwIfAborted(range?.signal);
+        return inner.load(handle, range);
+      },
+    });
+    const reader = await Repository.open(backend, writer.engine, { password: PASSWORD });
+    // They ask in one moment, and load together.
+    const stopped = reader.loadIndex({ signal: controller.signal });
+    const other = reader.loadIndex({ signal: new AbortController().signal });
+    await expect(stopped).rejects.toMatchObject({ code: "interrupted" });
+    await other;
+    expect(reader.index.has("data", id)).toBe(true);
   });
 
   it("loads the others when an index file is damaged, and tells which one is", async () => {
