@@ -38,6 +38,8 @@ export async function startCommand(
   } catch (cause) {
     throw new UsageError(`failed to start command: ${messageOf(cause)}`, { cause });
   }
+  // One of another user cannot be ended, which Node.js takes for an error of ours.
+  child.on("error", () => {});
   // Node.js throws away what an ended child has printed unless somebody reads it by then.
   const stream = child.stdout.pipe(new PassThrough());
   child.stderr.on("data", (text: Buffer) => stderr.write(text));

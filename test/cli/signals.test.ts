@@ -1,11 +1,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { open, readdir, writeFile } from "node:fs/promises";
+import { chmod, copyFile, open, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { createRepository, openRepository } from "../../src/mod.js";
 import { makeKeyCheap } from "../support/cheap-key.js";
-import { run, spawnYore, yoreCommand } from "../support/run.js";
+import { missingProgram, run, spawnYore, yoreCommand } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 let repository: string;
@@ -64,6 +64,44 @@ describe("SIGTERM", () => {
     } finally {
       await writer.close();
     }
+  });
+});
+
+const canBecomeAnother = process.getuid?.() === 0 && !missingProgram("setpriv");
+
+describe.skipIf(!canBecomeAnother)("SIGTERM to an ordinary user's backup", () => {
+  const NOBODY = ["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"];
+
+  it("ends it also when what a command of root's prints is saved, which he cannot end", async () => {
+    const folder = await temporaryFolder();
+    await chmod(join(folder, ".."), 0o755);
+    await chmod(folder, 0o777);
+    const place = join(folder, "repository");
+    const asNobody = (...args: string[]) => [
+      ...NOBODY,
+      ...["sh", "-c", `exec ${yoreCommand(["-r", place, ...args])}`],
+    ];
+    const options = { env: { ...process.env, ...env, HOME: folder } };
+    expect((await run("setpriv", asNobody("init", "-q"), options)).code).toBe(0);
+    // As sudo does.
+    const becomeRoot = join(folder, "become-root");
+    await copyFile((await run("sh", ["-c", "command -v setpriv"])).stdout.trim(), becomeRoot);
+    await chmod(becomeRoot, 0o4755);
+    const command = [becomeRoot, "--reuid=0", "--clear-groups", "sh", "-c", "echo $$ >&2; exec sleep 1000"];
+    const child = spawn(
+      "setpriv",
+      asNobody("backup", "-q", "--stdin-from-command", "--", ...command),
+      options,
+    );
+    const said = collect(child.stderr);
+    await vi.waitFor(() => expect(said()).toMatch(/^\d+\n/), 30_000);
+    try {
+      child.kill("SIGTERM");
+      expect(await once(child, "exit")).toEqual([130, null]);
+    } finally {
+      process.kill(Number(said().split("\n")[0]));
+    }
+    expect(await readdir(join(place, "locks"))).toEqual([]);
   });
 });
 
