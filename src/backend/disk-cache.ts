@@ -1,16 +1,5 @@
-import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
-import {
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  unlink,
-  utimes,
-  writeFile,
-} from "node:fs/promises";
+import { createHash, timingSafeEqual } from "node:crypto";
+import { mkdir, readFile, stat, unlink, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { append } from "../bytes/append.js";
 import { isHexId } from "../bytes/id.js";
@@ -18,6 +7,7 @@ import { makeFolders } from "../bytes/make-folders.js";
 import { systemPath } from "../bytes/system-path.js";
 import { FormatError, messageOf, systemCodeOf, YoreError } from "../errors.js";
 import type { FileType } from "./backend.js";
+import { finishedIn, namesIn, readRange, removeTree, writeWhole } from "./disk-cache-files.js";
 import { FOLDERS } from "./local-layout.js";
 
 /** What a cache keeps whole, in restic's folders. */
@@ -38,12 +28,6 @@ const TAG = `Signature: 8a477f597d28d172789f06886806bc55
 /** Parts of packs lie beside restic's folders, where restic does not look. */
 const PARTS_FOLDER = "yore-parts";
 const HASH_BYTES = 32;
-
-/** What a file is called until it is whole, here and with restic. */
-const TEMPORARY_NAME = /^tmp-[0-9a-f]+$/;
-
-/** One that nobody has written to for so long belongs to a process that was killed. */
-const ABANDONED_MS = 60 * 60 * 1000;
 
 /** When the limit is reached, so much goes that not every write has to make room. */
 const MAKE_ROOM = 0.9;
@@ -369,60 +353,6 @@ async function requireVersion(path: string): Promise<void> {
   const there = (await readFile(systemPath(path), "utf8").catch(emptyUnlessThere)).trim();
   if (there === "") await writeWhole(path, [Buffer.from(VERSION)]);
   else if (there !== VERSION) throw new FormatError(`its version is "${there}", expected "${VERSION}"`);
-}
-
-/** Under another name first: whoever reads it finds it whole. */
-async function writeWhole(path: string, pieces: readonly Uint8Array[]): Promise<void> {
-  const temporary = join(dirname(path), `tmp-${randomBytes(8).toString("hex")}`);
-  try {
-    const file = await open(systemPath(temporary), "wx", 0o600);
-    try {
-      for (const piece of pieces) await file.writeFile(piece);
-    } finally {
-      await file.close();
-    }
-    await rename(systemPath(temporary), systemPath(path));
-  } catch (error) {
-    await unlink(systemPath(temporary)).catch(() => {});
-    throw error;
-  }
-}
-
-async function readRange(path: string, offset: number, length: number): Promise<Buffer | undefined> {
-  try {
-    const file = await open(systemPath(path), "r");
-    try {
-      const bytes = Buffer.allocUnsafe(length);
-      const { bytesRead } = await file.read(bytes, 0, length, offset);
-      return bytesRead === length ? bytes : undefined;
-    } finally {
-      await file.close();
-    }
-  } catch {
-    return undefined;
-  }
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  return readdir(systemPath(folder)).catch(() => []);
-}
-
-/** The same of a folder with files; takes away those that were never finished, which count for no limit. */
-async function finishedIn(folder: string): Promise<string[]> {
-  const names = await namesIn(folder);
-  for (const name of names) if (TEMPORARY_NAME.test(name)) await removeAbandoned(join(folder, name));
-  return names;
-}
-
-async function removeAbandoned(path: string): Promise<void> {
-  try {
-    const { mtimeMs } = await stat(systemPath(path));
-    if (Date.now() - mtimeMs > ABANDONED_MS) await unlink(systemPath(path));
-  } catch {} // Gone, or not ours.
-}
-
-async function removeTree(path: string): Promise<void> {
-  await rm(systemPath(path), { recursive: true, force: true }).catch(() => {});
 }
 
 function emptyUnlessThere(error: unknown): string {
