@@ -121,7 +121,8 @@ describe("large downloads from yore serve, past its HTTP side", () => {
     );
     const socket = await beginDownload(`${all.join("")}GET /data/ HTTP/1.1\r\nHost: h\r\n\r\n`);
     socket.destroy();
-    await expect.poll(() => lines.length).toBe(1);
+    // Those behind the first may have had their turn for a moment.
+    await expect.poll(() => lines.length).toBeGreaterThan(0);
     await expect.poll(openFiles).toBe(before);
   });
 
