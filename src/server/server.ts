@@ -189,23 +189,29 @@ class PolicyWatch {
     this.keeper.replace(this.#combine(loaded.policy));
   }
 
-  /** Keeps what there is when the file cannot be read. */
-  async reload(): Promise<void> {
-    await this.load().catch((error: unknown) => {
+  /** Keeps what there is when the file cannot be read. @returns whether it could */
+  async reload(): Promise<boolean> {
+    try {
+      await this.load();
+      return true;
+    } catch (error) {
       this.#options.onLog(`${messageOf(error)}; the rules loaded before stay valid`);
-    });
+      return false;
+    }
   }
 
   /** @returns what stops it */
   watch(): () => void {
     const { policyFile } = this.#options;
     if (policyFile === undefined) return () => {};
-    let seen = this.#version;
+    // What is wrong with a file is told once.
+    let wrong = "";
     const timer = setInterval(async () => {
       const version = await policyVersion(policyFile).catch(() => "");
-      if (version === "" || version === seen || version === this.#version) return;
-      seen = version;
-      await this.reload();
+      // Another load, of a signal, may have begun before the file was written, and end after one that knew it.
+      if (version === "" || version === wrong || version === this.#version) return;
+      wrong = version;
+      if (await this.reload()) wrong = "";
     }, POLICY_CHECK_MS);
     timer.unref();
     return () => clearInterval(timer);
