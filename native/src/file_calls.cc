@@ -315,11 +315,13 @@ bool IsLinkTo(int directory, const std::string& name, const std::string& target)
 bool IsDone(int directory, const Call& call) {
   struct stat status;
   const auto ask = [&] { return fstatat(directory, call.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0; };
+  // What is made gets a status of its own next, which it must not share with other names.
+  const auto is_single = [&] { return ask() && status.st_nlink == 1; };
   switch (call.kind) {
     case kSymlink:
-      return IsLinkTo(directory, call.name, call.Text());
+      return is_single() && S_ISLNK(status.st_mode) && IsLinkTo(directory, call.name, call.Text());
     case kNode:
-      return ask() && ((status.st_mode ^ call.first) & S_IFMT) == 0 &&
+      return is_single() && ((status.st_mode ^ call.first) & S_IFMT) == 0 &&
              (S_ISFIFO(status.st_mode) || status.st_rdev == static_cast<dev_t>(call.wide));
     case kOwner:
       return ask() && status.st_uid == call.first && status.st_gid == call.second;

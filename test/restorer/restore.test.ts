@@ -1,6 +1,6 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { lstat, readdir, readFile, writeFile } from "node:fs/promises";
+import { link, lstat, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { MemoryBackend } from "../../src/backend/memory-backend.js";
@@ -222,6 +222,38 @@ describe("restore", () => {
     const before = await statuses();
     expect((await restoreTo(repository, tree, target)).summary).toMatchObject({ errors: 0, warnings: 0 });
     expect(await statuses()).toEqual(before);
+  });
+
+  it.skipIf(!loadAddon())("makes anew a link or a fifo that has other names", async () => {
+    const repository = await createRepository();
+    const fifo = (name: string, mode: number) =>
+      node(name, common({ type: "fifo", mode: GO_MODE_NAMED_PIPE + mode, content: null }));
+    const early = { seconds: 1_000_000_000, nanoseconds: 0, zoneMinutes: 0 };
+    const tree = await saveTree(repository, [
+      fifo("fifo-1", 0o600),
+      fifo("fifo-2", 0o644),
+      { ...symlinkTo("symlink-1", "x"), mtime: early },
+      symlinkTo("symlink-2", "x"),
+    ]);
+    const target = await temporaryFolder();
+    const outside = await temporaryFolder();
+    expect((await run("mkfifo", ["-m", "666", join(outside, "fifo")])).code).toBe(0);
+    await symlink("x", join(outside, "symlink"));
+    const statusOutside = async () => {
+      const statuses = ["fifo", "symlink"].map((name) => lstat(join(outside, name), { bigint: true }));
+      return (await Promise.all(statuses)).map(({ mode, mtimeNs }) => ({ mode, mtimeNs }));
+    };
+    const before = await statusOutside();
+    for (const name of ["fifo", "symlink"])
+      for (const number of [1, 2]) await link(join(outside, name), join(target, `${name}-${number}`));
+    expect((await restoreTo(repository, tree, target)).summary).toMatchObject({ errors: 0, warnings: 0 });
+    const modeOf = async (name: string) => (await lstat(join(target, name))).mode & 0o777;
+    const secondOf = async (name: string) => Math.floor((await lstat(join(target, name))).mtimeMs / 1000);
+    expect([await modeOf("fifo-1"), await modeOf("fifo-2")]).toEqual([0o600, 0o644]);
+    expect([await secondOf("symlink-1"), await secondOf("symlink-2")]).toEqual([
+      1_000_000_000, 1_600_000_000,
+    ]);
+    expect(await statusOutside()).toEqual(before);
   });
 
   it.skipIf(!loadAddon())("takes away what new files and folders inherit", async () => {
