@@ -73,7 +73,7 @@ export class MetadataRestorer {
   /** Makes a node that is neither file nor folder, metadata included. */
   async make(node: TreeNode, location: string): Promise<void> {
     this.#add(location, createCall(node, nameOf(location)));
-    await this.#addMetadata(node, location, true);
+    await this.#addMetadata(node, location);
     this.#tellWhenDone(location);
     await this.#sendIfFull();
   }
@@ -82,14 +82,14 @@ export class MetadataRestorer {
   async link(node: TreeNode, location: string, first: string): Promise<void> {
     const name = nameOf(location);
     this.#add(location, { kind: "link", name, source: this.#target.relative(first) });
-    await this.#addMetadata(node, location, false);
+    await this.#addMetadata(node, location);
     this.#tellWhenDone(location);
     await this.#sendIfFull();
   }
 
   /** Only the metadata, of a file or folder that is there. */
   async apply(node: TreeNode, location: string): Promise<void> {
-    await this.#addMetadata(node, location, false);
+    await this.#addMetadata(node, location);
     if (node.type === "dir") this.#tellWhenDone(location);
     await this.#sendIfFull();
   }
@@ -107,10 +107,10 @@ export class MetadataRestorer {
     await this.#queue.drain();
   }
 
-  async #addMetadata(node: TreeNode, location: string, isNew: boolean): Promise<void> {
+  async #addMetadata(node: TreeNode, location: string): Promise<void> {
     const { accounts, selectXattr } = this.#options;
-    // With a selection, what is there has to be known before it can be said what is kept.
-    const presentXattrs = selectXattr && !isNew ? await this.#target.listXattrs(location) : undefined;
+    // With a selection, what is there has to be known before it can be said what is kept: also of a link, which may stay.
+    const presentXattrs = selectXattr ? await this.#target.listXattrs(location) : undefined;
     const options = { accounts, selectXattr, presentXattrs };
     for (const call of metadataCalls(node, nameOf(location), options))
       if (this.#target.isNative || !call.kind.endsWith("xattrs")) this.#add(location, call);

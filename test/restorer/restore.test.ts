@@ -256,6 +256,24 @@ describe("restore", () => {
     expect(await statusOutside()).toEqual(before);
   });
 
+  itWhere(process.getuid?.() === 0 && loadAddon() !== undefined)(
+    "removes of a link that is right what --exclude-xattr leaves to the snapshot, and nothing else",
+    async () => {
+      const repository = await createRepository();
+      const tree = await saveTree(repository, [symlinkTo("symlink", "x")]);
+      const target = await temporaryFolder();
+      const path = join(target, "symlink");
+      await symlink("x", path);
+      for (const name of ["trusted.old", "trusted.kept"])
+        expect((await run("setfattr", ["-h", "-n", name, "-v", "y", path])).code).toBe(0);
+      const selectXattr = (name: string) => name !== "trusted.kept";
+      const { summary } = await restoreTo(repository, tree, target, { selectXattr });
+      expect(summary).toMatchObject({ errors: 0, warnings: 0 });
+      const { stdout } = await run("getfattr", ["-h", "-m", "-", "--absolute-names", path]);
+      expect(stdout.split("\n").filter((line) => line.startsWith("trusted."))).toEqual(["trusted.kept"]);
+    },
+  );
+
   it.skipIf(!loadAddon())("takes away what new files and folders inherit", async () => {
     const repository = await createRepository();
     const below = await saveTree(repository, [await file(repository, "file", Buffer.from("content"))]);
