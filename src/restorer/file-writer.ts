@@ -1,6 +1,7 @@
 import { type BigIntStats, constants, fchmod, fstat, ftruncate, write } from "node:fs";
 import { chmod } from "node:fs/promises";
 import { promisify } from "node:util";
+import { awaitedLater } from "../async/awaited-later.js";
 import { SingleFlight } from "../async/single-flight.js";
 import { systemCodeOf } from "../errors.js";
 import type { OpenTargetFile, TargetFolder } from "./target-folder.js";
@@ -67,6 +68,8 @@ export class FileWriter {
   readonly #opening = new SingleFlight<WrittenFile, OpenFile>();
   /** Files that were opened before: the next time they are there and ours. */
   readonly #begun = new Map<WrittenFile, BegunFile>();
+  /** Files that were closed to make room, until that has ended well: what it says is said when they are finished. */
+  readonly #closing = new Map<WrittenFile, Promise<void>>();
 
   /** @param options.removeFolders whether a folder that is in the way is removed with all that it holds */
   constructor(target: TargetFolder, options: { readonly sparse: boolean; readonly removeFolders: boolean }) {
@@ -97,7 +100,10 @@ export class FileWriter {
     this.#begun.delete(file);
     const open = this.#open.get(file);
     this.#open.delete(file);
+    const closing = this.#closing.get(file);
+    this.#closing.delete(file);
     await open?.file.close();
+    await closing;
   }
 
   /** Closes everything, errors included: for the end of a run that failed. */
@@ -196,8 +202,19 @@ export class FileWriter {
       if (this.#open.size < OPEN_FILES) return;
       if (open.users > 0) continue;
       this.#open.delete(file);
-      await open.file.close();
+      await this.#closeForNow(file, open);
     }
+  }
+
+  /** Never fails: some file systems (NFS, quotas) tell only here of a write that failed, and that was not the next file's. */
+  async #closeForNow(file: WrittenFile, open: OpenFile): Promise<void> {
+    const before = this.#closing.get(file);
+    const closing = awaitedLater(open.file.close().then(() => before));
+    this.#closing.set(file, closing);
+    await closing.then(
+      () => this.#closing.get(file) === closing && this.#closing.delete(file),
+      () => {},
+    );
   }
 }
 
