@@ -106,13 +106,12 @@ async function writeNewFile(path: Buffer, data: Uint8Array): Promise<void> {
     return open(path, flags, 0o600);
   });
   try {
-    await file.writeFile(data);
+    // Some file systems (NFS, quotas) tell of a failed write only when the file is closed.
+    await file.writeFile(data).finally(() => file.close());
   } catch (error) {
     // Half a file under its right name would look like a whole one.
     await unlink(path).catch(() => {});
     throw error;
-  } finally {
-    await file.close();
   }
 }
 

@@ -1,8 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { constants } from "node:os";
+import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { FileWriter, type WrittenFile } from "../../src/restorer/file-writer.js";
+import { PortableFileCalls } from "../../src/restorer/portable-file-calls.js";
 import { TargetFolder } from "../../src/restorer/target-folder.js";
 import { createRepository } from "../repository/support.js";
 import {
@@ -58,5 +60,18 @@ describe.skipIf(!(await canMountFailingClose()))("a file system that tells of fa
       await writer.close();
     }
     expect(failed).toEqual(["/lost 3"]);
+  });
+
+  it("leaves nothing of a file that may be half a file, without the addon", async () => {
+    mount = await mountWithFailingClose(EIO);
+    const runner = new PortableFileCalls(Buffer.from(mount.folder));
+    const failures = await runner.run([
+      { kind: "directory", name: Buffer.from("") },
+      { kind: "write", name: Buffer.from("lost"), data: Buffer.from("data") },
+      { kind: "write", name: Buffer.from("kept"), data: Buffer.from("data") },
+    ]);
+    expect(failures).toMatchObject([{ position: 1, code: "EIO" }]);
+    expect(await readdir(mount.folder)).toEqual(["kept"]);
+    expect(await readFile(join(mount.folder, "kept"), "utf8")).toBe("data");
   });
 });
