@@ -2,6 +2,9 @@ import { type Id, parseId } from "../bytes/id.js";
 import { FormatError, messageOf } from "../errors.js";
 import { parseTimestamp, type Timestamp } from "./timestamp.js";
 
+/** As for `JsonReader`. `JSON.parse` takes any depth, but whatever walks the value or writes it again exhausts the stack. */
+const MAX_DEPTH = 500;
+
 /** The members of one object of a small JSON file, each taken out with a check: what was wanted, what is there, where. */
 export class JsonFields {
   readonly #what: string;
@@ -26,6 +29,8 @@ export class JsonFields {
     } catch (cause) {
       throw new FormatError(`Cannot decode ${what}: want JSON, have ${messageOf(cause)}`, { cause });
     }
+    if (!isFlat(value, MAX_DEPTH))
+      throw new FormatError(`Cannot decode ${what}: want nesting of at most ${MAX_DEPTH} levels`);
     return new JsonFields(what, value);
   }
 
@@ -128,6 +133,12 @@ export class JsonFields {
       cause,
     });
   }
+}
+
+/** Whether a value has at most so many levels. */
+function isFlat(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  return levels > 0 && Object.values(value).every((inner) => isFlat(inner, levels - 1));
 }
 
 /** Standard base64 with padding, and nothing else, as Go wants it; `undefined` for all other text. */

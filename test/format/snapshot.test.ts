@@ -42,6 +42,13 @@ describe("decodeSnapshot", () => {
     });
   });
 
+  it("refuses nesting that only a hostile program makes, and that could not be written again", () => {
+    const nested = (depth: number) =>
+      `{"time":"2020-01-01T00:00:00Z","tree":"${"a".repeat(64)}","other":${"[".repeat(depth)}${"]".repeat(depth)}}`;
+    expect(encodeSnapshot(decode(nested(400))).toString()).toContain("[".repeat(400));
+    for (const depth of [600, 9_000, 100_000]) expect(() => decode(nested(depth))).toThrow(FormatError);
+  });
+
   it("takes null for nothing, as Go does", () => {
     const tree = "a".repeat(64);
     const snapshot = decode(
