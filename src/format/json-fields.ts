@@ -58,6 +58,11 @@ export class JsonFields {
     return value;
   }
 
+  /** A count that only informs: all beyond 2^53 - 1 that fits 64 bits is taken for that. */
+  clampedCount(key: string): number {
+    return Math.min(this.count(key, 2 ** 64), Number.MAX_SAFE_INTEGER);
+  }
+
   flag(key: string): boolean {
     const value = this.#take(key);
     if (value !== undefined && typeof value !== "boolean") throw this.#wrong(key, "true or false", value);

@@ -6,7 +6,7 @@
 import { formatId, type Id } from "../bytes/id.js";
 import { goJsonObject } from "./go-json.js";
 import { JsonFields } from "./json-fields.js";
-import { formatTimestamp, type Timestamp } from "./timestamp.js";
+import { formatTimestamp, type Timestamp, ZERO_TIME } from "./timestamp.js";
 
 /** One backup: when, where, what of, and the root tree. */
 export interface Snapshot {
@@ -124,22 +124,23 @@ export function summaryMembers(summary: SnapshotSummary): Record<string, unknown
   };
 }
 
+/** Lenient, as restic is: what a summary says is no reason to lose its snapshot. */
 function decodeSummary(fields: JsonFields): SnapshotSummary {
   return {
-    backupStart: fields.requiredTime("backup_start"),
-    backupEnd: fields.requiredTime("backup_end"),
-    filesNew: fields.count("files_new"),
-    filesChanged: fields.count("files_changed"),
-    filesUnmodified: fields.count("files_unmodified"),
-    dirsNew: fields.count("dirs_new"),
-    dirsChanged: fields.count("dirs_changed"),
-    dirsUnmodified: fields.count("dirs_unmodified"),
-    dataBlobs: fields.count("data_blobs"),
-    treeBlobs: fields.count("tree_blobs"),
-    dataAdded: fields.count("data_added"),
-    dataAddedPacked: fields.count("data_added_packed"),
-    totalFilesProcessed: fields.count("total_files_processed"),
-    totalBytesProcessed: fields.count("total_bytes_processed"),
+    backupStart: fields.time("backup_start") ?? ZERO_TIME,
+    backupEnd: fields.time("backup_end") ?? ZERO_TIME,
+    filesNew: fields.clampedCount("files_new"),
+    filesChanged: fields.clampedCount("files_changed"),
+    filesUnmodified: fields.clampedCount("files_unmodified"),
+    dirsNew: fields.clampedCount("dirs_new"),
+    dirsChanged: fields.clampedCount("dirs_changed"),
+    dirsUnmodified: fields.clampedCount("dirs_unmodified"),
+    dataBlobs: fields.clampedCount("data_blobs"),
+    treeBlobs: fields.clampedCount("tree_blobs"),
+    dataAdded: fields.clampedCount("data_added"),
+    dataAddedPacked: fields.clampedCount("data_added_packed"),
+    totalFilesProcessed: fields.clampedCount("total_files_processed"),
+    totalBytesProcessed: fields.clampedCount("total_bytes_processed"),
     unknown: fields.unknown(),
   };
 }

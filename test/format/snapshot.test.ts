@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { formatId } from "../../src/bytes/id.js";
 import { FormatError } from "../../src/errors.js";
 import { decodeSnapshot, encodeSnapshot } from "../../src/format/snapshot.js";
+import { formatTimestamp } from "../../src/format/timestamp.js";
 import { SNAPSHOT_BARE, SNAPSHOT_RESTIC, SNAPSHOT_RUSTIC } from "../vectors/format-files.js";
 
 const decode = (json: string) => decodeSnapshot(Buffer.from(json));
@@ -40,6 +41,24 @@ describe("decodeSnapshot", () => {
       tags: ["new"],
       summary: { command: "rustic backup /data", total_duration: 0.93 },
     });
+  });
+
+  it("reads a snapshot whose summary cannot be true or is not whole, as restic does", () => {
+    const { summary } = decode(
+      `{"time":"2020-01-01T00:00:00Z","tree":"${"a".repeat(64)}","paths":["/x"],"summary":{"files_new":3,"data_added":18446744073709551615}}`,
+    );
+    expect(summary).toMatchObject({
+      filesNew: 3,
+      dataAdded: Number.MAX_SAFE_INTEGER,
+      totalBytesProcessed: 0,
+    });
+    expect(formatTimestamp(summary!.backupStart)).toBe("0001-01-01T00:00:00Z");
+    for (const wrong of ["-1", "1.5", '"1"', "1e300"])
+      expect(() =>
+        decode(
+          `{"time":"2020-01-01T00:00:00Z","tree":"${"a".repeat(64)}","summary":{"data_added":${wrong}}}`,
+        ),
+      ).toThrow(FormatError);
   });
 
   it("refuses nesting that only a hostile program makes, and that could not be written again", () => {
