@@ -9,6 +9,8 @@
 
 #include "addon.h"
 #include "crypto.h"
+#include "file_descriptor.h"
+#include "file_status.h"
 #include "napi_helpers.h"
 #include "scan_record.h"
 #include "scan_record_writer.h"
@@ -25,11 +27,29 @@ constexpr size_t kBatchBytes = size_t{128} << 10;
 #define O_NOATIME 0
 #endif
 
+// A file on which somebody has a lease (Samba, an NFS server for its clients) is asked back by the kernel, which tells who
+// will not wait EAGAIN. The file is waited for, and no pipe that has taken its place.
+int OpenLeased(const char* path, int flags) {
+#ifdef O_PATH
+  const FileDescriptor file(open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status;
+  if (file.get() < 0 || fstat(file.get(), &status) != 0) return -1;
+  if (S_ISREG(status.st_mode) && HasProc())
+    return open(("/proc/self/fd/" + std::to_string(file.get())).c_str(), flags & ~(O_NOFOLLOW | O_NONBLOCK));
+#endif
+  errno = EAGAIN;
+  return -1;
+}
+
 // Without touching the access time where that is allowed (to the owner and root).
 int OpenForReading(const char* path) {
-  constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-  int descriptor = open(path, kFlags | O_NOATIME);
-  return descriptor < 0 && errno == EPERM ? open(path, kFlags) : descriptor;
+  int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOATIME;
+  int descriptor = open(path, flags);
+  if (descriptor < 0 && errno == EPERM) {
+    flags &= ~O_NOATIME;
+    descriptor = open(path, flags);
+  }
+  return descriptor < 0 && errno == EAGAIN ? OpenLeased(path, flags) : descriptor;
 }
 
 // Reads small files whole, each into its own stretch of one buffer, and hashes them while they are in the caches. One
