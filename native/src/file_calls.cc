@@ -220,6 +220,9 @@ int WritePart(int directory, const Call& call, PlaintextSource* parts) {
   if (!parts->Open(Load32(call.data), &content)) return 0;
   const bool sparse = (Load32(call.data + 4) & kSparse) != 0;
   if (call.kind != kPiece) return WriteFile(directory, call, content, sparse);
+  // Of what no file has the blocks cannot be told apart either.
+  if (call.wide < 0) return EINVAL;
+  if (content.size > static_cast<uint64_t>(INT64_MAX - call.wide)) return EFBIG;
   const int fd = static_cast<int>(call.first);
   const int error = sparse ? WriteRuns(fd, content.data, content.size, call.wide)
                            : WriteAll(fd, content.data, content.size, call.wide);

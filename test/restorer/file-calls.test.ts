@@ -355,4 +355,32 @@ describe.skipIf(!addon)("unsealToFiles of the native engine", () => {
     const piece = Buffer.concat([Buffer.alloc(5000), contents[2]!]);
     expect((await readFile(join(root, "open"))).equals(piece)).toBe(true);
   });
+
+  it("writes no piece, and leaves no hole, where no file can have one", async () => {
+    const engine = await loadEngine();
+    const key = { encrypt: randomBytes(32), macK: randomBytes(16), macR: randomBytes(16) };
+    const plaintext = Buffer.alloc(9000);
+    const [made] = await engine.seal(key, [{ plaintext, compressionLevel: undefined }]);
+    const id = createHash("sha256").update(plaintext).digest() as Uint8Array as Id;
+    const parts = [{ id, offset: 0, length: made!.sealed.length, uncompressedLength: 0 }];
+    const root = await temporaryFolder();
+    const open = await openFile(join(root, "open"), "w");
+    try {
+      const offsets = [-1, -4096, -(2 ** 40)];
+      const program = new ProgramMemory().encode(
+        offsets.map((offset) => ({ kind: "piece", fd: open.fd, offset, part: 0, isSparse: true }) as const),
+      );
+      // The last one begins below 2^63 and ends above.
+      program.writeBigInt64LE(2n ** 63n - 4096n, 2 * 56 + 32);
+      const result = await engine.unsealToFiles!(key, made!.sealed, parts, Buffer.from(root), program);
+      const failures = decodeFailures(result.callFailures);
+      expect(failures.map(({ position, code }) => [position, code])).toEqual([
+        [0, "EINVAL"],
+        [1, "EINVAL"],
+        [2, "EFBIG"],
+      ]);
+    } finally {
+      await open.close();
+    }
+  });
 });
