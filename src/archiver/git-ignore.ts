@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
-import { lstat, open } from "node:fs/promises";
+import { lstat } from "node:fs/promises";
 import { LRUCache } from "lru-cache";
+import { openToRead } from "../bytes/open-to-read.js";
 import { messageOf, systemCodeOf } from "../errors.js";
 import { type IgnoreRule, lastMatch, parseIgnoreFile } from "../patterns/mod.js";
 import { baseRaw, displayPath, joinRaw, parentRaw, pathBuffer, type RawPath } from "./raw-path.js";
@@ -71,10 +72,7 @@ export class GitIgnore {
   /** Links are not followed, as git does not. */
   async #load(path: RawPath): Promise<string> {
     try {
-      const file = await open(
-        pathBuffer(path),
-        constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
-      );
+      const file = await openToRead(pathBuffer(path), constants.O_NOFOLLOW);
       try {
         return (await file.stat()).isFile() ? await file.readFile("latin1") : "";
       } finally {

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { type BigIntStats, constants, readFileSync } from "node:fs";
-import { type FileHandle, lstat, open, readdir, readlink, stat } from "node:fs/promises";
+import { type FileHandle, lstat, readdir, readlink, stat } from "node:fs/promises";
 import { idFromBytes } from "../bytes/id.js";
+import { openToRead } from "../bytes/open-to-read.js";
 import { systemCodeOf } from "../errors.js";
 import {
   type FileRecord,
@@ -16,9 +17,6 @@ import type { Scanner, ScanOptions, SmallFile, SmallFileRequest } from "./scanne
 
 /** Enough to keep libuv's pool of four busy. */
 const CONCURRENT_CALLS = 8;
-
-/** Of Linux; Node.js does not name it. */
-const O_PATH = 0o10000000;
 
 /** The scanner over `node:fs`, for machines without the addon. */
 export function createPortableScanner(): Scanner {
@@ -116,32 +114,11 @@ export async function fillFrom(file: FileHandle, buffer: Buffer, position: numbe
  * touching its access time.
  */
 export async function openForReading(path: RawPath) {
-  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   try {
-    return await openWithLease(path, flags | (constants.O_NOATIME ?? 0));
+    return await openToRead(pathBuffer(path), constants.O_NOFOLLOW | (constants.O_NOATIME ?? 0));
   } catch (error) {
     if (systemCodeOf(error) !== "EPERM") throw error;
-    return await openWithLease(path, flags);
-  }
-}
-
-/**
- * A file on which somebody has a lease (Samba, an NFS server for its clients) is asked back by the kernel, which tells who
- * will not wait EAGAIN. The file is waited for, and no pipe that has taken its place.
- */
-async function openWithLease(path: RawPath, flags: number): Promise<FileHandle> {
-  try {
-    return await open(pathBuffer(path), flags);
-  } catch (error) {
-    if (systemCodeOf(error) !== "EAGAIN" || process.platform !== "linux") throw error;
-    const file = await open(pathBuffer(path), O_PATH | constants.O_NOFOLLOW);
-    try {
-      if (!(await file.stat()).isFile()) throw error;
-      const waiting = flags & ~(constants.O_NOFOLLOW | constants.O_NONBLOCK);
-      return await open(`/proc/self/fd/${file.fd}`, waiting);
-    } finally {
-      await file.close();
-    }
+    return await openToRead(pathBuffer(path), constants.O_NOFOLLOW);
   }
 }
 

@@ -1,5 +1,4 @@
-import { constants } from "node:fs";
-import { open } from "node:fs/promises";
+import { openToRead } from "../bytes/open-to-read.js";
 import { bytesOfText } from "../bytes/utf8.js";
 import { messageOf, systemCodeOf, UsageError } from "../errors.js";
 import type { PatternList } from "../patterns/mod.js";
@@ -183,8 +182,7 @@ export class Selection {
     }
     if (tag.header.length === 0) return true;
     try {
-      // A pipe of that name is not waited for.
-      const file = await open(pathBuffer(path), constants.O_RDONLY | constants.O_NONBLOCK);
+      const file = await openToRead(pathBuffer(path));
       try {
         const { bytesRead, buffer } = await file.read(
           Buffer.alloc(tag.header.length),

@@ -1,9 +1,10 @@
-import { constants, type Stats } from "node:fs";
-import { type FileHandle, open, readdir, stat } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { type FileHandle, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { BatchQueue } from "../async/batch-queue.js";
 import { isHexId } from "../bytes/id.js";
 import { LARGE_MEMORY_BYTES, largeMemory } from "../bytes/large-memory.js";
+import { openToRead } from "../bytes/open-to-read.js";
 import { systemPath } from "../bytes/system-path.js";
 import { bytesOfText } from "../bytes/utf8.js";
 import { DamagedError, systemCodeOf, throwIfAborted } from "../errors.js";
@@ -107,8 +108,7 @@ export class LocalReader {
   async #loadByHandle(path: string, range: LoadRange): Promise<Uint8Array> {
     const { offset = 0, upTo = false } = range;
     try {
-      // A pipe that lies there is not waited for.
-      const file = await open(systemPath(path), constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+      const file = await openToRead(systemPath(path));
       try {
         let { length } = range;
         if (length === undefined || length >= CHECKED_LENGTH) {

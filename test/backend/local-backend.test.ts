@@ -22,6 +22,8 @@ import { LocalBackend } from "../../src/backend/local-backend.js";
 import type { LocalReads } from "../../src/backend/local-reader.js";
 import { type Addon, loadAddon } from "../../src/native/addon.js";
 import { backendSuite, list, nameOf, saveRandom } from "../suites/backend-suite.js";
+import { holdLease } from "../support/lease.js";
+import { itWhere } from "../support/where.js";
 
 const run = promisify(execFile);
 /** A user who owns nothing, on every Debian. */
@@ -180,6 +182,16 @@ describe.each([...(addon ? [["in one hop", addon] as const] : []), ["by Node.js"
       for (const once of [false, true]) {
         await expect(backend.load(pack, { offset: 0, length: 100, once })).rejects.toThrow(pack.name);
         await expect(backend.load(pack, { offset: 10, length: 20_000_000, once })).rejects.toThrow(pack.name);
+      }
+    });
+
+    itWhere(process.platform === "linux")("waits for who has a lease on a file", async () => {
+      for (const size of [10, 1_000_000]) {
+        const pack = await saveRandom(backend, "pack", size);
+        const path = join(folder, "data", pack.name.slice(0, 2), pack.name);
+        await chmod(path, 0o600);
+        await holdLease(path);
+        expect(nameOf(await backend.load(pack))).toBe(pack.name);
       }
     });
 

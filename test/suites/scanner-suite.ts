@@ -1,25 +1,15 @@
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { once } from "node:events";
 import { lstatSync, openSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { type FileRecord, isRegularFile, isUnreadable } from "../../src/archiver/file-record.js";
 import { joinRaw, pathBuffer, rawPath } from "../../src/archiver/raw-path.js";
 import type { Scanner } from "../../src/archiver/scanner.js";
+import { holdLease } from "../support/lease.js";
 import { makeZoo } from "../support/make-zoo.js";
 import { temporaryFolder } from "../support/temporary.js";
 import { itWhere } from "../support/where.js";
-
-/** Has the file for itself, as a file server for a client that writes it, until the kernel asks for it back. */
-const HOLD_LEASE = `
-import fcntl, os, signal, sys
-file = os.open(sys.argv[1], os.O_RDWR)
-signal.signal(signal.SIGIO, lambda *_: fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK))
-fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-print("held", flush=True)
-while True: signal.pause()
-`;
 
 /** What every scanner must do. */
 export function testScanner(createScanner: () => Scanner): void {
@@ -121,14 +111,9 @@ export function testScanner(createScanner: () => Scanner): void {
     itWhere(process.platform === "linux")("waits for who has a lease on a file", async () => {
       const path = join(await temporaryFolder(), "file");
       writeFileSync(path, "content");
-      const holder = spawn("python3", ["-c", HOLD_LEASE, path], { stdio: ["ignore", "pipe", "inherit"] });
-      try {
-        await once(holder.stdout, "data");
-        const [read] = await scanner.readSmallFiles([{ path: rawPath(path), size: 7 }], Buffer.alloc(8));
-        expect(read).toMatchObject({ content: Buffer.from("content") });
-      } finally {
-        holder.kill("SIGKILL");
-      }
+      await holdLease(path);
+      const [read] = await scanner.readSmallFiles([{ path: rawPath(path), size: 7 }], Buffer.alloc(8));
+      expect(read).toMatchObject({ content: Buffer.from("content") });
     });
 
     it("hashes small files of all sizes, in whatever company they are read", async () => {
