@@ -1,6 +1,7 @@
 #include "seal.h"
 
 #include <algorithm>
+#include <new>
 #include <stdexcept>
 
 #include "compression.h"
@@ -156,7 +157,13 @@ UnsealFailure Unseal(const MasterKey& key, Bytes sealed, uint32_t uncompressed_l
                      OwnedBytes* plaintext) {
   UnsealFailure failure = Authenticate(key, sealed);
   if (failure != UnsealFailure::kNone) return failure;
-  OwnedBytes result(PlainSize(sealed, uncompressed_length));
+  OwnedBytes result;
+  try {
+    result = OwnedBytes(PlainSize(sealed, uncompressed_length));
+  } catch (const std::bad_alloc&) {
+    // It claims to be larger than the memory: no reason to refuse what is unsealed together with it.
+    return UnsealFailure::kLength;
+  }
   failure = OpenAs(key, sealed, uncompressed_length, id, result.data.get());
   if (failure == UnsealFailure::kNone) *plaintext = std::move(result);
   return failure;

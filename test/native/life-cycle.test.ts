@@ -8,8 +8,11 @@ import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { UNSEAL_FAILURES } from "../../src/engine/unseal-failures.js";
 import { addonProblem, loadAddon } from "../../src/native/addon.js";
+import { itWhere } from "../support/where.js";
 
+const LENGTH = UNSEAL_FAILURES.indexOf("length");
 const { SIGCHLD, SIGINT, SIGSEGV, SIGTERM } = constants.signals;
 
 const PATH =
@@ -258,6 +261,26 @@ describe.skipIf(!loadAddon())(`the addon survives ${addonProblem() ?? ""}`, () =
     if (prints !== undefined) expect(result.stdout).toContain(prints);
   });
 });
+
+// A sanitizer ends the process where memory is refused.
+const canLackMemory = process.platform === "linux" && !process.env["YORE_ADDON"];
+
+itWhere(canLackMemory && addonProblem() === undefined)(
+  "what claims to be larger than the memory does not keep the rest from being unsealed",
+  () => {
+    const code = `
+      const { addon, key, noise } = load();
+      const size = Number(/^VmSize:\\s*(\\d+)/m.exec(require("node:fs").readFileSync("/proc/self/status", "latin1"))[1]);
+      require("node:child_process").execFileSync("prlimit", ["--pid", process.pid, "--as=" + (size + 2 ** 20) * 1024]);
+      (async () => {
+        const sealed = await addon.sealMany(key, [noise(20000), noise(30000), noise(40000)], new Int32Array(3).fill(-(2 ** 31)), false);
+        const results = await addon.unsealMany(key, sealed, Uint32Array.of(0, 2 ** 32 - 1, 0), [undefined, undefined, undefined]);
+        console.log(results.map((result) => result.length ?? result).join());
+      })();`;
+    const result = spawnSync(process.execPath, ["-e", `${PRELUDE} ${code}`], { encoding: "utf8" });
+    expect(result, result.stderr).toMatchObject({ status: 0, stdout: `20000,${LENGTH},40000\n` });
+  },
+);
 
 describe.skipIf(addonProblem() !== undefined)("blockSignals", () => {
   /** The signals that the main thread does not take, as the kernel keeps them. */
