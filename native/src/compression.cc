@@ -97,6 +97,9 @@ Decompression DecompressBounded(const uint8_t* frames, size_t frames_size, size_
   // What the frames say, or what their blocks can give at most.
   const unsigned long long bound = ZSTD_decompressBound(frames, frames_size);
   if (bound == ZSTD_CONTENTSIZE_ERROR) return Decompression::kDamaged;
+  // Said beforehand, it takes no memory.
+  const unsigned long long promised = ZSTD_findDecompressedSize(frames, frames_size);
+  if (promised < ZSTD_CONTENTSIZE_ERROR && promised > max_size) return Decompression::kWrongLength;
   OwnedBytes result(static_cast<size_t>(std::min<unsigned long long>(bound, max_size)));
   size_t written = 0;
   const Decompression outcome =

@@ -305,6 +305,8 @@ inline napi_value MakeBuffer(napi_env env, OwnedBytes&& bytes) {
       bytes.data.release();
       return value;
     }
+    // What is too large for a Buffer has been given back by Node.js, whose exception says so.
+    if (status == napi_generic_failure) bytes.data.release();
     // Runtimes that keep all buffers inside their own memory cage want a copy.
     if (status != napi_no_external_buffers_allowed) return nullptr;
   }

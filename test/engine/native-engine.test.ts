@@ -1,3 +1,4 @@
+import { constants } from "node:buffer";
 import { createHash, randomBytes, randomInt, scryptSync } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { formatId, idFromBytes } from "../../src/bytes/id.js";
@@ -12,9 +13,11 @@ import { decodeTree } from "../../src/format/tree.js";
 import { addonProblem, loadAddon } from "../../src/native/addon.js";
 import { engineSuite } from "../suites/engine-suite.js";
 import { KEY, plaintextOf, sealElsewhere } from "../suites/engine-support.js";
+import { itWhere } from "../support/where.js";
 import { INDEX_RESTIC, INDEX_WITH_EXTRAS } from "../vectors/format-files.js";
 import { incompressible, unframed } from "../vectors/zstd-frames.js";
 
+const { MAX_LENGTH } = constants;
 const addon = loadAddon();
 
 if (addon) {
@@ -51,6 +54,19 @@ if (addon) {
     const sealed = sealElsewhere(KEY, randomBytes(16), frame);
     const [result] = await engine.unseal(KEY, [{ sealed, uncompressedLength: plaintext.length, id }]);
     expect(plaintextOf(result).equals(plaintext)).toBe(true);
+  });
+
+  itWhere(MAX_LENGTH === 2 ** 32)("refuses a frame that gives more than a Buffer can hold", async () => {
+    const engine = await make();
+    // Blocks of 128 KiB, each a byte that is repeated, and one more than fit.
+    const blocks = MAX_LENGTH / 2 ** 17 + 1;
+    const frame = Buffer.alloc(14 + 4 * blocks);
+    frame.writeUInt32LE(0xfd2fb528);
+    frame.writeUInt16LE(0x48c0, 4);
+    frame.writeBigUInt64LE(BigInt(blocks * 2 ** 17), 6);
+    for (let i = 0; i < blocks; i++)
+      frame.writeUIntLE(((2 ** 17) << 3) | 0b10 | Number(i === blocks - 1), 14 + 4 * i, 3);
+    await expect(engine.decompress(frame, 2 ** 40)).rejects.toThrow("it would give more than");
   });
 
   describe("parseIndex", () => {

@@ -5,6 +5,7 @@
  * kilobytes is done at once, without a hop.
  */
 
+import { constants } from "node:buffer";
 import { createHash, pbkdf2Sync, randomFillSync } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { ID_LENGTH, type Id, IdList, idFromBytes } from "../../bytes/id.js";
@@ -212,7 +213,8 @@ export class NativeEngine implements Engine {
 
   async decompress(data: Uint8Array, maxBytes: number): Promise<Uint8Array> {
     checkMaxBytes(maxBytes);
-    const result = await this.#addon.decompress(data, maxBytes);
+    // What no Buffer can hold would be decompressed in vain.
+    const result = await this.#addon.decompress(data, Math.min(maxBytes, constants.MAX_LENGTH));
     if (typeof result === "number") throw decompressError(UNSEAL_FAILURES[result], maxBytes);
     return result;
   }
