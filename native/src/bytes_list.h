@@ -10,19 +10,23 @@
 
 namespace yore {
 
-// The elements of an array of byte arrays, held by the task. All elements are taken out before the first is looked
-// into: a getter among them could detach the memory of one seen before.
-inline bool GetBytesList(napi_env env, napi_value array, const char* name, Task* holder, std::vector<Bytes>* out,
-                         bool may_lack = false) {
+// The elements of an array. All of them are taken out, and those of all arrays of a call, before bytes are looked for in the
+// first: a getter among them could detach the memory of one seen before.
+inline bool GetElements(napi_env env, napi_value array, const char* name, std::vector<napi_value>* out) {
   uint32_t length = 0;
   if (!GetArrayLength(env, array, name, &length)) return false;
-  std::vector<napi_value> elements;
   for (uint32_t i = 0; i < length; i++) {
     napi_value element = nullptr;
     if (napi_get_element(env, array, i, &element) != napi_ok) return false;
-    elements.push_back(element);
+    out->push_back(element);
   }
-  out->reserve(length);
+  return true;
+}
+
+// Bytes of each element, held by the task.
+inline bool GetBytesOfEach(napi_env env, const std::vector<napi_value>& elements, const char* name, Task* holder,
+                           std::vector<Bytes>* out, bool may_lack = false) {
+  out->reserve(elements.size());
   for (napi_value element : elements) {
     Bytes bytes;
     if (!(may_lack && IsNullish(env, element))) {
@@ -31,6 +35,12 @@ inline bool GetBytesList(napi_env env, napi_value array, const char* name, Task*
     out->push_back(bytes);
   }
   return true;
+}
+
+// Both, for the only array of a call.
+inline bool GetBytesList(napi_env env, napi_value array, const char* name, Task* holder, std::vector<Bytes>* out) {
+  std::vector<napi_value> elements;
+  return GetElements(env, array, name, &elements) && GetBytesOfEach(env, elements, name, holder, out);
 }
 
 }  // namespace yore

@@ -1,6 +1,7 @@
 // What JavaScript may do with a channel; see src/native/fuse-functions.ts. Types, lengths and states are checked here.
 
 #include "addon.h"
+#include "bytes_list.h"
 #include "napi_helpers.h"
 
 #ifdef __linux__
@@ -56,22 +57,21 @@ napi_value Reply(napi_env env, napi_callback_info info) {
 
 napi_value ReplyWithPieces(napi_env env, napi_callback_info info) {
   Arguments<3> arguments(env, info);
+  // A getter among them could close the channel.
+  std::vector<napi_value> pieces;
+  if (!GetElements(env, arguments[2], "pieces", &pieces)) return nullptr;
   uint32_t head_length;
   FuseChannel* channel = ReplyingChannel(env, arguments[0], arguments[1], &head_length);
   if (channel == nullptr) return nullptr;
-  uint32_t count;
-  if (!GetArrayLength(env, arguments[2], "pieces", &count)) return nullptr;
-  if (count > IOV_MAX - 1) {
+  if (pieces.size() > IOV_MAX - 1) {
     ThrowRange(env, "pieces", "at most 1023 pieces");
     return nullptr;
   }
-  std::vector<struct iovec> vectors(1 + count);
-  for (uint32_t i = 0; i < count; i++) {
-    napi_value piece = nullptr;
+  std::vector<struct iovec> vectors(1);
+  for (napi_value piece : pieces) {
     Bytes bytes;
-    if (napi_get_element(env, arguments[2], i, &piece) != napi_ok) return nullptr;
     if (!GetBytes(env, piece, "pieces", &bytes)) return nullptr;
-    vectors[1 + i] = {bytes.data, bytes.size};
+    vectors.push_back({bytes.data, bytes.size});
   }
   return MakeUint32(env, static_cast<uint32_t>(channel->ReplyWithPieces(head_length, vectors)));
 }
@@ -98,28 +98,24 @@ napi_value Notify(napi_env env, napi_callback_info info) {
 // Nodes, and an offset and a content for each. False when an exception is pending.
 bool GetContents(napi_env env, napi_value nodes, napi_value offsets, napi_value values,
                  std::vector<StoredContent>* contents) {
-  uint32_t count, offset_count, value_count;
-  if (!GetArrayLength(env, nodes, "nodes", &count) || !GetArrayLength(env, offsets, "offsets", &offset_count) ||
-      !SameLength(env, "offsets", offset_count, count) || !GetArrayLength(env, values, "contents", &value_count) ||
-      !SameLength(env, "contents", value_count, count))
+  std::vector<napi_value> node_values, offset_values, content_values;
+  if (!GetElements(env, nodes, "nodes", &node_values) || !GetElements(env, offsets, "offsets", &offset_values) ||
+      !SameLength(env, "offsets", offset_values.size(), node_values.size()) ||
+      !GetElements(env, values, "contents", &content_values) ||
+      !SameLength(env, "contents", content_values.size(), node_values.size()))
     return false;
-  contents->resize(count);
-  for (uint32_t i = 0; i < count; i++) {
-    napi_value node_value = nullptr, offset_value = nullptr, value = nullptr;
+  for (size_t i = 0; i < node_values.size(); i++) {
     int64_t node, offset;
     Bytes content;
-    if (napi_get_element(env, nodes, i, &node_value) != napi_ok ||
-        napi_get_element(env, offsets, i, &offset_value) != napi_ok ||
-        napi_get_element(env, values, i, &value) != napi_ok ||
-        !GetInteger(env, node_value, "nodes", 1, int64_t{1} << 53, &node) ||
-        !GetInteger(env, offset_value, "offsets", 0, int64_t{1} << 53, &offset) ||
-        !GetBytes(env, value, "contents", &content))
+    if (!GetInteger(env, node_values[i], "nodes", 1, int64_t{1} << 53, &node) ||
+        !GetInteger(env, offset_values[i], "offsets", 0, int64_t{1} << 53, &offset) ||
+        !GetBytes(env, content_values[i], "contents", &content))
       return false;
     if (content.size > kMaxContentBytes) {
       ThrowRange(env, "contents", "at most 2 MiB each");
       return false;
     }
-    (*contents)[i] = {static_cast<uint64_t>(node), static_cast<uint64_t>(offset), content.data, content.size};
+    contents->push_back({static_cast<uint64_t>(node), static_cast<uint64_t>(offset), content.data, content.size});
   }
   return true;
 }
@@ -155,9 +151,9 @@ napi_value Prepare(napi_env env, napi_callback_info info) {
   std::vector<StoredContent> contents;
   FuseChannel* channel = PreparingChannel(env, arguments[0], arguments[1], &slot);
   if (channel == nullptr || !GetInteger(env, arguments[2], "node", 1, int64_t{1} << 53, &node) ||
-      !GetUint32(env, arguments[3], "size", &size) || !GetBytes(env, arguments[4], "body", &body) ||
-      !GetUint32(env, arguments[5], "end", &end) ||
-      !GetContents(env, arguments[6], arguments[7], arguments[8], &contents))
+      !GetUint32(env, arguments[3], "size", &size) || !GetUint32(env, arguments[5], "end", &end) ||
+      !GetContents(env, arguments[6], arguments[7], arguments[8], &contents) ||
+      !GetBytes(env, arguments[4], "body", &body))
     return nullptr;
   if (!channel->is_open()) return ThrowClosed(env);
   if (body.size > size || size > UINT32_MAX - kFuseOutHeaderBytes) {

@@ -133,10 +133,13 @@ napi_value UnsealMany(napi_env env, napi_callback_info info) {
   Arguments<4> arguments(env, info);
   auto task = std::make_unique<UnsealTask>();
   task->key = GetHandle<const MasterKey>(env, arguments[0], "key", &kKeyTag);
-  if (task->key == nullptr || !GetBytesList(env, arguments[1], "sealed", task.get(), &task->sealed) ||
+  std::vector<napi_value> sealed, ids;
+  if (task->key == nullptr || !GetElements(env, arguments[1], "sealed", &sealed) ||
+      !GetElements(env, arguments[3], "ids", &ids) ||
+      !GetBytesOfEach(env, sealed, "sealed", task.get(), &task->sealed) ||
       !GetNumbers(env, arguments[2], "uncompressedLengths", napi_uint32_array, "a Uint32Array", task->sealed.size(),
                   &task->uncompressed_lengths) ||
-      !GetBytesList(env, arguments[3], "ids", task.get(), &task->ids, true) ||
+      !GetBytesOfEach(env, ids, "ids", task.get(), &task->ids, true) ||
       !SameLength(env, "ids", task->ids.size(), task->sealed.size()))
     return Abandon(env, std::move(task));
   for (const Bytes& id : task->ids) {

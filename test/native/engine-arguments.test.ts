@@ -168,6 +168,13 @@ describe.skipIf(!addon)(`engine functions of the addon ${addonProblem() ?? ""}`,
       },
     });
     expect(() => addon!.sha256Many(list)).toThrow(TypeError);
+    const sealed = bytes(1000);
+    const ids = [undefined];
+    Object.defineProperty(ids, 0, {
+      get: () => void structuredClone(sealed, { transfer: [sealed.buffer] }),
+    });
+    const key = addon!.createMasterKey(bytes(32), bytes(16), bytes(16));
+    expect(() => addon!.unsealMany(key, [sealed], Uint32Array.of(0), ids)).toThrow(TypeError);
     const throwing = [bytes(1)];
     Object.defineProperty(throwing, 0, {
       get: () => {

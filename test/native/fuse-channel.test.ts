@@ -249,6 +249,23 @@ const LIVES: readonly Life[] = [
       "ERR_INVALID_ARG_TYPE ERR_OUT_OF_RANGE 1 0",
   },
   {
+    name: "reads nothing that an element of an array takes away",
+    code: `mount().then(async (channel) => {
+      const failures = [];
+      const attempt = (use) => { try { use(); failures.push("none"); } catch (error) { failures.push(error.code); } };
+      const taken = new Uint8Array(100);
+      const taking = (...list) => Object.defineProperty(list, list.length - 1, {
+        get: () => { if (taken.length > 0) structuredClone(taken, { transfer: [taken.buffer] }); return 2; } });
+      start(channel, () => {});
+      attempt(() => addon.fusePrepare(channel, 0, 1, 100, taken, 0, taking(2), [0], [new Uint8Array(1)]));
+      const closing = Object.defineProperty([0], 0, { get: () => { addon.fuseClose(channel); return new Uint8Array(1); } });
+      attempt(() => addon.fuseReplyWithPieces(channel, 16, closing));
+      await unmount(2);
+      console.log(failures.join(" "));
+    });`,
+    prints: "ERR_INVALID_ARG_TYPE ERR_FUSE_CLOSED",
+  },
+  {
     name: "says what the kernel thinks of a reply",
     code: `mount().then((channel) => start(channel, async (opcode, at) => {
       if (opcode !== 26) return;
