@@ -45,7 +45,7 @@ export async function keepDeleted(
   folderMode: number,
 ): Promise<string> {
   const folder = join(repository, DELETED_FOLDER, folderNameOf(handle.type));
-  const kept = join(folder, `${handle.name || "config"}.${stampOf(nowMs)}`);
+  const kept = join(folder, `${handle.name || "config"}.${stampOf(distinct(nowMs))}`);
   const from = join(repository, pathOf(handle));
   try {
     await rename(from, kept);
@@ -162,6 +162,21 @@ async function withSize(file: Omit<DeletedFile, "size">): Promise<DeletedFile | 
     throw error;
   }
 }
+
+let newestMs = 0;
+
+/**
+ * A time of its own for each deletion of this process: a name that is kept is never given again. Otherwise who deletes a
+ * config, saves another and deletes that in the same millisecond would get rid of the first.
+ */
+function distinct(nowMs: number): number {
+  // A clock that was set back is believed.
+  newestMs = nowMs > newestMs || nowMs < newestMs - MOST_AHEAD_MS ? nowMs : newestMs + 1;
+  return newestMs;
+}
+
+/** How far many deletions in a row may run ahead of the clock. */
+const MOST_AHEAD_MS = 1_000;
 
 /** A time as a file name that sorts, and that every file system takes: no colon in it. */
 function stampOf(ms: number): string {

@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { keepDeleted, listDeleted } from "../../src/server/deleted-files.js";
 import type { ServeOptions } from "../../src/server/server.js";
 import { startYoreServer } from "../support/rest-servers.js";
 import { peer, run, runYore } from "../support/run.js";
@@ -270,5 +271,20 @@ describe("what clients delete from yore serve", () => {
     const flag = await runYore(["serve", "--path", folder, "--keep-deleted", "1w"]);
     expect(flag.code).toBe(1);
     expect(flag.stderr).toContain('Cannot read time "1w"');
+  });
+});
+
+describe("keepDeleted", () => {
+  it("keeps both configs that were deleted in the same millisecond", async () => {
+    const repository = await temporaryFolder();
+    const nowMs = Date.now();
+    for (const content of ["the config", "not the config"]) {
+      writeFileSync(join(repository, "config"), content);
+      await keepDeleted(repository, { type: "config", name: "" }, nowMs, 0o700);
+    }
+    const contents: string[] = [];
+    for await (const files of listDeleted(repository))
+      contents.push(...files.map(({ path }) => readFileSync(path, "utf8")));
+    expect(contents).toEqual(["the config", "not the config"]);
   });
 });
