@@ -30,6 +30,9 @@ export class PasswordFile {
   #hashes: ReadonlyMap<string, string>;
   #version: string;
   #checkedAt = performance.now();
+  /** How often it was begun to read the file again, and at which of these times it was read what counts. */
+  #begun = 0;
+  #counts = 0;
   readonly #remembered = new LRUCache<string, Remembered>({ max: REMEMBERED_AT_MOST });
   readonly #secret = randomBytes(32);
   readonly #bcrypt = new BcryptThread();
@@ -83,9 +86,13 @@ export class PasswordFile {
 
   async reload(options: { readonly ifChanged: boolean }): Promise<void> {
     this.#checkedAt = performance.now();
+    const turn = ++this.#begun;
     try {
       if (options.ifChanged && (await versionOf(this.#path)) === this.#version) return;
       const content = await readPasswordFile(this.#path, this.#onProblem);
+      // What was read from a slow disk may be older than what has been read since.
+      if (turn < this.#counts) return;
+      this.#counts = turn;
       this.#hashes = content.hashes;
       this.#version = content.version;
     } catch (error) {

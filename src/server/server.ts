@@ -175,6 +175,9 @@ class PolicyWatch {
   readonly #options: ServeOptions;
   readonly keeper: PolicyKeeper;
   #version = "";
+  /** How often it was begun to read the file, and at which of these times it was read what counts. */
+  #begun = 0;
+  #counts = 0;
 
   constructor(options: ServeOptions) {
     this.#options = options;
@@ -184,7 +187,11 @@ class PolicyWatch {
   async load(): Promise<void> {
     const { policyFile } = this.#options;
     if (policyFile === undefined) return;
+    const turn = ++this.#begun;
     const loaded = await loadPolicy(policyFile, this.#version === "");
+    // What was read from a slow disk may be older than what has been read since.
+    if (turn < this.#counts) return;
+    this.#counts = turn;
     this.#version = loaded.version;
     this.keeper.replace(this.#combine(loaded.policy));
   }

@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
-import { appendFileSync, renameSync, utimesSync, writeFileSync } from "node:fs";
+import { appendFileSync, linkSync, renameSync, utimesSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { hash as bcrypt } from "bcryptjs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startYoreServer, type YoreServerOptions } from "../support/rest-servers.js";
+import { run } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 import { type Answer, ask, askRaw, type Question } from "./ask.js";
 
@@ -347,6 +349,23 @@ describe("who may do what at yore serve", () => {
       renameSync(`${policy}.new`, policy);
       await server!.reload();
       expect(await saveAs("ada", "/ada/data", "1")).toBe(200);
+    });
+
+    it("does not come back as it was read earlier", async () => {
+      await startWith("");
+      // As a slow disk: it gives nothing until somebody writes into it.
+      await run("mkfifo", [`${policy}.slow`]);
+      renameSync(policy, `${policy}.old`);
+      linkSync(`${policy}.slow`, policy);
+      const slow = server!.reload();
+      const writer = await open(`${policy}.slow`, "w");
+      writeFileSync(`${policy}.new`, 'mode = "read-only"\n');
+      renameSync(`${policy}.new`, policy);
+      await server!.reload();
+      await writer.write('mode = "full"\n');
+      await writer.close();
+      await slow;
+      expect(await saveAs("ada", "/ada/data", "1")).toBe(403);
     });
 
     it("may begin with no rules, and be left with none by a comment that says so", async () => {

@@ -1,8 +1,10 @@
-import { writeFileSync } from "node:fs";
+import { linkSync, renameSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { hash as bcrypt } from "bcryptjs";
 import { describe, expect, it, vi } from "vitest";
 import { PasswordFile } from "../../src/server/password-file.js";
+import { run } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 /** How many threads the system will not give from now on; it does so where a process has as many as it may. */
@@ -28,6 +30,30 @@ describe("PasswordFile", () => {
     await expect(file.verify("ada", "lovelace")).rejects.toThrow("EAGAIN");
     const answers = ["byron", "lovelace", "byron"].map((password) => file.verify("ada", password));
     for (const [i, isRight] of [false, true, false].entries()) expect(await answers[i]).toBe(isRight);
+  });
+
+  it("does not believe again what it began to read earlier", async () => {
+    const path = join(await temporaryFolder(), ".htpasswd");
+    const ada = `ada:${await bcrypt("lovelace", 4)}\n`;
+    const bob = `bob:${await bcrypt("builder", 4)}\n`;
+    writeFileSync(path, ada);
+    const file = await PasswordFile.load(path, (problem) => expect.unreachable(problem));
+    // As a slow disk: it gives nothing until somebody writes into it.
+    await run("mkfifo", [`${path}.slow`]);
+    renameSync(path, `${path}.old`);
+    linkSync(`${path}.slow`, path);
+    const slow = file.reload({ ifChanged: false });
+    const writer = await open(`${path}.slow`, "w");
+    writeFileSync(`${path}.new`, bob);
+    renameSync(`${path}.new`, path);
+    await file.reload({ ifChanged: false });
+    await writer.write(ada);
+    await writer.close();
+    await slow;
+    expect([await file.verify("ada", "lovelace"), await file.verify("bob", "builder")]).toEqual([
+      false,
+      true,
+    ]);
   });
 
   it("remembers no password that is taken back while it is compared", async () => {
