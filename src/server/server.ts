@@ -7,7 +7,7 @@ import {
 } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { SecureVersion } from "node:tls";
-import { messageOf, YoreError } from "../errors.js";
+import { messageOf, systemCodeOf, YoreError } from "../errors.js";
 import { AccessLog } from "./access-log.js";
 import { type Authentication, Authenticator } from "./authenticator.js";
 import { Connections, KEEP_ALIVE_MS } from "./connections.js";
@@ -196,14 +196,15 @@ class PolicyWatch {
     this.keeper.replace(this.#combine(loaded.policy));
   }
 
-  /** Keeps what there is when the file cannot be read. @returns whether it could */
+  /** Keeps what there is when the file cannot be read. @returns false when it will not be until it changes */
   async reload(): Promise<boolean> {
     try {
       await this.load();
       return true;
     } catch (error) {
       this.#options.onLog(`${messageOf(error)}; the rules loaded before stay valid`);
-      return false;
+      // For want of a descriptor, say.
+      return systemCodeOf(error) !== undefined;
     }
   }
 
@@ -211,7 +212,7 @@ class PolicyWatch {
   watch(): () => void {
     const { policyFile } = this.#options;
     if (policyFile === undefined) return () => {};
-    // What is wrong with a file is told once.
+    // What is wrong in a file is told once; what could not be read may be the next time.
     let wrong = "";
     const timer = setInterval(async () => {
       const version = await policyVersion(policyFile).catch(() => "");

@@ -187,6 +187,22 @@ describe("the process of yore serve", () => {
     expect(served.memory().peak - before).toBeLessThan(64 * 1024 * 1024);
   });
 
+  it("follows a policy file that it could not read when it changed", async () => {
+    const policy = join(folder, "policy.toml");
+    writeFileSync(policy, "# no rules\n");
+    served = await Served.start(folder, ["--no-auth", "--policy-file", policy]);
+    const { url, child, output } = served;
+    const create = async () => (await ask(url, "POST", "/?create=true")).status;
+    expect(await create()).toBe(200);
+    const limit = (descriptors: number) =>
+      execFileSync("prlimit", ["--pid", String(child.pid), `--nofile=${descriptors}:`]);
+    limit(3);
+    writeFileSync(policy, 'mode = "read-only"\n');
+    await expect.poll(() => output.join(""), { timeout: 20_000 }).toMatch(/EMFILE.*stay valid/);
+    limit(1_000);
+    await expect.poll(create, { timeout: 20_000 }).toBe(403);
+  });
+
   it("answers the uploads under way when there are no more file descriptors, and loses none", async () => {
     served = await Served.start(folder);
     await ask(served.url, "POST", "/?create=true");
