@@ -14,6 +14,7 @@ import type { LeastPace } from "./body-pace.js";
 import { BINARY, describeParts, writeText } from "./byte-parts.js";
 import { parseByteRanges } from "./byte-range.js";
 import type { Connections } from "./connections.js";
+import type { ExactNames } from "./exact-names.js";
 import { listFiles } from "./file-listing.js";
 import type { Metrics } from "./metrics.js";
 import { allows, type Grant, type Operation, type PolicyKeeper } from "./policy.js";
@@ -36,6 +37,7 @@ import type { UsageLedger } from "./usage.js";
 export interface ServerParts {
   readonly connections: Connections;
   readonly files: RepositoryFiles;
+  readonly names: ExactNames;
   readonly usage: UsageLedger;
   /** Resolves when the usage is counted: quotas wait for it. */
   readonly counted: Promise<void>;
@@ -112,6 +114,8 @@ export class RequestHandler {
     if (target.kind === "metrics") return this.#sendMetrics(exchange);
     if (this.#parts.privateRepositories && target.repository[0] !== exchange.user)
       throw new Refusal(403, "Another user's repository");
+    const checked = this.#parts.names.require(target.repository);
+    if (checked) await checked;
     const grant = this.#parts.policy.grant(exchange.user, target.repository);
     switch (`${knownMethod(request.method)} ${target.kind}`) {
       case "POST repository":

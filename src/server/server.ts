@@ -12,6 +12,7 @@ import { AccessLog } from "./access-log.js";
 import { type Authentication, Authenticator } from "./authenticator.js";
 import { Connections, KEEP_ALIVE_MS } from "./connections.js";
 import { DeletedFilesPurge } from "./deleted-files-purge.js";
+import { ExactNames } from "./exact-names.js";
 import { type ListenAddress, listenOptions, removeStaleSocket } from "./listen-address.js";
 import { Metrics } from "./metrics.js";
 import { type AccessMode, NO_POLICY, type Policy, PolicyKeeper } from "./policy.js";
@@ -116,6 +117,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const handler = new RequestHandler({
     connections,
     files: new RepositoryFiles(dataFolder, options.groupAccessible ? GROUP_MODES : PRIVATE_MODES),
+    names: new ExactNames(dataFolder),
     usage,
     counted,
     policy: policy.keeper,

@@ -1,36 +1,18 @@
 import { createHash, randomBytes } from "node:crypto";
-import {
-  accessSync,
-  constants,
-  linkSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  writeFileSync,
-} from "node:fs";
+import { linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadAddon } from "../../src/native/addon.js";
 import { NativeUpload, PortableUpload } from "../../src/server/upload.js";
-import { mountWithRclone, type RcloneMount } from "../support/rclone-mount.js";
+import { canMountWithRclone, mountWithRclone, type RcloneMount } from "../support/rclone-mount.js";
 import { startYoreServer } from "../support/rest-servers.js";
-import { missingPeer, runYore } from "../support/run.js";
+import { runYore } from "../support/run.js";
 import { ask } from "./ask.js";
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
 const addon = loadAddon();
 
-function canMount(): boolean {
-  try {
-    accessSync("/dev/fuse", constants.R_OK | constants.W_OK);
-    return true;
-  } catch {
-    console.warn("SKIPPED: /dev/fuse cannot be opened; file systems without hard links are not tested");
-    return false;
-  }
-}
-
-describe.skipIf(missingPeer("rclone") || !canMount())("a file system without hard links", () => {
+describe.skipIf(!canMountWithRclone())("a file system without hard links", () => {
   let mount: RcloneMount;
   beforeAll(async () => {
     mount = await mountWithRclone();
