@@ -1,4 +1,4 @@
-import { lstat, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { mapConcurrently } from "../async/map-concurrently.js";
 import type { FileType, Handle } from "../backend/backend.js";
@@ -89,7 +89,8 @@ export async function* listDeleted(repository: string, when: DeletedWhen = {}): 
 
 /**
  * Puts a deleted file back to where it was. One that is there again stays as it is, and so does the deleted one: its
- * name is the hash of both. Only a config has no hash for a name: another one in its place is taken for deleted.
+ * name is the hash of both. Only a config has no hash for a name: another one in its place is taken for deleted, unless
+ * that arrived here before it, and so was not saved instead of it.
  * `settleBroughtBack` must follow.
  *
  * @returns false when it was there already
@@ -100,7 +101,7 @@ export async function bringBack(repository: string, file: DeletedFile, folderMod
       if (systemCodeOf(error) !== "EEXIST") throw error;
     });
   const path = join(repository, pathOf(file.handle));
-  if (file.handle.type === "config" && (await isAnother(path, file.path)))
+  if (file.handle.type === "config" && (await isInstead(path, file.path)))
     await keepDeleted(repository, file.handle, Date.now(), folderMode);
   try {
     if (!(await nameUnlessTaken(file.path, path))) return false;
@@ -126,9 +127,11 @@ function isThere(path: string): Promise<boolean> {
   );
 }
 
-async function isAnother(path: string, than: string): Promise<boolean> {
+async function isInstead(path: string, of: string): Promise<boolean> {
   try {
-    return !(await readFile(path)).equals(await readFile(than));
+    if ((await readFile(path)).equals(await readFile(of))) return false;
+    const [there, deleted] = [await stat(path, { bigint: true }), await stat(of, { bigint: true })];
+    return there.mtimeNs >= deleted.mtimeNs;
   } catch (error) {
     if (systemCodeOf(error) === "ENOENT") return false;
     throw error;

@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -124,6 +125,22 @@ describe("what clients delete from yore serve", () => {
     const [other, ...more] = kept("repo");
     expect(more).toEqual([]);
     expect(readFileSync(join(folder, "repo/.yore-deleted", other!), "utf8")).toBe("not the config");
+  });
+
+  it("has the config of before all that were saved instead of it, however often it is brought back", async () => {
+    await start({ keepDeletedMs: DAY_MS });
+    await status("POST", "/repo/?create=true");
+    expect(await status("POST", "/repo/config", "the config")).toBe(200);
+    utimesSync(join(folder, "repo/config"), 1, 1);
+    for (const other of ["another", "yet another"]) {
+      expect(await status("DELETE", "/repo/config")).toBe(200);
+      expect(await status("POST", "/repo/config", other)).toBe(200);
+    }
+    for (const _ of ["once", "again"]) {
+      expect((await undelete(join(folder, "repo"))).code).toBe(0);
+      expect((await ask(server.url, "GET", "/repo/config")).text).toBe("the config");
+    }
+    expect(kept("repo").length).toBe(2);
   });
 
   it("comes back once when two bring it back at a time", async () => {
