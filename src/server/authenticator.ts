@@ -44,7 +44,7 @@ export class Authenticator {
       case "none":
         return "";
       case "proxy": {
-        const user = readName(request.headers[this.#authentication.header.toLowerCase()]);
+        const user = readName(request.headersDistinct[this.#authentication.header.toLowerCase()]);
         if (user === undefined) throw unauthorized();
         return user;
       }
@@ -108,8 +108,10 @@ function parseBasicCredentials(
 }
 
 /** Node.js takes the bytes of a header for Latin-1, but names of users, in files and in paths, are UTF-8. */
-function readName(header: string | readonly string[] | undefined): string | undefined {
-  if (typeof header !== "string" || header === "") return undefined;
+function readName(values: readonly string[] = []): string | undefined {
+  const [header = "", ...others] = values;
+  // Of several, one is not the proxy's; joined they would be the name of somebody without rules.
+  if (header === "" || others.length > 0) return undefined;
   const bytes = Buffer.from(header, "latin1");
   // Otherwise all names that are none would become the same one.
   return isUtf8(bytes) ? bytes.toString() : undefined;

@@ -176,6 +176,22 @@ describe("who may do what at yore serve", () => {
     expect(await status("GET", "/ada/keys/", { headers: { "x-remote-user": "bob" } })).toBe(403);
   });
 
+  it("believes no proxy that passes on the name that a client has sent beside its own", async () => {
+    const policyFile = join(folder, "policy.toml");
+    writeFileSync(policyFile, '[users.ada]\nmode = "read-only"\n');
+    await start({ authentication: { kind: "proxy", header: "X-Remote-User" }, policyFile });
+    for (const names of [
+      ["eve", "ada"],
+      ["ada", "eve"],
+      ["ada", "ada"],
+      ["ada", ""],
+    ]) {
+      const lines = names.map((name) => `X-Remote-User: ${name}\r\n`).join("");
+      const head = "POST /ada/?create=true HTTP/1.1\r\nHost: h\r\nConnection: close\r\n";
+      expect(await askRaw(server!.url, `${head}${lines}\r\n`)).toMatch(/^HTTP\/1\.1 401 /);
+    }
+  });
+
   it("takes the name that a proxy sends as UTF-8, and none that is something else", async () => {
     writeFileSync(join(folder, "policy.toml"), '[users."ü"]\nmode = "read-only"\n');
     await start({
