@@ -163,7 +163,7 @@ describe("stale alarms of yore serve", () => {
   it("are told again when the webhook fails or hangs, and the log keeps its secret", async () => {
     makeRepository("ada", 30);
     hook.answers.push(500, "never", 302);
-    await start(`webhook = "${hook.url}"\nstale-after = "1d"\n`, { staleDeadlineMs: 100 });
+    await start(`webhook = "${hook.url}"\nstale-after = "1d"\n`, { staleDeadlineMs: 1_000 });
     await expect.poll(() => hook.heard.length, { timeout: 10_000 }).toBe(4);
     const log = server.log.filter((line) => line.includes("stale repositories"));
     expect(log.length).toBe(3);
