@@ -3,7 +3,7 @@ import { createScanner, isGone, isUnreadable, lookAhead, rawPath } from "../arch
 import { append } from "../bytes/append.js";
 import { systemPath } from "../bytes/system-path.js";
 import { messageOf, UsageError } from "../errors.js";
-import { readTextLines, trimSpace } from "../patterns/mod.js";
+import { pathText, readTextLines, textBytes, trimSpace } from "../patterns/mod.js";
 import { expandGlob, isGlob } from "./glob.js";
 
 /** Where the names of files and directories come from. A file named "-" is standard input. */
@@ -40,7 +40,7 @@ export async function collectTargets(
   const named: (string | Uint8Array)[] = [];
   for (const file of sources.filesFrom) {
     const patterns = readTextLines(await load(file))
-      .map((line) => Buffer.from(trimSpace(line.toString("latin1")), "latin1"))
+      .map((line) => textBytes(trimSpace(pathText(line))))
       .filter((pattern) => pattern.length > 0 && pattern[0] !== "#".charCodeAt(0));
     append(named, await expandAll(patterns, warn));
   }

@@ -48,6 +48,8 @@ describe.skipIf(missingPeer("restic"))("backup's choice of files", () => {
       writeFileSync(join(root, path), content);
     };
     for (const path of ["a/one", "a/sub/x.o", "a/sub/X.O", "a/nün", "b/[brackets]", "b/plain"]) file(path);
+    // Their last bytes, and those of Cyrillic letters, are white space in Latin-1.
+    for (const path of ["b/voilà", "b/Å", "b/успех", "b/spaced"]) file(path);
     file("a/large", Buffer.alloc(5000));
     file("b/cache/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\nrest");
     for (const path of ["b/cache/c", "b/cache/d/e", "b/false/c", "b/skipped/sub/f", "b/skipped/g"])
@@ -58,7 +60,7 @@ describe.skipIf(missingPeer("restic"))("backup's choice of files", () => {
     file("b/unmarked/mark", "no");
     symlinkSync("a", join(root, "link"));
     file("patterns", "\ufeff# a comment\n\n  *.O  \r\n$NAME/plain\n!b/pl$$ain\n[[]*\n");
-    file("globs", "# comment\n  a/s*  \nb/p*n\nb/no*\n");
+    file("globs", "# comment\n  a/s*  \nb/p*n\nb/no*\nb/voilà\nb/Å \r\nb/успех\n\u2003b/spaced\u00a0\n");
     file("verbatim", "a/nün\n\nb/[brackets]\n");
     file("raw", "a/one\0b/plain\0");
   });
