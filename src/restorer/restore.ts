@@ -15,14 +15,14 @@ import { IdSet } from "../bytes/id-set.js";
 import { DamagedError, throwIfAborted, YoreError } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
 import { timestampNs } from "../format/timestamp.js";
-import { pathText, textBytes } from "../patterns/mod.js";
+import { pathText } from "../patterns/mod.js";
 import type { Repository } from "../repository/repository.js";
 import { readAccountNames } from "./account-names.js";
 import { ContentRestorer } from "./content-restorer.js";
 import { needsRestore, type WantedContent } from "./existing-file.js";
-import { FileCallQueue } from "./file-call-queue.js";
 import { FileExaminer, type FoundFile } from "./file-examiner.js";
 import { statusOf } from "./file-statuses.js";
+import { FolderMaker } from "./folder-maker.js";
 import { asRestoreError, MetadataRestorer } from "./metadata-restorer.js";
 import {
   newRestoreProgress,
@@ -83,12 +83,7 @@ class RestoreRun {
   readonly #plainTrees = new IdSet();
   /** Folders with something that has to be done in the end. */
   readonly #unfinished = new Set<string>();
-  /** Folders that were made sure of, and whether this run made them: then nothing can be in them that is not ours. */
-  readonly #freshFolders = new Map<string, boolean>();
-  /** Folders that could not be made, with the reason: nothing below them is tried again. */
-  readonly #failedFolders = new Map<string, unknown>();
-  /** Folders to be made in folders that are new. */
-  readonly #newFolders: FileCallQueue<string>;
+  readonly #folders: FolderMaker;
 
   constructor(repository: Repository, options: RestoreOptions, watch: RestoreWatch) {
     this.#repository = repository;
@@ -113,14 +108,9 @@ class RestoreRun {
         onError: (location, error) => this.#fail(location, error),
       },
     );
-    this.#newFolders = new FileCallQueue(this.#target.calls, (failure, _call, location) => {
-      const cause = Object.assign(new Error(failure.reason), { code: failure.code });
-      const error = new YoreError("backend", `Cannot make the folder "${location}": ${failure.reason}`, {
-        cause,
-      });
-      this.#failedFolders.set(location, error);
-      this.#fail(location, error);
-    });
+    this.#folders = new FolderMaker(this.#target, options.dryRun ?? false, (location, error) =>
+      this.#fail(location, error),
+    );
     this.#walk = new TreeWalk(
       repository.inOrder,
       options.select ?? (() => ({ selected: true, childMayBeSelected: true })),
@@ -153,34 +143,32 @@ class RestoreRun {
           this.progress.filesTotal++;
           this.#unfinished.add(parentOf(location));
         }
-        await this.#ensureFolder(location);
+        await this.#folders.ensure(location);
       },
       leaveFolder: (node, location, names) => {
         if (!node?.subtree || !names || this.#unfinished.has(location)) return;
-        if (this.#freshFolders.get(location)) this.#plainTrees.add(node.subtree);
+        if (this.#folders.isFresh(location)) this.#plainTrees.add(node.subtree);
         else left.push({ subtree: node.subtree, location });
       },
       visitNode: (node, location, folder) => {
-        const isFolderFresh = this.#freshFolders.get(folder);
-        if (isFolderFresh === undefined)
-          return this.#ensureFolder(folder).then(() =>
-            this.#planWithOthers(examined, node, location, folder),
-          );
+        if (this.#folders.isFresh(folder) === undefined)
+          return this.#folders
+            .ensure(folder)
+            .then(() => this.#planWithOthers(examined, node, location, folder));
         return this.#planWithOthers(examined, node, location, folder);
       },
     });
     await examined.drain();
     for (const { subtree, location } of left)
       if (!this.#unfinished.has(location)) this.#plainTrees.add(subtree);
-    await this.#newFolders.drain();
-    this.#freshFolders.clear();
+    await this.#folders.finish();
   }
 
   /** Plans a node; what stands in its place is looked at while the walk goes on. */
   #planWithOthers(examined: Pending, node: TreeNode, location: string, folder: string): Promise<void> | void {
     const planned = this.#planNode(node, location, folder);
     // In a new folder nothing can be there: no need to wait, and the order of the files is kept.
-    return planned && !this.#freshFolders.get(folder) ? examined.add(planned) : planned;
+    return planned && !this.#folders.isFresh(folder) ? examined.add(planned) : planned;
   }
 
   #track(location: string): void {
@@ -196,34 +184,6 @@ class RestoreRun {
     this.progress.filesTotal++;
   }
 
-  /** Makes sure that a folder and all above it are folders, and no links that lead elsewhere; once for each. */
-  async #ensureFolder(location: string): Promise<void> {
-    if (this.#freshFolders.has(location)) return;
-    if (this.#failedFolders.has(location)) throw this.#failedFolders.get(location);
-    try {
-      if (location !== "/") await this.#ensureFolder(parentOf(location));
-      this.#freshFolders.set(location, await this.#makeFolder(location));
-    } catch (error) {
-      // Trying all that lies above again for everything below is quadratic: 10,000 folders take hours.
-      this.#failedFolders.set(location, error);
-      throw error;
-    }
-  }
-
-  /** Makes a folder in one that is there, or will be; without making it in a dry run. @returns whether nothing can be in it */
-  async #makeFolder(location: string): Promise<boolean> {
-    const parent = parentOf(location);
-    const isParentFresh = location !== "/" && this.#freshFolders.get(parent) === true;
-    if (this.#options.dryRun) return isParentFresh || !(await this.#target.hasFolder(location));
-    if (location === "/") return false;
-    if (!isParentFresh) return this.#target.ensureFolder(location);
-    // Whether it is there need not be known: that costs a hop for each.
-    const name = textBytes(location.slice(location.lastIndexOf("/") + 1));
-    this.#newFolders.add(this.#target.folder(parent), { kind: "folder", name }, location);
-    if (this.#newFolders.isFull) await this.#newFolders.send();
-    return true;
-  }
-
   /** Notes a file with several names; false if another name of it came before. */
   #isFirstLink(node: TreeNode, location: string): boolean {
     if (node.links <= 1) return true;
@@ -234,7 +194,7 @@ class RestoreRun {
   }
 
   #planFile(node: TreeNode, location: string, folder: string): Promise<void> | void {
-    if (!this.#options.dryRun && this.#freshFolders.get(folder) && this.#planSmallFile(node, folder)) {
+    if (!this.#options.dryRun && this.#folders.isFresh(folder) && this.#planSmallFile(node, folder)) {
       if (!this.#canSetStatusAtOnce(node)) this.#unfinished.add(folder);
       return;
     }
@@ -251,7 +211,7 @@ class RestoreRun {
 
   async #planAnyFile(node: TreeNode, location: string, folder: string): Promise<void> {
     try {
-      const isFresh = this.#freshFolders.get(folder) === true;
+      const isFresh = this.#folders.isFresh(folder) === true;
       if (!isFresh && (await this.#keepsWhatIsThere(node, location))) return this.#skip(location, node.size);
       const wanted = this.#wantedContent(node, location);
       const found = isFresh ? undefined : await this.#examine(node, location, wanted);
@@ -351,7 +311,7 @@ class RestoreRun {
       leaveFolder: async (node, location, names) => {
         if (this.#options.delete && names && !this.#walk.isSuspicious)
           await this.#removeExtra(metadata, location, names);
-        if (!node || this.#failedFolders.has(location)) return;
+        if (!node || this.#folders.hasFailed(location)) return;
         if (dryRun) this.#done("restored", location, 0, false);
         else await metadata.apply(node, location);
       },
