@@ -49,6 +49,13 @@ class XattrPlace {
   ssize_t List(char* into, size_t size) const {
     return file_.get() < 0 ? llistxattr(path_.c_str(), into, size) : flistxattr(file_.get(), into, size);
   }
+  bool Has(const std::string& attribute, const uint8_t* value, size_t size) const {
+    // One byte more, to see that it ends there.
+    std::string found(size + 1, '\0');
+    const ssize_t got = file_.get() < 0 ? lgetxattr(path_.c_str(), attribute.c_str(), found.data(), found.size())
+                                        : fgetxattr(file_.get(), attribute.c_str(), found.data(), found.size());
+    return got >= 0 && static_cast<size_t>(got) == size && memcmp(found.data(), value, size) == 0;
+  }
   int Set(const std::string& attribute, const uint8_t* value, size_t size) const {
     return file_.get() < 0 ? lsetxattr(path_.c_str(), attribute.c_str(), value, size, 0)
                            : fsetxattr(file_.get(), attribute.c_str(), value, size, 0);
@@ -126,7 +133,10 @@ int SetXattr(int directory, const std::string& name, Bytes attribute) {
   const uint8_t* value = attribute.data + name_size + 1;
   const size_t value_size = attribute.size - name_size - 1;
   const XattrPlace place(directory, name);
-  return place.error() != 0 ? place.error() : CurrentError(place.Set(attribute_name, value, value_size));
+  if (place.error() != 0) return place.error();
+  // Most file systems take it for a change, and a read-only one for an error.
+  if (place.Has(attribute_name, value, value_size)) return 0;
+  return CurrentError(place.Set(attribute_name, value, value_size));
 }
 
 int KeepXattrs(int directory, const std::string& name, const std::string& names) {

@@ -222,6 +222,15 @@ describe("restore", () => {
     const before = await statuses();
     expect((await restoreTo(repository, tree, target)).summary).toMatchObject({ errors: 0, warnings: 0 });
     expect(await statuses()).toEqual(before);
+    if (process.getuid!() !== 0) return;
+    // Where nothing can be written, anything more than a look fails.
+    await run("mount", ["--bind", target, target]);
+    try {
+      await run("mount", ["-o", "remount,bind,ro", target]);
+      expect((await restoreTo(repository, tree, target)).summary).toMatchObject({ errors: 0, warnings: 0 });
+    } finally {
+      await run("umount", [target]);
+    }
   });
 
   it.skipIf(!loadAddon())("makes anew a link or a fifo that has other names", async () => {
