@@ -25,7 +25,7 @@ import type { TargetFolder } from "./target-folder.js";
 /** Files of one blob at most and up to this size are looked at together. */
 const SMALL_BYTES = 256 * 1024;
 /** So many at once, with so much content, in so many hops at a time: 4 MiB in memory. */
-const FILES_A_HOP = 16;
+const FILES_A_HOP = 32;
 const BYTES_A_HOP = 2 * 1024 * 1024;
 const HOPS_AT_A_TIME = 2;
 /** Others that are read and compared at a time. */
