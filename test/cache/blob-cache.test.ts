@@ -1,8 +1,8 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { formatId } from "../../src/bytes/id.js";
 import { BlobCache } from "../../src/cache/blob-cache.js";
-import type { YoreError } from "../../src/errors.js";
 import { blobLoaderSuite } from "../suites/blob-loader-suite.js";
+import { lateJoinerSuite } from "../suites/late-joiner-suite.js";
 import { MemoryLoader } from "./memory-loader.js";
 
 blobLoaderSuite("BlobCache", async () => {
@@ -133,38 +133,14 @@ describe("BlobCache", () => {
     expect((await cache.loadBlob("data", id)).length).toBe(7);
   });
 
-  describe.each(["a load", "a load ahead"])("who joins %s that gets no answer", (what) => {
-    beforeEach(() => {
-      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
-    });
-    afterEach(() => {
-      vi.useRealTimers();
-    });
-
-    it("late has the whole time to wait", async () => {
-      const loader = new MemoryLoader();
-      const id = loader.add("data", "content");
-      const cache = new BlobCache(loader, { timeoutMs: 1000 });
-      const ask = () =>
-        cache.loadBlob("data", id).then(
-          (bytes) => Buffer.from(bytes).toString(),
-          (error: YoreError) => error.code,
-        );
-      loader.gate = new Promise(() => {});
-      const first = what === "a load" ? ask() : cache.loadAhead("data", [id]);
-      await vi.advanceTimersByTimeAsync(500);
-      const second = ask();
-      await vi.advanceTimersByTimeAsync(300);
-      const third = ask();
-      await vi.advanceTimersByTimeAsync(200);
-      await first;
-      await vi.advanceTimersByTimeAsync(400);
-      loader.gate = Promise.resolve();
-      await vi.advanceTimersByTimeAsync(100);
-      expect(await second).toBe("timeout");
-      expect(await third).toBe("content");
-    });
-  });
+  lateJoinerSuite((loader, timeoutMs) => {
+    const id = loader.add("data", "content");
+    const cache = new BlobCache(loader, { timeoutMs });
+    return {
+      load: async () => Buffer.from(await cache.loadBlob("data", id)).toString(),
+      loadAhead: () => cache.loadAhead("data", [id]),
+    };
+  }, "content");
 
   it("loadAhead loads what is not known at once, and a failure there is tried again alone", async () => {
     const loader = new MemoryLoader();

@@ -1,11 +1,11 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { formatId, type Id } from "../../src/bytes/id.js";
 import type { CompactTree } from "../../src/cache/compact-tree.js";
 import { kernelDevice } from "../../src/cache/compact-tree.js";
 import { TreeCache } from "../../src/cache/tree-cache.js";
-import type { YoreError } from "../../src/errors.js";
 import { windowsSafeName } from "../../src/snapfs/safe-name.js";
+import { lateJoinerSuite } from "../suites/late-joiner-suite.js";
 import { MemoryLoader } from "./memory-loader.js";
 
 const TIMES = {
@@ -183,34 +183,14 @@ describe("TreeCache", () => {
     expect(loadedAhead()).toBe(200 * 98);
   });
 
-  describe.each(["a load", "a load ahead"])("who joins %s that gets no answer", (what) => {
-    beforeEach(() => {
-      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
-    });
-    afterEach(() => {
-      vi.useRealTimers();
-    });
-
-    it("late has the whole time to wait", async () => {
-      const loader = new MemoryLoader();
+  lateJoinerSuite(
+    (loader, timeoutMs) => {
       const id = treeOf(loader, [{ name: "a" }]);
-      const cache = new TreeCache(loader, { timeoutMs: 1000 });
-      const ask = () => Promise.resolve(cache.load(id)).then(names, (error: YoreError) => error.code);
-      loader.gate = new Promise(() => {});
-      const first = what === "a load" ? ask() : cache.loadAhead([id]);
-      await vi.advanceTimersByTimeAsync(500);
-      const second = ask();
-      await vi.advanceTimersByTimeAsync(300);
-      const third = ask();
-      await vi.advanceTimersByTimeAsync(200);
-      await first;
-      await vi.advanceTimersByTimeAsync(400);
-      loader.gate = Promise.resolve();
-      await vi.advanceTimersByTimeAsync(100);
-      expect(await second).toBe("timeout");
-      expect(await third).toEqual(["a"]);
-    });
-  });
+      const cache = new TreeCache(loader, { timeoutMs });
+      return { load: async () => names(await cache.load(id)), loadAhead: () => cache.loadAhead([id]) };
+    },
+    ["a"],
+  );
 
   it("with rename, names that become equal are told apart", async () => {
     const loader = new MemoryLoader();

@@ -7,17 +7,14 @@ import { FileWriter, type WrittenFile } from "../../src/restorer/file-writer.js"
 import { PortableFileCalls } from "../../src/restorer/portable-file-calls.js";
 import { TargetFolder } from "../../src/restorer/target-folder.js";
 import { createRepository } from "../repository/support.js";
-import {
-  canMountFailingClose,
-  type FailingCloseMount,
-  mountWithFailingClose,
-} from "../support/failing-close.js";
+import type { ChildMount } from "../support/child-mount.js";
+import { canMountFailingClose, mountWithFailingClose } from "../support/failing-close.js";
 import { file, restoreTo, saveTree } from "./support.js";
 
 const { EIO } = constants.errno;
 
 describe.skipIf(!(await canMountFailingClose()))("a file system that tells of failures at close", () => {
-  let mount: FailingCloseMount | undefined;
+  let mount: ChildMount | undefined;
 
   afterEach(async () => {
     await mount?.unmount();

@@ -1,13 +1,14 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { canMountWithRclone, mountWithRclone, type RcloneMount } from "../support/rclone-mount.js";
+import type { ChildMount } from "../support/child-mount.js";
+import { canMountWithRclone, mountWithRclone } from "../support/rclone-mount.js";
 import { startYoreServer } from "../support/rest-servers.js";
 import { temporaryFolder } from "../support/temporary.js";
 import { ask } from "./ask.js";
 
 describe.skipIf(!canMountWithRclone())("a file system that takes one spelling for another", () => {
-  let mount: RcloneMount;
+  let mount: ChildMount;
   let server: Awaited<ReturnType<typeof startYoreServer>> | undefined;
 
   beforeAll(async () => {

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadAddon } from "../../src/native/addon.js";
 import { NativeUpload, PortableUpload } from "../../src/server/upload.js";
-import { canMountWithRclone, mountWithRclone, type RcloneMount } from "../support/rclone-mount.js";
+import type { ChildMount } from "../support/child-mount.js";
+import { canMountWithRclone, mountWithRclone } from "../support/rclone-mount.js";
 import { startYoreServer } from "../support/rest-servers.js";
 import { runYore } from "../support/run.js";
 import { ask } from "./ask.js";
@@ -13,7 +14,7 @@ const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest(
 const addon = loadAddon();
 
 describe.skipIf(!canMountWithRclone())("a file system without hard links", () => {
-  let mount: RcloneMount;
+  let mount: ChildMount;
   beforeAll(async () => {
     mount = await mountWithRclone();
   });

@@ -1,10 +1,7 @@
 /** A file system that tells of what it could not write only when a file is closed, as NFS and quotas do. */
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { mkdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { type ChildMount, mountByChild } from "./child-mount.js";
 import { run } from "./run.js";
-import { temporaryFolder } from "./temporary.js";
 
 // One folder of files, served to the kernel by its own protocol: the first time that a file is closed whose name begins
 // with "lost", that fails with the errno.
@@ -112,11 +109,6 @@ while True:
         pass
 `;
 
-export interface FailingCloseMount {
-  readonly folder: string;
-  unmount(): Promise<void>;
-}
-
 /** Whether there are root, python3 and FUSE. */
 export async function canMountFailingClose(): Promise<boolean> {
   const code = 'import os; os.open("/dev/fuse", os.O_RDWR); exit(os.geteuid())';
@@ -127,32 +119,6 @@ export async function canMountFailingClose(): Promise<boolean> {
 }
 
 /** @param errno what the first close of a file says whose name begins with "lost" */
-export async function mountWithFailingClose(errno: number): Promise<FailingCloseMount> {
-  const top = await temporaryFolder();
-  const folder = join(top, "mount");
-  await mkdir(folder);
-  const child = spawn("python3", ["-c", SERVER, folder, `${errno}`], { stdio: ["ignore", "ignore", "pipe"] });
-  let said = "";
-  child.stderr.on("data", (piece: Buffer) => {
-    said += piece;
-  });
-  const { dev } = await stat(top);
-  const giveUpAt = Date.now() + 20_000;
-  while ((await stat(folder)).dev === dev) {
-    if (child.exitCode !== null || Date.now() > giveUpAt) throw new Error(`Cannot mount: ${said}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  return {
-    folder,
-    unmount: async () => {
-      const ended = exitOf(child);
-      await run("umount", ["-l", folder]);
-      await ended;
-    },
-  };
-}
-
-function exitOf(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
-  return new Promise((resolve) => child.on("exit", () => resolve()));
+export function mountWithFailingClose(errno: number): Promise<ChildMount> {
+  return mountByChild((folder) => ["python3", "-c", SERVER, folder, `${errno}`]);
 }
