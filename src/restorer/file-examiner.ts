@@ -28,6 +28,11 @@ const SMALL_BYTES = 256 * 1024;
 const FILES_A_HOP = 32;
 const BYTES_A_HOP = 2 * 1024 * 1024;
 const HOPS_AT_A_TIME = 2;
+/**
+ * How many a caller gives it at a time: so that the next hop waits already when one ends. A restore of `linux` over what is
+ * there takes 2.63 s, and 2.76 with 16 files a hop and two hops.
+ */
+export const EXAMINED_AT_ONCE = (HOPS_AT_A_TIME + 1) * FILES_A_HOP;
 /** Others that are read and compared at a time. */
 const LARGE_AT_A_TIME = 8;
 

@@ -20,7 +20,7 @@ import type { Repository } from "../repository/repository.js";
 import { readAccountNames } from "./account-names.js";
 import { ContentRestorer } from "./content-restorer.js";
 import { needsRestore, type WantedContent } from "./existing-file.js";
-import { FileExaminer, type FoundFile } from "./file-examiner.js";
+import { EXAMINED_AT_ONCE, FileExaminer, type FoundFile } from "./file-examiner.js";
 import { statusOf } from "./file-statuses.js";
 import { FolderMaker } from "./folder-maker.js";
 import { asRestoreError, MetadataRestorer } from "./metadata-restorer.js";
@@ -35,9 +35,6 @@ import {
 import { childOf, parentOf, TargetFolder } from "./target-folder.js";
 import { type TreeVisitor, TreeWalk } from "./tree-walk.js";
 import { verifyFiles } from "./verify-files.js";
-
-/** Existing files that are looked at at a time, most of them small: `FileExaminer` bounds their memory. */
-const EXAMINED_AT_ONCE = 64;
 
 /**
  * Restores a tree. The repository's index must be loaded.

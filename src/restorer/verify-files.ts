@@ -1,10 +1,7 @@
 import { forEachConcurrently } from "../async/map-concurrently.js";
 import { DamagedError, messageOf, throwIfAborted, YoreError } from "../errors.js";
 import { needsRestore, type WantedContent } from "./existing-file.js";
-import type { FileExaminer } from "./file-examiner.js";
-
-/** Files that are looked at at a time, most of them small: `FileExaminer` bounds their memory. */
-const VERIFIED_AT_ONCE = 64;
+import { EXAMINED_AT_ONCE, type FileExaminer } from "./file-examiner.js";
 
 export interface VerifyWatch {
   onVerified(): void;
@@ -20,7 +17,7 @@ export async function verifyFiles(
 ): Promise<void> {
   await forEachConcurrently(
     files,
-    VERIFIED_AT_ONCE,
+    EXAMINED_AT_ONCE,
     async (file) => {
       try {
         const problem = await problemOf(examiner, file, watch.signal);
