@@ -171,16 +171,17 @@ function addSubtrees(tree: TreeSums, trees: ReadonlyMap<string, TreeSums>): void
 }
 
 function hardLinkBytes(trees: ReadonlyMap<string, TreeSums>, root: string): number {
-  const seen = new Set<string>();
+  const counted = new Set<string>();
   let bytes = 0;
-  const waiting = [root];
-  for (let key = waiting.pop(); key !== undefined; key = waiting.pop()) {
+  // A tree that stands at many paths has the same files at each: its paths may be more than can be walked.
+  const met = new Set([root]);
+  for (const key of met) {
     const { hardLinks, subtrees } = trees.get(key)!;
     for (const link of hardLinks) {
-      if (!seen.has(link.key)) bytes += link.size;
-      seen.add(link.key);
+      if (!counted.has(link.key)) bytes += link.size;
+      counted.add(link.key);
     }
-    for (const subtree of subtrees) waiting.push(subtree);
+    for (const subtree of subtrees) met.add(subtree);
   }
   return bytes;
 }
