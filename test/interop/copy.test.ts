@@ -9,12 +9,14 @@ import { listSnapshots } from "../../src/repository/snapshots.js";
 import { openRepository, PASSWORD } from "../repository/support.js";
 import { makeKeyCheap } from "../support/cheap-key.js";
 import { dieEverywhere } from "../support/dying-backend.js";
+import { resticWith } from "../support/interop.js";
 import { noise } from "../support/make-zoo.js";
 import { missingPeer, runRestic, runYore } from "../support/run.js";
 import { differences } from "../support/same-backup.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 const env = { RESTIC_PASSWORD: PASSWORD, RESTIC_FROM_PASSWORD: PASSWORD };
+const restic = resticWith(env);
 
 interface SnapshotJson {
   readonly id: string;
@@ -28,12 +30,6 @@ interface SnapshotJson {
 describe.skipIf(missingPeer("restic"))("copy", () => {
   let source: string;
   let files: string;
-
-  async function restic(location: string, ...args: string[]): Promise<string> {
-    const result = await runRestic(["-r", location, "--no-cache", ...args], { env });
-    if (result.code !== 0) throw new Error(`restic ${args.join(" ")}: ${result.stderr}${result.stdout}`);
-    return result.stdout;
-  }
 
   beforeAll(async () => {
     const folder = await temporaryFolder();

@@ -14,8 +14,8 @@ import {
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { makeKeyCheap } from "../support/cheap-key.js";
-import { onBoth } from "../support/interop.js";
-import { missingPeer, runRestic, runYore } from "../support/run.js";
+import { onBoth, resticSays } from "../support/interop.js";
+import { missingPeer, runYore } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 /** `find` of both programs over the same repository, made by restic. */
@@ -27,10 +27,8 @@ function both(args: readonly string[]) {
   return onBoth([...args, "--no-cache"], { env, cwd: folder });
 }
 
-async function restic(...args: string[]): Promise<string> {
-  const result = await runRestic([...args, "--no-cache"], { env, cwd: folder });
-  if (result.code !== 0) throw new Error(result.stderr);
-  return result.stdout;
+function restic(...args: string[]): Promise<string> {
+  return resticSays(env, args, { cwd: folder });
 }
 
 async function makeFiles(): Promise<void> {

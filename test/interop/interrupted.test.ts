@@ -9,22 +9,18 @@ import { LocalBackend } from "../../src/backend/local-backend.js";
 import { pruneRepository } from "../../src/maintenance/prune.js";
 import { openRepository, PASSWORD, wrapBackend } from "../repository/support.js";
 import { makeKeyCheap } from "../support/cheap-key.js";
+import { resticWith } from "../support/interop.js";
 import { noise } from "../support/make-zoo.js";
-import { missingPeer, run, runRestic, spawnYore } from "../support/run.js";
+import { missingPeer, run, spawnYore } from "../support/run.js";
 import { differences } from "../support/same-backup.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 const env = { RESTIC_PASSWORD: PASSWORD };
+const restic = resticWith(env);
 
 describe.skipIf(missingPeer("restic"))("interrupted at any time,", () => {
   let folder: string;
   let original: string;
-
-  async function restic(location: string, ...args: string[]): Promise<string> {
-    const result = await runRestic(["-r", location, "--no-cache", ...args], { env });
-    if (result.code !== 0) throw new Error(`restic ${args.join(" ")}: ${result.stderr}${result.stdout}`);
-    return result.stdout;
-  }
 
   beforeAll(async () => {
     folder = await temporaryFolder();

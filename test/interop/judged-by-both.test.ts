@@ -4,8 +4,9 @@ import { cp, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { makeKeyCheap } from "../support/cheap-key.js";
+import { resticWith } from "../support/interop.js";
 import { noise } from "../support/make-zoo.js";
-import { missingPeer, run, runRestic, runYore } from "../support/run.js";
+import { missingPeer, run, runYore } from "../support/run.js";
 import { differences } from "../support/same-backup.js";
 import { temporaryFolder } from "../support/temporary.js";
 
@@ -22,17 +23,11 @@ describe.skipIf(JUDGES.length === 0)("after yore's", () => {
   let folder: string;
   const made: Kept[] = [];
 
-  async function restic(location: string, args: readonly string[], peer: (typeof JUDGES)[number] = "restic") {
-    const result = await runRestic(["-r", location, "--no-cache", ...args], { env, peer });
-    if (result.code !== 0) throw new Error(`${peer} ${args.join(" ")}: ${result.stderr}${result.stdout}`);
-    return result.stdout;
-  }
-
   beforeAll(async () => {
     folder = await temporaryFolder();
     const files = join(folder, "files");
     for (const version of ["1", "2"]) {
-      await restic(join(folder, `v${version}`), ["init", "-q", "--repository-version", version]);
+      await resticWith(env)(join(folder, `v${version}`), "init", "-q", "--repository-version", version);
       await makeKeyCheap(join(folder, `v${version}`), "geheim");
     }
     for (let round = 0; round < 3; round++) {
@@ -43,7 +38,7 @@ describe.skipIf(JUDGES.length === 0)("after yore's", () => {
       await writeFile(join(files, "deep/text"), "all the same ".repeat(10_000 + round));
       const time = `2026-01-0${round + 1} 12:00:00`;
       for (const version of ["1", "2"])
-        await restic(join(folder, `v${version}`), ["backup", "-q", "--time", time, files]);
+        await resticWith(env)(join(folder, `v${version}`), "backup", "-q", "--time", time, files);
       const source = join(folder, `source-${round}`);
       await run("cp", ["-a", files, source]);
       made.push({ time: time.slice(0, 10), source });
@@ -53,8 +48,8 @@ describe.skipIf(JUDGES.length === 0)("after yore's", () => {
   /** What both find: nothing wrong, exactly these snapshots, with this content. */
   async function judge(location: string, kept: readonly Kept[]): Promise<void> {
     for (const peer of JUDGES) {
-      await restic(location, ["check", "--read-data"], peer);
-      const snapshots = JSON.parse(await restic(location, ["snapshots", "--json"], peer)) as {
+      await resticWith(env, peer)(location, "check", "--read-data");
+      const snapshots = JSON.parse(await resticWith(env, peer)(location, "snapshots", "--json")) as {
         id: string;
         time: string;
       }[];
@@ -63,7 +58,7 @@ describe.skipIf(JUDGES.length === 0)("after yore's", () => {
       );
       for (const { id, time } of snapshots) {
         const target = await temporaryFolder();
-        await restic(location, ["restore", id, "--target", target], peer);
+        await resticWith(env, peer)(location, "restore", id, "--target", target);
         const { source } = kept.find((one) => time.startsWith(one.time))!;
         expect(await differences(source, join(target, folder, "files"))).toBe("");
         await rm(target, { recursive: true });
@@ -131,7 +126,7 @@ describe.skipIf(JUDGES.length === 0)("after yore's", () => {
 
     it("copy", { timeout: 120_000 }, async () => {
       const target = join(await temporaryFolder(), "target");
-      await restic(target, ["init", "-q", "--repository-version", String(version)]);
+      await resticWith(env)(target, "init", "-q", "--repository-version", String(version));
       await yore(target, "copy", "--from-repo", await copyOf(version));
       await judge(target, made);
     });
@@ -142,9 +137,9 @@ describe.skipIf(JUDGES.length === 0)("after yore's", () => {
         await rm(join(location, "snapshots", name));
       await yore(location, "recover");
       for (const peer of JUDGES) {
-        await restic(location, ["check", "--read-data"], peer);
+        await resticWith(env, peer)(location, "check", "--read-data");
         const target = await temporaryFolder();
-        await restic(location, ["restore", "latest", "--target", target], peer);
+        await resticWith(env, peer)(location, "restore", "latest", "--target", target);
         const roots = (await readdir(target)).map((root) => join(target, root, folder, "files"));
         expect(roots).toHaveLength(made.length);
         for (const { source } of made) {

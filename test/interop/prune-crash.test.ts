@@ -10,29 +10,25 @@ import { repairIndex } from "../../src/maintenance/repair-index.js";
 import { openRepository, PASSWORD } from "../repository/support.js";
 import { makeKeyCheap } from "../support/cheap-key.js";
 import { dieEverywhere } from "../support/dying-backend.js";
+import { resticWith } from "../support/interop.js";
 import { noise } from "../support/make-zoo.js";
-import { missingPeer, runRestic } from "../support/run.js";
+import { missingPeer } from "../support/run.js";
 import { differences } from "../support/same-backup.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 const env = { RESTIC_PASSWORD: PASSWORD };
+const restic = resticWith(env);
 
 describe.skipIf(missingPeer("restic"))("prune, killed at any moment", () => {
   let original: string;
   /** What the snapshots that are left are of. */
   let kept: { readonly id: string; readonly folder: string }[];
 
-  async function restic(location: string, ...args: string[]): Promise<string> {
-    const result = await runRestic(["-r", location, "--no-cache", "-q", ...args], { env });
-    if (result.code !== 0) throw new Error(`restic ${args.join(" ")}: ${result.stderr}${result.stdout}`);
-    return result.stdout;
-  }
-
   /** Four snapshots of files that come and go, of which every second one is forgotten; and a pack that nobody knows. */
   beforeAll(async () => {
     const folder = await temporaryFolder();
     original = join(folder, "repository");
-    await restic(original, "init");
+    await restic(original, "init", "-q");
     await makeKeyCheap(original, PASSWORD);
     kept = [];
     const forgotten: string[] = [];

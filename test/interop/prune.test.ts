@@ -8,6 +8,7 @@ import { LocalBackend } from "../../src/backend/local-backend.js";
 import { pruneRepository } from "../../src/maintenance/prune.js";
 import { openRepository, PASSWORD } from "../repository/support.js";
 import { makeKeyCheap } from "../support/cheap-key.js";
+import { resticWith } from "../support/interop.js";
 import { noise } from "../support/make-zoo.js";
 import { missingPeer, peer, runRestic, runYore } from "../support/run.js";
 import { differences } from "../support/same-backup.js";
@@ -21,11 +22,7 @@ describe.skipIf(missingPeer("restic"))("prune", () => {
   let original: string;
   let location: string;
 
-  async function restic(...args: string[]): Promise<string> {
-    const result = await runRestic(["-r", location, "--no-cache", ...args], { env });
-    if (result.code !== 0) throw new Error(`restic ${args.join(" ")}: ${result.stderr}${result.stdout}`);
-    return result.stdout;
-  }
+  const restic = (...args: string[]) => resticWith(env)(location, ...args);
 
   /** Many small packs, half of them no longer needed, with files that only one snapshot has. */
   beforeAll(async () => {

@@ -10,18 +10,14 @@ import type { Repository } from "../../src/repository/repository.js";
 import { openRepository, PASSWORD } from "../repository/support.js";
 import { makeKeyCheap } from "../support/cheap-key.js";
 import { dieEverywhere } from "../support/dying-backend.js";
+import { resticWith } from "../support/interop.js";
 import { noise } from "../support/make-zoo.js";
 import { missingPeer, run, runRestic, runYore } from "../support/run.js";
 import { differences } from "../support/same-backup.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 const env = { RESTIC_PASSWORD: PASSWORD };
-
-async function restic(location: string, ...args: string[]): Promise<string> {
-  const result = await runRestic(["-r", location, "--no-cache", ...args], { env });
-  if (result.code !== 0) throw new Error(`restic ${args.join(" ")}: ${result.stderr}${result.stdout}`);
-  return result.stdout;
-}
+const restic = resticWith(env);
 
 /** Two snapshots of two folders. */
 async function makeRepository(version: 1 | 2) {

@@ -13,11 +13,13 @@ import { listSnapshots } from "../../src/repository/snapshots.js";
 import { openRepository, PASSWORD } from "../repository/support.js";
 import { makeKeyCheap } from "../support/cheap-key.js";
 import { dieEverywhere } from "../support/dying-backend.js";
+import { resticWith } from "../support/interop.js";
 import { noise } from "../support/make-zoo.js";
 import { missingPeer, type RunResult, runRestic, runYore } from "../support/run.js";
 import { temporaryFolder, unpackFixture } from "../support/temporary.js";
 
 const env = { RESTIC_PASSWORD: PASSWORD };
+const restic = resticWith(env);
 
 type Run = typeof runYore;
 
@@ -66,12 +68,6 @@ const DAMAGE: Record<string, (location: string) => Promise<void>> = {
 
 describe.skipIf(missingPeer("restic"))("repair", () => {
   let original: string;
-
-  async function restic(location: string, ...args: string[]): Promise<string> {
-    const result = await runRestic(["-r", location, "--no-cache", ...args], { env });
-    if (result.code !== 0) throw new Error(`restic ${args.join(" ")}: ${result.stderr}${result.stdout}`);
-    return result.stdout;
-  }
 
   beforeAll(async () => {
     const folder = await temporaryFolder();

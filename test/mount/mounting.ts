@@ -7,7 +7,8 @@ import { loadEngine } from "../../src/engine/load-engine.js";
 import type { DriverName } from "../../src/fuse/mount.js";
 import { type MountHandle, type MountOptions, mount } from "../../src/mount/mount.js";
 import { Repository } from "../../src/repository/repository.js";
-import { type RunResult, run, runRestic } from "../support/run.js";
+import { resticWith } from "../support/interop.js";
+import { type RunResult, run } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 export const PASSWORD = "geheim";
@@ -50,13 +51,7 @@ export async function mountRepository(
 }
 
 /** Runs restic on a repository, and fails when restic does. */
-export async function restic(repositoryPath: string, ...args: string[]): Promise<string> {
-  const result = await runRestic(["-r", repositoryPath, "--no-cache", ...args], {
-    env: { RESTIC_PASSWORD: PASSWORD },
-  });
-  if (result.code !== 0) throw new Error(`restic ${args.join(" ")}: ${result.stderr}`);
-  return result.stdout;
-}
+export const restic = resticWith({ RESTIC_PASSWORD: PASSWORD });
 
 /** A fresh repository with one snapshot of a folder. */
 export async function backUp(folder: string): Promise<string> {

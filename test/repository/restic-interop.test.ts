@@ -7,6 +7,7 @@ import { formatId } from "../../src/bytes/id.js";
 import { Repository } from "../../src/repository/repository.js";
 import { findSnapshot, listSnapshots, resolveSubfolder } from "../../src/repository/snapshots.js";
 import { walkTree } from "../../src/repository/walk-tree.js";
+import { resticWith } from "../support/interop.js";
 import { missingPeer, peer as peerPath, runRestic } from "../support/run.js";
 import { temporaryFolder, unpackFixture } from "../support/temporary.js";
 import { collect, openRepository, PASSWORD, saveSmallBackup, testEngine } from "./support.js";
@@ -14,11 +15,8 @@ import { collect, openRepository, PASSWORD, saveSmallBackup, testEngine } from "
 const MIB = 1024 * 1024;
 const PEERS = (["restic", "restic-debian"] as const).filter((peer) => !missingPeer(peer));
 
-async function restic(peer: "restic" | "restic-debian", folder: string, ...args: string[]): Promise<string> {
-  const env = { RESTIC_PASSWORD: PASSWORD };
-  const result = await runRestic(["-r", folder, "--no-cache", ...args], { env, peer });
-  if (result.code !== 0) throw new Error(`restic ${args.join(" ")}: ${result.stderr}${result.stdout}`);
-  return result.stdout;
+function restic(peer: (typeof PEERS)[number], folder: string, ...args: string[]): Promise<string> {
+  return resticWith({ RESTIC_PASSWORD: PASSWORD }, peer)(folder, ...args);
 }
 
 /** Loads every blob that the index knows, by pack. @returns what could not be loaded */

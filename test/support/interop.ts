@@ -38,14 +38,25 @@ export async function onBoth(
   return { yore, restic: await runRestic(args, options) };
 }
 
+type ResticPeer = "restic" | "restic-debian";
+
 /** What restic says; fails where it fails. */
 export async function resticSays(
   env: Readonly<Record<string, string>>,
   args: readonly string[],
+  options: { readonly peer?: ResticPeer; readonly cwd?: string } = {},
 ): Promise<string> {
-  const result = await runRestic([...args, "--no-cache"], { env });
-  if (result.code !== 0) throw new Error(result.stderr);
-  return result.stdout;
+  const result = await runRestic([...args, "--no-cache"], { env, ...options });
+  if (result.code === 0) return result.stdout;
+  throw new Error(`${options.peer ?? "restic"} ${args.join(" ")}: ${result.stderr}${result.stdout}`);
+}
+
+/** restic for the repositories of one password, wherever they lie: what it says; fails where it fails. */
+export function resticWith(
+  env: Readonly<Record<string, string>>,
+  peer: ResticPeer = "restic",
+): (location: string, ...args: string[]) => Promise<string> {
+  return (location, ...args) => resticSays({ ...env, RESTIC_REPOSITORY: location }, args, { peer });
 }
 
 /** All snapshot files as restic prints them, without what is new in every run: IDs, sorted by time and tree. */
