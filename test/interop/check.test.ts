@@ -1,11 +1,11 @@
 /** Whatever is wrong with a repository, yore finds what restic finds. */
 
-import { chmod, copyFile, cp, mkdir, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { makeTree } from "../restorer/make-tree.js";
 import { missingPeer, runRestic, runYore } from "../support/run.js";
-import { temporaryFolder, unpackFixture } from "../support/temporary.js";
+import { copyOfRepository, temporaryFolder, unpackFixture } from "../support/temporary.js";
 
 const env = { RESTIC_PASSWORD: "geheim" };
 
@@ -50,8 +50,7 @@ describe.skipIf(missingPeer("restic"))("yore check", () => {
 
   /** A copy of the repository that may be spoiled. */
   async function copyOriginal(): Promise<string> {
-    location = join(await temporaryFolder(), "repository");
-    await cp(original, location, { recursive: true });
+    location = await copyOfRepository(original);
     return location;
   }
 

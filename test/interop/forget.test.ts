@@ -1,4 +1,4 @@
-import { cp, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -6,7 +6,7 @@ import { listSnapshots, openRepository } from "../../src/mod.js";
 import { saveSnapshot } from "../../src/repository/snapshots.js";
 import { makeKeyCheap } from "../support/cheap-key.js";
 import { missingPeer, type RunResult, runRestic, runYore } from "../support/run.js";
-import { temporaryFolder } from "../support/temporary.js";
+import { copyOfRepository, temporaryFolder } from "../support/temporary.js";
 
 /** `forget` of both programs over a repository of many snapshots. */
 
@@ -149,8 +149,7 @@ describe.skipIf(missingPeer("restic"))("forget", () => {
   ])("leaves the same snapshots with %j, and a repository that restic finds whole", async (args) => {
     const left: unknown[] = [];
     for (const run of [runYore, runRestic]) {
-      const copy = join(await temporaryFolder(), "repository");
-      await cp(join(folder, "repository"), copy, { recursive: true });
+      const copy = await copyOfRepository(join(folder, "repository"));
       const options = { env: { ...env, RESTIC_REPOSITORY: copy } };
       const result = await run(["forget", "--no-cache", ...args], options);
       expect(result.code).toBe(0);

@@ -1,7 +1,7 @@
 /** `prune` and `check` may be interrupted at any time: nothing is lost, no lock is left, and what was done is done. */
 
 import { once } from "node:events";
-import { cp, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -13,7 +13,7 @@ import { resticWith } from "../support/interop.js";
 import { noise } from "../support/make-zoo.js";
 import { missingPeer, run, spawnYore } from "../support/run.js";
 import { differences } from "../support/same-backup.js";
-import { temporaryFolder } from "../support/temporary.js";
+import { copyOfRepository, temporaryFolder } from "../support/temporary.js";
 
 const env = { RESTIC_PASSWORD: PASSWORD };
 const restic = resticWith(env);
@@ -38,12 +38,6 @@ describe.skipIf(missingPeer("restic"))("interrupted at any time,", () => {
     await restic(original, "forget", "-q", "--keep-last", "1");
   }, 60_000);
 
-  async function copyOf(): Promise<string> {
-    const location = join(await temporaryFolder(), "repository");
-    await cp(original, location, { recursive: true });
-    return location;
-  }
-
   async function expectWhole(location: string): Promise<void> {
     expect(await readdir(join(location, "locks"))).toEqual([]);
     await restic(location, "check", "--read-data");
@@ -60,7 +54,7 @@ describe.skipIf(missingPeer("restic"))("interrupted at any time,", () => {
     afterwards: (location: string) => Promise<void>,
   ): Promise<number> {
     for (let line = 1; ; line += 3) {
-      const location = await copyOf();
+      const location = await copyOfRepository(original);
       const slowly = ["--limit-download", "700", "--limit-upload", "700"];
       const child = spawnYore(["-r", location, ...args, ...slowly], {
         env: { ...env, YORE_PROGRESS_FPS: "20" },
@@ -100,7 +94,7 @@ describe.skipIf(missingPeer("restic"))("interrupted at any time,", () => {
 
   it("prune goes on where it was, whatever it was about to write", { timeout: 240_000 }, async () => {
     for (let stopAt = 0; ; stopAt++) {
-      const location = await copyOf();
+      const location = await copyOfRepository(original);
       const local = await LocalBackend.open(location);
       const controller = new AbortController();
       let changes = 0;

@@ -1,6 +1,6 @@
 /** What yore has made of a repository, the newest restic and Debian's older one find whole, and restore equal. */
 
-import { cp, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { makeKeyCheap } from "../support/cheap-key.js";
@@ -8,7 +8,7 @@ import { resticWith } from "../support/interop.js";
 import { noise } from "../support/make-zoo.js";
 import { missingPeer, run, runYore } from "../support/run.js";
 import { differences } from "../support/same-backup.js";
-import { temporaryFolder } from "../support/temporary.js";
+import { copyOfRepository, temporaryFolder } from "../support/temporary.js";
 
 const JUDGES = (["restic", "restic-debian"] as const).filter((name) => !missingPeer(name));
 const env = { RESTIC_PASSWORD: "geheim" };
@@ -74,11 +74,7 @@ describe.skipIf(JUDGES.length === 0)("after yore's", () => {
     expect(code, stderr).toBe(0);
   }
 
-  async function copyOf(version: 1 | 2): Promise<string> {
-    const location = join(await temporaryFolder(), "repository");
-    await cp(join(folder, `v${version}`), location, { recursive: true });
-    return location;
-  }
+  const copyOf = (version: 1 | 2) => copyOfRepository(join(folder, `v${version}`));
 
   describe.each([1, 2] as const)("in version %i,", (version) => {
     it.each<[string, string[][], (all: readonly Kept[]) => readonly Kept[]]>([

@@ -1,14 +1,14 @@
 /** Whoever waits is told how far it is and how long it will still take: by every command that can take long. */
 
 import { randomBytes } from "node:crypto";
-import { cp, mkdir, readdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { makeKeyCheap } from "../support/cheap-key.js";
 import { resticSays } from "../support/interop.js";
 import { noise } from "../support/make-zoo.js";
 import { missingPeer, runYore } from "../support/run.js";
-import { temporaryFolder } from "../support/temporary.js";
+import { copyOfRepository, temporaryFolder } from "../support/temporary.js";
 
 describe.skipIf(missingPeer("restic"))("the progress of", () => {
   let folder: string;
@@ -40,8 +40,7 @@ describe.skipIf(missingPeer("restic"))("the progress of", () => {
 
   /** @param change what is done to the copy of the repository first */
   async function shown(args: readonly string[], change?: "forget"): Promise<string> {
-    const copy = join(await temporaryFolder(), "repository");
-    await cp(repository, copy, { recursive: true });
+    const copy = await copyOfRepository(repository);
     const env = { RESTIC_PASSWORD: "geheim", RESTIC_REPOSITORY: copy, YORE_PROGRESS_FPS: "50" };
     if (change) await resticSays(env, ["forget", "-q", oldest]);
     const stored = await readdir(join(copy, "data"), { recursive: true });

@@ -1,7 +1,7 @@
 /** `prune` on repositories that restic writes, beside restic. */
 
 import { spawn } from "node:child_process";
-import { cp, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { LocalBackend } from "../../src/backend/local-backend.js";
@@ -12,7 +12,7 @@ import { resticWith } from "../support/interop.js";
 import { noise } from "../support/make-zoo.js";
 import { missingPeer, peer, runRestic, runYore } from "../support/run.js";
 import { differences } from "../support/same-backup.js";
-import { temporaryFolder } from "../support/temporary.js";
+import { copyOfRepository, temporaryFolder } from "../support/temporary.js";
 
 const env = { RESTIC_PASSWORD: PASSWORD };
 const LOCKED = 11;
@@ -40,8 +40,7 @@ describe.skipIf(missingPeer("restic"))("prune", () => {
   });
 
   beforeEach(async () => {
-    location = join(await temporaryFolder(), "repository");
-    await cp(original, location, { recursive: true });
+    location = await copyOfRepository(original);
   });
 
   afterEach(async () => {

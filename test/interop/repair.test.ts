@@ -1,6 +1,6 @@
 /** Whatever is damaged, yore mends what restic mends, and says the same of what is lost. */
 
-import { chmod, cp, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { LocalBackend } from "../../src/backend/local-backend.js";
@@ -16,7 +16,7 @@ import { dieEverywhere } from "../support/dying-backend.js";
 import { resticWith } from "../support/interop.js";
 import { noise } from "../support/make-zoo.js";
 import { missingPeer, type RunResult, runRestic, runYore } from "../support/run.js";
-import { temporaryFolder, unpackFixture } from "../support/temporary.js";
+import { copyOfRepository, temporaryFolder, unpackFixture } from "../support/temporary.js";
 
 const env = { RESTIC_PASSWORD: PASSWORD };
 const restic = resticWith(env);
@@ -84,12 +84,6 @@ describe.skipIf(missingPeer("restic"))("repair", () => {
     }
   });
 
-  async function copyOf(location: string): Promise<string> {
-    const copy = join(await temporaryFolder(), "repository");
-    await cp(location, copy, { recursive: true });
-    return copy;
-  }
-
   /** The trees that all snapshots have, and what tells copies apart. */
   async function snapshotsOf(location: string): Promise<unknown[]> {
     const json = await restic(location, "snapshots", "--json");
@@ -111,7 +105,7 @@ describe.skipIf(missingPeer("restic"))("repair", () => {
 
   async function runBoth(damaged: string, ...args: string[]) {
     const run = async (program: Run) => {
-      const location = await copyOf(damaged);
+      const location = await copyOfRepository(damaged);
       const cwd = await temporaryFolder();
       const result = await program(["-r", location, "--no-cache", ...args], { env, cwd });
       return { location, result, copies: (await readdir(cwd)).sort() };
@@ -125,7 +119,7 @@ describe.skipIf(missingPeer("restic"))("repair", () => {
   }
 
   it.each(Object.keys(DAMAGE))("mends %s as restic does", { timeout: 120_000 }, async (name) => {
-    const damaged = await copyOf(original);
+    const damaged = await copyOfRepository(original);
     await DAMAGE[name]!(damaged);
     const { ours } = await runBoth(damaged, "repair", "index");
     await runBoth(damaged, "repair", "index", "--read-all-packs");
@@ -153,7 +147,7 @@ describe.skipIf(missingPeer("restic"))("repair", () => {
     ["a flipped bit in the header", (path: string) => flip(path, -30)],
     ["half the pack", (path: string) => truncate(path, 1_500_000)],
   ])("takes a pack apart that has %s", { timeout: 60_000 }, async (_, damage) => {
-    const damaged = await copyOf(original);
+    const damaged = await copyOfRepository(original);
     const [pack] = await packsOf(damaged);
     await damage(pack!);
     const { ours } = await runBoth(damaged, "repair", "packs", basename(pack!));
@@ -162,7 +156,7 @@ describe.skipIf(missingPeer("restic"))("repair", () => {
   });
 
   it("takes apart what no index file lists any more", async () => {
-    const damaged = await copyOf(original);
+    const damaged = await copyOfRepository(original);
     for (const path of await filesBelow(damaged, "index")) await rm(path);
     const packs = await packsOf(damaged);
     const cwd = await temporaryFolder();
@@ -174,7 +168,7 @@ describe.skipIf(missingPeer("restic"))("repair", () => {
   });
 
   it("repair packs writes over no copy, and changes nothing then", async () => {
-    const damaged = await copyOf(original);
+    const damaged = await copyOfRepository(original);
     const [pack] = await packsOf(damaged);
     const cwd = await temporaryFolder();
     await writeFile(join(cwd, `pack-${basename(pack!)}`), "mine");
@@ -185,7 +179,7 @@ describe.skipIf(missingPeer("restic"))("repair", () => {
   });
 
   it("prints nothing but JSON with --json", async () => {
-    const damaged = await copyOf(original);
+    const damaged = await copyOfRepository(original);
     await rm((await packsOf(damaged))[0]!);
     for (const command of ["index", "snapshots"]) {
       const { stdout, stderr } = await runYore(["-r", damaged, "repair", command, "--json"], { env });
@@ -201,7 +195,7 @@ describe.skipIf(missingPeer("restic"))("repair", () => {
     }
 
     it("repair index comes to the same end when it runs again", { timeout: 120_000 }, async () => {
-      const damaged = await copyOf(original);
+      const damaged = await copyOfRepository(original);
       await DAMAGE["a missing index file"]!(damaged);
       const work = async (repository: Awaited<ReturnType<typeof openRepository>>) => repairIndex(repository);
       await dieEverywhere(damaged, work, async (location) => {
@@ -211,7 +205,7 @@ describe.skipIf(missingPeer("restic"))("repair", () => {
     });
 
     it("repair packs and repair snapshots lose nothing more", { timeout: 240_000 }, async () => {
-      const damaged = await copyOf(original);
+      const damaged = await copyOfRepository(original);
       const [pack] = await packsOf(damaged);
       await flip(pack!, 1_000_000);
       const packId = parseId(basename(pack!))!;

@@ -10,7 +10,7 @@ import { openRepository, PASSWORD } from "../repository/support.js";
 import { makeKeyCheap } from "../support/cheap-key.js";
 import { noise } from "../support/make-zoo.js";
 import { missingPeer, runRestic, runYore } from "../support/run.js";
-import { temporaryFolder } from "../support/temporary.js";
+import { copyOfRepository, temporaryFolder } from "../support/temporary.js";
 
 const env = { RESTIC_PASSWORD: PASSWORD };
 const PROGRAMS = { restic: runRestic, yore: runYore };
@@ -57,8 +57,7 @@ describe.skipIf(missingPeer("restic"))("an index that lists blobs twice", () => 
   });
 
   async function repeat(form: (packs: IndexedPack[]) => IndexedPack[][]): Promise<string> {
-    const location = join(await temporaryFolder(), "repository");
-    await cp(original, location, { recursive: true });
+    const location = await copyOfRepository(original);
     const repository = await openRepository(await LocalBackend.open(location));
     const old = repository.indexIds;
     for (const packs of form([...repository.index.packs()]))

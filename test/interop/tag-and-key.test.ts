@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { runForget } from "../../src/commands/forget.js";
@@ -12,7 +12,7 @@ import { makeKeyCheap } from "../support/cheap-key.js";
 import { dieEverywhere } from "../support/dying-backend.js";
 import { onCopies, resticSays, snapshotsAsStored } from "../support/interop.js";
 import { missingPeer, runRestic, runYore } from "../support/run.js";
-import { temporaryFolder } from "../support/temporary.js";
+import { copyOfRepository, temporaryFolder } from "../support/temporary.js";
 
 let folder: string;
 let repository: string;
@@ -132,8 +132,7 @@ describe.skipIf(missingPeer("restic"))("tag, key and forget", () => {
     const change = { set: [], add: ["x"], remove: [] };
     const firstKeys = await readdir(join(repository, "keys"));
     // One more key than the one that is opened.
-    const second = join(await temporaryFolder(), "repository");
-    await cp(repository, second, { recursive: true });
+    const second = await copyOfRepository(repository);
     const adding = ["key", "add", "--new-password-file", join(folder, "password")];
     await resticSays({ ...env, RESTIC_REPOSITORY: second }, adding);
     const secondKey = (await readdir(join(second, "keys"))).find((name) => !firstKeys.includes(name))!;

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { cp, mkdir, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { LocalBackend } from "../../src/backend/local-backend.js";
@@ -9,7 +9,7 @@ import { findSnapshot, listSnapshots, resolveSubfolder } from "../../src/reposit
 import { walkTree } from "../../src/repository/walk-tree.js";
 import { resticWith } from "../support/interop.js";
 import { missingPeer, peer as peerPath, runRestic } from "../support/run.js";
-import { temporaryFolder, unpackFixture } from "../support/temporary.js";
+import { copyOfRepository, temporaryFolder, unpackFixture } from "../support/temporary.js";
 import { collect, openRepository, PASSWORD, saveSmallBackup, testEngine } from "./support.js";
 
 const MIB = 1024 * 1024;
@@ -55,8 +55,7 @@ describe.each([1, 2] as const)("A repository that yore made, version %i", (versi
   });
 
   it.each(PEERS)("goes on being whole when %s prunes it, and yore sees the new index", async (peer) => {
-    const copy = join(await temporaryFolder(), "copy");
-    await cp(folder, copy, { recursive: true });
+    const copy = await copyOfRepository(folder);
     const repository = await openRepository(await LocalBackend.open(copy));
     const before = repository.index.size;
     const [first] = await listSnapshots(repository);

@@ -1,10 +1,8 @@
-import { cp } from "node:fs/promises";
-import { join } from "node:path";
 import type { Backend } from "../../src/backend/backend.js";
 import { LocalBackend } from "../../src/backend/local-backend.js";
 import type { Repository } from "../../src/repository/repository.js";
 import { openRepository, wrapBackend } from "../repository/support.js";
-import { temporaryFolder } from "./temporary.js";
+import { copyOfRepository } from "./temporary.js";
 
 /** What a program that is gone would have thrown, had it still been there. */
 export class Died extends Error {}
@@ -57,8 +55,7 @@ export async function dieEverywhere(
   afterwards: (location: string, changes: number) => Promise<void>,
 ): Promise<number> {
   for (let lastChange = 0; ; lastChange++) {
-    const location = join(await temporaryFolder(), "repository");
-    await cp(original, location, { recursive: true });
+    const location = await copyOfRepository(original);
     const dying = dyingBackend(await LocalBackend.open(location), lastChange);
     const repository = await openRepository(dying.backend);
     const failure = await work(repository).then(

@@ -1,7 +1,5 @@
-import { cp } from "node:fs/promises";
-import { join } from "node:path";
 import { type RunOptions, type RunResult, runRestic, runYore } from "./run.js";
-import { temporaryFolder } from "./temporary.js";
+import { copyOfRepository } from "./temporary.js";
 
 /** What a program made of its copy of a repository. */
 export interface Outcome {
@@ -18,8 +16,7 @@ export async function onCopies(
   options: { readonly env: Readonly<Record<string, string>>; readonly input?: string; readonly cwd?: string },
 ): Promise<{ yore: Outcome; restic: Outcome }> {
   const outcome = async (run: typeof runYore): Promise<Outcome> => {
-    const copy = join(await temporaryFolder(), "repository");
-    await cp(repository, copy, { recursive: true });
+    const copy = await copyOfRepository(repository);
     const env = { ...options.env, RESTIC_REPOSITORY: copy };
     return { result: await run([...args, "--no-cache"], { ...options, env }), repository: copy, env };
   };

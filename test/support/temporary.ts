@@ -1,5 +1,5 @@
 import { rmSync } from "node:fs";
-import { mkdtemp } from "node:fs/promises";
+import { cp, mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run } from "./run.js";
@@ -18,6 +18,13 @@ export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "yore-test-"));
   made.push(folder);
   return folder;
+}
+
+/** A copy of a repository, in a fresh folder, that may be spoiled. */
+export async function copyOfRepository(repository: string): Promise<string> {
+  const copy = join(await temporaryFolder(), "repository");
+  await cp(repository, copy, { recursive: true });
+  return copy;
 }
 
 /** Unpacks `test/fixtures/restic/<name>.tar.gz` into a folder and returns the folder. */
