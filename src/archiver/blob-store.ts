@@ -3,23 +3,8 @@ import type { Engine } from "../engine/engine.js";
 import type { BlobType } from "../format/blob.js";
 import type { BlobIndex } from "../repository/blob-index.js";
 import type { BlobLoader } from "../repository/blob-loader.js";
+import type { SavedBlob, SmallBlob } from "../repository/blob-saver.js";
 import type { AddedBlobs } from "./backup-progress.js";
-
-/** What became of a blob handed in to be saved. */
-export interface SavedBlob {
-  readonly id: Id;
-  /** The repository had it already, or gets it from somebody who came first. */
-  readonly known: boolean;
-  readonly plainLength: number;
-  /** Bytes that it takes in a pack, without its entry in the pack's header. */
-  readonly packedLength: number;
-}
-
-/** A blob of file content that is worth no hop of its own. */
-export interface SmallBlob {
-  readonly id: Id;
-  readonly plaintext: Uint8Array;
-}
 
 /** What the archiver needs of a repository; `Repository` is one. */
 export interface BlobStore extends BlobLoader {

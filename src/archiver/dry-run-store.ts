@@ -1,8 +1,9 @@
 import { type Id, idKey } from "../bytes/id.js";
 import { SEAL_OVERHEAD } from "../engine/engine.js";
 import type { BlobType } from "../format/blob.js";
+import type { SavedBlob, SmallBlob } from "../repository/blob-saver.js";
 import { blobCompressionLevel, type CompressionMode } from "../repository/compression.js";
-import type { BlobStore, SavedBlob, SmallBlob } from "./blob-store.js";
+import type { BlobStore } from "./blob-store.js";
 
 /** Answers as the store behind it would and saves nothing: it only measures what saving would add. */
 export class DryRunStore implements BlobStore {
