@@ -65,14 +65,14 @@ export class GitIgnore {
 
   async #add(folder: RawPath, name: string, above: DirectoryIgnores): Promise<DirectoryIgnores> {
     const file = joinRaw(folder, name);
-    const rules = parseIgnoreFile(await this.#load(file));
+    const rules = parseIgnoreFile(await this.#load(file, name === ".gitignore"));
     return rules.length > 0 ? { folder, file, rules, above } : above;
   }
 
-  /** Links are not followed, as git does not. */
-  async #load(path: RawPath): Promise<string> {
+  /** git follows links in its own folder, and none to what somebody checked in. */
+  async #load(path: RawPath, isCheckedIn: boolean): Promise<string> {
     try {
-      const file = await openToRead(pathBuffer(path), constants.O_NOFOLLOW);
+      const file = await openToRead(pathBuffer(path), isCheckedIn ? constants.O_NOFOLLOW : 0);
       try {
         return (await file.stat()).isFile() ? await file.readFile("latin1") : "";
       } finally {

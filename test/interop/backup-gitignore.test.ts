@@ -1,4 +1,4 @@
-import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { run, runYore } from "../support/run.js";
@@ -78,6 +78,29 @@ describe("backup --exclude-gitignore", () => {
     expect(kept).toEqual(
       expect.arrayContaining(["work/nested/inner.o", "plain/x.o", "work/.git", "work/logs"]),
     );
+  });
+
+  it("follows a link in the place of .git/info/exclude, and no other, as git does", async () => {
+    const tree = join(folder, "linked");
+    expect((await run("git", ["init", "-q", tree])).code).toBe(0);
+    for (const name of ["one", "two", "shared", "other"]) await writeFile(join(tree, name), `${name}\n`);
+    await writeFile(join(folder, "excludes"), "one\n");
+    await rm(join(tree, ".git/info/exclude"), { force: true });
+    await mkdir(join(tree, ".git/info"), { recursive: true });
+    await symlink(join(folder, "excludes"), join(tree, ".git/info/exclude"));
+    await symlink("two", join(tree, ".gitignore"));
+    const list = ["-C", tree, "-c", "core.excludesFile=/dev/null", "ls-files", "-o", "--exclude-standard"];
+    const { stdout } = await run("git", list);
+    const kept = (await saved(["--exclude-gitignore", "linked"])).filter(
+      (path) => !/^linked$|\.git$/.test(path),
+    );
+    expect(kept).toEqual(
+      stdout
+        .trimEnd()
+        .split("\n")
+        .map((name) => `linked/${name}`),
+    );
+    expect(kept).not.toContain("linked/one");
   });
 
   it("respects the files above a target, and saves what is named", async () => {
