@@ -35,12 +35,13 @@ export function lastMatch(
   return rules.findLast((rule) => rule.matches(path, isDirectory));
 }
 
-/** A space at the end counts only behind a backslash. */
+/** A space at the end counts only behind a backslash that is not itself behind one. */
 function trimTrailingSpaces(text: string): string {
   let kept = 0;
   for (let at = 0; at < text.length; at++) {
-    if (text[at] === "\\" && ++at === text.length) return text;
-    if (text[at] !== " " || text[at - 1] === "\\") kept = at + 1;
+    const escaped = text[at] === "\\";
+    if (escaped && ++at === text.length) return text;
+    if (escaped || text[at] !== " ") kept = at + 1;
   }
   return text.slice(0, kept);
 }

@@ -58,6 +58,7 @@ describe("ignore files", () => {
         "\\!a",
         "a\\ ",
         "b  ",
+        "a\\\\  ",
         "# no rule",
         "",
         "[[:upper:]]",
