@@ -21,7 +21,8 @@ export interface IgnoreRule {
 export function parseIgnoreFile(content: string): IgnoreRule[] {
   const lines = content.replace(/^\xef\xbb\xbf/, "").split("\n");
   return lines.flatMap((raw, i) => {
-    const text = trimTrailingSpaces(raw.replace(/\r$/, ""));
+    // For git, a zero byte ends a line.
+    const text = trimTrailingSpaces(raw.replace(/\r$/, "").replace(/\0.*$/s, ""));
     return text === "" || text.startsWith("#") ? [] : [parseRule(text, i + 1)];
   });
 }

@@ -59,6 +59,7 @@ describe("ignore files", () => {
         "a\\ ",
         "b  ",
         "a\\\\  ",
+        "[a]\0 ends in a zero byte",
         "# no rule",
         "",
         "[[:upper:]]",
