@@ -24,9 +24,9 @@ type Token =
 export function compileComponent(pattern: string): ComponentMatcher {
   if (!/[\\[\]*?]/.test(pattern)) return (component) => component === pattern;
   const tokens = tokenize(pattern);
-  // The two commonest shapes, "*" and "*.ext", need no general matching.
+  // The two commonest shapes, "*" and "*.ext", need no general matching; several stars in a row are one.
   if (tokens[0]?.kind === "star" && tokens.slice(1).every((token) => token.kind === "literal")) {
-    const suffix = pattern.includes("\\") ? tokens.slice(1).map(literalOf).join("") : pattern.slice(1);
+    const suffix = tokens.slice(1).map(literalOf).join("");
     return (component) => component.endsWith(suffix);
   }
   return (component) => matchTokens(tokens, [...component]);

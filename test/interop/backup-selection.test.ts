@@ -22,6 +22,8 @@ const ARGUMENTS: readonly (readonly string[])[] = [
   [".", "-e", "/**/sub/*.o"],
   [".", "-e", "{root}/a/sub"],
   [".", "-e", "a/**/x.o"],
+  [".", "-e", "**.o"],
+  [".", "-e", "{root}/**.o", "-e", "***brackets]"],
   [".", "-e", "[a-b]"],
   [".", "-e", "n?n", "--iexclude", "x.o"],
   [".", "--exclude-file", "patterns"],
@@ -60,7 +62,10 @@ describe.skipIf(missingPeer("restic"))("backup's choice of files", () => {
     file("b/unmarked/mark", "no");
     symlinkSync("a", join(root, "link"));
     file("patterns", "\ufeff# a comment\n\n  *.O  \r\n$NAME/plain\n!b/pl$$ain\n[[]*\n");
-    file("globs", "# comment\n  a/s*  \nb/p*n\nb/no*\nb/voilà\nb/Å \r\nb/успех\n\u2003b/spaced\u00a0\n");
+    file(
+      "globs",
+      "# comment\n  a/s*  \nb/p*n\nb/no*\n**/n**n\nb/voilà\nb/Å \r\nb/успех\n\u2003b/spaced\u00a0\n",
+    );
     file("verbatim", "a/nün\n\nb/[brackets]\n");
     file("raw", "a/one\0b/plain\0");
   });

@@ -34,6 +34,10 @@ const CASES: readonly (readonly [string, string, boolean, boolean?])[] = [
   ["a*b*c", "/aXbXbXc", true],
   ["a*b*c", "/aXcXb", false],
   ["a]", "/a]", true],
+  ["**.o", "/a/x.o", true],
+  ["**.o", "/a/**.c", false],
+  ["x**", "/a/x.o", true],
+  ["***", "/a", true],
 ];
 
 describe("PatternList", () => {
