@@ -1,6 +1,6 @@
 import { workingFolder } from "../bytes/system-path.js";
 import { createScanner } from "./create-scanner.js";
-import { isSocket, isUnreadable } from "./file-record.js";
+import { isSocket, isSymlink, isUnreadable } from "./file-record.js";
 import { absoluteRaw, baseRaw, joinRaw, parentRaw, type RawPath, rawPath } from "./raw-path.js";
 import { type Exclusion, Selection, type SelectionRules } from "./selection.js";
 
@@ -14,8 +14,9 @@ export interface Explanation {
   readonly target: RawPath | undefined;
   /**
    * `target`: it is named itself, and no rule is asked. `no-rule`: none speaks against it. `no-target`: none holds it.
+   * `link`: it lies behind one.
    */
-  readonly reason: Exclusion | { readonly by: "target" | "no-rule" | "no-target" | "socket" };
+  readonly reason: Exclusion | { readonly by: "target" | "no-rule" | "no-target" | "socket" | "link" };
 }
 
 export interface ExplainOptions {
@@ -59,6 +60,7 @@ export async function explain(
     for (let at = to; at !== target; at = parentRaw(at)) steps.unshift(joinRaw(parentRaw(at), baseRaw(at)));
     let stat = await look(target);
     for (const at of steps) {
+      if (isSymlink(stat)) return { decidedAt: parentRaw(at), reason: { by: "link" } };
       const parentDevice = stat.dev;
       const byPath = selection.whyPath(at);
       if (byPath) return { decidedAt: at, reason: byPath };

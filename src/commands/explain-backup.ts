@@ -49,6 +49,8 @@ function describe(
       return "it lies in nothing that is to be saved";
     case "socket":
       return "sockets are never saved";
+    case "link":
+      return "a symbolic link is saved as it is, and not what lies behind it";
     case "cache-folder":
       return `the program's own cache "${displayPath(reason.folder)}" is never saved`;
     case "file-system":

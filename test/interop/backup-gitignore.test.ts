@@ -123,6 +123,8 @@ describe("backup --explain", () => {
     [["--exclude-if-present", "keep.o"], "work/sub/a.o", false, '"keep.o" lies beside'],
     [["--exclude", "*"], "work", true, "named itself"],
     [[], "plain/x.o", false, "nothing that is to be saved"],
+    [[], "work/link.o", true, "no rule"],
+    [[], "work/link.o/out", false, "not what lies behind it"],
   ])("%j: %s", async (flags, path, included, rule) => {
     // No repository and no password: nothing is opened.
     const args = ["backup", ...flags, "--explain", path, "work", "--json"];
