@@ -1,8 +1,9 @@
 import { workingFolder } from "../bytes/system-path.js";
 import { createScanner } from "./create-scanner.js";
 import { isSocket, isSymlink, isUnreadable } from "./file-record.js";
-import { absoluteRaw, baseRaw, joinRaw, parentRaw, type RawPath, rawPath } from "./raw-path.js";
+import { absoluteRaw, baseRaw, cleanRaw, joinRaw, parentRaw, type RawPath, rawPath } from "./raw-path.js";
 import { type Exclusion, Selection, type SelectionRules } from "./selection.js";
+import { rootOf } from "./target-tree.js";
 
 /** Whether a backup would save a path, and what decides. */
 export interface Explanation {
@@ -14,9 +15,11 @@ export interface Explanation {
   readonly target: RawPath | undefined;
   /**
    * `target`: it is named itself, and no rule is asked. `no-rule`: none speaks against it. `no-target`: none holds it.
-   * `link`: it lies behind one.
+   * `link`: it lies behind one. `way`: something in it is named, and no rule is asked.
    */
-  readonly reason: Exclusion | { readonly by: "target" | "no-rule" | "no-target" | "socket" | "link" };
+  readonly reason:
+    | Exclusion
+    | { readonly by: "target" | "no-rule" | "no-target" | "socket" | "link" | "way" };
 }
 
 export interface ExplainOptions {
@@ -38,8 +41,11 @@ export async function explain(
   const selection = new Selection(rules, scanner, warn);
   const here = rawPath(workingFolder());
   const absolute = absoluteRaw(rawPath(path), here);
-  const roots = targets.map((target) => absoluteRaw(rawPath(target), here));
-  await selection.prepare(roots);
+  const named = targets.map((target) => {
+    const raw = rawPath(target);
+    return { target: absoluteRaw(raw, here), root: rootOf(cleanRaw(raw)) };
+  });
+  await selection.prepare(named.map(({ target }) => target));
   let explanation: Explanation = {
     path: absolute,
     included: false,
@@ -47,21 +53,34 @@ export async function explain(
     target: undefined,
     reason: { by: "no-target" },
   };
-  for (const target of roots.filter((root) => isWithin(absolute, root))) {
-    const { decidedAt, reason } = await follow(absolute, target);
-    const included = reason.by === "target" || reason.by === "no-rule";
+  for (const { target, root } of named.filter((one) => isWithin(absolute, one.target))) {
+    const together = named.flatMap((one) => (one.root === root ? [one.target] : []));
+    const { decidedAt, reason } = await follow(absolute, target, together);
+    const included = reason.by === "target" || reason.by === "no-rule" || reason.by === "way";
     explanation = { path: absolute, included, decidedAt, target, reason };
     if (included) break;
   }
   return explanation;
 
-  async function follow(to: RawPath, target: RawPath): Promise<Pick<Explanation, "decidedAt" | "reason">> {
+  /** @param together the targets that share a place in the snapshot with this one */
+  async function follow(
+    to: RawPath,
+    target: RawPath,
+    together: readonly RawPath[],
+  ): Promise<Pick<Explanation, "decidedAt" | "reason">> {
+    /** A directory in which something is named is only passed through: the rules are asked about its entries alone. */
+    const leadsToTarget = (at: RawPath) => together.some((one) => one !== at && isWithin(one, at));
     const steps: RawPath[] = [];
     for (let at = to; at !== target; at = parentRaw(at)) steps.unshift(joinRaw(parentRaw(at), baseRaw(at)));
-    let stat = await look(target);
+    let stat = await look(target, leadsToTarget(target));
     for (const at of steps) {
       if (isSymlink(stat)) return { decidedAt: parentRaw(at), reason: { by: "link" } };
       const parentDevice = stat.dev;
+      if (leadsToTarget(at) && !together.includes(at)) {
+        if (at === to) return { decidedAt: at, reason: { by: "way" } };
+        stat = await look(at, true);
+        continue;
+      }
       const byPath = selection.whyPath(at);
       if (byPath) return { decidedAt: at, reason: byPath };
       stat = await look(at);
@@ -73,8 +92,8 @@ export async function explain(
     return { decidedAt: to, reason: { by: to === target ? "target" : "no-rule" } };
   }
 
-  async function look(at: RawPath) {
-    const entry = await scanner.statPath(at, { attributes: false });
+  async function look(at: RawPath, follow = false) {
+    const entry = await scanner.statPath(at, { attributes: false, follow });
     if (isUnreadable(entry)) throw entry.error;
     return entry.stat;
   }

@@ -70,7 +70,7 @@ function pathComponents(path: RawPath): string[] {
 }
 
 /** Where the first component of a target lies: `/`, `.`, `..`, `../..` and so on. */
-function rootOf(path: RawPath): string {
+export function rootOf(path: RawPath): string {
   if (path.startsWith("/")) return "/";
   const ups = path.split("/").filter((part) => part === "..");
   return ups.length === 0 ? "." : ups.join("/");

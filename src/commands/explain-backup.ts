@@ -49,6 +49,8 @@ function describe(
       return "it lies in nothing that is to be saved";
     case "socket":
       return "sockets are never saved";
+    case "way":
+      return "something in it is named itself; no rule is asked about what leads there";
     case "link":
       return "a symbolic link is saved as it is, and not what lies behind it";
     case "cache-folder":

@@ -135,6 +135,22 @@ describe("backup --explain", () => {
     expect(said.included).toBe(included);
   });
 
+  it("agrees with a backup about what lies beside what is named in a directory that is left out", async () => {
+    for (const name of ["named", "beside", "sub/x"]) {
+      await mkdir(dirname(join(folder, "way/build", name)), { recursive: true });
+      await writeFile(join(folder, "way/build", name), name);
+    }
+    const targets = ["way", "way/build/named"];
+    const flags = ["--exclude", "build", "--exclude", "!build/beside"];
+    const kept = await saved([...flags, ...targets]);
+    const all = ["way/build", "way/build/beside", "way/build/named", "way/build/sub", "way/build/sub/x"];
+    const explain = all.flatMap((path) => ["--explain", path]);
+    const { stdout } = await runYore(["backup", ...flags, ...explain, ...targets], { cwd: folder });
+    const included = all.filter((_, i) => stdout.split("\n")[i]!.startsWith("in "));
+    expect(included).toEqual(kept.filter((path) => path !== "way"));
+    expect(included).toEqual(["way/build", "way/build/beside", "way/build/named"]);
+  });
+
   it("says in words where it was decided, and fails for what is not there", async () => {
     const args = ["backup", "--exclude-gitignore", "work", "--explain"];
     const { stdout } = await runYore([...args, "work/build/out"], { cwd: folder });
