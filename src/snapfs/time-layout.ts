@@ -113,7 +113,7 @@ function offset(moment: Moment, separator: string, parts: number, utc?: string):
 /** A stored time knows its offset but no name for it; Go then writes the offset. */
 function zoneName(moment: Moment): string {
   if (moment.zoneMinutes === 0) return "UTC";
-  return offset(moment, "", moment.zoneMinutes % 60 === 0 ? 1 : 2);
+  return offset(moment, "", 2);
 }
 
 function formatFraction(token: string, nanoseconds: number): string {

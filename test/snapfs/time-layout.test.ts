@@ -6,6 +6,11 @@ const AFTERNOON = parseTimestamp("2026-02-03T16:05:06.012345678+05:30");
 const MORNING = parseTimestamp("2025-12-31T00:09:59Z");
 
 describe("formatTimeLayout", () => {
+  it("writes a zone without a name as Go does, minutes included when there are none", () => {
+    expect(formatTimeLayout("15 MST", parseTimestamp("2024-01-01T10:00:00+02:00"))).toBe("10 +0200");
+    expect(formatTimeLayout("15 MST", parseTimestamp("2024-01-01T10:00:00-12:00"))).toBe("10 -1200");
+  });
+
   // The layouts of Go's package time, and what its documentation says about tokens.
   it.each([
     [RFC3339, "2026-02-03T16:05:06+05:30", "2025-12-31T00:09:59Z"],
