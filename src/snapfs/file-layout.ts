@@ -67,8 +67,9 @@ export class FileLayout {
     let behind = 0;
     for (let i = last + 1; i < content.length && first >= 0; i++) behind += lengths[i]!;
     for (let i = 0; i < content.length; i++) {
-      if (first >= 0 && i >= first && i <= last) end = Math.max(end, size - behind);
-      else end += lengths[i]!;
+      // At least a byte, whatever the size says: nobody would notice otherwise that something is missing.
+      if (i === first) end = Math.max(end + 1, size - behind);
+      else if (i < first || i > last) end += lengths[i]!;
       this.ends[i] = end;
     }
   }

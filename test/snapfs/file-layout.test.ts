@@ -61,6 +61,15 @@ describe("FileLayout", () => {
     expect(layout.slices(10, 1).map(({ blob }) => layout.isPlaced(blob))).toEqual([false]);
   });
 
+  it("a blob that is missing has a byte at least, whatever the size says", () => {
+    for (const size of [0, 10, 17]) {
+      const layout = layoutOf([10, null, 7], size);
+      expect(layout.slices(0, 100).map(({ blob }) => blob)).toEqual([0, 1, 2]);
+      expect(layout.size).toBe(18);
+    }
+    expect(layoutOf([null, 7, null], 0).slices(0, 100)).toEqual([{ blob: 0, from: 0, to: 1 }]);
+  });
+
   it("knows the zero chunk by its ID", () => {
     expect(isZeroChunk(ZERO_ID)).toBe(true);
     expect(isZeroChunk(Buffer.alloc(32))).toBe(false);

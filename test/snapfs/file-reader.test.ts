@@ -80,6 +80,31 @@ describe("a file whose directory has to be loaded again", () => {
   });
 });
 
+describe("a file that lacks a blob which its size does not count", () => {
+  it.each([
+    ["behind what is there", 1, 12],
+    ["alone", 0, 0],
+  ])("is not read as if it were whole: %s", async (_where, known, size) => {
+    const loader = new MemoryLoader();
+    const there = Array.from({ length: known }, () => loader.add("data", "hello world\n"));
+    const content = IdList.from([...there, Buffer.alloc(32, 7) as Uint8Array as Id]);
+    const tree = loader.add("tree", encodeTree([node("file", { size, content })]));
+    const filesystem = new SnapshotFilesystem(
+      { list: async () => [] },
+      new BlobCache(loader),
+      new TreeCache(loader),
+      { root: { snapshot: { ...snapshotOf(tree), id: tree }, tree } },
+    );
+    const file = (await filesystem.lookup(ROOT_NODE, Buffer.from("file"))) as Entry;
+    // The kernel asks for no byte behind the size.
+    const shown = file.attributes.size;
+    expect(shown).toBeGreaterThan(size);
+    await expect(async () => filesystem.read(file.nodeId, 0, shown, NO_SIGNAL)).rejects.toThrow(
+      "no index knows it",
+    );
+  });
+});
+
 describe("a file of several blobs", () => {
   it("that was read keeps no directory in memory", async () => {
     const { read, treeMemory, forgetTree } = await fileOf(2);
