@@ -40,6 +40,15 @@ export function decodeCodePoint(bytes: Uint8Array, at: number): number {
   return (((first & 0x07) << 18) | ((second & 0x3f) << 12) | ((third & 0x3f) << 6) | (fourth & 0x3f)) * 8 + 4;
 }
 
+/** As many bytes from the beginning as there is room for, but no part of a character. */
+export function cutToBytes(bytes: Buffer, maxBytes: number): Buffer {
+  if (bytes.length <= maxBytes) return bytes;
+  let end = maxBytes;
+  // No character has more than three of these, whatever bytes that are no UTF-8 look like.
+  while (end > maxBytes - 3 && isContinuation(bytes[end]!)) end--;
+  return bytes.subarray(0, isContinuation(bytes[end]!) ? maxBytes : end);
+}
+
 /** The text for people: every byte that is no UTF-8 becomes one U+FFFD. */
 export function textForPeople(bytes: Uint8Array): string {
   return replaceInvalid(bytes, () => "\ufffd");

@@ -7,6 +7,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { LRUCache } from "lru-cache";
 import { append } from "../bytes/append.js";
 import { type Id, idKey } from "../bytes/id.js";
+import { cutToBytes } from "../bytes/utf8.js";
 import type { TreeNode } from "../format/node.js";
 import { decodeTree } from "../format/tree.js";
 import type { BlobLoader, PackStretch } from "../repository/blob-loader.js";
@@ -51,6 +52,8 @@ const MAX_COUNTS = 100_000;
 const MAX_LARGE_TREES = 2;
 /** Old writers nested at most one such level; a loop of them must end. */
 const MAX_FLATTENED_LEVELS = 4;
+/** NAME_MAX of Linux. */
+const MAX_NAME_BYTES = 255;
 
 export class TreeCache {
   readonly #loader: BlobLoader;
@@ -249,16 +252,20 @@ function isUsable(name: Buffer): boolean {
   return !(name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e)));
 }
 
-/** Names that need no change keep theirs; of those that became equal, the later ones get "~1", "~2". */
+/**
+ * Names that need no change keep theirs; of those that became equal, the later ones get "~1", "~2". What makes a name too
+ * long takes the place of its end: no directory could show it otherwise.
+ */
 function renameAll(nodes: readonly TreeNode[], rename: (name: Buffer) => Buffer): TreeNode[] {
   const renamed = nodes.map((node) => ({ node, name: rename(node.name) }));
   const taken = new Set<string>();
   for (const { node, name } of renamed) if (name.equals(node.name)) taken.add(name.toString("latin1"));
   return renamed.map(({ node, name }) => {
     if (name.equals(node.name)) return node;
-    let unique = name;
+    let unique = cutToBytes(name, MAX_NAME_BYTES);
     for (let i = 1; taken.has(unique.toString("latin1")); i++) {
-      unique = Buffer.concat([name, Buffer.from(`~${i}`)]);
+      const suffix = Buffer.from(`~${i}`);
+      unique = Buffer.concat([cutToBytes(name, MAX_NAME_BYTES - suffix.length), suffix]);
     }
     taken.add(unique.toString("latin1"));
     return { ...node, name: unique };

@@ -1,5 +1,7 @@
 /** Names that every program may be shown: nothing that splits a path, and on request nothing that Windows refuses. */
 
+import { cutToBytes } from "../bytes/utf8.js";
+
 /**
  * A field of a snapshot (host, user, tag) as one component of a path: "/" and NUL would split or end it, and an empty
  * name, "." and ".." would be somewhere else. One too long for a file name is cut.
@@ -16,11 +18,7 @@ const MAX_FIELD_BYTES = 240;
 
 function cut(name: string): string {
   if (Buffer.byteLength(name) <= MAX_FIELD_BYTES) return name;
-  const bytes = Buffer.from(name);
-  let end = MAX_FIELD_BYTES;
-  // Not within a character.
-  while ((bytes[end]! & 0xc0) === 0x80) end--;
-  return bytes.toString("utf8", 0, end);
+  return cutToBytes(Buffer.from(name), MAX_FIELD_BYTES).toString();
 }
 
 const WINDOWS_DEVICE = /^(con|prn|aux|nul|com[1-9]|lpt[1-9])(\..*)?$/i;

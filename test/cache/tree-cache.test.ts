@@ -198,6 +198,20 @@ describe("TreeCache", () => {
     const tree = await new TreeCache(loader, { rename: windowsSafeName }).load(id);
     expect(names(tree)).toEqual(["a-b", "a-b~1", "a_b", "a_b~1"]);
   });
+
+  it("with rename, no name becomes too long for a directory", async () => {
+    const loader = new MemoryLoader();
+    const longest = ["?", ":"].map((end) => `${"é".repeat(126)}${end}${end}`);
+    const id = treeOf(loader, [
+      ...longest.map((name) => ({ name: `${name}?` })),
+      ...longest.map((name) => ({ name: `${name}*` })),
+      { name: `con.${"x".repeat(251)}` },
+    ]);
+    const tree = await new TreeCache(loader, { rename: windowsSafeName }).load(id);
+    expect(tree.length).toBe(5);
+    for (const name of names(tree)) expect(Buffer.byteLength(name)).toBeLessThanOrEqual(255);
+    expect(names(tree).join()).not.toContain("\ufffd");
+  });
 });
 
 describe("kernelDevice", () => {
