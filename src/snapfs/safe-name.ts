@@ -21,17 +21,22 @@ function cut(name: string): string {
   return cutToBytes(Buffer.from(name), MAX_FIELD_BYTES).toString();
 }
 
-const WINDOWS_DEVICE = /^(con|prn|aux|nul|com[1-9]|lpt[1-9])(\..*)?$/i;
+/** Of bytes: with nothing or an extension behind it Windows takes such a name for a device; "¹²³" count as digits. */
+const WINDOWS_DEVICE = /^(con|prn|aux|nul|(?:com|lpt)(?:\d|\xc2[\xb9\xb2\xb3])) *(\..*)?$/is;
+const MAX_NAME_BYTES = 255;
 /** What Windows does not allow within a name, "/" aside; Samba shows such names as a jumble like `_A1B2C~3`. */
 const WINDOWS_FORBIDDEN = new Set(Buffer.from('<>:"\\|?*'));
 
 /** The name with "-" for each colon and "_" for everything else that Windows does not allow. */
 export function windowsSafeName(name: Buffer): Buffer {
   if (isWindowsSafe(name)) return name;
-  const safe = Buffer.from(name.map((byte) => replacementOf(byte)));
+  const device = WINDOWS_DEVICE.exec(name.toString("latin1"))?.[1];
+  // Behind the device and not behind the extension: "nul.txt_" would be a device as well.
+  const named = device ? Buffer.from(name.toString("latin1").replace(device, `${device}_`), "latin1") : name;
+  const safe = Buffer.from(cutToBytes(named, MAX_NAME_BYTES).map((byte) => replacementOf(byte)));
   const last = safe.length - 1;
   if (safe[last] === 0x20 || safe[last] === 0x2e) safe[last] = 0x5f;
-  return WINDOWS_DEVICE.test(safe.toString("latin1")) ? Buffer.concat([safe, Buffer.from("_")]) : safe;
+  return safe;
 }
 
 function replacementOf(byte: number): number {

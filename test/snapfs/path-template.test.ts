@@ -196,7 +196,12 @@ describe("safeComponent and windowsSafeName", () => {
     ["dot.", "dot_"],
     ["space ", "space_"],
     ["con", "con_"],
-    ["NUL.txt", "NUL.txt_"],
+    ["NUL.txt", "NUL_.txt"],
+    ["aux.tar.gz", "aux_.tar.gz"],
+    ["com0", "com0_"],
+    ["LPT¹.x", "LPT¹_.x"],
+    ["con .", "con_ _"],
+    ["com10.txt", "com10.txt"],
     ["console", "console"],
     ["line\nfeed", "line_feed"],
   ])("windowsSafeName(%j) is %j", (name, safe) => {
