@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { formatId, type Id } from "../../src/bytes/id.js";
+import { formatId, formatShortId, type Id } from "../../src/bytes/id.js";
 import type { CompactTree } from "../../src/cache/compact-tree.js";
 import { kernelDevice } from "../../src/cache/compact-tree.js";
 import { TreeCache } from "../../src/cache/tree-cache.js";
@@ -101,7 +101,7 @@ describe("TreeCache", () => {
     const bad = loader.add("tree", "no JSON");
     const good = treeOf(loader, [{ name: "a" }]);
     const cache = new TreeCache(loader);
-    await expect(async () => cache.load(bad)).rejects.toThrow();
+    await expect(async () => cache.load(bad)).rejects.toThrow(`Cannot load tree ${formatShortId(bad)}: `);
     await cache.loadAhead([bad, good]);
     expect(cache.subdirectories(good)).toBe(0);
     expect(names(await cache.load(good))).toEqual(["a"]);
