@@ -26,8 +26,8 @@ export interface BlobCopiesOptions {
   readonly loadRange: LoadPackRange;
   /** See `Backend.distrust`. */
   readonly distrust: (packId: Id) => Promise<boolean>;
-  /** Loads the index again, unless that was done a moment ago. */
-  readonly refreshIndex: (signal?: AbortSignal) => Promise<void>;
+  /** Loads the index again, unless that was done a moment ago, when these packs were gone already. */
+  readonly refreshIndex: (gone: readonly Id[], signal?: AbortSignal) => Promise<void>;
 }
 
 /** One failed copy of a blob. */
@@ -82,7 +82,8 @@ export class BlobCopies {
     if (plaintext) return plaintext;
     if (attempt.failures.every(({ gone }) => !gone) && attempt.failures.length > 0)
       throw blobError(type, id, attempt.failures);
-    await refreshIndex(signal);
+    const gone = attempt.failures.filter((failure) => failure.gone).map(({ copy }) => copy.packId);
+    await refreshIndex(gone, signal);
     const found = await this.#tryCopies(id, index.lookupAll(type, id), attempt, signal);
     if (found) return found;
     throw blobError(type, id, attempt.failures);

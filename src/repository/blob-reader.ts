@@ -29,8 +29,8 @@ export interface BlobReaderOptions {
   readonly masterKey: MasterKey;
   readonly version: 1 | 2;
   readonly index: BlobIndex;
-  /** Loads the index again, unless that was done a moment ago. */
-  readonly refreshIndex: (signal?: AbortSignal) => Promise<void>;
+  /** Loads the index again, unless that was done a moment ago, when these packs were gone already. */
+  readonly refreshIndex: (gone: readonly Id[], signal?: AbortSignal) => Promise<void>;
 }
 
 /**

@@ -1,6 +1,8 @@
+import { LRUCache } from "lru-cache";
 import { untilInterrupted } from "../async/deadline.js";
 import { SingleFlight } from "../async/single-flight.js";
 import { AHEAD_MAX_AGE_MS } from "../backend/list-ahead-backend.js";
+import { type Id, idKey } from "../bytes/id.js";
 import { throwIfAborted, YoreError } from "../errors.js";
 import type { IndexFiles, IndexProgress } from "./index-files.js";
 
@@ -11,6 +13,8 @@ export interface LoadIndexOptions {
 
 /** After a look at the index for a missing pack that found nothing new, the next such look comes so much later. */
 const REFRESH_INTERVAL_MS = 5000;
+/** Missing packs that are remembered, of 100 bytes each. */
+const MAX_LOOKED_FOR = 10_000;
 
 /** When the index in memory is brought up to date: by who asks for it, ahead of him, or because a pack was gone. */
 export class IndexUpdates {
@@ -20,6 +24,8 @@ export class IndexUpdates {
   #ahead: { readonly begunAt: number; readonly isLoaded: Promise<boolean> } | undefined;
   #isLoaded = false;
   #futileRefreshAt = Number.NEGATIVE_INFINITY;
+  /** Packs that were gone when a look began. */
+  readonly #lookedFor = new LRUCache<string, true>({ max: MAX_LOOKED_FOR });
 
   constructor(files: IndexFiles) {
     this.#files = files;
@@ -44,12 +50,26 @@ export class IndexUpdates {
     await isLoaded;
   }
 
-  /** For readers that found a pack gone: another client may have pruned. */
-  async refresh(signal?: AbortSignal): Promise<void> {
-    if (!this.#isLoaded || Date.now() - this.#futileRefreshAt < REFRESH_INTERVAL_MS) return;
+  /**
+   * For readers that found packs gone, or no place of a blob at all: another client may have pruned. A look that found
+   * nothing new tells nothing of a pack that has gone since.
+   */
+  async refresh(gone: readonly Id[], signal?: AbortSignal): Promise<void> {
+    if (!this.#isLoaded || this.#wasFutile(gone)) return;
+    // It may have listed the files before the packs went.
+    await untilInterrupted(this.#updating.ended("index"), signal);
+    if (this.#wasFutile(gone)) return;
     // Everybody who waits shares one load, so no single signal may stop it.
-    if (!(await this.#update({}))) this.#futileRefreshAt = Date.now();
+    const isChanged = await this.#update({});
+    for (const id of gone) this.#lookedFor.set(idKey(id), true);
+    if (!isChanged) this.#futileRefreshAt = Date.now();
     throwIfAborted(signal);
+  }
+
+  /** Whether a look a moment ago found nothing new that would have been there for these packs. */
+  #wasFutile(gone: readonly Id[]): boolean {
+    if (Date.now() - this.#futileRefreshAt >= REFRESH_INTERVAL_MS) return false;
+    return gone.every((id) => this.#lookedFor.has(idKey(id)));
   }
 
   /** Empties the index. */

@@ -94,7 +94,8 @@ export class Repository implements BlobLoader {
     this.#files = new RepositoryFiles(parts);
     this.#indexFiles = new IndexFiles(this.index, backend, engine, this.#files, version);
     this.#indexUpdates = new IndexUpdates(this.#indexFiles);
-    const refreshIndex = (signal?: AbortSignal) => this.#indexUpdates.refresh(signal);
+    const refreshIndex = (gone: readonly Id[], signal?: AbortSignal) =>
+      this.#indexUpdates.refresh(gone, signal);
     const reading = { engine, masterKey, version, index: this.index, refreshIndex };
     this.#reader = new BlobReader({ ...reading, backend });
     this.#packWindows = new PackWindowBackend(backend);

@@ -139,15 +139,61 @@ describe("Repository.loadBlob", () => {
     await expect(repository.loadBlob("data", id)).rejects.toThrow(DamagedError);
   });
 
-  it("loads the index again when a pack is gone, so that it survives another client's prune", async () => {
-    const reader = await openRepository(backend);
-    const old = reader.index.lookup("data", id)!.packId;
+  /** As another client does it: the blob moves to a new pack. */
+  async function prune(): Promise<void> {
+    const old = repository.index.lookup("data", id)!.packId;
     const [oldIndex] = await collect(backend.list("index"));
     const pruner = await createCopyWriter(backend, repository);
     await pruner.saveBlob("data", blob);
     await pruner.flush();
     await backend.remove({ type: "index", name: oldIndex!.name });
     await backend.remove(packHandle(old));
+  }
+
+  it("survives a prune that comes right after a look at the index that found nothing new", async () => {
+    const reader = await openRepository(backend);
+    const unknown = randomBytes(32) as Uint8Array as Id;
+    await expect(reader.loadBlob("data", unknown)).rejects.toThrow("no index knows it");
+    await prune();
+    expect(Buffer.compare(await reader.loadBlob("data", id), blob)).toBe(0);
+  });
+
+  it("survives a prune that comes during a look at the index that somebody else began", async () => {
+    let listed: (() => void) | undefined;
+    let goOn = Promise.resolve();
+    const reader = await openRepository(
+      wrapBackend(backend, {
+        list: async function* (type) {
+          const files = await collect(backend.list(type));
+          if (type === "index") listed?.();
+          await goOn;
+          yield* files;
+        },
+      }),
+    );
+    const unknown = randomBytes(32) as Uint8Array as Id;
+    const isListed = new Promise<void>((resolve) => {
+      listed = resolve;
+    });
+    let release!: () => void;
+    goOn = new Promise((resolve) => {
+      release = resolve;
+    });
+    const other = expect(reader.loadBlob("data", unknown)).rejects.toThrow("no index knows it");
+    await isListed;
+    await prune();
+    const loading = reader.loadBlob("data", id);
+    // So that it has found its pack gone.
+    await expect(backend.load(packHandle(reader.index.lookup("data", id)!.packId))).rejects.toThrow();
+    release();
+    expect(Buffer.compare(await loading, blob)).toBe(0);
+    await other;
+  });
+
+  it("loads the index again when a pack is gone, so that it survives another client's prune", async () => {
+    const reader = await openRepository(backend);
+    const old = reader.index.lookup("data", id)!.packId;
+    await prune();
     const loads = await Promise.all([1, 2, 3].map(() => reader.loadBlob("data", id)));
     expect(loads.every((loaded) => Buffer.compare(loaded, blob) === 0)).toBe(true);
     expect(reader.index.packNumber(old)).toBeUndefined();
