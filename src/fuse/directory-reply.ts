@@ -9,7 +9,7 @@
  */
 
 import type { NodeId, RecordTarget } from "./filesystem.js";
-import { DIRENT_TYPE_SHIFT, S_IFDIR, Size } from "./kernel-abi.js";
+import { DIRENT_TYPE_SHIFT, MAX_NAME_BYTES, S_IFDIR, Size } from "./kernel-abi.js";
 import type { DirectoryStream } from "./listing-cache.js";
 import type { ReplyBuffer } from "./reply-buffer.js";
 
@@ -133,7 +133,7 @@ function putDirent(
 
 function isName(name: Buffer): boolean {
   const { length } = name;
-  if (length === 0 || length > 255) return false;
+  if (length === 0 || length > MAX_NAME_BYTES) return false;
   for (let i = 0; i < length; i++) {
     const byte = name[i];
     if (byte === 0 || byte === SLASH) return false;

@@ -10,6 +10,7 @@ export const Errno = {
   EIO: constants.errno.EIO,
   EINTR: constants.errno.EINTR,
   EINVAL: constants.errno.EINVAL,
+  ENAMETOOLONG: constants.errno.ENAMETOOLONG,
   ENODATA: constants.errno.ENODATA,
   ENODEV: constants.errno.ENODEV,
   ENOENT: constants.errno.ENOENT,

@@ -6,7 +6,7 @@
 import { when } from "../async/when.js";
 import { Errno } from "./errno.js";
 import { type Answer, type Filesystem, type NodeId, ROOT_NODE } from "./filesystem.js";
-import { Opcode, OpenFlag, Size, Whence } from "./kernel-abi.js";
+import { MAX_NAME_BYTES, Opcode, OpenFlag, Size, Whence } from "./kernel-abi.js";
 import type { KernelRequest } from "./kernel-request.js";
 import type { ListingCache } from "./listing-cache.js";
 import type { PreparedListings } from "./prepared-listings.js";
@@ -36,8 +36,12 @@ export interface Operation {
   readonly isSilent?: true;
 }
 
-const lookup: Handler = ({ filesystem }, request, reply) =>
-  when(filesystem.lookup(request.node, request.name(0)), (found) => reply.entry(found));
+const lookup: Handler = ({ filesystem }, request, reply) => {
+  const name = request.name(0);
+  // The kernel itself lets names of 1,024 bytes pass.
+  if (name.length > MAX_NAME_BYTES) return reply.error(Errno.ENAMETOOLONG);
+  return when(filesystem.lookup(request.node, name), (found) => reply.entry(found));
+};
 
 const getattr: Handler = ({ filesystem }, request, reply) =>
   when(filesystem.getattr(request.node), ({ attributes, ttlMs }) => reply.attributes(attributes, ttlMs));

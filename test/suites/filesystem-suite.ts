@@ -179,6 +179,12 @@ export function filesystemSuite(options: FilesystemSuiteOptions): void {
       expect(stdout).toBe("-100000000.0000000050\n5000000000.9876543210\n");
     });
 
+    itWhere(options.isExact)("refuses names that no directory can have as other filesystems do", async () => {
+      const { shell } = await mounted(toyTree().root);
+      const { stderr } = await shell(`cat ${"n".repeat(256)}`);
+      expect(stderr).toContain("File name too long");
+    });
+
     itWhere(options.isExact)("serves names of any bytes, and inode numbers of 64 bits", async () => {
       const { root, nodes } = toyTree();
       const { shell } = await mounted(root);
