@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { goJsonBytes, goJsonString, goJsonValue } from "../format/go-json.js";
+import { goJsonBytes, goJsonString } from "../format/go-json.js";
 import type { TreeNode } from "../format/node.js";
 import { formatLocalTime, formatTimestamp } from "../format/timestamp.js";
 import { formatGoMode, goModeOfNode } from "./go-file-mode.js";
@@ -62,7 +62,6 @@ export function foundNodeJson(path: Buffer, node: TreeNode): string {
     ...(node.size === 0 ? [] : [`"size":${node.size}`]),
     ...(node.links === 0 ? [] : [`"links":${node.links}`]),
     ...linkTargetJson(node.linkTarget),
-    ...(node.genericAttributes ? [`"generic_attributes":${goJsonValue(node.genericAttributes)}`] : []),
     ...(node.error === "" ? [] : [`"error":${goJsonString(node.error)}`]),
   ];
   return `{${parts.join(",")}}`;

@@ -13,6 +13,9 @@ import {
 } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { LocalBackend } from "../../src/backend/local-backend.js";
+import { saveSnapshot } from "../../src/repository/snapshots.js";
+import { node, openRepository, saveTree, snapshotOf } from "../repository/support.js";
 import { makeKeyCheap } from "../support/cheap-key.js";
 import { onBoth, resticSays } from "../support/interop.js";
 import { missingPeer, runYore } from "../support/run.js";
@@ -117,6 +120,21 @@ describe.skipIf(missingPeer("restic"))("find", () => {
         expect(yore.code).toBe(restic.code);
       }
     }
+  });
+
+  it("finds the same of a node with what only Windows knows of a file", async () => {
+    const copy = join(folder, "from-windows");
+    await cp(join(folder, "repository"), copy, { recursive: true });
+    const repository = await openRepository(await LocalBackend.open(copy));
+    const genericAttributes = { "windows.creation_time": "AAAAAAAAAAA=", "windows.file_attributes": 32 };
+    const tree = await saveTree(repository, [node("from Windows", { genericAttributes })]);
+    await repository.flush();
+    await saveSnapshot(repository, snapshotOf(tree));
+    await repository.close();
+    const options = { env: { ...env, RESTIC_REPOSITORY: copy } };
+    const { yore, restic } = await onBoth(["find", "--json", "from*", "--no-cache"], options);
+    expect(yore.stdout).toBe(restic.stdout);
+    expect(yore.stdout).toContain('"path":"/from Windows"');
   });
 
   it("tells the packs of what it found", async () => {
