@@ -1,5 +1,5 @@
 import { equalIds, type Id } from "../bytes/id.js";
-import { throwIfAborted, UsageError } from "../errors.js";
+import { throwIfAborted, UsageError, YoreError } from "../errors.js";
 import type { NodeType, TreeNode } from "../format/node.js";
 import type { LoadedSnapshot } from "../format/snapshot.js";
 import type { Timestamp } from "../format/timestamp.js";
@@ -49,6 +49,11 @@ export interface DiffWatch {
   readonly onStart: (source: LoadedSnapshot, target: LoadedSnapshot) => void;
   /** In the order of the trees. What is returned is awaited. */
   readonly onChange: (change: DiffChange) => Promise<void> | undefined;
+  /**
+   * Told of each directory below the folders that cannot be loaded; what is below it is left out. Its path is not known
+   * when both sides have it. Without it the first one fails the comparison.
+   */
+  readonly onError?: ((path: Buffer | undefined, error: YoreError) => void) | undefined;
 }
 
 /**
@@ -67,14 +72,14 @@ export async function runDiff(
   await repository.loadIndex({ signal });
   const before = await resolveSubfolder(repository, source.snapshot.tree, source.subfolder, signal);
   const after = await resolveSubfolder(repository, target.snapshot.tree, target.subfolder, signal);
-  const comparison = new Comparison(session, options.metadata, watch.onChange);
+  const comparison = new Comparison(session, options.metadata, watch);
   return comparison.run(before, after);
 }
 
 class Comparison {
   readonly #session: Session;
   readonly #metadata: boolean;
-  readonly #onChange: DiffWatch["onChange"];
+  readonly #watch: DiffWatch;
   readonly #removed = emptySide();
   readonly #added = emptySide();
   /** All that stand outside of common directories. */
@@ -83,10 +88,10 @@ class Comparison {
   readonly #common: Id[] = [];
   #changedFiles = 0;
 
-  constructor(session: Session, metadata: boolean, onChange: DiffWatch["onChange"]) {
+  constructor(session: Session, metadata: boolean, watch: DiffWatch) {
     this.#session = session;
     this.#metadata = metadata;
-    this.#onChange = onChange;
+    this.#watch = watch;
   }
 
   async run(before: Id, after: Id): Promise<DiffSummary> {
@@ -107,10 +112,28 @@ class Comparison {
     for (const { left, right } of trees.nodes()) {
       if (left && right) {
         const pair = await this.#compareNodes(path, left, right);
-        if (pair) await this.#compare(pair.path, await ahead.take(pair));
+        const loaded = pair && (await this.#loaded(pair, ahead));
+        if (loaded) await this.#compare(pair.path, loaded);
       } else if (left) await this.#onlyIn(LEFT, path, left);
       else if (right) await this.#onlyIn(RIGHT, path, right);
     }
+  }
+
+  /** @returns `undefined` for directories one of which cannot be loaded, when that was told */
+  async #loaded(pair: DirectoryPair, ahead: PairsAhead): Promise<LoadedPair | undefined> {
+    try {
+      return await ahead.take(pair);
+    } catch (error) {
+      this.#fail(pair.path, error);
+      return undefined;
+    }
+  }
+
+  /** @throws {unknown} the error itself, unless somebody is to be told */
+  #fail(path: Buffer | undefined, error: unknown): void {
+    throwIfAborted(this.#session.signal);
+    if (!this.#watch.onError || !(error instanceof YoreError)) throw error;
+    this.#watch.onError(path && fromRoot(path), error);
   }
 
   /** @returns the directories that they are, if those differ */
@@ -159,7 +182,9 @@ class Comparison {
     const path = joinPath(directory, node.name);
     await take(path, node);
     if (!node.subtree) return;
-    const cursor = new TreeCursor(repository, node.subtree, { signal });
+    const onError = (below: Buffer, error: YoreError) =>
+      this.#fail(below.length > 0 ? joinPath(path, below) : path, error);
+    const cursor = new TreeCursor(repository, node.subtree, { signal, onError });
     try {
       for (;;) {
         const next = cursor.next();
@@ -173,8 +198,11 @@ class Comparison {
   }
 
   async #tell(modifier: string, path: Buffer, type: NodeType): Promise<void> {
-    const parts = type === "dir" ? [SLASH, path, SLASH] : [SLASH, path];
-    const full = this.#onChange({ path: Buffer.concat(parts), modifier });
+    const whole = fromRoot(path);
+    const full = this.#watch.onChange({
+      path: type === "dir" ? Buffer.concat([whole, SLASH]) : whole,
+      modifier,
+    });
     if (full) await full;
   }
 
@@ -192,8 +220,11 @@ class Comparison {
         repository,
         this.#common,
         (id, tree) => {
-          if ("error" in tree) throw tree.error;
           blobs.addIfKnown("tree", id);
+          if ("error" in tree) {
+            this.#fail(undefined, tree.error);
+            return;
+          }
           for (const blob of tree.contents) blobs.addIfKnown("data", blob);
         },
         { signal, engine: repository.engine },
@@ -223,6 +254,10 @@ function isEmpty(items: Iterable<unknown>): boolean {
 
 const ROOT = Buffer.alloc(0);
 const SLASH = Buffer.from("/");
+
+function fromRoot(path: Buffer): Buffer {
+  return Buffer.concat([SLASH, path]);
+}
 
 function sameContent(left: SkimmedNode, right: SkimmedNode): boolean {
   return Buffer.compare(left.content.bytes, right.content.bytes) === 0;

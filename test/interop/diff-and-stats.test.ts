@@ -1,6 +1,11 @@
 import { appendFile, chmod, cp, link, mkdir, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { LocalBackend } from "../../src/backend/local-backend.js";
+import { formatId, type Id, parseId } from "../../src/bytes/id.js";
+import { GO_MODE_DIR } from "../../src/format/file-mode.js";
+import { saveSnapshot } from "../../src/repository/snapshots.js";
+import { node, openRepository, saveTree, snapshotOf } from "../repository/support.js";
 import { makeKeyCheap } from "../support/cheap-key.js";
 import { onBoth, resticSays } from "../support/interop.js";
 import { missingPeer } from "../support/run.js";
@@ -9,6 +14,11 @@ import { temporaryFolder } from "../support/temporary.js";
 let env: Record<string, string>;
 let files: string;
 const ids: string[] = [];
+
+/** The lines of a diff that name files, and how many there are of each kind. */
+function changesOf(stdout: string): string[] {
+  return stdout.split("\n").filter((line) => /^[-+MTU] |^(Files|Dirs|Others):/.test(line));
+}
 
 function both(args: readonly string[]) {
   return onBoth([...args, "--no-cache"], { env });
@@ -77,6 +87,37 @@ describe.skipIf(missingPeer("restic")).each([["1"], ["2"]])("in a repository of 
       "--json",
     ]);
     expect(yore.stdout).toBe(restic.stdout);
+  });
+
+  it("diff goes on behind directories that cannot be loaded, says which, and exits with 1", async () => {
+    const copy = join(await temporaryFolder(), "damaged");
+    await cp(env["RESTIC_REPOSITORY"]!, copy, { recursive: true });
+    const repository = await openRepository(await LocalBackend.open(copy));
+    const lost = parseId("f".repeat(64))!;
+    const folder = (name: string, subtree: Id) =>
+      node(name, { type: "dir", mode: GO_MODE_DIR + 0o755, subtree });
+    const files = (name: string) => saveTree(repository, [node(name)]);
+    const [x, before, after] = await Promise.all(["x", "before", "after"].map(files));
+    const trees = [
+      [folder("both", lost), folder("changed", lost), folder("other", before!), node("z")],
+      [folder("both", lost), folder("changed", x!), folder("new", lost), folder("other", after!)],
+    ].map((nodes) => saveTree(repository, nodes));
+    const roots = await Promise.all(trees);
+    await repository.flush();
+    const [from, to] = await Promise.all(roots.map((tree) => saveSnapshot(repository, snapshotOf(tree))));
+    await repository.close();
+    const args = ["diff", formatId(from!), formatId(to!), "--no-cache"];
+    const { yore, restic } = await onBoth(args, { env: { ...env, RESTIC_REPOSITORY: copy } });
+    expect(yore.stdout.split("\n").filter((line) => /^[-+]/.test(line))).toEqual([
+      "+    /new/",
+      "+    /other/after",
+      "-    /other/before",
+      "-    /z",
+    ]);
+    expect(changesOf(yore.stdout)).toEqual(changesOf(restic.stdout));
+    for (const name of ['"/changed"', '"/new"', "a directory that both have"])
+      expect(yore.stderr).toContain(`Cannot compare ${name}: Cannot load tree blob ffffffff`);
+    expect(yore.code).toBe(1);
   });
 
   it.each([[["diff"]], [["diff", "latest"]], [["diff", "a", "b", "c"]], [["stats", "--mode", "x"]]])(

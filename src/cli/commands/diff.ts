@@ -4,6 +4,7 @@ import { READING } from "../../commands/ask-ahead.js";
 import { type DiffSide, type DiffSummary, requireTwo, runDiff } from "../../commands/diff.js";
 import { goJsonBytes } from "../../format/go-json.js";
 import { action } from "../command-context.js";
+import { EXIT_FAILURE, EXIT_SUCCESS, failureText } from "../exit-code.js";
 import type { Io } from "../output.js";
 import { terminalName } from "../terminal-text.js";
 import { formatBytes } from "../units.js";
@@ -30,6 +31,7 @@ export function registerDiff(program: Command, io: Io): void {
         const [source, target] = requireTwo(args);
         const { json } = context.global;
         const options = { source, target, metadata: flags.metadata === true };
+        let code = EXIT_SUCCESS;
         const summary = await context.withSession({ lock: "shared", ahead: READING }, (session) =>
           runDiff(session, options, {
             onStart: (one, other) => {
@@ -38,11 +40,16 @@ export function registerDiff(program: Command, io: Io): void {
             },
             onChange: ({ path, modifier }) =>
               io.stdout.write(json ? changeJson(path, modifier) : changeLine(path, modifier, io)),
+            onError: (path, error) => {
+              code = EXIT_FAILURE;
+              const what = path ? `"${terminalName(path)}"` : "a directory that both have";
+              context.problem(`Cannot compare ${what}: ${failureText(error)}`);
+            },
           }),
         );
         if (json) context.json(summaryJson(source, target, summary));
         else for (const line of summaryLines(summary)) io.stdout.line(line);
-        return undefined;
+        return code;
       }),
     );
 }
