@@ -47,23 +47,38 @@ export async function repairPacks(
   if (watch.progress) watch.progress.packsTotal = packIds.length;
   const packs = await findBlobs(repository, packIds, signal);
   for (const { packId, blobs } of packs) if (blobs.length === 0) watch.on?.({ type: "empty", packId });
-  let lostBlobs = 0;
+  const lost: { readonly blob: PackedBlob; readonly packId: Id; readonly error: YoreError }[] = [];
+  const requireLost = (error: YoreError) => {
+    throwIfAborted(signal);
+    // What a disk that does not answer holds may be whole.
+    if (!["damaged", "not-found", "format"].includes(error.code)) throw error;
+  };
   await repack(repository, packs, {
     signal,
     onPack: () => {
       if (watch.progress) watch.progress.packs++;
     },
     onLost: (blob, packId, error) => {
-      throwIfAborted(signal);
-      // What a disk that does not answer holds may be whole.
-      if (!["damaged", "not-found", "format"].includes(error.code)) throw error;
-      lostBlobs++;
-      watch.on?.({ type: "lost", blob, packId, error });
+      requireLost(error);
+      lost.push({ blob, packId, error });
     },
   });
-  watch.on?.({ type: "phase", phase: "index" });
+  const names = new Set(lost.map(({ blob }) => nameOf(blob)));
+  const elsewhere = packs
+    .map(({ packId, elsewhere: blobs }) => ({ packId, blobs: blobs.filter((one) => names.has(nameOf(one))) }))
+    .filter(({ blobs }) => blobs.length > 0);
+  await repack(repository, elsewhere, { signal, onLost: (_, __, error) => requireLost(error) });
   const { index } = repository;
   const gone = new Set(packIds.map((id) => index.packNumber(id)));
+  const isSaved = ({ type, id }: PackedBlob) =>
+    index.lookupAll(type, id).some(({ packId }) => !gone.has(index.packNumber(packId)));
+  let lostBlobs = 0;
+  for (const { blob, packId, error } of lost) {
+    if (isSaved(blob)) continue;
+    lostBlobs++;
+    watch.on?.({ type: "lost", blob, packId, error });
+  }
+  watch.on?.({ type: "phase", phase: "index" });
   await rewriteIndex(repository, (pack) => gone.has(pack), { signal });
   watch.on?.({ type: "phase", phase: "remove" });
   await removeFiles(repository, "pack", packIds, {
@@ -74,23 +89,42 @@ export async function repairPacks(
   return { packs: packIds.length, salvagedBlobs: blobs - lostBlobs, lostBlobs };
 }
 
+interface FoundPack extends IndexedPack {
+  /** Of these blobs the pack itself says that they lie elsewhere, or have another length, than the index says. */
+  readonly elsewhere: readonly PackedBlob[];
+}
+
 /** What the index has in the packs; and what only they themselves know, as long as the end of the pack can be read. */
 async function findBlobs(
   repository: Repository,
   packIds: readonly Id[],
   signal: AbortSignal | undefined,
-): Promise<IndexedPack[]> {
+): Promise<FoundPack[]> {
   const found = new Map<string, PackedBlob[]>(packIds.map((id) => [idKey(id), []]));
   const numbers = new Set(packIds.map((id) => repository.index.packNumber(id)));
   for (const { packId, blobs } of repository.index.packs({ pack: (pack) => numbers.has(pack) }))
     found.get(idKey(packId))?.push(...blobs);
+  const packs: FoundPack[] = [];
   for (const packId of packIds) {
     const blobs = found.get(idKey(packId))!;
-    const known = new Set(blobs.map(({ type, id }) => `${type} ${idKey(id)}`));
-    for (const blob of await headerOf(repository, packId, signal))
-      if (!known.has(`${blob.type} ${idKey(blob.id)}`)) blobs.push(blob);
+    const known = new Set(blobs.map(nameOf));
+    const places = new Set(blobs.map(placeOf));
+    const elsewhere: PackedBlob[] = [];
+    for (const blob of await headerOf(repository, packId, signal)) {
+      if (!known.has(nameOf(blob))) blobs.push(blob);
+      else if (!places.has(placeOf(blob))) elsewhere.push(blob);
+    }
+    packs.push({ packId, blobs, elsewhere });
   }
-  return packIds.map((packId) => ({ packId, blobs: found.get(idKey(packId))! }));
+  return packs;
+}
+
+function nameOf({ type, id }: PackedBlob): string {
+  return `${type} ${idKey(id)}`;
+}
+
+function placeOf(blob: PackedBlob): string {
+  return `${nameOf(blob)} ${blob.offset} ${blob.length} ${blob.uncompressedLength}`;
 }
 
 async function headerOf(

@@ -5,6 +5,7 @@ import { basename, join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { LocalBackend } from "../../src/backend/local-backend.js";
 import { formatId, parseId } from "../../src/bytes/id.js";
+import { encodeIndexFile } from "../../src/format/index-file.js";
 import { repairIndex } from "../../src/maintenance/repair-index.js";
 import { repairPacks } from "../../src/maintenance/repair-packs.js";
 import { repairSnapshots } from "../../src/maintenance/repair-snapshots.js";
@@ -163,6 +164,28 @@ describe.skipIf(missingPeer("restic"))("repair", () => {
     const ids = packs.map((path) => basename(path));
     const { code } = await runYore(["-r", damaged, "repair", "packs", ...ids], { env, cwd });
     expect(code).toBe(0);
+    await restic(damaged, "check", "--read-data");
+    expect(await snapshotsOf(damaged)).toEqual(await snapshotsOf(original));
+  });
+
+  it("saves what the index looks for at the wrong place of a pack, and the pack itself at the right one", async () => {
+    const damaged = await copyOf(original);
+    const repository = await openRepository(await LocalBackend.open(damaged));
+    const old = repository.indexIds;
+    const packs = [...repository.index.packs()];
+    const moved = packs.find(({ blobs }) => blobs.some(({ type }) => type === "data"))!;
+    const wrong = moved.blobs.map((blob) => ({ ...blob, offset: blob.offset + 1 }));
+    await repository.saveFile(
+      "index",
+      encodeIndexFile(packs.map((pack) => (pack === moved ? { ...pack, blobs: wrong } : pack))),
+    );
+    await repository.close();
+    for (const id of old) await rm(join(damaged, "index", formatId(id)));
+    const cwd = await temporaryFolder();
+    const args = ["-r", damaged, "--no-cache", "repair", "packs", formatId(moved.packId), "--json"];
+    const { code, stdout } = await runYore(args, { env, cwd });
+    expect(code).toBe(0);
+    expect(stdout).toContain(`"salvaged_blobs":${moved.blobs.length},"lost_blobs":0`);
     await restic(damaged, "check", "--read-data");
     expect(await snapshotsOf(damaged)).toEqual(await snapshotsOf(original));
   });
