@@ -106,6 +106,22 @@ export function decodePackHeader(
   sealedLength: number,
   options: { readonly version?: 1 | 2 } = {},
 ): PackedBlob[] {
+  const blobs = decodeHeaderEntries(plaintext, options);
+  const last = blobs.at(-1);
+  const end = last ? last.offset + last.length : 0;
+  const headerStart = packSize - HEADER_LENGTH_LENGTH - sealedLength;
+  if (end !== headerStart)
+    throw new FormatError(
+      `Cannot decode pack header: want blobs of ${headerStart} bytes in all, have ${end} in ${blobs.length} entries`,
+    );
+  return blobs;
+}
+
+/** As `decodePackHeader`, of a pack that may have lost or got bytes in front of its header: where the blobs were once. */
+export function decodeHeaderEntries(
+  plaintext: Uint8Array,
+  options: { readonly version?: 1 | 2 } = {},
+): PackedBlob[] {
   const reader = new ByteReader(plaintext, "pack header");
   const blobs: PackedBlob[] = [];
   let offset = 0;
@@ -114,11 +130,6 @@ export function decodePackHeader(
     blobs.push(blob);
     offset += blob.length;
   }
-  const headerStart = packSize - HEADER_LENGTH_LENGTH - sealedLength;
-  if (offset !== headerStart)
-    throw new FormatError(
-      `Cannot decode pack header: want blobs of ${headerStart} bytes in all, have ${offset} in ${blobs.length} entries`,
-    );
   return blobs;
 }
 

@@ -5,8 +5,8 @@ import type { Engine, MasterKey } from "../engine/engine.js";
 import { DamagedError, YoreError } from "../errors.js";
 import type { BlobType } from "../format/blob.js";
 import {
+  decodeHeaderEntries,
   decodeHeaderLength,
-  decodePackHeader,
   EAGER_TAIL_LENGTH,
   HEADER_LENGTH_LENGTH,
   type PackedBlob,
@@ -188,7 +188,8 @@ export class BlobReader implements BlobLoader {
   }
 
   /**
-   * Reads the list of blobs at the end of a pack.
+   * Reads the list of blobs at the end of a pack. They need not all be there: of a pack that has lost a piece, those in
+   * front of the gap are still good.
    *
    * @param size of the pack file, from a listing
    * @throws {DamagedError} naming the pack if the header is not whole and authentic
@@ -203,7 +204,7 @@ export class BlobReader implements BlobLoader {
       const sealed = tail.subarray(tail.length - wanted, tail.length - HEADER_LENGTH_LENGTH);
       const [result] = await engine.unseal(masterKey, [{ sealed, uncompressedLength: 0, id: undefined }]);
       if (!("plaintext" in result!)) throw new DamagedError(formatUnsealFailure(result!.failure));
-      return decodePackHeader(result.plaintext, size, length, { version });
+      return decodeHeaderEntries(result.plaintext, { version });
     } catch (error) {
       if (!(error instanceof YoreError) || !["damaged", "format"].includes(error.code)) throw error;
       throw new DamagedError(`Cannot read header of pack ${formatShortId(packId)}: ${error.message}`, {

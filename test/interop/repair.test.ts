@@ -156,6 +156,17 @@ describe.skipIf(missingPeer("restic"))("repair", () => {
     await restic(mended, "check", "--read-data");
   });
 
+  it("saves what a pack has in front of a gap, also after its index was repaired", async () => {
+    const damaged = await copyOf(original);
+    const [pack] = await packsOf(damaged);
+    const bytes = await readFile(pack!);
+    await writeFile(pack!, Buffer.concat([bytes.subarray(0, 2_000_000), bytes.subarray(2_000_100)]));
+    const indexed = (await runBoth(damaged, "repair", "index")).ours;
+    const { ours } = await runBoth(indexed, "repair", "packs", basename(pack!));
+    const mended = (await runBoth(ours, "repair", "snapshots", "--forget")).ours;
+    await restic(mended, "check", "--read-data");
+  });
+
   it("takes apart what no index file lists any more", async () => {
     const damaged = await copyOfRepository(original);
     for (const path of await filesBelow(damaged, "index")) await rm(path);
