@@ -6,6 +6,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { LRUCache } from "lru-cache";
 import { append } from "../bytes/append.js";
+import { MAX_NAME_BYTES } from "../bytes/file-name.js";
 import { formatShortId, type Id, idKey } from "../bytes/id.js";
 import { cutToBytes } from "../bytes/utf8.js";
 import { DamagedError, FormatError } from "../errors.js";
@@ -53,8 +54,6 @@ const MAX_COUNTS = 100_000;
 const MAX_LARGE_TREES = 2;
 /** Old writers nested at most one such level; a loop of them must end. */
 const MAX_FLATTENED_LEVELS = 4;
-/** NAME_MAX of Linux. */
-const MAX_NAME_BYTES = 255;
 
 export class TreeCache {
   readonly #loader: BlobLoader;

@@ -8,8 +8,9 @@
  * Positions 0 and 1 are "." and "..", the entries of the listing follow.
  */
 
+import { MAX_NAME_BYTES } from "../bytes/file-name.js";
 import type { NodeId, RecordTarget } from "./filesystem.js";
-import { DIRENT_TYPE_SHIFT, MAX_NAME_BYTES, S_IFDIR, Size } from "./kernel-abi.js";
+import { DIRENT_TYPE_SHIFT, S_IFDIR, Size } from "./kernel-abi.js";
 import type { DirectoryStream } from "./listing-cache.js";
 import type { ReplyBuffer } from "./reply-buffer.js";
 

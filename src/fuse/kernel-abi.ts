@@ -9,9 +9,6 @@ export const FUSE_MINOR = 38;
 /** CACHE_SYMLINKS, NO_OPENDIR_SUPPORT and EXPLICIT_INVAL_DATA in one version (Linux 5.2). */
 export const FUSE_MIN_MINOR = 31;
 
-/** NAME_MAX: no directory of Linux shows longer ones. */
-export const MAX_NAME_BYTES = 255;
-
 export const Opcode = {
   LOOKUP: 1,
   FORGET: 2,

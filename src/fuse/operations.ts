@@ -4,9 +4,10 @@
  */
 
 import { when } from "../async/when.js";
+import { MAX_NAME_BYTES } from "../bytes/file-name.js";
 import { Errno } from "./errno.js";
 import { type Answer, type Filesystem, type NodeId, ROOT_NODE } from "./filesystem.js";
-import { MAX_NAME_BYTES, Opcode, OpenFlag, Size, Whence } from "./kernel-abi.js";
+import { Opcode, OpenFlag, Size, Whence } from "./kernel-abi.js";
 import type { KernelRequest } from "./kernel-request.js";
 import type { ListingCache } from "./listing-cache.js";
 import type { PreparedListings } from "./prepared-listings.js";

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
+import { MAX_NAME_BYTES } from "../bytes/file-name.js";
 import { messageOf, systemCodeOf, YoreError } from "../errors.js";
 import { textBytes } from "../patterns/mod.js";
 import { type FileIdentity, isFile } from "./file-writer.js";
@@ -7,7 +8,6 @@ import { childOf, parentOf, type TargetFolder } from "./target-folder.js";
 
 /** The name that a file gets which could not be restored wholly. */
 const INCOMPLETE_SUFFIX = ".incomplete";
-const NAME_MAX_BYTES = 255;
 /** So many files of one name are kept; nobody restores a damaged file so often with another result. */
 const MAX_NAMES = 1000;
 /** Of file systems that have no hard links. */
@@ -98,6 +98,6 @@ function shortName(location: string): string {
   const name = location.slice(location.lastIndexOf("/") + 1);
   const bytes = textBytes(name);
   // Room for the number as well.
-  if (bytes.length + INCOMPLETE_SUFFIX.length + `-${MAX_NAMES}`.length <= NAME_MAX_BYTES) return name;
+  if (bytes.length + INCOMPLETE_SUFFIX.length + `-${MAX_NAMES}`.length <= MAX_NAME_BYTES) return name;
   return createHash("sha256").update(bytes).digest("hex").slice(0, 16);
 }

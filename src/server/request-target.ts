@@ -1,5 +1,6 @@
 import type { FileType, Handle } from "../backend/backend.js";
 import { FOLDERS } from "../backend/local-layout.js";
+import { MAX_NAME_BYTES } from "../bytes/file-name.js";
 import { isHexId } from "../bytes/id.js";
 import { DELETED_FOLDER } from "./deleted-files.js";
 
@@ -27,9 +28,6 @@ export type RepositoryPath = readonly string[];
 export type ListedType = Exclude<FileType, "config">;
 
 export const MAX_FOLDER_DEPTH = 2;
-
-/** Bytes; what file systems take. */
-const MAX_FOLDER_NAME = 255;
 
 const TYPE_OF_FOLDER = new Map(Object.entries(FOLDERS).map(([type, folder]) => [folder, type as ListedType]));
 
@@ -86,5 +84,5 @@ function decodeSegments(segments: readonly string[]): string[] | undefined {
 
 function isFolderName(name: string): boolean {
   if (name === "" || name === "." || name === ".." || name === DELETED_FOLDER) return false;
-  return !/[/\\\p{Cc}]/u.test(name) && Buffer.byteLength(name) <= MAX_FOLDER_NAME;
+  return !/[/\\\p{Cc}]/u.test(name) && Buffer.byteLength(name) <= MAX_NAME_BYTES;
 }

@@ -1,5 +1,6 @@
 /** Names that every program may be shown: nothing that splits a path, and on request nothing that Windows refuses. */
 
+import { MAX_NAME_BYTES } from "../bytes/file-name.js";
 import { cutToBytes } from "../bytes/utf8.js";
 
 /**
@@ -23,7 +24,6 @@ function cut(name: string): string {
 
 /** Of bytes: with nothing or an extension behind it Windows takes such a name for a device; "¹²³" count as digits. */
 const WINDOWS_DEVICE = /^(con|prn|aux|nul|(?:com|lpt)(?:\d|\xc2[\xb9\xb2\xb3])) *(\..*)?$/is;
-const MAX_NAME_BYTES = 255;
 /** What Windows does not allow within a name, "/" aside; Samba shows such names as a jumble like `_A1B2C~3`. */
 const WINDOWS_FORBIDDEN = new Set(Buffer.from('<>:"\\|?*'));
 

@@ -6,6 +6,7 @@
  */
 
 import { when } from "../async/when.js";
+import { MAX_NAME_BYTES } from "../bytes/file-name.js";
 import { formatId, type Id } from "../bytes/id.js";
 import type { BlobCache } from "../cache/blob-cache.js";
 import { CompactTree } from "../cache/compact-tree.js";
@@ -66,7 +67,6 @@ const DEFAULT_LIST_TTL_MS = 5_000;
 /** How long an answer may be believed that failed to find out something. */
 const DOUBTFUL_TTL_MS = 1_000;
 const STATFS_BLOCK_BYTES = 4096;
-const MAX_NAME_BYTES = 255;
 
 export class SnapshotFilesystem implements Filesystem {
   readonly #source: SnapshotSource;

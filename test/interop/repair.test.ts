@@ -157,7 +157,7 @@ describe.skipIf(missingPeer("restic"))("repair", () => {
   });
 
   it("saves what a pack has in front of a gap, also after its index was repaired", async () => {
-    const damaged = await copyOf(original);
+    const damaged = await copyOfRepository(original);
     const [pack] = await packsOf(damaged);
     const bytes = await readFile(pack!);
     await writeFile(pack!, Buffer.concat([bytes.subarray(0, 2_000_000), bytes.subarray(2_000_100)]));
@@ -180,7 +180,7 @@ describe.skipIf(missingPeer("restic"))("repair", () => {
   });
 
   it("saves what the index looks for at the wrong place of a pack, and the pack itself at the right one", async () => {
-    const damaged = await copyOf(original);
+    const damaged = await copyOfRepository(original);
     const repository = await openRepository(await LocalBackend.open(damaged));
     const old = repository.indexIds;
     const packs = [...repository.index.packs()];
