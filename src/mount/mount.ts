@@ -5,6 +5,7 @@
 
 import { join } from "node:path";
 import { untilInterrupted, withDeadline } from "../async/deadline.js";
+import { idKey } from "../bytes/id.js";
 import { BlobCache, DEFAULT_BLOB_CACHE_BYTES } from "../cache/blob-cache.js";
 import { TreeCache } from "../cache/tree-cache.js";
 import { type MountHandle as DriverHandle, type DriverName, mountFilesystem } from "../fuse/mount.js";
@@ -93,7 +94,8 @@ export async function mount(repository: Repository, options: MountOptions): Prom
   const listed = withDeadline(filesystem.refresh(), readTimeoutMs, "list snapshots");
   await untilInterrupted(listed, options.signal);
   // Nobody waits for the index here; a failure is met, and told, by the first who needs a blob.
-  loader.ready().catch(() => undefined);
+  const tellIndexProblems = indexProblemTeller(repository, onLog);
+  loader.ready().then(tellIndexProblems, () => undefined);
 
   const driver = await mountFilesystem(filesystem, {
     mountpoint,
@@ -105,7 +107,7 @@ export async function mount(repository: Repository, options: MountOptions): Prom
     ...(options.driver === undefined ? {} : { driver: options.driver }),
     onLog,
   });
-  const watcher = new SnapshotWatcher(() => filesystem.refresh(), {
+  const watcher = new SnapshotWatcher(() => filesystem.refresh().then(tellIndexProblems), {
     intervalMs: refreshMs,
     timeoutMs: readTimeoutMs,
     folder: options.localRepository && join(options.localRepository, "snapshots"),
@@ -139,6 +141,18 @@ function handleOf(
   if (signal?.aborted) onAbort();
   else signal?.addEventListener("abort", onAbort, { once: true });
   return { mountpoint, blobs, filesystem, unmount, done };
+}
+
+/** Says once of each index file that it cannot be read: what only it lists would look as if nobody had ever saved it. */
+function indexProblemTeller(repository: Repository, onLog: (line: string) => void): () => void {
+  const told = new Set<string>();
+  return () => {
+    for (const { id, error } of repository.indexProblems) {
+      if (told.has(idKey(id))) continue;
+      told.add(idKey(id));
+      onLog(`${error.message}; run \`yore check\``);
+    }
+  };
 }
 
 /** For statfs: what the packs hold; counted again only when the index has changed. */

@@ -300,6 +300,19 @@ for path in sys.argv[1:]:
         for (const line of log) expect(line).toMatch(/^Cannot read .*"\/.*" *: .*blob [0-9a-f]{8}/);
       });
 
+      it("a damaged index file is told, and not only what it alone knows", async () => {
+        const folder = join(await temporaryFolder(), "data");
+        await output('mkdir "$1" && echo one > "$1/file"', folder);
+        const repositoryPath = await backUp(folder);
+        await output('chmod u+w "$1"/index/* && truncate -s 100 "$1"/index/*', repositoryPath);
+        const { path, log } = await mounted(repositoryPath);
+        const { stderr } = await shell('ls "$1/snapshots/latest/"', path);
+        expect(stderr).toMatch(/Input\/output error/);
+        expect(log.filter((line) => line.startsWith("Cannot load index "))).toEqual([
+          expect.stringMatching(/^Cannot load index [0-9a-f]{8}: .*; run `yore check`$/),
+        ]);
+      });
+
       it("a damaged pack hurts one range only, and no wrong byte comes out", async () => {
         const folder = join(await temporaryFolder(), "data");
         await output(
