@@ -24,12 +24,17 @@ export interface DirectoryStream {
 const MAX_STREAMS = 256;
 /** Of all the streams together. */
 const MAX_NAMES = 2_000_000;
+/** Streams that are kept although they have ended, and the names of all of them together; the last one in any case. */
+const MAX_ENDED_STREAMS = 16;
+const MAX_ENDED_NAMES = 100_000;
 const MAX_GENERATION = 0x7fff_ffff;
 
 export class ListingCache {
   readonly #filesystem: Filesystem;
   /** The least recently used one first. */
   readonly #streams = new Map<string, DirectoryStream>();
+  /** Those of them that somebody has read to the end, the one that ended first in front. */
+  readonly #ended = new Set<DirectoryStream>();
   #names = 0;
   #lastGeneration = 0;
 
@@ -55,11 +60,32 @@ export class ListingCache {
     });
   }
 
-  /** The end of the directory has been read. */
-  drop(stream: DirectoryStream): void {
+  /**
+   * The end of the directory has been read. Others may have come as far as the kernel's cache of it goes, and will ask for
+   * what follows when that cache has been given up: of a directory that can change nobody else knows what it was.
+   */
+  onEnd(stream: DirectoryStream): void {
+    if (!stream.listing.changeable) {
+      this.#drop(stream);
+      return;
+    }
+    if (this.#streams.get(keyOf(stream.node, stream.generation)) !== stream) return;
+    this.#ended.delete(stream);
+    this.#ended.add(stream);
+    let names = 0;
+    for (const { listing } of this.#ended) names += listing.length;
+    for (const oldest of this.#ended) {
+      if (oldest === stream || (this.#ended.size <= MAX_ENDED_STREAMS && names <= MAX_ENDED_NAMES)) break;
+      names -= oldest.listing.length;
+      this.#drop(oldest);
+    }
+  }
+
+  #drop(stream: DirectoryStream): void {
     const key = keyOf(stream.node, stream.generation);
     if (this.#streams.get(key) !== stream) return;
     this.#streams.delete(key);
+    this.#ended.delete(stream);
     this.#names -= stream.listing.length;
   }
 
@@ -74,12 +100,12 @@ export class ListingCache {
   #keep(stream: DirectoryStream): DirectoryStream {
     const key = keyOf(stream.node, stream.generation);
     const before = this.#streams.get(key);
-    if (before) this.drop(before);
+    if (before) this.#drop(before);
     this.#streams.set(key, stream);
     this.#names += stream.listing.length;
     for (const oldest of this.#streams.values()) {
       if (oldest === stream || (this.#streams.size <= MAX_STREAMS && this.#names <= MAX_NAMES)) break;
-      this.drop(oldest);
+      this.#drop(oldest);
     }
     return stream;
   }

@@ -79,7 +79,7 @@ function readDirectory(plus: boolean): Handler {
     return when(listings.at(node, request.u32(12), position), (stream) => {
       const written = reply.directory(stream, position, size, plus);
       const isEnd = position >= stream.listing.length + 2;
-      if (isEnd) listings.drop(stream);
+      if (isEnd) listings.onEnd(stream);
       if (!written || !plus) return;
       if (isEnd) prepared.onEnd(node);
       if (position === 0) prepared.onListed(node, size, written.directories);

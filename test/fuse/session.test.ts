@@ -238,6 +238,21 @@ describe("Session directories", () => {
     expect(fresh.map((record) => record.name)).toEqual([".", "..", "b", "c"]);
     expect(goOn().map((record) => record.name)).toEqual(["b", "c"]);
   });
+
+  it("that change keep it for others who read by the same cookies when one has come to the end", () => {
+    const root = directory({ a: file(""), b: file(""), c: file("") }, { changeable: true });
+    const { ask } = begin(new ToyFilesystem(root));
+    const from = (cookie: bigint) =>
+      records(
+        ask(Opcode.READDIR, 1, readIn(Number(cookie & 0xffffffffn), Number(cookie >> 32n), 1000))!.body,
+        false,
+      );
+    const all = from(0n);
+    expect(from(all.at(-1)!.off)).toEqual([]);
+    root.children!.delete("a");
+    // One whom the kernel's cache had given all up to "b".
+    expect(from(all.at(-2)!.off).map((record) => record.name)).toEqual(["c"]);
+  });
 });
 
 describe("Session answers that come later", () => {
