@@ -158,6 +158,7 @@ export class ArchiveRun {
       const parentDevice = isUnreadable(parentRecord) ? undefined : parentRecord.stat.dev;
       const rules = await selection.rulesIn(parent);
       if (selection.excludesObject(absolute, record.stat, rules, parentDevice)) return undefined;
+      if (await selection.ignoresWayTo(absolute)) return undefined;
     }
     const entry = { place, record, previous };
     return this.#walkObject(

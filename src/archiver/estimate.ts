@@ -75,6 +75,7 @@ async function countTarget(
     const rules = await selection.rulesIn(parentRaw(absolute));
     const parentDevice = isUnreadable(parent) ? undefined : parent.stat.dev;
     if (selection.excludesObject(absolute, entry.stat, rules, parentDevice)) return;
+    if (await selection.ignoresWayTo(absolute)) return;
   }
   countObject(absolute, entry.stat, directories, options.progress);
 }

@@ -73,14 +73,18 @@ export async function explain(
     const steps: RawPath[] = [];
     for (let at = to; at !== target; at = parentRaw(at)) steps.unshift(joinRaw(parentRaw(at), baseRaw(at)));
     let stat = await look(target, leadsToTarget(target));
+    let ignored: Pick<Explanation, "decidedAt" | "reason"> | undefined;
     for (const at of steps) {
       if (isSymlink(stat)) return { decidedAt: parentRaw(at), reason: { by: "link" } };
       const parentDevice = stat.dev;
       if (leadsToTarget(at) && !together.includes(at)) {
         if (at === to) return { decidedAt: at, reason: { by: "way" } };
         stat = await look(at, true);
+        const reason = await selection.whyIgnored(at);
+        if (reason) ignored ??= { decidedAt: at, reason };
         continue;
       }
+      if (ignored) return ignored;
       const byPath = selection.whyPath(at);
       if (byPath) return { decidedAt: at, reason: byPath };
       stat = await look(at);

@@ -77,6 +77,8 @@ export class Selection {
   readonly #scanner: Scanner;
   readonly #warn: (message: string) => void;
   readonly #gitIgnore: GitIgnore | undefined;
+  /** Absolute paths. */
+  #targets: ReadonlySet<RawPath> = new Set();
   /** Devices of the targets, by absolute path; empty unless on one file system. */
   readonly #devices = new Map<string, bigint>();
 
@@ -89,6 +91,7 @@ export class Selection {
 
   /** To be called once before anything is asked, with the absolute paths of the targets. */
   async prepare(targets: readonly RawPath[]): Promise<void> {
+    this.#targets = new Set(targets);
     if (!this.#rules.oneFileSystem) return;
     const looked = lookAhead(this.#scanner, targets, (target) => target, { attributes: false });
     for await (const [target, entry] of looked) {
@@ -154,6 +157,23 @@ export class Selection {
     const tag = tags.length > 0 ? tags.find(({ name }) => name !== baseRaw(path)) : undefined;
     if (tag) return { by: "tag-file", name: tag.name };
     const decision = ignores && decideIgnore(ignores, path, isDirectory(stat));
+    return decision && !decision.rule.negated ? { by: "gitignore", decision } : undefined;
+  }
+
+  /**
+   * True when git ignores a directory on the way from a target to what lies in it. A walk comes there only where something
+   * else is named in that directory.
+   */
+  async ignoresWayTo(path: RawPath): Promise<boolean> {
+    if (!this.#gitIgnore) return false;
+    for (let at = parentRaw(path); at !== "/" && !this.#targets.has(at); at = parentRaw(at))
+      if (await this.whyIgnored(at)) return true;
+    return false;
+  }
+
+  /** What git's rules say of a directory. */
+  async whyIgnored(directory: RawPath): Promise<Exclusion | undefined> {
+    const decision = decideIgnore(await this.#gitIgnore?.rulesIn(parentRaw(directory)), directory, true);
     return decision && !decision.rule.negated ? { by: "gitignore", decision } : undefined;
   }
 

@@ -103,6 +103,27 @@ describe("backup --exclude-gitignore", () => {
     expect(kept).not.toContain("linked/one");
   });
 
+  it("saves of a directory that is ignored what is named in it, and nothing else", async () => {
+    const targets = ["work", "work/deep/ignored/named", "work/deep/ignored/kept"];
+    for (const name of ["named", "beside", "sub/x", "kept/x", "kept/named"]) {
+      await mkdir(dirname(join(folder, "work/deep/ignored", name)), { recursive: true });
+      await writeFile(join(folder, "work/deep/ignored", name), name);
+    }
+    await writeFile(join(folder, "work/deep/.gitignore"), "ignored\n");
+    try {
+      const kept = await saved(["--exclude-gitignore", ...targets, "work/deep/ignored/kept/named"]);
+      const below = kept.flatMap((path) => path.split("work/deep/ignored/")[1] ?? []);
+      expect(below).toEqual(["kept", "kept/named", "kept/x", "named"]);
+      const explain = ["beside", "kept/x"].flatMap((name) => ["--explain", `work/deep/ignored/${name}`]);
+      const { stdout } = await runYore(["backup", "--exclude-gitignore", ...explain, ...targets], {
+        cwd: folder,
+      });
+      expect(stdout).toMatch(/^out .*beside: --exclude-gitignore: .*\nin .*kept\/x: /);
+    } finally {
+      await rm(join(folder, "work/deep"), { recursive: true });
+    }
+  });
+
   it("respects the files above a target, and saves what is named", async () => {
     const kept = await saved(["--exclude-gitignore", "work/sub", "work/a.o"]);
     expect(kept).toContain("work/a.o");
