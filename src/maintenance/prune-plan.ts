@@ -162,7 +162,7 @@ export class PackSizeError extends DamagedError {
 
   constructor(packId: Id, expected: number, found: number) {
     super("pack size does not match calculated size from index", {
-      hint: "`yore repair index` looks at the pack and takes up what is in it",
+      hint: "`yore repair index` looks at the pack and takes up what is in it. If it still differs then, the pack is damaged: `yore check` says how to take it apart",
     });
     this.packId = packId;
     this.expected = expected;

@@ -162,6 +162,8 @@ describe.skipIf(missingPeer("restic"))("repair", () => {
     const bytes = await readFile(pack!);
     await writeFile(pack!, Buffer.concat([bytes.subarray(0, 2_000_000), bytes.subarray(2_000_100)]));
     const indexed = (await runBoth(damaged, "repair", "index")).ours;
+    const { stderr } = await runYore(["-r", indexed, "check"], { env });
+    expect(stderr).toContain(`yore repair packs ${basename(pack!)}`);
     const { ours } = await runBoth(indexed, "repair", "packs", basename(pack!));
     const mended = (await runBoth(ours, "repair", "snapshots", "--forget")).ours;
     await restic(mended, "check", "--read-data");
