@@ -25,18 +25,21 @@ export function addPatternFlags(command: Command, verb: PatternVerb): void {
  * as no `--include` at all, which would restore everything when a variable of a script is empty.
  *
  * @param environment for the variables in files of patterns
+ * @param withEmptyFiles whether a file without patterns counts as well; for restic's `restore` it is as if it was not named
  * @throws {UsageError} for a pattern that is none, or a file that cannot be read
  */
 export async function resolvePatternFlags(
   verb: PatternVerb,
   flags: PatternFlags<PatternVerb>,
   environment: Readonly<Record<string, string | undefined>>,
+  withEmptyFiles = false,
 ): Promise<PatternList[]> {
   const load = async (flag: PatternVerb | `i${PatternVerb}`, ignoreCase: boolean) => {
     const patterns = flags[flag] ?? [];
-    const wanted = { flag: `--${flag}`, patterns, files: flags[`${flag}File`], ignoreCase };
-    const { list } = await loadPatterns(wanted, environment);
-    return patterns.length > 0 || list.length > 0 ? [list] : [];
+    const files = flags[`${flag}File`] ?? [];
+    const { list } = await loadPatterns({ flag: `--${flag}`, patterns, files, ignoreCase }, environment);
+    const isGiven = patterns.length > 0 || (withEmptyFiles && files.length > 0);
+    return isGiven || list.length > 0 ? [list] : [];
   };
   return [...(await load(verb, false)), ...(await load(`i${verb}`, true))];
 }

@@ -68,6 +68,10 @@ describe.skipIf(missingPeer("restic"))("rewrite", () => {
     [["nope", "--exclude", "x"]],
     [[]],
     [["--exclude", "x", "--include", "y"]],
+    // A file without patterns says that nothing is meant, and not that nothing was said.
+    [["--exclude-file", "/dev/null"]],
+    [["--include-file", "/dev/null", "--forget"]],
+    [["--exclude-file", "/dev/null", "--include-file", "/dev/null"]],
     [["--new-time", "soon"]],
   ])("makes the same snapshots with %j", async (args) => {
     const { yore, restic } = await onCopies(repository, ["rewrite", ...args], { env });

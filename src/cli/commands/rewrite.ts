@@ -75,8 +75,8 @@ async function resolveOptions(flags: RewriteFlags, io: Io): Promise<RewriteOptio
   if (flags.newTime && !newTime)
     throw new UsageError(`error in time option: "${flags.newTime}" is no time like "2012-11-01 22:08:41"`);
   return {
-    excludes: await resolvePatternFlags("exclude", flags, io.env),
-    includes: await resolvePatternFlags("include", flags, io.env),
+    excludes: await resolvePatternFlags("exclude", flags, io.env, true),
+    includes: await resolvePatternFlags("include", flags, io.env, true),
     forget: flags.forget === true,
     dryRun: flags.dryRun === true,
     newHost: flags.newHost || undefined,
