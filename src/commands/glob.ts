@@ -1,4 +1,5 @@
 import { lstat, readdir } from "node:fs/promises";
+import { posix } from "node:path";
 import { append } from "../bytes/append.js";
 import { UsageError } from "../errors.js";
 import { compileComponent, pathText } from "../patterns/mod.js";
@@ -12,21 +13,22 @@ export function isGlob(pattern: Uint8Array): boolean {
 
 /**
  * Expands a pattern as Go's `filepath.Glob` does: each component on its own, dot files included, results
- * sorted within a directory; a pattern without any special character stands for itself if that exists.
- * Directories that cannot be read match nothing.
+ * sorted within a directory, without "." and ".." in them; a pattern without any special character stands for itself if
+ * that exists. Directories that cannot be read match nothing, and a pattern that ends in a slash matches nothing either.
  *
  * @throws {UsageError} for a pattern that is none
  */
 export async function expandGlob(pattern: Uint8Array): Promise<Buffer[]> {
   const raw = Buffer.from(pattern).toString("latin1");
   if (!META.test(raw)) return (await exists(raw)) ? [Buffer.from(raw, "latin1")] : [];
+  if (raw.endsWith("/")) return [];
   const parts = raw.split("/");
   let found = [parts[0] === "" ? "/" : ""];
   for (const part of parts) {
     if (part === "") continue;
     found = META.test(part) ? await matchIn(found, part, raw) : await descend(found, part);
   }
-  return found.map((path) => Buffer.from(path, "latin1"));
+  return found.map((path) => Buffer.from(posix.normalize(path), "latin1"));
 }
 
 async function matchIn(folders: readonly string[], part: string, pattern: string): Promise<string[]> {

@@ -64,7 +64,7 @@ describe.skipIf(missingPeer("restic"))("backup's choice of files", () => {
     file("patterns", "\ufeff# a comment\n\n  *.O  \r\n$NAME/plain\n!b/pl$$ain\n[[]*\n");
     file(
       "globs",
-      "# comment\n  a/s*  \nb/p*n\nb/no*\n**/n**n\nb/voilà\nb/Å \r\nb/успех\n\u2003b/spaced\u00a0\n",
+      "# comment\n  a/s*  \nb/p*n\nb/no*\n**/n**n\nb/voilà\nb/Å \r\nb/успех\n\u2003b/spaced\u00a0\nb/*/\n./b/../b/fal*\n",
     );
     file("verbatim", "a/nün\n\nb/[brackets]\n");
     file("raw", "a/one\0b/plain\0");
