@@ -185,5 +185,10 @@ function pathParts(path: string | Buffer): Buffer[] {
 
 /** Whether a snapshot has all of these tags; the tag "" stands for one without tags. */
 export function hasTags(snapshot: Snapshot, tags: readonly string[]): boolean {
-  return tags.every((tag) => (tag === "" ? snapshot.tags.length === 0 : snapshot.tags.includes(tag)));
+  for (const tag of tags) {
+    // As in restic, which asks for nothing that comes behind: ",a" is met by a snapshot without tags.
+    if (tag === "" && snapshot.tags.length === 0) return true;
+    if (!snapshot.tags.includes(tag)) return false;
+  }
+  return true;
 }

@@ -86,7 +86,17 @@ describe.skipIf(missingPeer("restic"))("forget", () => {
     await addSnapshots(repository);
   }, 120_000);
 
-  it.each(policies)("keeps the same for %j %j", async (policy, more) => {
+  it.each([
+    ...policies,
+    [
+      ["--keep-tag", ",a"],
+      ["--group-by", ""],
+    ],
+    [
+      ["--keep-last", "1"],
+      ["--tag", ",a"],
+    ],
+  ])("keeps the same for %j %j", async (policy, more) => {
     const { yore, restic } = await both(["forget", "--dry-run", "--json", ...policy, ...more]);
     expect(groups(yore)).toEqual(groups(restic));
     expect(yore.code).toBe(restic.code);

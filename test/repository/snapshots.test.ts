@@ -53,6 +53,8 @@ describe("listSnapshots", () => {
     [{ tags: [["y"], ["x"]] }, ["one", "two"]],
     [{ tags: [[""]] }, ["three"]],
     [{ tags: [["y"], [""]] }, ["one", "three"]],
+    [{ tags: [["", "y"]] }, ["three"]],
+    [{ tags: [["y", ""]] }, []],
     [{ paths: ["/a"] }, ["one", "two"]],
     [{ paths: ["/a", "/b"] }, ["one"]],
     [{ hosts: ["two"], tags: [["y"]] }, []],
