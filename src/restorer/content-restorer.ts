@@ -14,7 +14,7 @@ import { plainLengthOf } from "../repository/blob-groups.js";
 import type { PackBlobResult, TakeSealed } from "../repository/pack-blobs.js";
 import type { Repository } from "../repository/repository.js";
 import { BlobPlaces, type PackPlan, type PlannedBlob } from "./blob-places.js";
-import { type ExistingFile, needsRestore, type WantedContent } from "./existing-file.js";
+import type { ExistingFile, WantedContent } from "./existing-file.js";
 import type { FileCallFailure } from "./file-call.js";
 import { FileCallQueue } from "./file-call-queue.js";
 import { type FileIdentity, FileWriter, isFile, type WrittenFile } from "./file-writer.js";
@@ -38,6 +38,8 @@ export interface ContentFile extends WrittenFile, WantedContent {
   /** The size that the snapshot tells, for the counters; `size` is what the blobs make. */
   readonly nodeSize: number;
   readonly existing: ExistingFile | undefined;
+  /** Whether it is told as an update of a file that was there. */
+  readonly isUpdate: boolean;
 }
 
 /** What the run that owns the files wants to know. */
@@ -364,8 +366,7 @@ export class ContentRestorer {
       state.failures.push({ offset: 0, length: 0, error });
     }
     if (state.failures.length === 0) {
-      const isUpdate = file.existing !== undefined && needsRestore(file.existing);
-      this.#watch.onDone(file.location, file.nodeSize, isUpdate ? "updated" : "restored", false);
+      this.#watch.onDone(file.location, file.nodeSize, file.isUpdate ? "updated" : "restored", false);
       return;
     }
     const rest = begun && (await this.#withdraw(file, begun, state.hasWritten));

@@ -43,6 +43,8 @@ export interface FoundFile {
   readonly size: number;
   /** `undefined` when there is no regular file to keep, or it cannot be read. */
   readonly existing: ExistingFile | undefined;
+  /** Whether it was compared, though nothing of it may be kept: what is written in its place updates it. */
+  readonly isCompared: boolean;
   /** Whether it is known to have the status that was asked for, and no extended attributes. */
   readonly hasStatus: boolean;
 }
@@ -110,11 +112,18 @@ export class FileExaminer {
   }
 }
 
-const NOTHING: FoundFile = { kind: "nothing", size: 0, existing: undefined, hasStatus: false };
+const NOTHING: FoundFile = {
+  kind: "nothing",
+  size: 0,
+  existing: undefined,
+  isCompared: false,
+  hasStatus: false,
+};
 const OTHER: FoundFile = { ...NOTHING, kind: "other" };
 
 function trusted(size: number, hasStatus = false): FoundFile {
-  return { kind: "file", size, existing: { sizeMatches: true, matches: undefined }, hasStatus };
+  const existing = { sizeMatches: true, matches: undefined };
+  return { kind: "file", size, existing, isCompared: true, hasStatus };
 }
 
 interface Compared {
@@ -129,11 +138,11 @@ function fromMatches(
   wanted: WantedContent,
   { linksMatter = true }: ExamineOptions,
 ): FoundFile {
-  if (!matches) return { kind: "file", size, existing: undefined, hasStatus };
+  if (!matches) return { kind: "file", size, existing: undefined, isCompared: false, hasStatus };
   const existing = { sizeMatches: size === wanted.size, matches };
   // Writing into a file with other names would change those too: it has to be made anew, so nothing of it counts.
   const isLost = linksMatter && links > 1 && needsRestore(existing);
-  return { kind: "file", size, existing: isLost ? undefined : existing, hasStatus };
+  return { kind: "file", size, existing: isLost ? undefined : existing, isCompared: true, hasStatus };
 }
 
 async function examineTogether(

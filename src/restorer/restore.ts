@@ -224,7 +224,7 @@ class RestoreRun {
       this.progress.bytesTotal += node.size;
       if (this.#options.dryRun) {
         this.progress.bytesRestored += node.size;
-        return this.#done(existing ? "updated" : "restored", location, node.size, true);
+        return this.#done(found?.isCompared ? "updated" : "restored", location, node.size, true);
       }
       const keepsContent = existing !== undefined;
       this.#content.add({
@@ -234,6 +234,7 @@ class RestoreRun {
         existing,
         isFresh: !exists,
         keepsContent,
+        isUpdate: found?.isCompared === true,
       });
     } catch (error) {
       throwIfAborted(this.#watch.signal);

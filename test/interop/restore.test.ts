@@ -1,7 +1,7 @@
 /** What restic has backed up, yore restores; and with every flag both do the same. */
 
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
+import { link, mkdir, readdir, readFile, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { difference, makeTree } from "../restorer/make-tree.js";
@@ -242,6 +242,21 @@ describe.skipIf(missingPeer("restic"))("yore restore", () => {
     const { stdout, code } = await runYore(args, { env });
     expect(code).toBe(0);
     expect(stdout).toMatch(/finished verifying 30\d files in/);
+  });
+
+  it("tells of a file with other names in the target that it makes anew as of an update, as restic does", async () => {
+    const linked = join(folder, "with other names");
+    await run("cp", ["-a", `${changed}/.`, linked]);
+    await link(join(linked, "small"), join(linked, "other name of small"));
+    await sameAsRestic(["-vv"], linked);
+    // Not to be asked of a run: of a large file, restic makes only the blobs anew that differ, with zeros between them.
+    await link(join(linked, "large"), join(linked, "sub/other name of large"));
+    await sameAsRestic(["-vv", "--dry-run"], linked);
+    const target = await temporaryFolder();
+    await run("cp", ["-a", `${linked}/.`, target]);
+    const args = ["-r", repository, "restore", `latest:${tree}`, "-t", target, "-vv"];
+    expect((await runYore(args, { env })).stdout).toContain("updated   /large with");
+    expect(await readFile(join(target, "large"))).toEqual(await readFile(join(tree, "large")));
   });
 
   it("finds nothing to do the second time", async () => {

@@ -80,6 +80,7 @@ describe.each(WAYS)("looking at what a restore finds, %s", (_, addon) => {
         kind: "nothing",
         size: 0,
         existing: undefined,
+        isCompared: false,
         hasStatus: false,
       });
   });
