@@ -74,6 +74,8 @@ class RestoreRun {
   readonly #examiner: FileExaminer;
   /** The location of each hard-linked file that came first, by inode and device. */
   readonly #firstLinks = new Map<string, string>();
+  /** Files whose content is not what it should be: no other name is given to what may still stand there. */
+  readonly #withoutContent = new Set<string>();
   /** Files whose content is right, or will be, and whose metadata is to be set in the end: those that have none yet. */
   readonly #tracked = new Set<string>();
   /** Trees of nothing but files that have all their metadata, or get it with their content. */
@@ -102,7 +104,7 @@ class RestoreRun {
           if (!hasStatus) this.#track(location);
           this.#done(action, location, size, true);
         },
-        onError: (location, error) => this.#fail(location, error),
+        onError: (location, error) => this.#failContent(location, error),
       },
     );
     this.#folders = new FolderMaker(this.#target, options.dryRun ?? false, (location, error) =>
@@ -238,7 +240,7 @@ class RestoreRun {
       });
     } catch (error) {
       throwIfAborted(this.#watch.signal);
-      this.#fail(location, asRestoreError(location, error));
+      this.#failContent(location, asRestoreError(location, error));
     }
   }
 
@@ -333,6 +335,11 @@ class RestoreRun {
     }
     if (await this.#keepsWhatIsThere(node, location))
       return this.#skip(location, node.type === "file" ? 0 : node.size);
+    if (first !== undefined && this.#withoutContent.has(first))
+      throw new YoreError(
+        "backend",
+        `Cannot make the hard link "${location}": the content of "${first}" is not restored`,
+      );
     if (dryRun) this.#done("restored", location, 0, false);
     else if (first !== undefined) await metadata.link(node, location, first);
     else await metadata.make(node, location);
@@ -398,6 +405,11 @@ class RestoreRun {
   #warn(location: string, error: YoreError): void {
     this.warnings++;
     this.#watch.on?.({ type: "warning", location, error });
+  }
+
+  #failContent(location: string, error: YoreError): void {
+    this.#withoutContent.add(location);
+    this.#fail(location, error);
   }
 
   #fail(location: string, error: YoreError): void {

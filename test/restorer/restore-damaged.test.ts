@@ -183,6 +183,28 @@ describe("restore of a damaged repository", () => {
     expect(errors[0]!.error.message).toContain(packs[0]!.slice(0, 8));
   });
 
+  it("makes no other name of what still stands where the content of a file is lost", async () => {
+    const repository = await createRepository();
+    const linked = { links: 2, inode: 7n };
+    const content = randomBytes(1000);
+    const nodes = [await file(repository, "a", content), await file(repository, "b", content)];
+    const tree = await saveTree(
+      repository,
+      nodes.map((node) => ({ ...node, ...linked })),
+    );
+    await repository.flush();
+    const location = repository.index.lookup("data", nodes[0]!.content!.at(0))!;
+    await repository.backend.remove({ type: "pack", name: formatId(location.packId) });
+    const target = await temporaryFolder();
+    await writeFile(join(target, "a"), Buffer.alloc(1000));
+    await writeFile(join(target, "b"), content);
+    const before = await lstat(join(target, "a"));
+    const { errors } = await restoreTo(await openRepository(repository.backend), tree, target);
+    expect(errors.map((error) => error.location)).toEqual(["/a", "/b"]);
+    expect((await readFile(join(target, "b"))).equals(content)).toBe(true);
+    expect(await lstat(join(target, "a"))).toMatchObject({ nlink: 1, mtimeMs: before.mtimeMs });
+  });
+
   it("keeps the good parts of a damaged file under another name, and makes it whole later", async () => {
     const { backend, tree, contents, packs } = await prepare();
     const handle = { type: "pack", name: packs[0]! } as const;
