@@ -244,6 +244,20 @@ describe.skipIf(missingPeer("restic"))("yore restore", () => {
     expect(stdout).toMatch(/finished verifying 30\d files in/);
   });
 
+  it("with -vv writes the bytes of names into a pipe as they are, as restic does", async () => {
+    const lines = await Promise.all(
+      ["restic", "yore"].map(async (program) => {
+        const target = await temporaryFolder();
+        const args = ["-r", repository, "restore", `latest:${tree}`, "-t", target, "-vv", "--dry-run"];
+        const { stdoutBytes } = await (program === "restic" ? runRestic : runYore)(args, { env });
+        const all = stdoutBytes.toString("latin1").split("\n");
+        // The head line names the target, and the summary the time.
+        return all.filter((line) => !/^(restoring|Summary)/.test(line)).sort();
+      }),
+    );
+    expect(lines[1]).toEqual(lines[0]);
+  });
+
   it("tells of a file with other names in the target that it makes anew as of an update, as restic does", async () => {
     const linked = join(folder, "with other names");
     await run("cp", ["-a", `${changed}/.`, linked]);

@@ -200,7 +200,9 @@ class RestoreView {
       return;
     }
     const size = event.isFile ? ` with size ${formatBytes(event.size)}` : "";
-    this.#context.verbose(3, `${event.action.padEnd(9)} ${terminalName(location)}${size}`);
+    // A pipe gets the bytes of the name as they are.
+    const name = io.stdout.isTTY ? Buffer.from(terminalName(location)) : location;
+    io.stdout.writeLine(Buffer.concat([Buffer.from(`${event.action.padEnd(9)} `), name, Buffer.from(size)]));
   }
 
   #showError(location: string, error: YoreError): void {
