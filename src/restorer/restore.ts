@@ -15,11 +15,11 @@ import { IdSet } from "../bytes/id-set.js";
 import { DamagedError, throwIfAborted, YoreError } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
 import { timestampNs } from "../format/timestamp.js";
-import { pathText } from "../patterns/mod.js";
 import type { Repository } from "../repository/repository.js";
 import { readAccountNames } from "./account-names.js";
 import { ContentRestorer } from "./content-restorer.js";
 import { needsRestore, type WantedContent } from "./existing-file.js";
+import { ExtraRemover } from "./extra-remover.js";
 import { EXAMINED_AT_ONCE, FileExaminer, type FoundFile } from "./file-examiner.js";
 import { statusOf } from "./file-statuses.js";
 import { FolderMaker } from "./folder-maker.js";
@@ -32,7 +32,7 @@ import {
   type RestoreSummary,
   type RestoreWatch,
 } from "./restore-options.js";
-import { childOf, parentOf, TargetFolder } from "./target-folder.js";
+import { parentOf, TargetFolder } from "./target-folder.js";
 import { type TreeVisitor, TreeWalk } from "./tree-walk.js";
 import { verifyFiles } from "./verify-files.js";
 
@@ -301,6 +301,7 @@ class RestoreRun {
           "Cannot set times to the nanosecond: it takes the native addon, without it they are rounded",
         ),
       );
+    const extras = this.#extraRemover(metadata);
     const visitor: TreeVisitor = {
       ...(this.#mayStayOut && {
         expects: (subtree) => !this.#plainTrees.has(subtree),
@@ -309,8 +310,7 @@ class RestoreRun {
       }),
       visitNode: (node, location) => this.#visitMetadata(metadata, node, location),
       leaveFolder: async (node, location, names) => {
-        if (this.#options.delete && names && !this.#walk.isSuspicious)
-          await this.#removeExtra(metadata, location, names);
+        if (this.#options.delete && names && !this.#walk.isSuspicious) await extras.clean(location, names);
         if (!node || this.#folders.hasFailed(location)) return;
         if (dryRun) this.#done("restored", location, 0, false);
         else await metadata.apply(node, location);
@@ -345,37 +345,19 @@ class RestoreRun {
     else await metadata.make(node, location);
   }
 
-  /** Removes what the tree of a folder does not have. */
-  async #removeExtra(
-    metadata: MetadataRestorer,
-    location: string,
-    names: ReadonlySet<string>,
-  ): Promise<void> {
-    for (const bytes of await this.#target.list(location)) {
-      throwIfAborted(this.#watch.signal);
-      const name = pathText(bytes);
-      const extra = childOf(location, name);
-      if (names.has(name) || this.#content.incomplete.has(extra)) continue;
-      if (this.#options.select?.(extra, false).selected === false) continue;
-      const all = await this.#withAllBelow(extra);
-      if (this.#options.dryRun) this.#deleted(all);
-      else await metadata.remove(extra, () => this.#deleted(all));
-    }
-  }
-
-  /** A thing that is to be removed and all below it: their names are in memory until it is gone. */
-  async #withAllBelow(location: string, all: string[] = []): Promise<readonly string[]> {
-    throwIfAborted(this.#watch.signal);
-    all.push(location);
-    for (const name of await this.#target.list(location))
-      await this.#withAllBelow(childOf(location, pathText(name)), all);
-    return all;
-  }
-
-  #deleted(locations: readonly string[]): void {
-    this.progress.filesDeleted += locations.length;
-    for (const location of locations)
-      this.#watch.on?.({ type: "item", action: "deleted", location, size: 0, isFile: false });
+  #extraRemover(metadata: MetadataRestorer): ExtraRemover {
+    const { dryRun, select } = this.#options;
+    return new ExtraRemover(this.#target, {
+      keeps: (location) =>
+        this.#content.incomplete.has(location) || select?.(location, false).selected === false,
+      remove: async (location, onRemoved) =>
+        dryRun ? onRemoved() : await metadata.remove(location, onRemoved),
+      onRemoved: (location) => {
+        this.progress.filesDeleted++;
+        this.#watch.on?.({ type: "item", action: "deleted", location, size: 0, isFile: false });
+      },
+      signal: this.#watch.signal,
+    });
   }
 
   async #verify(): Promise<void> {
