@@ -18,7 +18,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   backend: [],
   engine: ["native"],
   repository: ["engine", "format", "backend"],
-  cache: ["native", "format", "repository/blob-loader"],
+  cache: ["native", "format", "repository/blob-loader", "repository/load-tree"],
   fuse: ["native"],
   // What a filesystem is to a driver, and how it writes many records of a directory at once; nothing of the drivers themselves.
   snapfs: ["format", "cache", "repository/blob-loader", "fuse/filesystem", "fuse/record-writer"],

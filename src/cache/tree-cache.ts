@@ -7,12 +7,11 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { LRUCache } from "lru-cache";
 import { append } from "../bytes/append.js";
 import { MAX_NAME_BYTES } from "../bytes/file-name.js";
-import { formatShortId, type Id, idKey } from "../bytes/id.js";
+import { type Id, idKey } from "../bytes/id.js";
 import { cutToBytes } from "../bytes/utf8.js";
-import { DamagedError, FormatError } from "../errors.js";
 import type { TreeNode } from "../format/node.js";
-import { decodeTree } from "../format/tree.js";
 import type { BlobLoader, PackStretch } from "../repository/blob-loader.js";
+import { decodeLoadedTree } from "../repository/load-tree.js";
 import { CompactTree } from "./compact-tree.js";
 import { SharedLoads } from "./shared-loads.js";
 
@@ -192,7 +191,7 @@ export class TreeCache {
   #decodeAndKeep(id: Id, plaintext: Uint8Array): CompactTree | Promise<CompactTree> {
     const key = idKey(id);
     const tree = this.#rename ? undefined : CompactTree.fromPlain(plaintext);
-    return tree ? this.#keep(key, tree) : this.#tidyAndKeep(key, decodeNamed(id, plaintext));
+    return tree ? this.#keep(key, tree) : this.#tidyAndKeep(key, decodeLoadedTree(id, plaintext));
   }
 
   async #tidyAndKeep(key: string, stored: readonly TreeNode[]): Promise<CompactTree> {
@@ -216,19 +215,9 @@ export class TreeCache {
         continue;
       }
       const plaintext = await this.#loader.loadBlob("tree", node.subtree!);
-      append(flat, await this.#flatten(decodeNamed(node.subtree!, plaintext), level + 1));
+      append(flat, await this.#flatten(decodeLoadedTree(node.subtree!, plaintext), level + 1));
     }
     return flat;
-  }
-}
-
-/** @throws {DamagedError} which says what tree it was: the decoder does not know it */
-function decodeNamed(id: Id, plaintext: Uint8Array): readonly TreeNode[] {
-  try {
-    return decodeTree(plaintext);
-  } catch (cause) {
-    if (!(cause instanceof FormatError)) throw cause;
-    throw new DamagedError(`Cannot load tree ${formatShortId(id)}: ${cause.message}`, { cause });
   }
 }
 
