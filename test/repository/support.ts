@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { Backend } from "../../src/backend/backend.js";
+import type { Backend, Handle } from "../../src/backend/backend.js";
 import { MemoryBackend } from "../../src/backend/memory-backend.js";
 import { formatId, type Id, IdList } from "../../src/bytes/id.js";
 import type { Engine } from "../../src/engine/engine.js";
@@ -143,4 +143,20 @@ export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const collected: T[] = [];
   for await (const item of items) collected.push(item);
   return collected;
+}
+
+/** Spoils a file of a backend. */
+export async function flipBit(backend: Backend, handle: Handle, offset: number): Promise<void> {
+  const bytes = Buffer.from(await backend.load(handle));
+  bytes[offset]! ^= 0x10;
+  await backend.save(handle, [bytes]);
+}
+
+export function packHandle(packId: Id): Handle {
+  return { type: "pack", name: formatId(packId) };
+}
+
+/** A second program that knows the repository but not its index: what it saves are copies. */
+export async function createCopyWriter(backend: Backend, original: Repository): Promise<Repository> {
+  return Repository.open(backend, original.engine, { password: PASSWORD });
 }
