@@ -1,4 +1,3 @@
-import { LRUCache } from "lru-cache";
 import { untilInterrupted } from "../async/deadline.js";
 import { SingleFlight } from "../async/single-flight.js";
 import { AHEAD_MAX_AGE_MS } from "../backend/list-ahead-backend.js";
@@ -13,8 +12,8 @@ export interface LoadIndexOptions {
 
 /** After a look at the index for a missing pack that found nothing new, the next such look comes so much later. */
 const REFRESH_INTERVAL_MS = 5000;
-/** Missing packs that are remembered, of 100 bytes each. */
-const MAX_LOOKED_FOR = 10_000;
+/** So many missing packs are worth a look of their own within that time: where more are gone, it was no prune. */
+const MAX_LOOKED_FOR = 32;
 
 /** When the index in memory is brought up to date: by who asks for it, ahead of him, or because a pack was gone. */
 export class IndexUpdates {
@@ -24,8 +23,8 @@ export class IndexUpdates {
   #ahead: { readonly begunAt: number; readonly isLoaded: Promise<boolean> } | undefined;
   #isLoaded = false;
   #futileRefreshAt = Number.NEGATIVE_INFINITY;
-  /** Packs that were gone when a look began. */
-  readonly #lookedFor = new LRUCache<string, true>({ max: MAX_LOOKED_FOR });
+  /** Packs that were gone when a look began that found nothing new, a moment ago. */
+  readonly #lookedFor = new Set<string>();
 
   constructor(files: IndexFiles) {
     this.#files = files;
@@ -61,15 +60,21 @@ export class IndexUpdates {
     if (this.#wasFutile(gone)) return;
     // Everybody who waits shares one load, so no single signal may stop it.
     const isChanged = await this.#update({});
-    for (const id of gone) this.#lookedFor.set(idKey(id), true);
-    if (!isChanged) this.#futileRefreshAt = Date.now();
+    if (isChanged) this.#lookedFor.clear();
+    else {
+      for (const id of gone) this.#lookedFor.add(idKey(id));
+      this.#futileRefreshAt = Date.now();
+    }
     throwIfAborted(signal);
   }
 
   /** Whether a look a moment ago found nothing new that would have been there for these packs. */
   #wasFutile(gone: readonly Id[]): boolean {
-    if (Date.now() - this.#futileRefreshAt >= REFRESH_INTERVAL_MS) return false;
-    return gone.every((id) => this.#lookedFor.has(idKey(id)));
+    if (Date.now() - this.#futileRefreshAt >= REFRESH_INTERVAL_MS) {
+      this.#lookedFor.clear();
+      return false;
+    }
+    return this.#lookedFor.size >= MAX_LOOKED_FOR || gone.every((id) => this.#lookedFor.has(idKey(id)));
   }
 
   /** Empties the index. */

@@ -205,6 +205,26 @@ describe("Repository.loadBlob", () => {
     expect(lists).toBe(1);
   });
 
+  it("does not look at the index for each of many packs that are gone: that is a loss and no prune", async () => {
+    const ids: Id[] = [];
+    for (let i = 0; i < 100; i++) {
+      ids.push((await repository.saveBlob("data", randomBytes(100))).id);
+      await repository.flush();
+    }
+    let lists = 0;
+    const counting = wrapBackend(backend, {
+      list: (type) => {
+        if (type === "index") lists++;
+        return backend.list(type);
+      },
+    });
+    const reader = await openRepository(counting);
+    for (const one of ids) await backend.remove(packHandle(reader.index.lookup("data", one)!.packId));
+    lists = 0;
+    for (const one of ids) await expect(reader.loadBlob("data", one)).rejects.toThrow(DamagedError);
+    expect(lists).toBeLessThan(50);
+  });
+
   it("gives the backend's error its own code, because the blob may be whole", async () => {
     const failing = wrapBackend(backend, {
       load: (handle, range) =>
