@@ -37,12 +37,12 @@ export class ExtraRemover {
     }
   }
 
-  /** A thing that is to be removed and all below it: their names are in memory until it is gone. */
+  /** A thing that is to be removed, behind all that is below it: their names are in memory until it is gone. */
   async #withAllBelow(location: string, all: string[] = []): Promise<readonly string[]> {
     throwIfAborted(this.#options.signal);
-    all.push(location);
     for (const name of await this.#target.list(location))
       await this.#withAllBelow(childOf(location, pathText(name)), all);
+    all.push(location);
     return all;
   }
 }

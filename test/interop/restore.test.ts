@@ -77,8 +77,8 @@ describe.skipIf(missingPeer("restic"))("yore restore", () => {
       const { seconds_elapsed: _, ...summary } = messages.find((one) => one["message_type"] === "summary")!;
       const items = messages
         .filter((one) => one["message_type"] === "verbose_status")
-        // Of what is deleted, restic tells the path in the target.
-        .map(({ action, item, size }) => `${action} ${String(item).replace(target, "")} ${size}`)
+        // Of what is deleted, the path in the target is told.
+        .map(({ action, item, size }) => `${action} ${String(item).replace(target, "TARGET")} ${size}`)
         .sort();
       return { code: result.code, stderr: result.stderr, summary, items };
     };

@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { absolutePath } from "../../bytes/system-path.js";
 import { READING } from "../../commands/ask-ahead.js";
 import { checkRestoreOptions, type RestoreCommandOptions, runRestore } from "../../commands/restore.js";
 import { UsageError, YoreError } from "../../errors.js";
@@ -192,7 +193,7 @@ class RestoreView {
   #showItem(event: Extract<RestoreEvent, { type: "item" }>): void {
     const { global, io } = this.#context;
     if (global.verbosity < 3) return;
-    const location = textBytes(event.location);
+    const location = this.#shownPath(event);
     if (global.json) {
       const { action: verb, size } = event;
       const item = goJsonString(location.toString());
@@ -203,6 +204,13 @@ class RestoreView {
     // A pipe gets the bytes of the name as they are.
     const name = io.stdout.isTTY ? Buffer.from(terminalName(location)) : location;
     io.stdout.writeLine(Buffer.concat([Buffer.from(`${event.action.padEnd(9)} `), name, Buffer.from(size)]));
+  }
+
+  /** As restic has it: what is deleted is named where it was, for the snapshot does not have it. */
+  #shownPath({ action: verb, location }: Extract<RestoreEvent, { type: "item" }>): Buffer {
+    if (verb !== "deleted") return textBytes(location);
+    const target = absolutePath(this.#target);
+    return textBytes(target === "/" ? location : target + location);
   }
 
   #showError(location: string, error: YoreError): void {
