@@ -30,8 +30,10 @@ export interface MountOptions {
   readonly subtype?: string;
   /** Other users see the mount; false when left out. Ordinary users need a line in /etc/fuse.conf for it. */
   readonly allowOther?: boolean;
-  /** The kernel checks permissions by owner, mode and ACL; false when left out. */
+  /** The kernel checks permissions by owner and mode; false when left out. */
   readonly defaultPermissions?: boolean;
+  /** With `defaultPermissions`, also by ACL, which it asks for; false when left out. */
+  readonly posixAcls?: boolean;
   /** Device nodes work as devices; false when left out. Root only. */
   readonly allowDevices?: boolean;
   /** Set-user-ID bits work; false when left out. Root only. */
@@ -68,6 +70,7 @@ export async function mountFilesystem(filesystem: Filesystem, options: MountOpti
     subtype: options.subtype ?? "yore",
     allowOther: options.allowOther ?? false,
     defaultPermissions: options.defaultPermissions ?? false,
+    posixAcls: options.posixAcls ?? false,
     allowDevices: options.allowDevices ?? false,
     allowSuid: options.allowSuid ?? false,
     busyWait: options.busyWait ?? true,

@@ -53,8 +53,8 @@ const WITHOUT_OPEN = InitFlag.NO_OPEN_SUPPORT | InitFlag.NO_OPENDIR_SUPPORT;
 export interface SessionOptions {
   /** For each answer of its own, milliseconds. */
   readonly readDeadlineMs: number;
-  /** The kernel checks permissions, ACLs included. */
-  readonly defaultPermissions: boolean;
+  /** The kernel reads ACLs where it checks permissions. */
+  readonly posixAcls: boolean;
   /** One line for each failed request, without a newline at its end. */
   readonly onLog: ((line: string) => void) | undefined;
 }
@@ -209,7 +209,7 @@ export class Session {
       this.#neverReady(tooOld(major, minor));
       return;
     }
-    const wanted = WANTED | (this.#options.defaultPermissions ? InitFlag.POSIX_ACL : 0);
+    const wanted = WANTED | (this.#options.posixAcls ? InitFlag.POSIX_ACL : 0);
     const granted = offered & wanted;
     this.#operations.withoutOpen = (granted & WITHOUT_OPEN) === WITHOUT_OPEN;
     const isTaken = reply.body((buffer) => {

@@ -16,6 +16,7 @@ import { windowsSafeName } from "../snapfs/safe-name.js";
 import { SnapshotFilesystem, type SnapshotFilesystemOptions } from "../snapfs/snapshot-filesystem.js";
 import { IndexedLoader } from "./indexed-loader.js";
 import { refuseOverlap } from "./overlap.js";
+import { overridesPermissions } from "./overrides-permissions.js";
 import { RepositorySnapshots } from "./repository-snapshots.js";
 import { SnapshotWatcher } from "./snapshot-watcher.js";
 
@@ -26,7 +27,10 @@ export interface MountOptions extends Omit<SnapshotFilesystemOptions, "statistic
   readonly filter?: SnapshotFilter | undefined;
   /** Other users may look in. */
   readonly allowOther?: boolean | undefined;
-  /** The kernel enforces modes; true with `allowOther` when left out. */
+  /**
+   * The kernel enforces modes, and with `allowOther` ACLs; when left out it does so if others may look in, or if nothing is
+   * kept from whoever mounts by it: then `access` tells what can be executed, which nobody else could tell it.
+   */
   readonly defaultPermissions?: boolean | undefined;
   /** As in `MountOptions` of `fuse/mount.ts`: true when left out. */
   readonly busyWait?: boolean | undefined;
@@ -71,6 +75,7 @@ const LOAD_TIMEOUT_SHARE = 0.9;
 export async function mount(repository: Repository, options: MountOptions): Promise<MountHandle> {
   const readTimeoutMs = options.readTimeoutMs ?? DEFAULT_READ_TIMEOUT_MS;
   const onLog = options.onLog ?? (() => undefined);
+  const allowOther = options.allowOther ?? false;
   const mountpoint = await prepareMountpoint(options.mountpoint);
   if (options.localRepository !== undefined) await refuseOverlap(mountpoint, options.localRepository);
 
@@ -100,8 +105,9 @@ export async function mount(repository: Repository, options: MountOptions): Prom
   const driver = await mountFilesystem(filesystem, {
     mountpoint,
     fsname: `yore:${repository.config.id.slice(0, 10)}`,
-    allowOther: options.allowOther ?? false,
-    defaultPermissions: options.defaultPermissions ?? options.allowOther ?? false,
+    allowOther,
+    defaultPermissions: options.defaultPermissions ?? (allowOther || overridesPermissions()),
+    posixAcls: allowOther && options.defaultPermissions !== false,
     readDeadlineMs: readTimeoutMs,
     busyWait: options.busyWait ?? true,
     ...(options.driver === undefined ? {} : { driver: options.driver }),

@@ -35,7 +35,7 @@ class Kernel implements KernelPort {
     const onLog = (line: string) => this.log.push(line);
     this.#session = new Session(this.filesystem, this, {
       readDeadlineMs: 60_000,
-      defaultPermissions: false,
+      posixAcls: false,
       onLog,
     });
   }

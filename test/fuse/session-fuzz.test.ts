@@ -36,7 +36,7 @@ describe("Session", () => {
     const children = { a: file("alpha"), b: directory({ c: file("gamma") }) };
     const session = new Session(new ToyFilesystem(directory(children)), port, {
       readDeadlineMs: 60_000,
-      defaultPermissions: false,
+      posixAcls: false,
       onLog: undefined,
     });
     const request = session.requests;

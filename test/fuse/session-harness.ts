@@ -62,15 +62,12 @@ export class RecordingPort implements KernelPort {
   }
 }
 
-export function begin(
-  filesystem: Filesystem,
-  options: { deadlineMs?: number; defaultPermissions?: boolean } = {},
-) {
+export function begin(filesystem: Filesystem, options: { deadlineMs?: number; posixAcls?: boolean } = {}) {
   const port = new RecordingPort();
   const log: string[] = [];
   const session = new Session(filesystem, port, {
     readDeadlineMs: options.deadlineMs ?? 60_000,
-    defaultPermissions: options.defaultPermissions ?? false,
+    posixAcls: options.posixAcls ?? false,
     onLog: (line) => log.push(line),
   });
   port.session = session;

@@ -28,7 +28,7 @@ describe("Session initialisation", () => {
   });
 
   it("grants nothing that is not offered", () => {
-    const { initialise } = begin(toy(), { defaultPermissions: true });
+    const { initialise } = begin(toy(), { posixAcls: true });
     expect(initialise(InitFlag.POSIX_ACL | InitFlag.MAX_PAGES, 31)?.body.readUInt32LE(12)).toBe(
       InitFlag.POSIX_ACL | InitFlag.MAX_PAGES,
     );

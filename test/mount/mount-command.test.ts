@@ -46,6 +46,7 @@ describe.skipIf((await ownDriver.problem()) !== undefined || missingPeer("restic
   beforeAll(async () => {
     folder = join(await temporaryFolder(), "data");
     await output('mkdir -p "$1/sub" && echo one > "$1/file" && echo two > "$1/sub/inner"', folder);
+    await output('echo true > "$1/script" && chmod 744 "$1/script"', folder);
     repository = await backUp(folder);
   });
 
@@ -74,7 +75,17 @@ describe.skipIf((await ownDriver.problem()) !== undefined || missingPeer("restic
   it("shows one folder of one snapshot", async () => {
     const path = await makeMountpoint();
     const { ended } = await serve(`latest:${folder}`, path);
-    expect(await output('ls "$1"; cat "$1/sub/inner"', path)).toBe("file\nsub\ntwo");
+    expect(await output('ls "$1"; cat "$1/sub/inner"', path)).toBe("file\nscript\nsub\ntwo");
+    expect((await runYore(["umount", path])).code).toBe(0);
+    expect(await ended).toEqual([0, null]);
+  });
+
+  it.runIf(process.getuid?.() === 0)("tells root which files can be executed", async () => {
+    const path = await makeMountpoint();
+    const { ended } = await serve(`latest:${folder}`, path);
+    const executable = 'cd "$1" && find . -executable | sort';
+    expect(await output(executable, folder)).toBe(".\n./script\n./sub");
+    expect(await output(executable, path)).toBe(".\n./script\n./sub");
     expect((await runYore(["umount", path])).code).toBe(0);
     expect(await ended).toEqual([0, null]);
   });

@@ -53,7 +53,10 @@ export function registerMount(program: Command, io: Io): void {
     return option;
   };
   flag("--allow-other", "let other users look in");
-  flag("--no-default-permissions", "with --allow-other: do not let the kernel enforce modes");
+  flag(
+    "--no-default-permissions",
+    "do not let the kernel enforce modes, as it does with --allow-other and for root",
+  );
   flag("--owner-root", "show everything as owned by root");
   flag("--uid <uid>", "show everything as owned by this user").argParser((text) => parseOwner("--uid", text));
   flag("--gid <gid>", "show everything as owned by this group").argParser((text) =>
@@ -124,7 +127,7 @@ function resolveMountOptions(
     mountpoint,
     filter: resolveSnapshotFilter(flags, io.env),
     allowOther: flags.allowOther,
-    defaultPermissions: flags.allowOther === true && flags.defaultPermissions,
+    defaultPermissions: flags.defaultPermissions ? undefined : false,
     ownerRoot: flags.ownerRoot,
     uid: flags.uid,
     gid: flags.gid,

@@ -12,6 +12,7 @@ export interface DriverOptions {
   readonly subtype: string;
   readonly allowOther: boolean;
   readonly defaultPermissions: boolean;
+  readonly posixAcls: boolean;
   /** Device nodes work as devices (root only). */
   readonly allowDevices: boolean;
   /** Set-user-ID bits work (root only). */
