@@ -4,7 +4,15 @@ import { LRUCache } from "lru-cache";
 import { openToRead } from "../bytes/open-to-read.js";
 import { messageOf, systemCodeOf } from "../errors.js";
 import { type IgnoreRule, lastMatch, parseIgnoreFile } from "../patterns/mod.js";
-import { baseRaw, displayPath, joinRaw, parentRaw, pathBuffer, type RawPath } from "./raw-path.js";
+import {
+  absoluteRaw,
+  baseRaw,
+  displayPath,
+  joinRaw,
+  parentRaw,
+  pathBuffer,
+  type RawPath,
+} from "./raw-path.js";
 
 /** A rule and where it stands. */
 export interface IgnoreDecision {
@@ -25,6 +33,11 @@ export type DirectoryIgnores = IgnoreScope | undefined;
 
 /** Directories whose rules are remembered; those without rules of their own share their parent's. */
 const REMEMBERED_DIRECTORIES = 4096;
+
+const CHECKED_IN = ".gitignore";
+
+/** Of a file that names a path in one line: longer ones are none (git's own limit is 1 MiB). */
+const MAX_LINK_BYTES = 8192;
 
 /**
  * Reads `.gitignore` files as git does: within a working tree (a directory that holds `.git`) and nowhere else, the
@@ -55,17 +68,17 @@ export class GitIgnore {
   async #read(directory: RawPath): Promise<ScopeEntry> {
     const isRoot = await exists(joinRaw(directory, ".git"));
     const above: ScopeEntry = isRoot
-      ? { inWorkingTree: true, scope: await this.#add(directory, ".git/info/exclude", undefined) }
+      ? { inWorkingTree: true, scope: await this.#add(directory, await excludeFile(directory), undefined) }
       : directory === "/"
         ? OUTSIDE
         : await this.#entryOf(parentRaw(directory));
     if (!above.inWorkingTree) return above;
-    return { inWorkingTree: true, scope: await this.#add(directory, ".gitignore", above.scope) };
+    const file = joinRaw(directory, CHECKED_IN);
+    return { inWorkingTree: true, scope: await this.#add(directory, file, above.scope) };
   }
 
-  async #add(folder: RawPath, name: string, above: DirectoryIgnores): Promise<DirectoryIgnores> {
-    const file = joinRaw(folder, name);
-    const rules = parseIgnoreFile(await this.#load(file, name === ".gitignore"));
+  async #add(folder: RawPath, file: RawPath, above: DirectoryIgnores): Promise<DirectoryIgnores> {
+    const rules = parseIgnoreFile(await this.#load(file, baseRaw(file) === CHECKED_IN));
     return rules.length > 0 ? { folder, file, rules, above } : above;
   }
 
@@ -83,6 +96,37 @@ export class GitIgnore {
         this.#warn(`Cannot read the patterns in "${displayPath(path)}": ${messageOf(error)}`);
       return "";
     }
+  }
+}
+
+/** Where git keeps the rules of a working tree that are not checked in. */
+async function excludeFile(directory: RawPath): Promise<RawPath> {
+  const gitFolder = await gitFolderOf(directory);
+  // The folder of a linked working tree names the one that it shares with the others.
+  const shared = (await readLine(joinRaw(gitFolder, "commondir"))) ?? ".";
+  return joinRaw(absoluteRaw(shared, gitFolder), "info/exclude");
+}
+
+/** `.git`, or what the file of that name in a submodule or a linked working tree leads to (gitrepository-layout(5)). */
+async function gitFolderOf(directory: RawPath): Promise<RawPath> {
+  const dotGit = joinRaw(directory, ".git");
+  const path = /^gitdir: (.+)$/s.exec((await readLine(dotGit)) ?? "")?.[1];
+  return path === undefined ? dotGit : absoluteRaw(path, directory);
+}
+
+/** What a short file says without the ends of lines behind it; `undefined` where there is no such file. */
+async function readLine(path: RawPath): Promise<string | undefined> {
+  try {
+    const file = await openToRead(pathBuffer(path));
+    try {
+      const stats = await file.stat();
+      if (!stats.isFile() || stats.size > MAX_LINK_BYTES) return undefined;
+      return (await file.readFile("latin1")).replace(/[\r\n]+$/, "");
+    } finally {
+      await file.close();
+    }
+  } catch {
+    return undefined;
   }
 }
 

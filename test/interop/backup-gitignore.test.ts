@@ -103,6 +103,40 @@ describe("backup --exclude-gitignore", () => {
     expect(kept).not.toContain("linked/one");
   });
 
+  it("finds the excludes of submodules and linked working trees, as git does", async () => {
+    const git = async (...args: string[]) => {
+      const identity = [
+        "-c",
+        "user.name=x",
+        "-c",
+        "user.email=x@example.org",
+        "-c",
+        "protocol.file.allow=always",
+      ];
+      expect(await run("git", [...identity, ...args], { cwd: folder })).toMatchObject({ code: 0 });
+    };
+    await git("init", "-q", "origin");
+    await git("-C", "origin", "commit", "-q", "--allow-empty", "-m", "first");
+    await git("clone", "-q", "origin", "trees/main");
+    await git("-C", "trees/main", "submodule", "--quiet", "add", join(folder, "origin"), "part");
+    await git("-C", "trees/main", "worktree", "add", "-q", "../linked");
+    await git("init", "-q", "--separate-git-dir", "trees/elsewhere", "trees/apart");
+    await writeFile(join(folder, "trees/main/.git/info/exclude"), "of-main\n");
+    await writeFile(join(folder, "trees/main/.git/modules/part/info/exclude"), "of-part\n");
+    await writeFile(join(folder, "trees/elsewhere/info/exclude"), "of-apart\n");
+    const roots = ["trees/main", "trees/main/part", "trees/linked", "trees/apart"];
+    const expected: string[] = [];
+    for (const root of roots) {
+      const names = ["of-main", "of-part", "of-apart"];
+      for (const name of names) await writeFile(join(folder, root, name), "");
+      const { stdout } = await run("git", ["-C", root, "check-ignore", ...names], { cwd: folder });
+      expect(stdout).toMatch(/^of-\w+\n$/);
+      expected.push(...names.filter((name) => `${name}\n` !== stdout).map((name) => `${root}/${name}`));
+    }
+    const kept = await saved(["--exclude-gitignore", "trees"]);
+    expect(kept.filter((path) => /\/of-\w+$/.test(path))).toEqual(expected.sort());
+  });
+
   it("saves of a directory that is ignored what is named in it, and nothing else", async () => {
     const targets = ["work", "work/deep/ignored/named", "work/deep/ignored/kept"];
     for (const name of ["named", "beside", "sub/x", "kept/x", "kept/named"]) {
