@@ -64,6 +64,8 @@ export interface DamagedBlob {
 
 /** Something that endangers data. */
 export type CheckProblem =
+  /** The password of a key that cannot be read opens nothing. */
+  | { readonly kind: "key"; readonly id: Id; readonly error: YoreError }
   | { readonly kind: "index"; readonly id: Id; readonly error: YoreError }
   /** Two index files say different things about a pack. */
   | { readonly kind: "index-conflict"; readonly packId: Id; readonly indexes: readonly Id[] }
@@ -111,6 +113,8 @@ export interface CheckWatch {
 export interface CheckSummary {
   /** Counted as restic counts them: a tree counts once for each thing that is wrong with it. */
   readonly errors: number;
+  /** Key files that cannot be read; they count as errors as well. */
+  readonly brokenKeys: readonly Id[];
   /** Packs that `repair packs` should take apart: there, but not whole. */
   readonly brokenPacks: readonly Id[];
   readonly suggestRepairIndex: boolean;

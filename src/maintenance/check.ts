@@ -6,10 +6,13 @@
  * 3. every snapshot and every tree can be read, and every blob they name is in the index;
  * 4. if asked: packs, all or some, are read, and every byte in them is verified.
  *
+ * Beside that, and beyond restic, every key file can be read.
+ *
  * Nothing is changed. No input makes it fail: what cannot be read is a finding.
  */
 
 import { availableParallelism } from "node:os";
+import { awaitedLater } from "../async/awaited-later.js";
 import { forEachConcurrently } from "../async/map-concurrently.js";
 import { append } from "../bytes/append.js";
 import { formatId, type Id, idKey } from "../bytes/id.js";
@@ -67,6 +70,7 @@ class CheckRun {
   #suggestRepairIndex = false;
   #suggestPrune = false;
   #unusedBlobs = 0;
+  readonly #brokenKeys: Id[] = [];
   readonly #brokenPacks = new Map<string, Id>();
   /** Packs of the index with their sizes. */
   readonly #packs: SizedPack[] = [];
@@ -85,6 +89,7 @@ class CheckRun {
   async run(): Promise<CheckSummary> {
     // Listed before the index is read, so that every blob of a snapshot that is seen must be in the index.
     const snapshots = await this.#listSnapshots();
+    const keys = awaitedLater(this.#checkKeys());
     const isIndexWhole = await this.#checkIndex();
     if (isIndexWhole) {
       await this.#checkPacks();
@@ -97,9 +102,11 @@ class CheckRun {
       }
       if (this.#options.readData) await this.#readPacks();
     }
+    await keys;
     this.#progress.phase = "done";
     return {
       errors: this.#errors,
+      brokenKeys: this.#brokenKeys,
       brokenPacks: [...this.#brokenPacks.values()],
       suggestRepairIndex: this.#suggestRepairIndex,
       suggestPrune: this.#suggestPrune,
@@ -141,6 +148,14 @@ class CheckRun {
       }
     }
     return found;
+  }
+
+  /** One that is gone meanwhile was removed, which needs no lock. */
+  async #checkKeys(): Promise<void> {
+    for await (const { id, error } of this.#repository.listKeys()) {
+      throwIfAborted(this.#watch.signal);
+      if (error && error.code !== "not-found") this.#report({ kind: "key", id, error });
+    }
   }
 
   /** @returns false if an index file is damaged: then everything else would be wrongly missed */
@@ -282,6 +297,7 @@ class CheckRun {
   #report(problem: CheckProblem): void {
     this.#errors += problem.kind === "tree" ? problem.reasons.length : 1;
     if (problem.kind === "index" || problem.kind === "index-conflict") this.#suggestRepairIndex = true;
+    if (problem.kind === "key") this.#brokenKeys.push(problem.id);
     if (problem.kind === "pack-size" || problem.kind === "pack-data")
       this.#brokenPacks.set(formatId(problem.packId), problem.packId);
     this.#watch.on?.({ type: "problem", problem });

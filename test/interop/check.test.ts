@@ -184,6 +184,26 @@ describe.skipIf(missingPeer("restic"))("yore check", () => {
     await expectSame(location);
   });
 
+  it("finds a damaged key file, which restic passes over, and says what to do", async () => {
+    await copyOriginal();
+    const [good] = await filesOf("keys");
+    const password = join(await temporaryFolder(), "password");
+    await writeFile(password, "zweites");
+    await runRestic(["-r", location, "--no-cache", "key", "add", "--new-password-file", password], { env });
+    const damaged = (await filesOf("keys")).find((path) => path !== good)!;
+    await flip(damaged, (await readFile(damaged)).indexOf('"data":"') + 20);
+    const { restic, yore } = await checkBoth(location, []);
+    expect(restic.code).toBe(0);
+    expect(yore).toMatchObject({ code: 1, summary: { num_errors: 1, broken_packs: null } });
+    const { stderr } = await runYore(["-r", location, "check"], { env });
+    expect(stderr).toContain(`error: key ${basename(damaged)} opens nothing: `);
+    expect(stderr).toContain("`yore key add`");
+    expect(stderr).not.toContain("repair");
+    const id = /`yore key remove`: (\w+)/.exec(stderr)![1]!;
+    for (const args of [["key", "add", "--new-password-file", password], ["key", "remove", id], ["check"]])
+      expect(await runYore(["-r", location, ...args], { env })).toMatchObject({ code: 0, stderr: "" });
+  });
+
   it("never fails in another way than by saying what is wrong", async () => {
     for (const folder of ["index", "snapshots", "data"]) {
       for (const length of [0, 1, 31, 33, 100]) {
