@@ -9,6 +9,7 @@ import { constants, crc32, deflateRaw, deflateRawSync, type ZlibOptions } from "
 import { awaitedLater } from "../async/awaited-later.js";
 import { Semaphore } from "../async/semaphore.js";
 import { isUtf8 } from "../bytes/utf8.js";
+import { YoreError } from "../errors.js";
 import { posixModeFromNode } from "../format/file-mode.js";
 import { localZoneMinutes } from "../format/timestamp.js";
 import type { ArchiveEntry, ArchiveWriter, Sink, Written } from "./archive-writer.js";
@@ -71,8 +72,15 @@ export class ZipWriter implements ArchiveWriter {
     this.#sink = sink;
   }
 
+  /** @throws {YoreError} `not-supported` for a path that the format has no room for */
   begin({ path, node, size }: ArchiveEntry): Written {
     const name = node.type === "dir" ? Buffer.concat([path, SLASH]) : path;
+    if (name.length > MAX_UINT16)
+      throw new YoreError(
+        "not-supported",
+        `Cannot put "${path.toString("utf8", 0, 100)}..." into a zip archive: its path has ${name.length} bytes, and ${MAX_UINT16} are the most`,
+        { hint: "Dump it with --archive tar" },
+      );
     const entry: WrittenEntry = {
       name,
       mtime: node.mtime.seconds,

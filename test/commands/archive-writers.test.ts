@@ -118,6 +118,15 @@ for i in z.infolist(): print(i.filename, i.compress_size < i.file_size / 10, has
     ]);
   });
 
+  it("refuses a path that the format has no room for, and takes the longest that it has", async () => {
+    const zip = new ZipWriter(() => Promise.resolve());
+    await zip.begin({ path: Buffer.alloc(65_535, "a/"), node: node("a"), size: 0 });
+    await zip.end();
+    await zip.finish();
+    const begin = () => zip.begin({ path: Buffer.alloc(65_536, "a/"), node: node("a"), size: 0 });
+    expect(begin).toThrow(/^Cannot put "a\/a\/.*its path has 65536 bytes/);
+  });
+
   it("fails with what the sink fails with, whoever waits", async () => {
     const writer = new ZipWriter(() => Promise.reject(new Error("no room")));
     writer.begin({ path: Buffer.from("a"), node: node("a"), size: 1 });
