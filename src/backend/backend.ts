@@ -100,12 +100,8 @@ export interface Backend {
    * nobody has written to for so long.
    */
   removeLeftovers?(olderThanMs: number): Promise<{ readonly files: number; readonly bytes: number }>;
-  /**
-   * Says that what came of a file was damaged. What is kept of it nearer than the place itself is not used again.
-   *
-   * @returns whether there was such a thing: it is worth reading again then
-   */
-  distrust?(handle: Handle): Promise<boolean>;
+  /** Says that what came of a file was damaged: what is kept of it nearer than the place itself is not used again. */
+  distrust?(handle: Handle): Promise<void>;
   close(): Promise<void>;
 }
 

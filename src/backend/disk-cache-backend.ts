@@ -111,15 +111,12 @@ export class DiskCacheBackend extends BackendWrapper {
   }
 
   /** A pack is fetched anew once: for all blobs that were read of it before, that one will do. */
-  async distrust({ type, name }: Handle): Promise<boolean> {
+  async distrust({ type, name }: Handle): Promise<void> {
     const cache = this.#policy?.cache;
     const isHere = cache?.keepsOf(name) || this.#fresh.has(keyOf({ type, name }));
-    if (type !== "pack" || !cache || !isHere) return false;
-    if (!this.#distrusted.has(name)) {
-      this.#distrusted.add(name);
-      await cache.forget(type, name);
-    }
-    return true;
+    if (type !== "pack" || !cache || !isHere || this.#distrusted.has(name)) return;
+    this.#distrusted.add(name);
+    await cache.forget(type, name);
   }
 
   override async close(): Promise<void> {

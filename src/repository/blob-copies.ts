@@ -25,7 +25,7 @@ export interface BlobCopiesOptions {
   readonly index: BlobIndex;
   readonly loadRange: LoadPackRange;
   /** See `Backend.distrust`. */
-  readonly distrust: (packId: Id) => Promise<boolean>;
+  readonly distrust: (packId: Id) => Promise<void>;
   /** Loads the index again, unless that was done a moment ago, when these packs were gone already. */
   readonly refreshIndex: (gone: readonly Id[], signal?: AbortSignal) => Promise<void>;
 }
@@ -48,7 +48,7 @@ interface Attempt {
 }
 
 /**
- * Finds a good copy of a blob. When one is bad, the others are tried; when a pack is gone, the index is loaded again once,
+ * Finds a good copy of a blob. One that is bad is read once more, then the others are tried; when a pack is gone, the index is loaded again once,
  * so that a reader survives the prune of another client. Nothing leaves that was not verified.
  */
 export class BlobCopies {
@@ -109,7 +109,7 @@ export class BlobCopies {
     return undefined;
   }
 
-  /** @param readAgain for what a cache may have spoiled */
+  /** @param readAgain for what the way or a cache may have spoiled */
   async #open(
     id: Id,
     { packId, uncompressedLength }: BlobLocation,
@@ -123,7 +123,8 @@ export class BlobCopies {
     try {
       return await open(await read());
     } catch (error) {
-      if (!(error instanceof DamagedError) || !(await this.#options.distrust(packId))) throw error;
+      if (!(error instanceof DamagedError)) throw error;
+      await this.#options.distrust(packId);
       return open(await readAgain());
     }
   }

@@ -49,8 +49,7 @@ export class BlobReader implements BlobLoader {
     this.#options = options;
     const { engine, masterKey, index, refreshIndex, backend } = options;
     const loadRange = packRangeLoader(backend);
-    const distrust = async (packId: Id) =>
-      (await backend.distrust?.({ type: "pack", name: formatId(packId) })) ?? false;
+    const distrust = async (packId: Id) => backend.distrust?.({ type: "pack", name: formatId(packId) });
     const copies = new BlobCopies({ engine, masterKey, index, loadRange, distrust, refreshIndex });
     this.#loadRange = loadRange;
     this.#copies = copies;
@@ -195,18 +194,17 @@ export class BlobReader implements BlobLoader {
    * @throws {DamagedError} naming the pack if the header is not whole and authentic
    */
   async readPackHeader(packId: Id, size: number, signal?: AbortSignal): Promise<PackedBlob[]> {
-    const { engine, masterKey, version } = this.#options;
     try {
-      let tail = await this.#loadTail(packId, size, Math.min(size, EAGER_TAIL_LENGTH), signal);
-      const length = decodeHeaderLength(tail, size);
-      const wanted = length + HEADER_LENGTH_LENGTH;
-      if (wanted > tail.length) tail = await this.#loadTail(packId, size, wanted, signal);
-      const sealed = tail.subarray(tail.length - wanted, tail.length - HEADER_LENGTH_LENGTH);
-      const [result] = await engine.unseal(masterKey, [{ sealed, uncompressedLength: 0, id: undefined }]);
-      if (!("plaintext" in result!)) throw new DamagedError(formatUnsealFailure(result!.failure));
-      return decodeHeaderEntries(result.plaintext, { version });
+      return await this.#readHeader(packId, size, signal);
     } catch (error) {
-      if (!(error instanceof YoreError) || !["damaged", "format"].includes(error.code)) throw error;
+      if (!isDamage(error)) throw error;
+      await this.#options.backend.distrust?.({ type: "pack", name: formatId(packId) });
+    }
+    // The way may have spoilt it.
+    try {
+      return await this.#readHeader(packId, size, signal);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
       throw new DamagedError(`Cannot read header of pack ${formatShortId(packId)}: ${error.message}`, {
         cause: error,
         hint: `The damaged file is pack ${formatId(packId)}`,
@@ -214,7 +212,23 @@ export class BlobReader implements BlobLoader {
     }
   }
 
+  async #readHeader(packId: Id, size: number, signal: AbortSignal | undefined): Promise<PackedBlob[]> {
+    const { engine, masterKey, version } = this.#options;
+    let tail = await this.#loadTail(packId, size, Math.min(size, EAGER_TAIL_LENGTH), signal);
+    const length = decodeHeaderLength(tail, size);
+    const wanted = length + HEADER_LENGTH_LENGTH;
+    if (wanted > tail.length) tail = await this.#loadTail(packId, size, wanted, signal);
+    const sealed = tail.subarray(tail.length - wanted, tail.length - HEADER_LENGTH_LENGTH);
+    const [result] = await engine.unseal(masterKey, [{ sealed, uncompressedLength: 0, id: undefined }]);
+    if (!("plaintext" in result!)) throw new DamagedError(formatUnsealFailure(result!.failure));
+    return decodeHeaderEntries(result.plaintext, { version });
+  }
+
   #loadTail(packId: Id, size: number, length: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
     return this.#loadRange(packId, size - length, length, { signal });
   }
+}
+
+function isDamage(error: unknown): error is YoreError {
+  return error instanceof YoreError && (error.code === "damaged" || error.code === "format");
 }

@@ -43,9 +43,9 @@ export class PackWindowBackend extends BackendWrapper {
     return bytes;
   }
 
-  async distrust(handle: Handle): Promise<boolean> {
+  async distrust(handle: Handle): Promise<void> {
     this.clear();
-    return (await this.inner.distrust?.(handle)) ?? false;
+    await this.inner.distrust?.(handle);
   }
 
   #window(handle: Handle, number: number): Promise<Uint8Array> {

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
-import type { FileInfo } from "../../src/backend/backend.js";
+import type { Backend, FileInfo } from "../../src/backend/backend.js";
 import { DiskCache } from "../../src/backend/disk-cache.js";
 import { DiskCacheBackend } from "../../src/backend/disk-cache-backend.js";
 import { MemoryBackend } from "../../src/backend/memory-backend.js";
@@ -110,6 +110,30 @@ describe("Repository.loadBlob", () => {
     expect(await reader.loadBlob("data", id)).toEqual(blob);
     expect(fetched).toEqual([`${name} whole`, `${name} whole`]);
     await reader.backend.close();
+  });
+
+  /** Bytes of packs come damaged as long as this says so. */
+  function spoilt(isSpoilt: () => boolean): Backend {
+    return wrapBackend(backend, {
+      load: async (handle, range) => {
+        const bytes = Buffer.from(await backend.load(handle, range));
+        if (handle.type === "pack" && isSpoilt()) bytes[bytes.length - 1]! ^= 1;
+        return bytes;
+      },
+    });
+  }
+
+  it("reads once more what came damaged: the way may have spoilt it", async () => {
+    const { packId } = repository.index.lookup("data", id)!;
+    const size = (await backend.stat(packHandle(packId))).size;
+    const blobs = await repository.readPackHeader(packId, size);
+    const openSpoilt = (times: number) => openRepository(spoilt(() => times-- > 0));
+    expect(await (await openSpoilt(1)).loadBlob("data", id)).toEqual(blob);
+    expect(await (await openSpoilt(1)).readPackHeader(packId, size)).toEqual(blobs);
+    const results: PackBlobResult[] = [];
+    await (await openSpoilt(1)).loadPackBlobs(packId, blobs, (_, result) => void results.push(result));
+    expect(results.map((result) => "plaintext" in result)).toEqual([true, true]);
+    await expect((await openSpoilt(2)).loadBlob("data", id)).rejects.toThrow(DamagedError);
   });
 
   it("takes another copy when a pack is missing or too short", async () => {
