@@ -100,8 +100,8 @@ export interface Backend {
    * nobody has written to for so long.
    */
   removeLeftovers?(olderThanMs: number): Promise<{ readonly files: number; readonly bytes: number }>;
-  /** Says that what came of a file was damaged: what is kept of it nearer than the place itself is not used again. */
-  distrust?(handle: Handle): Promise<void>;
+  /** Says that these bytes of a file came damaged: what is kept of them nearer than the place itself is not used again. */
+  distrust?(handle: Handle, offset: number, length: number): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -110,11 +110,15 @@ export class DiskCacheBackend extends BackendWrapper {
       await this.#policy?.cache.forget(handle.type, handle.name);
   }
 
-  /** A pack is fetched anew once: for all blobs that were read of it before, that one will do. */
-  async distrust({ type, name }: Handle): Promise<void> {
+  /**
+   * A whole pack, which is verified, is fetched anew once: for all blobs that were read of it before, that one will do. Parts
+   * are kept as they came, and may come damaged each time.
+   */
+  async distrust({ type, name }: Handle, offset: number, length: number): Promise<void> {
     const cache = this.#policy?.cache;
-    const isHere = cache?.keepsOf(name) || this.#fresh.has(keyOf({ type, name }));
-    if (type !== "pack" || !cache || !isHere || this.#distrusted.has(name)) return;
+    if (type !== "pack" || !cache) return;
+    const isHere = cache.keepsOf(name) || this.#fresh.has(keyOf({ type, name }));
+    if (!isHere || this.#distrusted.has(name)) return cache.forgetParts(name, offset, length);
     this.#distrusted.add(name);
     await cache.forget(type, name);
   }

@@ -187,11 +187,20 @@ export class DiskCache {
     this.#makeRoom();
   }
 
+  /** Forgets the parts of a pack in which one of these bytes is. */
+  async forgetParts(name: string, offset: number, length: number): Promise<void> {
+    this.#forgetSaving("pack", name);
+    const doomed = (this.#parts.get(name) ?? []).filter(
+      (part) => part.offset < offset + length && offset < part.offset + part.length,
+    );
+    for (const part of doomed)
+      if (this.#dropPart(name, part)) await unlink(systemPath(part.path)).catch(() => {});
+  }
+
   async forget(type: CachedType, name: string): Promise<void> {
     const path = this.#pathOf(type, name);
     this.#verified.delete(path);
-    for (const saving of this.#saving)
-      if (saving.type === type && saving.name === name) saving.isForgotten = true;
+    this.#forgetSaving(type, name);
     if (type === "pack") {
       this.#drop(name);
       for (const part of this.#parts.get(name) ?? []) this.#bytes -= part.bytes;
@@ -209,6 +218,11 @@ export class DiskCache {
   /** Waits for what is being removed. */
   async close(): Promise<void> {
     while (this.#makingRoom) await this.#makingRoom;
+  }
+
+  #forgetSaving(type: CachedType, name: string): void {
+    for (const saving of this.#saving)
+      if (saving.type === type && saving.name === name) saving.isForgotten = true;
   }
 
   #pathOf(type: CachedType, name: string): string {

@@ -25,7 +25,7 @@ export interface BlobCopiesOptions {
   readonly index: BlobIndex;
   readonly loadRange: LoadPackRange;
   /** See `Backend.distrust`. */
-  readonly distrust: (packId: Id) => Promise<void>;
+  readonly distrust: (packId: Id, offset: number, length: number) => Promise<void>;
   /** Loads the index again, unless that was done a moment ago, when these packs were gone already. */
   readonly refreshIndex: (gone: readonly Id[], signal?: AbortSignal) => Promise<void>;
 }
@@ -112,7 +112,7 @@ export class BlobCopies {
   /** @param readAgain for what the way or a cache may have spoiled */
   async #open(
     id: Id,
-    { packId, uncompressedLength }: BlobLocation,
+    { packId, offset, length, uncompressedLength }: BlobLocation,
     read: () => Promise<Uint8Array>,
     readAgain: () => Promise<Uint8Array>,
   ): Promise<{ readonly plaintext: Uint8Array; readonly sealed: Uint8Array }> {
@@ -124,7 +124,7 @@ export class BlobCopies {
       return await open(await read());
     } catch (error) {
       if (!(error instanceof DamagedError)) throw error;
-      await this.#options.distrust(packId);
+      await this.#options.distrust(packId, offset, length);
       return open(await readAgain());
     }
   }

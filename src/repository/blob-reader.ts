@@ -49,7 +49,8 @@ export class BlobReader implements BlobLoader {
     this.#options = options;
     const { engine, masterKey, index, refreshIndex, backend } = options;
     const loadRange = packRangeLoader(backend);
-    const distrust = async (packId: Id) => backend.distrust?.({ type: "pack", name: formatId(packId) });
+    const distrust = async (packId: Id, offset: number, length: number) =>
+      backend.distrust?.({ type: "pack", name: formatId(packId) }, offset, length);
     const copies = new BlobCopies({ engine, masterKey, index, loadRange, distrust, refreshIndex });
     this.#loadRange = loadRange;
     this.#copies = copies;
@@ -198,7 +199,7 @@ export class BlobReader implements BlobLoader {
       return await this.#readHeader(packId, size, signal);
     } catch (error) {
       if (!isDamage(error)) throw error;
-      await this.#options.backend.distrust?.({ type: "pack", name: formatId(packId) });
+      await this.#options.backend.distrust?.({ type: "pack", name: formatId(packId) }, 0, size);
     }
     // The way may have spoilt it.
     try {

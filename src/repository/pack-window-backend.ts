@@ -43,9 +43,9 @@ export class PackWindowBackend extends BackendWrapper {
     return bytes;
   }
 
-  async distrust(handle: Handle): Promise<void> {
+  async distrust(handle: Handle, offset: number, length: number): Promise<void> {
     this.clear();
-    await this.inner.distrust?.(handle);
+    await this.inner.distrust?.(handle, offset, length);
   }
 
   #window(handle: Handle, number: number): Promise<Uint8Array> {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { Backend, FileInfo } from "../../src/backend/backend.js";
 import { DiskCache } from "../../src/backend/disk-cache.js";
 import { DiskCacheBackend } from "../../src/backend/disk-cache-backend.js";
@@ -134,6 +134,23 @@ describe("Repository.loadBlob", () => {
     await (await openSpoilt(1)).loadPackBlobs(packId, blobs, (_, result) => void results.push(result));
     expect(results.map((result) => "plaintext" in result)).toEqual([true, true]);
     await expect((await openSpoilt(2)).loadBlob("data", id)).rejects.toThrow(DamagedError);
+  });
+
+  it("does not stay with a part of the cache that came damaged more than once", async () => {
+    let isSpoilt = true;
+    const cached = new DiskCacheBackend(spoilt(() => isSpoilt));
+    const cache = await DiskCache.open(await temporaryFolder(), "ab".repeat(32));
+    cached.use({ cache, keepsData: true, holdsTrees: () => false });
+    const reader = await openRepository(cached);
+    const { packId } = reader.index.lookup("data", id)!;
+    for (let i = 0; i < 3; i++) {
+      await expect(reader.loadBlob("data", id)).rejects.toThrow(DamagedError);
+      // Parts are written behind the reader's back.
+      await vi.waitFor(() => expect(cache.keepsOf(formatId(packId))).toBe(true));
+    }
+    isSpoilt = false;
+    expect(await reader.loadBlob("data", id)).toEqual(blob);
+    await cached.close();
   });
 
   it("takes another copy when a pack is missing or too short", async () => {
