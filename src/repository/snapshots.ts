@@ -1,5 +1,6 @@
 import { mapConcurrently } from "../async/map-concurrently.js";
-import { formatId, formatShortId, type Id, parseId } from "../bytes/id.js";
+import { append } from "../bytes/append.js";
+import { formatId, formatShortId, type Id, idKey, parseId } from "../bytes/id.js";
 import { bytesOfText } from "../bytes/utf8.js";
 import { DamagedError, FormatError, NotFoundError, UsageError, YoreError } from "../errors.js";
 import { decodeSnapshot, encodeSnapshot, type LoadedSnapshot, type Snapshot } from "../format/snapshot.js";
@@ -67,25 +68,39 @@ export async function listSnapshots(
   filter: SnapshotFilter = ANY_SNAPSHOT,
   options: ListSnapshotsOptions = {},
 ): Promise<LoadedSnapshot[]> {
-  const ids: Id[] = [];
-  for await (const { id } of repository.listFiles("snapshot")) ids.push(id);
-  const load = async (id: Id): Promise<LoadedSnapshot | undefined> => {
+  const missing: Id[] = [];
+  const load = async (id: Id, isMissed: boolean): Promise<LoadedSnapshot | undefined> => {
     try {
       return await loadSnapshot(repository, id, options.signal);
     } catch (error) {
-      // Forgotten since it was listed.
-      if (error instanceof NotFoundError) return undefined;
+      if (error instanceof NotFoundError && !isMissed) {
+        missing.push(id);
+        return undefined;
+      }
       if (!options.onError || !(error instanceof YoreError) || error.code === "interrupted") throw error;
       options.onError(id, error);
       return undefined;
     }
   };
   const concurrency = Math.max(SNAPSHOTS_AT_A_TIME, repository.backend.connections);
-  const snapshots = await mapConcurrently(ids, concurrency, load, options.signal);
+  const ids = await listIds(repository);
+  const snapshots = await mapConcurrently(ids, concurrency, (id) => load(id, false), options.signal);
+  if (missing.length > 0) {
+    // Forgotten since they were listed, unless they still are: a prune must not take those for gone.
+    const listed = new Set((await listIds(repository)).map(idKey));
+    const still = missing.filter((id) => listed.has(idKey(id)));
+    append(snapshots, await mapConcurrently(still, concurrency, (id) => load(id, true), options.signal));
+  }
   return snapshots
     .filter((snapshot) => snapshot !== undefined)
     .filter((snapshot) => matchesFilter(snapshot, filter))
     .sort((a, b) => compareTimestamps(a.time, b.time));
+}
+
+async function listIds(repository: Repository): Promise<Id[]> {
+  const ids: Id[] = [];
+  for await (const { id } of repository.listFiles("snapshot")) ids.push(id);
+  return ids;
 }
 
 export function matchesFilter(snapshot: Snapshot, { hosts, tags, paths }: SnapshotFilter): boolean {

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { MemoryBackend } from "../../src/backend/memory-backend.js";
 import { formatId, type Id, IdList } from "../../src/bytes/id.js";
+import { NotFoundError } from "../../src/errors.js";
 import { check } from "../../src/maintenance/check.js";
 import { pruneRepository } from "../../src/maintenance/prune.js";
 import { unusedLimit } from "../../src/maintenance/prune-plan.js";
@@ -14,6 +15,7 @@ import {
   openRepository,
   saveTree,
   snapshotOf,
+  wrapBackend,
 } from "../repository/support.js";
 
 interface Plan {
@@ -98,6 +100,19 @@ describe("pruneRepository", () => {
     const before = await collect(repository.listFiles("pack"));
     await expect(pruneRepository(repository)).rejects.toThrow("index is not complete");
     expect(await collect(repository.listFiles("pack"))).toEqual(before);
+  });
+
+  it("refuses when a snapshot is listed and the server says that it is not there", async () => {
+    const { backend } = await build({ packs: [[0, 1]], used: [0], lost: [] });
+    const before = await collect(backend.list("pack"));
+    const far = wrapBackend(backend, {
+      load: async (handle, range) => {
+        if (handle.type !== "snapshot") return backend.load(handle, range);
+        throw new NotFoundError("Cannot load it: file does not exist");
+      },
+    });
+    await expect(pruneRepository(await openRepository(far))).rejects.toThrow("file does not exist");
+    expect(await collect(backend.list("pack"))).toEqual(before);
   });
 
   it("refuses when a snapshot cannot be read: nobody knows what it needs", async () => {
