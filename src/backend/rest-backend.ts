@@ -28,6 +28,11 @@ const MAX_FILE_BYTES = 4 * 1024 ** 3 - 1;
 const MAX_LISTING_BYTES = 1024 ** 3;
 
 const DEFAULT_CONNECTIONS = 5;
+/**
+ * How often a listing that is missing is asked for again: beside one client that saves and removes locks without a pause,
+ * rest-server 0.14 says so to one of a hundred that ask, beside 16 clients to one of four.
+ */
+const MISSING_AGAIN = 4;
 
 export interface RestBackendOptions extends HttpOptions {
   /** 5 unless said otherwise, as with restic. */
@@ -110,11 +115,15 @@ export class RestBackend implements Backend {
       return;
     }
     const what = `list the ${FOLDERS[type]}`;
-    const response = await this.#send(what, "GET", `${FOLDERS[type]}/`, {
-      headers: { accept: LISTING_V2 },
-      maxBytes: MAX_LISTING_BYTES,
-      signal,
-    });
+    const ask = () =>
+      this.#send(what, "GET", `${FOLDERS[type]}/`, {
+        headers: { accept: LISTING_V2 },
+        maxBytes: MAX_LISTING_BYTES,
+        signal,
+      });
+    let response = await ask();
+    // rest-server says so as well when a file goes while it lists: taken for an empty list, that would hide every lock.
+    for (let again = 0; response.status === 404 && again < MISSING_AGAIN; again++) response = await ask();
     if (response.status === 404) {
       // For a folder that is missing rclone has an empty list, and a 404 for whatever goes wrong.
       if (!String(response.headers["server"]).startsWith("rclone/")) return;

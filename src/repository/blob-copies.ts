@@ -48,8 +48,8 @@ interface Attempt {
 }
 
 /**
- * Finds a good copy of a blob. One that is bad is read once more, then the others are tried; when a pack is gone, the index is loaded again once,
- * so that a reader survives the prune of another client. Nothing leaves that was not verified.
+ * Finds a good copy of a blob. One that is bad is read once more, then the others are tried; when a pack is gone, the index
+ * is loaded again once, so that a reader survives the prune of another client. Nothing leaves that was not verified.
  */
 export class BlobCopies {
   readonly #options: BlobCopiesOptions;

@@ -200,6 +200,13 @@ describe("RestBackend.list", () => {
     });
   });
 
+  it("asks again at 404, with which rest-server answers when a file goes meanwhile", async () => {
+    const answers: GateAnswer[] = [{ status: 404 }, { status: 404 }, v2(`[{"name":"${NAME}","size":2}]`)];
+    gate.rule = () => answers.shift()!;
+    const backend = new RestBackend(gate.url);
+    expect(await list(backend, "lock").finally(() => backend.close())).toMatchObject([{ size: 2 }]);
+  });
+
   it("leaves out names that are no IDs", async () => {
     expect(await listed(v2(`[{"name":"tmp","size":1},{"name":"${NAME}","size":2}]`))).toHaveLength(1);
     expect(await listed(v2("null"))).toEqual([]);
