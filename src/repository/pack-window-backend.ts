@@ -5,6 +5,14 @@ import { BackendWrapper } from "../backend/backend-wrapper.js";
 /** One read gets this much; trees of a few KiB that were saved together lie together. */
 const WINDOW_BYTES = 256 * 1024;
 const WINDOWS = 16;
+/** Distrusted ranges that are remembered: each is read again at once. */
+const DOUBTED = 64;
+
+interface Doubted {
+  readonly name: string;
+  readonly offset: number;
+  readonly end: number;
+}
 
 /**
  * A backend that reads packs in windows and keeps the last of them: for blobs that are asked for one by one,
@@ -15,15 +23,18 @@ const WINDOWS = 16;
 export class PackWindowBackend extends BackendWrapper {
   readonly #windows = new LRUCache<string, Promise<Uint8Array>>({ max: WINDOWS });
 
+  #doubted: readonly Doubted[] = [];
+
   /** Forgets what was read. */
   clear(): void {
     this.#windows.clear();
+    this.#doubted = [];
   }
 
   override async load(handle: Handle, range: LoadRange = {}): Promise<Uint8Array> {
     const { offset = 0, length, into, signal } = range;
     const isWindowed = handle.type === "pack" && length !== undefined && length > 0 && length <= WINDOW_BYTES;
-    if (!isWindowed) return this.inner.load(handle, range);
+    if (!isWindowed || this.#isDoubted(handle.name, offset, length)) return this.inner.load(handle, range);
     const first = Math.floor(offset / WINDOW_BYTES);
     const last = Math.floor((offset + length - 1) / WINDOW_BYTES);
     // Both at once where a blob lies across the border: the next will be wanted anyway.
@@ -43,9 +54,15 @@ export class PackWindowBackend extends BackendWrapper {
     return bytes;
   }
 
+  /** Reads these bytes past the windows from now on; what else is in those may be good. */
   async distrust(handle: Handle, offset: number, length: number): Promise<void> {
-    this.clear();
+    const doubted = { name: handle.name, offset, end: offset + length };
+    this.#doubted = [...this.#doubted.slice(1 - DOUBTED), doubted];
     await this.inner.distrust?.(handle, offset, length);
+  }
+
+  #isDoubted(name: string, offset: number, length: number): boolean {
+    return this.#doubted.some((one) => one.name === name && offset < one.end && one.offset < offset + length);
   }
 
   #window(handle: Handle, number: number): Promise<Uint8Array> {

@@ -71,4 +71,16 @@ describe("PackWindowBackend", () => {
       `${handle.name.slice(0, 8)}: file is too short`,
     );
   });
+
+  it("reads again what came damaged and no more, and keeps what is beside it", async () => {
+    const load = async (offset: number) => backend.load(handle, { offset, length: 100 });
+    for (const offset of [1000, 2000, 3000]) await load(offset);
+    for (const offset of [1000, 2000]) {
+      await backend.distrust(handle, offset, 100);
+      expect(pack.subarray(offset, offset + 100).equals(await load(offset))).toBe(true);
+    }
+    await load(3000);
+    const exact = [1000, 2000].map((offset) => expect.objectContaining({ offset, length: 100 }));
+    expect(loads).toEqual([expect.objectContaining({ length: WINDOW }), ...exact]);
+  });
 });
