@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import type { Handle } from "../backend/backend.js";
 import { createFolders, makeFolder } from "../backend/create-folders.js";
 import { LastingRemovals } from "../backend/lasting-removals.js";
-import { pathOf } from "../backend/local-layout.js";
+import { FOLDERS, foldersOf, pathOf } from "../backend/local-layout.js";
 import { syncFolder } from "../backend/sync-folder.js";
 import { systemCodeOf } from "../errors.js";
 import { loadAddon } from "../native/addon.js";
@@ -83,22 +83,36 @@ export class RepositoryFiles {
   /** For a file that `isSmallFile`: nothing touches the disk before the commit, which tells also what is wrong with it. */
   async beginSmallUpload(repository: RepositoryPath, handle: Handle): Promise<Upload> {
     if (handle.type !== "lock") await this.settleRemovals(repository);
-    return new SmallUpload(this.#pathOf(repository, handle), this.#modes.file);
+    const makeFolders = () => this.#makeFoldersOf(repository, handle);
+    return new SmallUpload(this.#pathOf(repository, handle), this.#modes.file, makeFolders);
   }
 
-  /** A missing folder of the layout is made; a missing repository is not: its disk may be unmounted. */
   async beginUpload(repository: RepositoryPath, handle: Handle): Promise<Upload> {
     await this.settleRemovals(repository);
     const path = this.#pathOf(repository, handle);
     try {
       return await beginUpload(path, this.#modes.file);
     } catch (error) {
-      if (systemCodeOf(error) !== "ENOENT" || handle.type !== "pack") throw error;
+      if (systemCodeOf(error) !== "ENOENT" || !(await this.#makeFoldersOf(repository, handle))) throw error;
     }
-    const folder = dirname(path);
-    await makeFolder(folder, this.#modes.folder);
-    await syncFolder(dirname(folder));
     return beginUpload(path, this.#modes.file);
+  }
+
+  /**
+   * Makes the folders of the layout that a file needs: copies of a repository often come without those that were empty.
+   *
+   * @returns false where nothing of a repository is: its disk may be unmounted
+   */
+  async #makeFoldersOf(repository: RepositoryPath, handle: Handle): Promise<boolean> {
+    const top = this.folderOf(repository);
+    const known = ["config", ...Object.values(FOLDERS)];
+    const isThere = await Promise.all(known.map((name) => exists(join(top, name))));
+    if (!isThere.includes(true)) return false;
+    for (const folder of foldersOf(handle)) {
+      await makeFolder(join(top, folder), this.#modes.folder);
+      await syncFolder(dirname(join(top, folder)));
+    }
+    return true;
   }
 
   /**
@@ -149,6 +163,13 @@ const CACHED_FILE_BYTES = 64 * 1024;
 /** True for a file of so many bytes that is saved in one piece. Packs are large, and their folder may have to be made. */
 export function isSmallFile(handle: Handle, bytes: number): boolean {
   return handle.type !== "pack" && bytes <= SMALL_FILE_BYTES;
+}
+
+function exists(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** How the system says that there is no such file, a symbolic link in its place included. */

@@ -2,7 +2,7 @@ import { createHash, type Hash, randomBytes } from "node:crypto";
 import { type FileHandle, open, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { syncFile, syncFolder } from "../backend/sync-folder.js";
-import { YoreError } from "../errors.js";
+import { systemCodeOf, YoreError } from "../errors.js";
 import { loadAddon } from "../native/addon.js";
 import type { SocketHandle } from "../native/body-socket-functions.js";
 import { UPLOAD_OUTCOME, type UploadFunctions, type UploadHandle } from "../native/upload-functions.js";
@@ -61,11 +61,14 @@ export const SMALL_FILE_BYTES = 8 * 1024;
 export class SmallUpload implements Upload {
   readonly #path: string;
   readonly #mode: number;
+  readonly #makeFolders: () => Promise<boolean>;
   readonly #pieces: Uint8Array[] = [];
 
-  constructor(path: string, mode: number) {
+  /** @param makeFolders called when the folder of the path is missing; false when it cannot be made */
+  constructor(path: string, mode: number, makeFolders: () => Promise<boolean> = async () => false) {
     this.#path = path;
     this.#mode = mode;
+    this.#makeFolders = makeFolders;
   }
 
   async append(pieces: readonly Uint8Array[]): Promise<void> {
@@ -74,6 +77,15 @@ export class SmallUpload implements Upload {
 
   async commit(id: Uint8Array | undefined): Promise<UploadOutcome> {
     const content = this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
+    try {
+      return await this.#save(content, id);
+    } catch (error) {
+      if (systemCodeOf(error) !== "ENOENT" || !(await this.#makeFolders())) throw error;
+    }
+    return this.#save(content, id);
+  }
+
+  async #save(content: Uint8Array, id: Uint8Array | undefined): Promise<UploadOutcome> {
     const addon = loadAddon();
     if (addon) return outcomeOf(await addon.uploadWhole(Buffer.from(this.#path), this.#mode, content, id));
     const upload = await PortableUpload.begin(this.#path, this.#mode);

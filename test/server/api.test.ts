@@ -212,12 +212,22 @@ describe("the REST protocol of yore serve", () => {
     expect((await tell("GET", path)).text).toBe(content);
   });
 
-  it("makes a missing folder of packs, but no missing repository", async () => {
-    const name = nameOf("pack");
-    rmSync(join(folder, "repo/data", name.slice(0, 2)), { recursive: true });
-    await upload("data", "pack");
-    expect((await tell("POST", `/gone/data/${name}`, { body: "pack" })).status).toBe(404);
+  it.each([
+    ["a small file", 5],
+    ["a large one", 100_000],
+  ])("makes the folders that a repository lacks for %s, but no missing repository", async (_, size) => {
+    writeFileSync(join(folder, "repo/config"), "config");
+    mkdirSync(join(folder, "unmounted"));
+    for (const type of TYPES) {
+      const content = randomBytes(size);
+      for (const lost of TYPES) rmSync(join(folder, "repo", lost), { recursive: true, force: true });
+      const name = await upload(type, content);
+      expect((await tell("GET", `/repo/${type}/`)).text).toContain(name);
+      for (const repository of ["gone", "unmounted"])
+        expect((await tell("POST", `/${repository}/${type}/${name}`, { body: content })).status).toBe(404);
+    }
     expect(existsSync(join(folder, "gone"))).toBe(false);
+    expect(readdirSync(join(folder, "unmounted"))).toEqual([]);
   });
 
   it("takes whole URLs for paths, as a client sends them to a proxy", async () => {
