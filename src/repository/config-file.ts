@@ -37,8 +37,36 @@ function emptyConfig(backend: Backend): DamagedError {
   return new DamagedError(`Cannot open repository "${backend.location}": the config file is empty`);
 }
 
-/** @throws {DamagedError} when it cannot be unsealed or decoded */
-export async function unsealConfig(
+/** A config, and the bytes that hold it. */
+export interface OpenedConfig {
+  readonly sealed: Uint8Array;
+  readonly config: RepositoryConfig;
+}
+
+/**
+ * Opens what was loaded; when it is damaged it is loaded once more, for the way may have spoilt it.
+ *
+ * @throws {DamagedError} when it cannot be unsealed or decoded
+ */
+export async function openConfig(
+  backend: Backend,
+  engine: Engine,
+  masterKey: MasterKey,
+  loaded: Uint8Array,
+): Promise<OpenedConfig> {
+  const open = async (sealed: Uint8Array) => ({
+    sealed,
+    config: await unsealConfig(backend, engine, masterKey, sealed),
+  });
+  try {
+    return await open(loaded);
+  } catch (error) {
+    if (!(error instanceof DamagedError)) throw error;
+    return open(await loadSealedConfig(backend));
+  }
+}
+
+async function unsealConfig(
   backend: Backend,
   engine: Engine,
   masterKey: MasterKey,
@@ -74,7 +102,7 @@ export async function replaceConfig(
   config: RepositoryConfig,
 ): Promise<void> {
   const sealed = await sealFile(engine, masterKey, encodeReadableConfig(config), true);
-  const old = await backend.load(CONFIG);
+  const { sealed: old } = await openConfig(backend, engine, masterKey, await loadSealedConfig(backend));
   const copy = await ConfigCopy.make(old);
   try {
     await backend.save(CONFIG, [sealed]);

@@ -12,7 +12,7 @@ import type { BlobLoader, BlobResult, PackStretch, PlaintextSink, SizedBlob } fr
 import { BlobReader } from "./blob-reader.js";
 import { BlobSaver, type SavedBlob, type SmallBlob } from "./blob-saver.js";
 import type { CompressionMode } from "./compression.js";
-import { CONFIG, encodeReadableConfig, replaceConfig, unsealConfig } from "./config-file.js";
+import { CONFIG, encodeReadableConfig, openConfig, replaceConfig } from "./config-file.js";
 import { type FoundRepository, findRepository } from "./find-repository.js";
 import { IndexFiles, type IndexProblem } from "./index-files.js";
 import { IndexUpdates, type LoadIndexOptions } from "./index-updates.js";
@@ -162,7 +162,7 @@ export class Repository implements BlobLoader {
     checkPassword("open", backend, options);
     const { id: keyId, masterKey } = await keys.open(options.password);
     throwIfAborted(options.signal);
-    const config = await unsealConfig(backend, engine, masterKey, sealedConfig);
+    const { config } = await openConfig(backend, engine, masterKey, sealedConfig);
     return new Repository({ backend, engine, masterKey, keyId, config }, options);
   }
 

@@ -147,6 +147,20 @@ describe("Repository.open", () => {
     await expect(failure).rejects.toThrow(/20 of 26 keys were tried/);
   });
 
+  it("reads the config once more when it came damaged: the way may have spoilt it", async () => {
+    const backend = new MemoryBackend();
+    const { config } = await createRepository({}, backend);
+    let loads = 0;
+    const spoiling = wrapBackend(backend, {
+      load: async (handle, range) => {
+        const bytes = Buffer.from(await backend.load(handle, range));
+        if (handle.type === "config" && loads++ === 0) bytes[40]! ^= 1;
+        return bytes;
+      },
+    });
+    expect((await openRepository(spoiling)).config).toEqual(config);
+  });
+
   it("names the config when it is damaged", async () => {
     const backend = new MemoryBackend();
     await createRepository({}, backend);

@@ -61,6 +61,28 @@ describe("a config that takes the place of another", () => {
     expect((await stat(copy)).mode & 0o777).toBe(0o600);
   });
 
+  it("is put back as it was stored, also when it came damaged before", async () => {
+    const old = await loadConfig();
+    let loads = 0;
+    let saves = 0;
+    const faulty = await openRepository(
+      wrapBackend(repository.backend, {
+        load: async (handle, range) => {
+          const bytes = Buffer.from(await repository.backend.load(handle, range));
+          if (handle.type === "config" && loads++ === 1) bytes[40]! ^= 1;
+          return bytes;
+        },
+        save: async (handle, pieces) => {
+          if (saves++ === 0) throw new YoreError("backend", "Cannot save config: cut");
+          await repository.backend.remove(handle);
+          await repository.backend.save(handle, pieces);
+        },
+      }),
+    );
+    await expect(faulty.upgrade()).rejects.toThrow("cut");
+    expect(await loadConfig()).toEqual(old);
+  });
+
   it("is kept on this machine before anything is changed", async () => {
     const old = await loadConfig();
     let kept: Buffer | undefined;
