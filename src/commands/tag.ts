@@ -64,9 +64,17 @@ export async function runTag(session: Session, options: TagOptions, watch: TagWa
 function changedTags(tags: readonly string[], change: TagChange): string[] | undefined {
   const set = change.set.filter((tag) => tag !== "");
   if (set.length > 0) return set;
-  const added = [...tags];
-  for (const tag of change.add) if (tag !== "" && !added.includes(tag)) added.push(tag);
-  const kept = added.filter((tag) => !change.remove.includes(tag));
+  const kept = [...tags];
+  for (const tag of change.add) if (tag !== "" && !kept.includes(tag)) kept.push(tag);
+  for (const tag of change.remove) if (tag !== "") removeAsRestic(kept, tag);
   const same = kept.length === tags.length && kept.every((tag, position) => tag === tags[position]);
   return same ? undefined : kept;
+}
+
+/** The last tag takes the place of one that goes, as with restic, so that both leave the same snapshot. */
+function removeAsRestic(tags: string[], tag: string): void {
+  for (let at = tags.indexOf(tag); at >= 0; at = tags.indexOf(tag)) {
+    const last = tags.pop()!;
+    if (at < tags.length) tags[at] = last;
+  }
 }

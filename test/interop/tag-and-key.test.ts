@@ -45,6 +45,8 @@ describe.skipIf(missingPeer("restic"))("tag, key and forget", () => {
     [["--remove", "c", "--add", "d", "--tag", "c"]],
     [["--add", "x", "latest"]],
     [["--tag", "a", "--remove", "a"]],
+    [["--tag", "a", "--add", "x,y", "--remove", "a"]],
+    [["--tag", "a", "--add", "x,y", "--remove", "b,y,"]],
     [["--add", "x", "--host", "nobody", "--json"]],
     [[]],
     [["--set", "x", "--add", "y"]],
