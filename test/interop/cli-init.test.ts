@@ -122,6 +122,19 @@ describe("yore init", () => {
     expect(existsSync(join(folder, "alone"))).toBe(false);
   });
 
+  it.skipIf(missingPeer("restic"))("says in restic's words whose chunker parameters are used", async () => {
+    const source = join(folder, "said-source");
+    await runYore(["init", "-q", "-r", source], { env });
+    const said = [runRestic, runYore].map(async (runIt, i) => {
+      const args = ["init", "-r", join(folder, `said-${i}`), "--copy-chunker-params", "--from-repo", source];
+      const { code, stdout } = await runIt(args, { env: { ...env, RESTIC_FROM_PASSWORD: "geheim" } });
+      return { code, stdout: stdout.replace(/repository \w+ at .*/, "repository") };
+    });
+    const [theirs, ours] = await Promise.all(said);
+    expect(ours).toEqual(theirs);
+    expect(ours!.code).toBe(0);
+  });
+
   async function config2(repository: string): Promise<{ chunker_polynomial: string }> {
     const { stdout } = await runYore(["-r", repository, "cat", "config"], {
       env: { YORE_PASSWORD: "other" },

@@ -47,6 +47,7 @@ export function registerInit(program: Command, io: Io): void {
         return;
       }
       context.print(`created restic repository ${result.id.slice(0, 10)} at ${result.location}`);
+      if (source) context.print(" with chunker parameters copied from secondary repository");
       context.print();
       context.print("Please note that knowledge of your password is required to access");
       context.print("the repository. Losing your password means that your data is");
