@@ -184,7 +184,7 @@ describe.skipIf(missingPeer("restic"))("yore check", () => {
     await expectSame(location);
   });
 
-  it("finds a damaged key file, which restic passes over, and says what to do", async () => {
+  it("finds a damaged key file and says what to do", async () => {
     await copyOriginal();
     const [good] = await filesOf("keys");
     const password = join(await temporaryFolder(), "password");
@@ -192,10 +192,10 @@ describe.skipIf(missingPeer("restic"))("yore check", () => {
     await runRestic(["-r", location, "--no-cache", "key", "add", "--new-password-file", password], { env });
     const damaged = (await filesOf("keys")).find((path) => path !== good)!;
     await flip(damaged, (await readFile(damaged)).indexOf('"data":"') + 20);
-    const { restic, yore } = await checkBoth(location, []);
-    expect(restic.code).toBe(0);
-    expect(yore).toMatchObject({ code: 1, summary: { num_errors: 1, broken_packs: null } });
-    const { stderr } = await runYore(["-r", location, "check"], { env });
+    const json = await runYore(["-r", location, "check", "--json"], { env });
+    expect(JSON.parse(json.stdout)).toMatchObject({ num_errors: 1, broken_packs: null });
+    const { code, stderr } = await runYore(["-r", location, "check"], { env });
+    expect(code).toBe(1);
     expect(stderr).toContain(`error: key ${basename(damaged)} opens nothing: `);
     expect(stderr).toContain("`yore key add`");
     expect(stderr).not.toContain("repair");
