@@ -1,6 +1,6 @@
 import { type CopyResult, type CopyWatch, copySnapshots } from "../maintenance/copy-snapshots.js";
 import { requireWholeIndex } from "../maintenance/whole-index.js";
-import { listSnapshots, type SnapshotFilter } from "../repository/snapshots.js";
+import type { SnapshotFilter } from "../repository/snapshots.js";
 import { type IgnoredSnapshot, selectSnapshots } from "./select-snapshots.js";
 import type { Session } from "./session.js";
 
@@ -18,9 +18,10 @@ export async function runCopy(
   watch: Omit<CopyWatch, "signal"> & { readonly onIgnored?: (ignored: IgnoredSnapshot) => void } = {},
 ): Promise<CopyResult> {
   const signal = AbortSignal.any([source.signal, target.signal]);
-  const present = await listSnapshots(target.repository, filter, { signal, onError: () => {} });
   const { onIgnored } = watch;
   const chosen = { signal, ...(onIgnored ? { onIgnored } : {}) };
+  // One that cannot be read is told: its source may be copied again.
+  const present = await selectSnapshots(target.repository, [], filter, chosen);
   const snapshots = await selectSnapshots(source.repository, names, filter, chosen);
   await source.repository.loadIndex({ signal });
   await target.repository.loadIndex({ signal });

@@ -13,7 +13,7 @@ import { resticWith } from "../support/interop.js";
 import { noise } from "../support/make-zoo.js";
 import { missingPeer, runRestic, runYore } from "../support/run.js";
 import { differences } from "../support/same-backup.js";
-import { temporaryFolder } from "../support/temporary.js";
+import { copyOfRepository, temporaryFolder } from "../support/temporary.js";
 
 const env = { RESTIC_PASSWORD: PASSWORD, RESTIC_FROM_PASSWORD: PASSWORD };
 const restic = resticWith(env);
@@ -56,6 +56,23 @@ describe.skipIf(missingPeer("restic"))("copy", () => {
     const list = JSON.parse(await restic(location, "snapshots", "--json")) as SnapshotJson[];
     return list.sort((a, b) => a.time.localeCompare(b.time));
   }
+
+  it("says which snapshots of the target cannot be read, as restic does: their sources are copied again", async () => {
+    const target = await emptyTarget();
+    await restic(target, "copy", "--from-repo", source);
+    const [{ id }] = (await snapshotsOf(target)) as [SnapshotJson];
+    await rm(join(target, "snapshots", id));
+    await writeFile(join(target, "snapshots", id), "garbage");
+    const line = new RegExp(`^Ignoring "${id}": `, "gm");
+    for (const program of [runYore, runRestic]) {
+      const copy = await copyOfRepository(target);
+      const args = ["-r", copy, "copy", "--from-repo", source, "--no-cache"];
+      const { code, stdout, stderr } = await program(args, { env });
+      expect(code, stderr).toBe(0);
+      expect(stdout.match(/ saved, copied from source snapshot /g)).toHaveLength(1);
+      expect(stderr.match(line), stderr).toHaveLength(1);
+    }
+  });
 
   it.each([1, 2])(
     "makes in version %i what restic makes, which each takes for its own",
