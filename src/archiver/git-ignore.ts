@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
-import { lstat } from "node:fs/promises";
 import { LRUCache } from "lru-cache";
+import { isThere } from "../bytes/is-there.js";
 import { openToRead } from "../bytes/open-to-read.js";
 import { messageOf, systemCodeOf } from "../errors.js";
 import { type IgnoreRule, lastMatch, parseIgnoreFile } from "../patterns/mod.js";
@@ -66,7 +66,7 @@ export class GitIgnore {
   }
 
   async #read(directory: RawPath): Promise<ScopeEntry> {
-    const isRoot = await exists(joinRaw(directory, ".git"));
+    const isRoot = await isThere(pathBuffer(joinRaw(directory, ".git")));
     const above: ScopeEntry = isRoot
       ? { inWorkingTree: true, scope: await this.#add(directory, await excludeFile(directory), undefined) }
       : directory === "/"
@@ -150,11 +150,4 @@ export function decideIgnore(
     if (rule) return { file: at.file, rule };
   }
   return undefined;
-}
-
-async function exists(path: RawPath): Promise<boolean> {
-  return lstat(pathBuffer(path)).then(
-    () => true,
-    () => false,
-  );
 }

@@ -1,6 +1,7 @@
-import { lstat, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { posix } from "node:path";
 import { append } from "../bytes/append.js";
+import { isThere } from "../bytes/is-there.js";
 import { UsageError } from "../errors.js";
 import { compileComponent, pathText } from "../patterns/mod.js";
 
@@ -20,7 +21,7 @@ export function isGlob(pattern: Uint8Array): boolean {
  */
 export async function expandGlob(pattern: Uint8Array): Promise<Buffer[]> {
   const raw = Buffer.from(pattern).toString("latin1");
-  if (!META.test(raw)) return (await exists(raw)) ? [Buffer.from(raw, "latin1")] : [];
+  if (!META.test(raw)) return (await isThere(Buffer.from(raw, "latin1"))) ? [Buffer.from(raw, "latin1")] : [];
   if (raw.endsWith("/")) return [];
   const parts = raw.split("/");
   let found = [parts[0] === "" ? "/" : ""];
@@ -55,18 +56,11 @@ async function descend(folders: readonly string[], part: string): Promise<string
   const found: string[] = [];
   for (const folder of folders) {
     const path = join(folder, part);
-    if (await exists(path)) found.push(path);
+    if (await isThere(Buffer.from(path, "latin1"))) found.push(path);
   }
   return found;
 }
 
 function join(folder: string, name: string): string {
   return folder === "" || folder.endsWith("/") ? folder + name : `${folder}/${name}`;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return lstat(Buffer.from(path, "latin1")).then(
-    () => true,
-    () => false,
-  );
 }

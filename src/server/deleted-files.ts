@@ -5,6 +5,7 @@ import type { FileType, Handle } from "../backend/backend.js";
 import { FOLDERS, foldersOf, pathOf } from "../backend/local-layout.js";
 import { syncFolder } from "../backend/sync-folder.js";
 import { isHexId } from "../bytes/id.js";
+import { isThere } from "../bytes/is-there.js";
 import { makeFolders } from "../bytes/make-folders.js";
 import { systemCodeOf } from "../errors.js";
 import { nameUnlessTaken } from "./name-unless-taken.js";
@@ -118,13 +119,6 @@ export async function settleBroughtBack(repository: string, files: readonly Dele
   const folders = new Set(files.flatMap(({ handle }) => ["", ...foldersOf(handle)]));
   for (const folder of folders) await syncFolder(join(repository, folder));
   for (const { path } of files) await rm(path, { force: true });
-}
-
-function isThere(path: string): Promise<boolean> {
-  return lstat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 async function isInstead(path: string, of: string): Promise<boolean> {

@@ -6,6 +6,7 @@ import { createFolders, makeFolder } from "../backend/create-folders.js";
 import { LastingRemovals } from "../backend/lasting-removals.js";
 import { FOLDERS, foldersOf, pathOf } from "../backend/local-layout.js";
 import { syncFolder } from "../backend/sync-folder.js";
+import { isThere } from "../bytes/is-there.js";
 import { systemCodeOf } from "../errors.js";
 import { loadAddon } from "../native/addon.js";
 import { keepDeleted } from "./deleted-files.js";
@@ -106,8 +107,8 @@ export class RepositoryFiles {
   async #makeFoldersOf(repository: RepositoryPath, handle: Handle): Promise<boolean> {
     const top = this.folderOf(repository);
     const known = ["config", ...Object.values(FOLDERS)];
-    const isThere = await Promise.all(known.map((name) => exists(join(top, name))));
-    if (!isThere.includes(true)) return false;
+    const found = await Promise.all(known.map((name) => isThere(join(top, name))));
+    if (!found.includes(true)) return false;
     for (const folder of foldersOf(handle)) {
       await makeFolder(join(top, folder), this.#modes.folder);
       await syncFolder(dirname(join(top, folder)));
@@ -163,13 +164,6 @@ const CACHED_FILE_BYTES = 64 * 1024;
 /** True for a file of so many bytes that is saved in one piece. Packs are large, and their folder may have to be made. */
 export function isSmallFile(handle: Handle, bytes: number): boolean {
   return handle.type !== "pack" && bytes <= SMALL_FILE_BYTES;
-}
-
-function exists(path: string): Promise<boolean> {
-  return lstat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 /** How the system says that there is no such file, a symbolic link in its place included. */
