@@ -64,7 +64,7 @@ export interface DamagedBlob {
 
 /** Something that endangers data. */
 export type CheckProblem =
-  /** The password of a key that cannot be read opens nothing. */
+  /** The password of a key that cannot be read may open nothing any more. */
   | { readonly kind: "key"; readonly id: Id; readonly error: YoreError }
   | { readonly kind: "index"; readonly id: Id; readonly error: YoreError }
   /** Two index files say different things about a pack. */
@@ -113,8 +113,10 @@ export interface CheckWatch {
 export interface CheckSummary {
   /** Counted as restic counts them: a tree counts once for each thing that is wrong with it. */
   readonly errors: number;
-  /** Key files that cannot be read; they count as errors as well. */
-  readonly brokenKeys: readonly Id[];
+  /** How many of the errors are key files that cannot be read. */
+  readonly keyErrors: number;
+  /** Those of them that are not what was saved: their passwords open nothing any more. */
+  readonly damagedKeys: readonly Id[];
   /** Packs that `repair packs` should take apart: there, but not whole. */
   readonly brokenPacks: readonly Id[];
   readonly suggestRepairIndex: boolean;

@@ -70,7 +70,8 @@ class CheckRun {
   #suggestRepairIndex = false;
   #suggestPrune = false;
   #unusedBlobs = 0;
-  readonly #brokenKeys: Id[] = [];
+  #keyErrors = 0;
+  readonly #damagedKeys: Id[] = [];
   readonly #brokenPacks = new Map<string, Id>();
   /** Packs of the index with their sizes. */
   readonly #packs: SizedPack[] = [];
@@ -106,7 +107,8 @@ class CheckRun {
     this.#progress.phase = "done";
     return {
       errors: this.#errors,
-      brokenKeys: this.#brokenKeys,
+      keyErrors: this.#keyErrors,
+      damagedKeys: this.#damagedKeys,
       brokenPacks: [...this.#brokenPacks.values()],
       suggestRepairIndex: this.#suggestRepairIndex,
       suggestPrune: this.#suggestPrune,
@@ -297,7 +299,10 @@ class CheckRun {
   #report(problem: CheckProblem): void {
     this.#errors += problem.kind === "tree" ? problem.reasons.length : 1;
     if (problem.kind === "index" || problem.kind === "index-conflict") this.#suggestRepairIndex = true;
-    if (problem.kind === "key") this.#brokenKeys.push(problem.id);
+    if (problem.kind === "key") {
+      this.#keyErrors++;
+      if (problem.error.code === "damaged") this.#damagedKeys.push(problem.id);
+    }
     if (problem.kind === "pack-size" || problem.kind === "pack-data")
       this.#brokenPacks.set(formatId(problem.packId), problem.packId);
     this.#watch.on?.({ type: "problem", problem });

@@ -196,7 +196,7 @@ describe.skipIf(missingPeer("restic"))("yore check", () => {
     expect(JSON.parse(json.stdout)).toMatchObject({ num_errors: 1, broken_packs: null });
     const { code, stderr } = await runYore(["-r", location, "check"], { env });
     expect(code).toBe(1);
-    expect(stderr).toContain(`error: key ${basename(damaged)} opens nothing: `);
+    expect(stderr).toContain(`error: key ${basename(damaged)} cannot be read: `);
     expect(stderr).toContain("`yore key add`");
     expect(stderr).not.toContain("repair");
     const id = /`yore key remove`: (\w+)/.exec(stderr)![1]!;

@@ -196,13 +196,14 @@ export class CheckView {
       this.#error(
         "Damaged pack files come from the storage, the way to it, or the memory of a machine that wrote them.",
       );
-    } else if (summary.errors > summary.brokenKeys.length)
+    } else if (summary.errors > summary.keyErrors)
       this.#error(
         "\nThe repository is damaged and must be repaired: `yore repair index` takes up what is there, then `yore repair snapshots --forget` lets the snapshots do without what is not.\n",
       );
-    if (summary.brokenKeys.length > 0)
+    const damagedKeys = summary.damagedKeys.map(formatShortId);
+    if (damagedKeys.length > 0)
       this.#error(
-        `\nThe passwords of damaged keys do not open the repository any more. Add them again with \`yore key add\`, then take away what is left of the keys with \`yore key remove\`: ${summary.brokenKeys.map(formatShortId).join(" ")}\n`,
+        `\nThe passwords of damaged keys do not open the repository any more. Add them again with \`yore key add\`, then take away what is left of the keys with \`yore key remove\`: ${damagedKeys.join(" ")}\n`,
       );
     if (this.#context.global.json) this.#context.json(summaryJson(summary));
     if (summary.errors > 0) throw new YoreError("damaged", "repository contains errors");
@@ -268,7 +269,7 @@ export class CheckView {
 function problemLines(problem: CheckProblem): string[] {
   switch (problem.kind) {
     case "key":
-      return [`error: key ${formatId(problem.id)} opens nothing: ${problem.error.message}`];
+      return [`error: key ${formatId(problem.id)} cannot be read: ${problem.error.message}`];
     case "index":
       return [`error: error loading index ${formatId(problem.id)}: ${problem.error.message}`];
     case "index-conflict":
