@@ -14,19 +14,15 @@ namespace yore {
 
 namespace {
 
-// Four words that are worked on at once: the compiler makes SSE2, NEON or plain words of it.
+// Four words of a block, which are worked on at once: the compiler makes SSE2, NEON or plain words of it.
 using Row = uint32_t __attribute__((vector_size(16)));
+// A row of each of two lanes, where there are registers of that size (AVX2). Anywhere else it is slower than two rows.
+using Pair = uint32_t __attribute__((vector_size(32)));
 
 constexpr size_t kRowsABlock = 4;
 constexpr size_t kWordsABlock = 16;
 constexpr size_t kBlockBytes = 64;
 constexpr size_t kHugePage = 2 * 1024 * 1024;
-
-#if defined(__clang__)
-#define YORE_SHUFFLE(row, a, b, c, d) __builtin_shufflevector(row, row, a, b, c, d)
-#else
-#define YORE_SHUFFLE(row, a, b, c, d) __builtin_shuffle(row, Row{a, b, c, d})
-#endif
 
 // Memory that is given back wiped. Aligned to huge pages: the mixing jumps about in it, which without them costs a look
 // at the page table each time.
@@ -54,50 +50,70 @@ class Rows {
   Row* rows_;
 };
 
-template <int kBits>
-inline __attribute__((always_inline)) Row Rotated(Row row) {
-  return (row << kBits) | (row >> (32 - kBits));
+template <class Vector>
+constexpr size_t kLanesOf = sizeof(Vector) / sizeof(Row);
+// How many vectors hold a row of each lane. What is left over in the last one works on the last lane once more.
+template <class Vector, size_t kLanes>
+constexpr size_t kVectorsOf = (kLanes + kLanesOf<Vector> - 1) / kLanesOf<Vector>;
+
+// Nothing of this is called, so that nobody minds how a function takes vectors where there are no registers for them.
+#pragma GCC diagnostic ignored "-Wpsabi"
+#define YORE_INLINE inline __attribute__((always_inline))
+#define YORE_EACH_LANE for (size_t lane = 0; lane < kLanes; lane++)
+#define YORE_EACH_VECTOR for (size_t v = 0; v < kVectors; v++)
+#define YORE_EACH_ROW for (size_t row = 0; row < kRowsABlock; row++)
+
+template <int kBits, class Vector>
+YORE_INLINE Vector Rotated(Vector vector) {
+  return (vector << kBits) | (vector >> (32 - kBits));
 }
 
-#define YORE_EACH_LANE for (size_t lane = 0; lane < kLanes; lane++)
+// The words of each row in another order.
+template <int a, int b, int c, int d>
+YORE_INLINE Row Shuffled(Row row) {
+  return __builtin_shufflevector(row, row, a, b, c, d);
+}
+template <int a, int b, int c, int d>
+YORE_INLINE Pair Shuffled(Pair pair) {
+  return __builtin_shufflevector(pair, pair, a, b, c, d, 4 + a, 4 + b, 4 + c, 4 + d);
+}
 
 // Salsa20/8 of a block of each lane, whose rows are the diagonals of the matrix, so that a quarter-round is four at once.
-// Each step waits for the one before it: four lanes side by side take a sixth longer than one (measured with AVX-512VL; a
-// third without).
-template <size_t kLanes>
-inline __attribute__((always_inline)) void Salsa8(Row block[kLanes][kRowsABlock]) {
-  Row a[kLanes], b[kLanes], c[kLanes], d[kLanes];
-  YORE_EACH_LANE {
-    a[lane] = block[lane][0];
-    b[lane] = block[lane][1];
-    c[lane] = block[lane][2];
-    d[lane] = block[lane][3];
+// Each step waits for the one before it: four lanes side by side take hardly longer than one.
+template <class Vector, size_t kVectors>
+YORE_INLINE void Salsa8(Vector block[kVectors][kRowsABlock]) {
+  Vector a[kVectors], b[kVectors], c[kVectors], d[kVectors];
+  YORE_EACH_VECTOR {
+    a[v] = block[v][0];
+    b[v] = block[v][1];
+    c[v] = block[v][2];
+    d[v] = block[v][3];
   }
   for (int i = 0; i < 8; i += 2) {
-    YORE_EACH_LANE b[lane] ^= Rotated<7>(a[lane] + d[lane]);
-    YORE_EACH_LANE c[lane] ^= Rotated<9>(b[lane] + a[lane]);
-    YORE_EACH_LANE d[lane] ^= Rotated<13>(c[lane] + b[lane]);
-    YORE_EACH_LANE a[lane] ^= Rotated<18>(d[lane] + c[lane]);
-    YORE_EACH_LANE {
-      b[lane] = YORE_SHUFFLE(b[lane], 3, 0, 1, 2);
-      c[lane] = YORE_SHUFFLE(c[lane], 2, 3, 0, 1);
-      d[lane] = YORE_SHUFFLE(d[lane], 1, 2, 3, 0);
+    YORE_EACH_VECTOR b[v] ^= Rotated<7>(a[v] + d[v]);
+    YORE_EACH_VECTOR c[v] ^= Rotated<9>(b[v] + a[v]);
+    YORE_EACH_VECTOR d[v] ^= Rotated<13>(c[v] + b[v]);
+    YORE_EACH_VECTOR a[v] ^= Rotated<18>(d[v] + c[v]);
+    YORE_EACH_VECTOR {
+      b[v] = Shuffled<3, 0, 1, 2>(b[v]);
+      c[v] = Shuffled<2, 3, 0, 1>(c[v]);
+      d[v] = Shuffled<1, 2, 3, 0>(d[v]);
     }
-    YORE_EACH_LANE d[lane] ^= Rotated<7>(a[lane] + b[lane]);
-    YORE_EACH_LANE c[lane] ^= Rotated<9>(d[lane] + a[lane]);
-    YORE_EACH_LANE b[lane] ^= Rotated<13>(c[lane] + d[lane]);
-    YORE_EACH_LANE a[lane] ^= Rotated<18>(b[lane] + c[lane]);
-    YORE_EACH_LANE {
-      b[lane] = YORE_SHUFFLE(b[lane], 1, 2, 3, 0);
-      c[lane] = YORE_SHUFFLE(c[lane], 2, 3, 0, 1);
-      d[lane] = YORE_SHUFFLE(d[lane], 3, 0, 1, 2);
+    YORE_EACH_VECTOR d[v] ^= Rotated<7>(a[v] + b[v]);
+    YORE_EACH_VECTOR c[v] ^= Rotated<9>(d[v] + a[v]);
+    YORE_EACH_VECTOR b[v] ^= Rotated<13>(c[v] + d[v]);
+    YORE_EACH_VECTOR a[v] ^= Rotated<18>(b[v] + c[v]);
+    YORE_EACH_VECTOR {
+      b[v] = Shuffled<1, 2, 3, 0>(b[v]);
+      c[v] = Shuffled<2, 3, 0, 1>(c[v]);
+      d[v] = Shuffled<3, 0, 1, 2>(d[v]);
     }
   }
-  YORE_EACH_LANE {
-    block[lane][0] += a[lane];
-    block[lane][1] += b[lane];
-    block[lane][2] += c[lane];
-    block[lane][3] += d[lane];
+  YORE_EACH_VECTOR {
+    block[v][0] += a[v];
+    block[v][1] += b[v];
+    block[v][2] += c[v];
+    block[v][3] += d[v];
   }
 }
 
@@ -107,27 +123,49 @@ struct States {
   Row* of[kLanes];
 };
 
+template <class Vector, size_t kLanes>
+YORE_INLINE Vector Load(const States<kLanes>& states, size_t v, size_t row) {
+  if constexpr (kLanesOf<Vector> == 1) {
+    return states.of[v][row];
+  } else {
+    return __builtin_shufflevector(states.of[2 * v][row], states.of[std::min(2 * v + 1, kLanes - 1)][row], 0, 1, 2, 3, 4,
+                                   5, 6, 7);
+  }
+}
+
+template <class Vector, size_t kLanes>
+YORE_INLINE void Store(Vector vector, const States<kLanes>& states, size_t v, size_t row) {
+  if constexpr (kLanesOf<Vector> == 1) {
+    states.of[v][row] = vector;
+  } else {
+    states.of[2 * v][row] = __builtin_shufflevector(vector, vector, 0, 1, 2, 3);
+    if (2 * v + 1 < kLanes) states.of[2 * v + 1][row] = __builtin_shufflevector(vector, vector, 4, 5, 6, 7);
+  }
+}
+
 // scryptBlockMix of `in`, or of `in` xor `other` where that is wanted. `out` is another piece of memory.
-template <bool kWithOther, size_t kLanes>
-inline __attribute__((always_inline)) void BlockMix(const States<kLanes>& in, const States<kLanes>& other,
-                                                    const States<kLanes>& out, size_t r) {
-  Row x[kLanes][kRowsABlock];
+template <class Vector, bool kWithOther, size_t kLanes>
+YORE_INLINE void BlockMix(const States<kLanes>& in, const States<kLanes>& other, const States<kLanes>& out, size_t r) {
+  constexpr size_t kVectors = kVectorsOf<Vector, kLanes>;
+  Vector x[kVectors][kRowsABlock];
+  const auto read = [&](size_t v, size_t row) __attribute__((always_inline)) {
+    const Vector rows = Load<Vector>(in, v, row);
+    return kWithOther ? rows ^ Load<Vector>(other, v, row) : rows;
+  };
   const size_t last = (2 * r - 1) * kRowsABlock;
-  YORE_EACH_LANE {
-    for (size_t row = 0; row < kRowsABlock; row++)
-      x[lane][row] = kWithOther ? in.of[lane][last + row] ^ other.of[lane][last + row] : in.of[lane][last + row];
+  YORE_EACH_VECTOR {
+    YORE_EACH_ROW x[v][row] = read(v, last + row);
   }
   for (size_t i = 0; i < 2 * r; i++) {
     const size_t from = i * kRowsABlock;
-    YORE_EACH_LANE {
-      for (size_t row = 0; row < kRowsABlock; row++)
-        x[lane][row] ^= kWithOther ? in.of[lane][from + row] ^ other.of[lane][from + row] : in.of[lane][from + row];
+    YORE_EACH_VECTOR {
+      YORE_EACH_ROW x[v][row] ^= read(v, from + row);
     }
-    Salsa8<kLanes>(x);
+    Salsa8<Vector, kVectors>(x);
     // The even ones come to the front, the odd ones behind them.
     const size_t to = (i / 2 + (i % 2) * r) * kRowsABlock;
-    YORE_EACH_LANE {
-      for (size_t row = 0; row < kRowsABlock; row++) out.of[lane][to + row] = x[lane][row];
+    YORE_EACH_VECTOR {
+      YORE_EACH_ROW Store(x[v][row], out, v, to + row);
     }
   }
 }
@@ -239,42 +277,48 @@ class LookUps {
 };
 
 // scryptROMix of the first working state of each lane. Returns where the results are.
-template <size_t kLanes>
-inline __attribute__((always_inline)) States<kLanes> Mix(Memory<kLanes>* memory, size_t r, uint32_t cost,
-                                                         uint32_t stride) {
+template <class Vector, size_t kLanes>
+YORE_INLINE States<kLanes> Mix(Memory<kLanes>* memory, size_t r, uint32_t cost, uint32_t stride) {
   States<kLanes> state = memory->Work(0), next = memory->Work(1);
   for (uint32_t i = 0; i < cost; i++) {
     if (i % stride == 0) {
       YORE_EACH_LANE memcpy(memory->Kept(lane, i / stride), state.of[lane], memory->rows() * sizeof(Row));
     }
-    BlockMix<false, kLanes>(state, state, next, r);
+    BlockMix<Vector, false>(state, state, next, r);
     std::swap(state, next);
   }
   // N is even: the state is where it began.
   LookUps<kLanes> look_ups(memory, cost, stride, state);
   while (!look_ups.is_done()) {
-    BlockMix<true, kLanes>(look_ups.looked_up(), look_ups.With(), look_ups.To(), r);
+    BlockMix<Vector, true>(look_ups.looked_up(), look_ups.With(), look_ups.To(), r);
     look_ups.Next();
   }
   return look_ups.state();
 }
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#if defined(__x86_64__)
+template <size_t kLanes>
+__attribute__((target("avx2"))) States<kLanes> MixInPairs(Memory<kLanes>* memory, size_t r, uint32_t cost,
+                                                          uint32_t stride) {
+  return Mix<Pair>(memory, r, cost, stride);
+}
+
 // With an instruction that rotates: Salsa20 is one long chain of additions, rotations and xors, and a rotation takes
 // three instructions without it.
 template <size_t kLanes>
-__attribute__((target("avx512vl"))) States<kLanes> MixWithRotate(Memory<kLanes>* memory, size_t r, uint32_t cost,
-                                                                 uint32_t stride) {
-  return Mix(memory, r, cost, stride);
+__attribute__((target("avx512vl"))) States<kLanes> MixInPairsWithRotate(Memory<kLanes>* memory, size_t r, uint32_t cost,
+                                                                        uint32_t stride) {
+  return Mix<Pair>(memory, r, cost, stride);
 }
 #endif
 
 template <size_t kLanes>
 States<kLanes> MixFastest(Memory<kLanes>* memory, size_t r, uint32_t cost, uint32_t stride) {
-#if defined(__x86_64__) && defined(__GNUC__)
-  if (__builtin_cpu_supports("avx512vl")) return MixWithRotate(memory, r, cost, stride);
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512vl")) return MixInPairsWithRotate(memory, r, cost, stride);
+  if (__builtin_cpu_supports("avx2")) return MixInPairs(memory, r, cost, stride);
 #endif
-  return Mix(memory, r, cost, stride);
+  return Mix<Row>(memory, r, cost, stride);
 }
 
 // Word i of a row of diagonals is word 5 * i of the block.
