@@ -143,6 +143,10 @@ export class CommandContext {
       this.problem(`${messageOf(event.error)}; what was removed may come back with a loss of power`);
       return;
     }
+    if (event.type === "index-problem") {
+      this.problem(`${event.error.message}; run \`yore check\``);
+      return;
+    }
     if (event.type === "retrying") {
       const seconds = (event.delayMs / 1000).toFixed(1);
       if (!this.global.json) this.warn(`${messageOf(event.error)}; trying again in ${seconds} s`);

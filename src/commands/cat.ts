@@ -67,9 +67,10 @@ export async function runCat(session: Session, type: CatType, name: string | und
   }
 }
 
-async function loadTreeOf({ repository, signal }: Session, name: string): Promise<Uint8Array> {
+async function loadTreeOf(session: Session, name: string): Promise<Uint8Array> {
+  const { repository, signal } = session;
   const { snapshot, subfolder } = await findSnapshot(repository, name, ANY_SNAPSHOT, { signal });
-  await repository.loadIndex({ signal });
+  await session.loadIndex();
   const tree = await resolveSubfolder(repository, snapshot.tree, subfolder, signal);
   return repository.loadBlob("tree", tree, signal);
 }
@@ -85,8 +86,9 @@ async function loadPack({ repository, signal }: Session, id: Id): Promise<CatRes
   }
 }
 
-async function loadAnyBlob({ repository, signal }: Session, id: Id): Promise<Uint8Array> {
-  await repository.loadIndex({ signal });
+async function loadAnyBlob(session: Session, id: Id): Promise<Uint8Array> {
+  const { repository, signal } = session;
+  await session.loadIndex();
   const type = repository.index.has("tree", id) && !repository.index.has("data", id) ? "tree" : "data";
   return repository.loadBlob(type, id, signal);
 }

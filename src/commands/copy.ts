@@ -23,7 +23,7 @@ export async function runCopy(
   // One that cannot be read is told: its source may be copied again.
   const present = await selectSnapshots(target.repository, [], filter, chosen);
   const snapshots = await selectSnapshots(source.repository, names, filter, chosen);
-  await source.repository.loadIndex({ signal });
+  await source.loadIndex();
   await target.repository.loadIndex({ signal });
   // What a damaged index file of the target knows would be copied again.
   requireWholeIndex(target.repository);

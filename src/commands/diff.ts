@@ -69,7 +69,7 @@ export async function runDiff(
   const source = await findSnapshot(repository, options.source, undefined, { signal });
   const target = await findSnapshot(repository, options.target, undefined, { signal });
   watch.onStart(source.snapshot, target.snapshot);
-  await repository.loadIndex({ signal });
+  await session.loadIndex();
   const before = await resolveSubfolder(repository, source.snapshot.tree, source.subfolder, signal);
   const after = await resolveSubfolder(repository, target.snapshot.tree, target.subfolder, signal);
   const comparison = new Comparison(session, options.metadata, watch);

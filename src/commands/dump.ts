@@ -49,7 +49,7 @@ export async function runDump(
   const { snapshot, subfolder } = await findSnapshot(repository, options.snapshot, options.filter, {
     signal,
   });
-  await repository.loadIndex({ signal });
+  await session.loadIndex();
   const root = await resolveSubfolder(repository, snapshot.tree, subfolder, signal);
   const found = await findNode(repository, root, options.path, signal);
   if (found.type === "file") {

@@ -86,7 +86,7 @@ export async function* runFind<T>(
   });
   const order = options.oldestFirst ? 1 : -1;
   snapshots.sort((a, b) => order * compareTimestamps(a.time, b.time));
-  await repository.loadIndex({ signal });
+  await session.loadIndex();
   const query = await makeQuery(session, options.target);
   const kept: TreeQuery<T> = {
     hits: (path, node, tree) => query.hits(path, node, tree).map(keep),

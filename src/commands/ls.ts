@@ -46,7 +46,7 @@ export async function runLs(session: Session, options: LsOptions, writer: Listin
   const { snapshot, subfolder } = await findSnapshot(repository, options.snapshot, options.filter, {
     signal,
   });
-  await repository.loadIndex({ signal });
+  await session.loadIndex();
   const root = await resolveSubfolder(repository, snapshot.tree, subfolder, signal);
   writer.start(snapshot);
   const wanted = new DirectoryFilter(options.directories, options.recursive);

@@ -30,6 +30,6 @@ export async function runRewrite(
   checkRewriteOptions(options);
   const { repository, signal } = session;
   const snapshots = await selectSnapshots(repository, options.names, options.filter, { ...watch, signal });
-  await repository.loadIndex({ signal });
+  await session.loadIndex();
   return rewriteSnapshots(repository, snapshots, options, { ...watch, signal });
 }

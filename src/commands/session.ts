@@ -88,6 +88,8 @@ export type SessionEvent =
   /** There is no cache, and all is fetched. */
   | { readonly type: "cache-problem"; readonly error: unknown }
   | { readonly type: "waiting-for-lock"; readonly reason: string }
+  /** What only this index file lists cannot be found. */
+  | { readonly type: "index-problem"; readonly error: YoreError }
   | LeftBehind
   /** The way to the repository is troubled, or is so no more. */
   | RetryEvent;
@@ -113,16 +115,30 @@ export class Session {
   readonly signal: AbortSignal;
   readonly #backend: Backend;
   readonly #ahead: AskAhead;
+  readonly #on: ((event: SessionEvent) => void) | undefined;
 
-  constructor(repository: Repository, backend: Backend, signal: AbortSignal, ahead: AskAhead) {
+  constructor(
+    repository: Repository,
+    backend: Backend,
+    signal: AbortSignal,
+    ahead: AskAhead,
+    on?: (event: SessionEvent) => void,
+  ) {
     this.repository = repository;
     this.signal = signal;
     this.#backend = backend;
     this.#ahead = ahead;
+    this.#on = on;
   }
 
   get engine(): Engine {
     return this.repository.engine;
+  }
+
+  /** Loads the index for work that goes on with what can be found, and tells what cannot: without a word, less would pass for all. */
+  async loadIndex(): Promise<void> {
+    await this.repository.loadIndex({ signal: this.signal });
+    for (const { error } of this.repository.indexProblems) this.#on?.({ type: "index-problem", error });
   }
 
   /**
@@ -195,7 +211,7 @@ export async function openSession(options: RepositoryOptions, how: SessionOption
     const stop = AbortSignal.any(signals);
     // Each of many loads under way listens to it; Node.js would take more than ten for a leak.
     setMaxListeners(0, stop);
-    return new Session(repository, backend, stop, ahead);
+    return new Session(repository, backend, stop, ahead, how.on);
   } catch (error) {
     ahead.stop();
     await backend.close();

@@ -58,7 +58,7 @@ export async function runStats(
 ): Promise<Stats> {
   const { repository, signal } = session;
   const snapshots = await selectSnapshots(repository, options.names, options.filter, { ...watch, signal });
-  await repository.loadIndex({ signal });
+  await session.loadIndex();
   const stats: Stats = {
     snapshots: snapshots.length,
     totalSize: 0,

@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { type Id, IdList } from "../../src/bytes/id.js";
 import { type DiffSummary, runDiff } from "../../src/commands/diff.js";
-import type { Session } from "../../src/commands/session.js";
 import type { TreeNode } from "../../src/format/node.js";
 import { encodeTree } from "../../src/format/tree.js";
 import type { Repository } from "../../src/repository/repository.js";
 import { saveSnapshot } from "../../src/repository/snapshots.js";
 import { createRepository, node, saveTree, snapshotOf } from "../repository/support.js";
 import { collectGarbage } from "../support/collect-garbage.js";
+import { sessionOf } from "../support/session-of.js";
 
 interface Diff {
   readonly changes: readonly string[];
@@ -22,7 +22,7 @@ async function diff(
   await repository.flush();
   const snapshots = [before, after].map((tree) => saveSnapshot(repository, snapshotOf(tree)));
   const [source, target] = await Promise.all(snapshots);
-  const session = { repository, signal: new AbortController().signal } as unknown as Session;
+  const session = sessionOf(repository);
   const changes: string[] = [];
   const names = [source!, target!].map((id) => Buffer.from(id).toString("hex"));
   const summary = await runDiff(

@@ -3,13 +3,13 @@ import { MemoryBackend } from "../../src/backend/memory-backend.js";
 import { formatId } from "../../src/bytes/id.js";
 import { type ForgetOptions, runForget } from "../../src/commands/forget.js";
 import { NO_GROUPS } from "../../src/commands/group-snapshots.js";
-import type { Session } from "../../src/commands/session.js";
 import { YoreError } from "../../src/errors.js";
 import { KEEP_NOTHING } from "../../src/maintenance/forget-policy.js";
 import { ANY_SNAPSHOT, listSnapshots } from "../../src/mod.js";
 import type { Repository } from "../../src/repository/repository.js";
 import { saveSnapshot } from "../../src/repository/snapshots.js";
 import { createRepository, saveTree, snapshotOf, wrapBackend } from "../repository/support.js";
+import { sessionOf } from "../support/session-of.js";
 
 const OPTIONS: ForgetOptions = {
   names: [],
@@ -19,11 +19,6 @@ const OPTIONS: ForgetOptions = {
   allowRemoveAll: false,
   dryRun: false,
 };
-
-function sessionOf(repository: Repository): Session {
-  const { engine } = repository;
-  return { repository, engine, signal: new AbortController().signal } as Session;
-}
 
 describe("runForget", () => {
   it("removes the others when one snapshot cannot be removed, and tells which", async () => {

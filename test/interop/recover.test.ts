@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { LocalBackend } from "../../src/backend/local-backend.js";
 import { runRecover } from "../../src/commands/recover.js";
-import type { Session } from "../../src/commands/session.js";
 import type { Repository } from "../../src/repository/repository.js";
 import { openRepository, PASSWORD } from "../repository/support.js";
 import { makeKeyCheap } from "../support/cheap-key.js";
@@ -14,6 +13,7 @@ import { resticWith } from "../support/interop.js";
 import { noise } from "../support/make-zoo.js";
 import { missingPeer, run, runRestic, runYore } from "../support/run.js";
 import { differences } from "../support/same-backup.js";
+import { sessionOf } from "../support/session-of.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 const env = { RESTIC_PASSWORD: PASSWORD };
@@ -76,12 +76,7 @@ describe.skipIf(missingPeer("restic"))("recover", () => {
     const { location, folders } = await makeRepository(2);
     for (const place of ["snapshots", "index"])
       for (const name of await readdir(join(location, place))) await rm(join(location, place, name));
-    const work = (opened: Repository) =>
-      runRecover({
-        repository: opened,
-        engine: opened.engine,
-        signal: new AbortController().signal,
-      } as Session);
+    const work = (opened: Repository) => runRecover(sessionOf(opened));
     const changes = await dieEverywhere(location, work, async (copy) => {
       await work(await openRepository(await LocalBackend.open(copy)));
       await restic(copy, "check", "--read-data");

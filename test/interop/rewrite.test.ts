@@ -2,7 +2,6 @@ import { link, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { type RewriteOptions, runRewrite } from "../../src/commands/rewrite.js";
-import type { Session } from "../../src/commands/session.js";
 import { ANY_SNAPSHOT } from "../../src/mod.js";
 import { parsePatterns } from "../../src/patterns/mod.js";
 import type { Repository } from "../../src/repository/repository.js";
@@ -10,6 +9,7 @@ import { makeKeyCheap } from "../support/cheap-key.js";
 import { dieEverywhere } from "../support/dying-backend.js";
 import { onCopies, resticSays, snapshotsAsStored } from "../support/interop.js";
 import { missingPeer, runRestic } from "../support/run.js";
+import { sessionOf } from "../support/session-of.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 let repository: string;
@@ -104,12 +104,7 @@ describe.skipIf(missingPeer("restic"))("rewrite", () => {
       countFiles: false,
     };
     const work = (opened: Repository) => {
-      const session = {
-        repository: opened,
-        engine: opened.engine,
-        signal: new AbortController().signal,
-      } as Session;
-      return runRewrite(session, { ...options, names: [], filter: ANY_SNAPSHOT }, {});
+      return runRewrite(sessionOf(opened), { ...options, names: [], filter: ANY_SNAPSHOT }, {});
     };
     const changes = await dieEverywhere(repository, work, async (location) => {
       const at = { ...env, RESTIC_REPOSITORY: location };

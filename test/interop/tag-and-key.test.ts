@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { runForget } from "../../src/commands/forget.js";
 import { runKeyAdd, runKeyPasswd, runKeyRemove } from "../../src/commands/key.js";
-import type { Session } from "../../src/commands/session.js";
 import { runTag } from "../../src/commands/tag.js";
 import { KEEP_NOTHING } from "../../src/maintenance/forget-policy.js";
 import { ANY_SNAPSHOT } from "../../src/mod.js";
@@ -12,6 +11,7 @@ import { makeKeyCheap } from "../support/cheap-key.js";
 import { dieEverywhere } from "../support/dying-backend.js";
 import { onCopies, resticSays, snapshotsAsStored } from "../support/interop.js";
 import { missingPeer, runRestic, runYore } from "../support/run.js";
+import { sessionOf } from "../support/session-of.js";
 import { copyOfRepository, temporaryFolder } from "../support/temporary.js";
 
 let folder: string;
@@ -129,8 +129,6 @@ describe.skipIf(missingPeer("restic"))("tag, key and forget", () => {
   });
 
   it("leave a repository that restic checks, wherever they are killed", async () => {
-    const session = (opened: Repository) =>
-      ({ repository: opened, engine: opened.engine, signal: new AbortController().signal }) as Session;
     const change = { set: [], add: ["x"], remove: [] };
     const firstKeys = await readdir(join(repository, "keys"));
     // One more key than the one that is opened.
@@ -139,10 +137,10 @@ describe.skipIf(missingPeer("restic"))("tag, key and forget", () => {
     await resticSays({ ...env, RESTIC_REPOSITORY: second }, adding);
     const secondKey = (await readdir(join(second, "keys"))).find((name) => !firstKeys.includes(name))!;
     const works: ((opened: Repository) => Promise<unknown>)[] = [
-      (opened) => runTag(session(opened), { names: [], filter: ANY_SNAPSHOT, change }),
-      (opened) => runKeyPasswd(session(opened), "neu", {}),
+      (opened) => runTag(sessionOf(opened), { names: [], filter: ANY_SNAPSHOT, change }),
+      (opened) => runKeyPasswd(sessionOf(opened), "neu", {}),
       (opened) =>
-        runForget(session(opened), {
+        runForget(sessionOf(opened), {
           names: [],
           filter: ANY_SNAPSHOT,
           groupBy: { host: false, paths: false, tags: false },
@@ -150,8 +148,8 @@ describe.skipIf(missingPeer("restic"))("tag, key and forget", () => {
           allowRemoveAll: false,
           dryRun: false,
         }),
-      (opened) => runKeyAdd(session(opened), "neu", {}),
-      (opened) => runKeyRemove(session(opened), secondKey),
+      (opened) => runKeyAdd(sessionOf(opened), "neu", {}),
+      (opened) => runKeyRemove(sessionOf(opened), secondKey),
     ];
     const trees = async (location: string, password: string) => {
       const at = { ...env, RESTIC_REPOSITORY: location, RESTIC_PASSWORD: password };

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import type { Session } from "../../src/commands/session.js";
 import { runStats, STATS_MODES } from "../../src/commands/stats.js";
 import { GO_MODE_DIR } from "../../src/format/file-mode.js";
 import { saveSnapshot } from "../../src/repository/snapshots.js";
 import { createRepository, node, saveTree, snapshotOf } from "../repository/support.js";
+import { sessionOf } from "../support/session-of.js";
 
 /** Deeper than any call may go. */
 const DEPTH = 20_000;
@@ -20,7 +20,7 @@ describe("stats", () => {
     }
     await repository.flush();
     await saveSnapshot(repository, snapshotOf(id));
-    const session = { repository, signal: new AbortController().signal } as Session;
+    const session = sessionOf(repository);
     const filter = { hosts: [], tags: [], paths: [] };
     const stats = await runStats(session, { names: [], filter, mode });
     if (mode === "restore-size") expect(stats).toMatchObject({ totalFiles: DEPTH + 3, totalSize: 107 });

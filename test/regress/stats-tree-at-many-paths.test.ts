@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import type { Session } from "../../src/commands/session.js";
 import { runStats } from "../../src/commands/stats.js";
 import { GO_MODE_DIR } from "../../src/format/file-mode.js";
 import { saveSnapshot } from "../../src/repository/snapshots.js";
 import { createRepository, node, saveTree, snapshotOf } from "../repository/support.js";
+import { sessionOf } from "../support/session-of.js";
 
 /** Each level doubles the paths: far more than can be walked one by one. */
 const DEPTH = 40;
@@ -19,7 +19,7 @@ describe("stats", () => {
     }
     await repository.flush();
     await saveSnapshot(repository, snapshotOf(id));
-    const session = { repository, signal: new AbortController().signal } as Session;
+    const session = sessionOf(repository);
     const filter = { hosts: [], tags: [], paths: [] };
     const stats = await runStats(session, { names: [], filter, mode: "restore-size" });
     // Two files at each of 2^40 paths, and 2^1 + ... + 2^40 directories.
