@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { type FileHandle, lstat, open, unlink } from "node:fs/promises";
+import { type FileHandle, lstat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Handle } from "../backend/backend.js";
 import { createFolders, makeFolder } from "../backend/create-folders.js";
@@ -7,6 +7,7 @@ import { LastingRemovals } from "../backend/lasting-removals.js";
 import { FOLDERS, foldersOf, pathOf } from "../backend/local-layout.js";
 import { syncFolder } from "../backend/sync-folder.js";
 import { isThere } from "../bytes/is-there.js";
+import { openToRead } from "../bytes/open-to-read.js";
 import { systemCodeOf } from "../errors.js";
 import { loadAddon } from "../native/addon.js";
 import { keepDeleted } from "./deleted-files.js";
@@ -46,7 +47,7 @@ export class RepositoryFiles {
   /** @throws {Refusal} 404 when there is no such plain file */
   async open(repository: RepositoryPath, handle: Handle): Promise<{ file: FileHandle; size: number }> {
     const path = this.#pathOf(repository, handle);
-    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch((error: unknown) => {
+    const file = await openToRead(path, constants.O_NOFOLLOW).catch((error: unknown) => {
       const code = systemCodeOf(error);
       throw code !== undefined && ABSENT.has(code) ? new Refusal(404, "Not found") : error;
     });

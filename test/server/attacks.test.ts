@@ -85,6 +85,15 @@ describe("yore serve under attack", () => {
     expect((await ask(server.url, "GET", "/repo/data/")).text).toBe("[]");
   });
 
+  it("waits for no pipe that lies where a file should", async () => {
+    // More than Node.js has threads: all of them would wait for somebody who writes, and nobody be served any more.
+    const names = Array.from({ length: 8 }, (_, i) => `${i}`.repeat(64));
+    for (const name of names) execFileSync("mkfifo", [join(folder, "repo/keys", name)]);
+    const answers = await Promise.all(names.map((name) => ask(server.url, "GET", `/repo/keys/${name}`)));
+    expect(answers.map(({ status }) => status)).toEqual(names.map(() => 404));
+    expect((await ask(server.url, "GET", "/repo/keys/")).text).toBe("[]");
+  });
+
   it.each([
     ["two lengths", "Content-Length: 7\r\nContent-Length: 8\r\n"],
     ["a length and chunks", "Content-Length: 7\r\nTransfer-Encoding: chunked\r\n"],
