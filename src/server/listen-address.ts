@@ -87,6 +87,7 @@ function answers(path: string): Promise<boolean> {
       resolve(answer);
     };
     socket.on("connect", () => done(true));
-    socket.on("error", () => done(false));
+    // A server that is behind with accepting connections answers EAGAIN, one of another user EACCES.
+    socket.on("error", (error: NodeJS.ErrnoException) => done(error.code !== "ECONNREFUSED"));
   });
 }

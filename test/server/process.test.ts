@@ -2,7 +2,7 @@ import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_pro
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:http";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { constants } from "node:os";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
@@ -301,6 +301,30 @@ describe("the process of yore serve", () => {
     await served.end("SIGKILL");
     served = await Served.start(folder, ["--no-auth"], `unix:${socket}`);
     expect((await runYore(["list", "keys"], { env })).code).toBe(0);
+  });
+
+  it("takes no unix socket of a server that is behind with accepting connections", async () => {
+    const socket = join(folder, "socket");
+    served = await Served.start(folder, ["--no-auth"], `unix:${socket}`);
+    served.child.kill("SIGSTOP");
+    const waiting: Socket[] = [];
+    try {
+      for (let isFull = false; !isFull; ) {
+        const one = connect(socket);
+        waiting.push(one);
+        isFull = await new Promise<boolean>((resolve) => {
+          one.on("connect", () => resolve(false));
+          one.on("error", (error: NodeJS.ErrnoException) => resolve(error.code === "EAGAIN"));
+        });
+      }
+      const run = await runYore(["serve", "--path", folder, "--no-auth", "--listen", `unix:${socket}`]);
+      expect(run).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining("another process listens there"),
+      });
+    } finally {
+      for (const one of waiting) one.destroy();
+    }
   });
 
   it("does not start without the log that it shall write", async () => {
