@@ -100,7 +100,7 @@ export class Metrics {
         for (const [repo, of] of usage.entries()) gauge.set({ repo }, read(of));
       });
     };
-    watch("yore_server_repository_bytes", "Size of a repository's files", (of) => of.bytes);
+    watch("yore_server_repository_bytes", "Size of a repository's files", (of) => Math.max(0, of.bytes));
     watch(
       "yore_server_repository_deleted_bytes",
       "Size of what was deleted in a repository and is kept for a while",

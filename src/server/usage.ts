@@ -112,7 +112,9 @@ export class UsageLedger {
 
   /** Adds (or with a negative number takes away) bytes of the files of one repository. */
   add(repository: RepositoryPath, bytes: number): void {
-    this.#change(repository).bytes += bytes;
+    const usage = this.#change(repository);
+    // What others put there was never counted: without a floor, its removal would give room that there is not.
+    usage.bytes = Math.max(usage.bytes + bytes, -usage.deletedBytes);
   }
 
   /** The same for files that were deleted and are kept. */

@@ -66,3 +66,28 @@ it("yore serve keeps count of what is removed while it counts", async () => {
     await server.stop();
   }
 });
+
+it("yore serve lets nobody past a quota for having removed what others had put there", async () => {
+  const folder = await temporaryFolder();
+  const server = await startYoreServer(folder, { maxSize: 1_000, metrics: "open" });
+  const save = async (length: number) => {
+    const body = Buffer.alloc(length, `${length}`);
+    const name = createHash("sha256").update(body).digest("hex");
+    return (await ask(server.url, "POST", `/keys/${name}`, { body })).status;
+  };
+  try {
+    await ask(server.url, "POST", "/?create=true");
+    // Its answer comes when everything that was there is counted.
+    expect(await save(100)).toBe(200);
+    const name = "0".repeat(64);
+    writeFileSync(join(folder, "keys", name), Buffer.alloc(5_000));
+    expect((await ask(server.url, "DELETE", `/keys/${name}`)).status).toBe(200);
+    const { text } = await ask(server.url, "GET", "/metrics");
+    expect(text).toContain('yore_server_repository_bytes{repo=""} 0\n');
+    expect(await save(1_500)).toBe(507);
+    expect(await save(800)).toBe(200);
+    expect(await save(801)).toBe(507);
+  } finally {
+    await server.stop();
+  }
+});
