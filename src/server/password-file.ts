@@ -141,9 +141,11 @@ function parsePasswordFile(text: string, onProblem: (line: string) => void): Map
     const user = unquote(line.slice(0, colon));
     const hash = unquote(line.slice(colon + 1).split(":", 1)[0]!);
     if (!USER_NAME.test(user)) onProblem(`password file, line ${i + 1}: skipped, the user name is not valid`);
-    else if (!BCRYPT.test(hash) && !SHA1.test(hash))
+    else if (!BCRYPT.test(hash) && !SHA1.test(hash)) {
       onProblem(`password file, line ${i + 1}: user "${user}" skipped, the hash is neither bcrypt nor {SHA}`);
-    else hashes.set(user, hash);
+      // The last line of a user counts: what one before it says is out of date.
+      hashes.delete(user);
+    } else hashes.set(user, hash);
   }
   return hashes;
 }

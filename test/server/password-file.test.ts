@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { linkSync, renameSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
@@ -6,6 +7,8 @@ import { describe, expect, it, vi } from "vitest";
 import { PasswordFile } from "../../src/server/password-file.js";
 import { run } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
+
+const sha1 = (password: string) => `{SHA}${createHash("sha1").update(password).digest("base64")}`;
 
 /** How many threads the system will not give from now on; it does so where a process has as many as it may. */
 const refusals = vi.hoisted(() => ({ left: 0 }));
@@ -81,5 +84,17 @@ describe("PasswordFile", () => {
     writeFileSync(path, `ada:${await bcrypt("byron", 4)}\n`);
     await file.reload({ ifChanged: true });
     expect(file.remembers("ada", "lovelace")).toBe(false);
+  });
+
+  it.each([
+    ["of another kind", "ada:$apr1$x$y"],
+    ["that is empty", "ada:"],
+  ])("lets nobody in by an earlier line of a user when the last one has a hash %s", async (_, last) => {
+    const path = join(await temporaryFolder(), ".htpasswd");
+    writeFileSync(path, `ada:${sha1("old")}\n${last}\n`);
+    const problems: string[] = [];
+    const file = await PasswordFile.load(path, (problem) => problems.push(problem));
+    expect(problems).toEqual([expect.stringMatching(/line 2: user "ada" skipped/)]);
+    expect(await file.verify("ada", "old")).toBe(false);
   });
 });
