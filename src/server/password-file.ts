@@ -139,7 +139,12 @@ function parsePasswordFile(text: string, onProblem: (line: string) => void): Map
     const colon = line.indexOf(":");
     if (colon < 0) throw new YoreError("format", `Cannot read password file: line ${i + 1} is no user:hash`);
     const user = unquote(line.slice(0, colon));
-    const hash = unquote(line.slice(colon + 1).split(":", 1)[0]!);
+    const hash = unquote(
+      line
+        .slice(colon + 1)
+        .split(":", 1)[0]!
+        .trimStart(),
+    );
     if (!USER_NAME.test(user)) onProblem(`password file, line ${i + 1}: skipped, the user name is not valid`);
     else if (!BCRYPT.test(hash) && !SHA1.test(hash)) {
       onProblem(`password file, line ${i + 1}: user "${user}" skipped, the hash is neither bcrypt nor {SHA}`);
@@ -150,7 +155,7 @@ function parsePasswordFile(text: string, onProblem: (line: string) => void): Map
   return hashes;
 }
 
-/** As rest-server does, which reads the lines as CSV. */
+/** As rest-server does, which reads the lines as CSV and passes over blanks before a field. */
 function unquote(field: string): string {
   return /^"(.*)"$/.exec(field)?.[1] ?? field;
 }

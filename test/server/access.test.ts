@@ -50,6 +50,7 @@ describe("who may do what at yore serve", () => {
         `eve:${sha1("snake")}`,
         "old:$apr1$x$y",
         `"tom":"${sha1("cat")}"`,
+        `amy: ${sha1("pond")}`,
       ];
       writeFileSync(join(folder, ".htpasswd"), lines.join("\n"));
     });
@@ -77,7 +78,7 @@ describe("who may do what at yore serve", () => {
 
     it("lets in those who know theirs, by bcrypt and SHA", async () => {
       await start({ authentication: passwords() });
-      for (const auth of ["ada:lovelace", "bob:builder", "eve:snake", "tom:cat", "ada:lovelace"])
+      for (const auth of ["ada:lovelace", "bob:builder", "eve:snake", "tom:cat", "amy:pond", "ada:lovelace"])
         expect(await status("POST", "/?create=true", { auth }), auth).toBe(200);
       for (const auth of ["ada:builder", "ada:", ":lovelace", "nobody:lovelace", "old:x", "eve:Snake"])
         expect(await status("POST", "/?create=true", { auth }), auth).toBe(401);
