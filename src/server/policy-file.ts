@@ -2,6 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { parse } from "smol-toml";
 import { messageOf, YoreError } from "../errors.js";
 import { ACCESS_MODES, type AccessMode, type Policy, type Rules } from "./policy.js";
+import { isRepositoryPath } from "./request-target.js";
 
 /**
  * The file that says who may do what, in TOML. All keys are optional:
@@ -33,10 +34,18 @@ function parsePolicy(text: string): Policy {
     });
   }
   const { users, repositories, webhook, ...everybody } = table;
+  const named = readNamed(repositories, "repositories");
+  // A rule that no request can fall under is misspelt, and would silently allow everything.
+  const unknown = [...named.keys()].find((path) => !isRepositoryPath(path));
+  if (unknown !== undefined)
+    throw wrong(
+      `repositories.${JSON.stringify(unknown)}`,
+      'expected the path of a repository, such as "ada/laptop"',
+    );
   return {
     everybody: [readRules(everybody, "")],
     users: readNamed(users, "users"),
-    repositories: readNamed(repositories, "repositories"),
+    repositories: named,
     webhook: readWebhook(webhook),
   };
 }

@@ -43,6 +43,14 @@ export function isReservedName(name: string): boolean {
   return PARTS.has(name) || name === DELETED_FOLDER;
 }
 
+/** True for what a request can name as a repository: "ada/laptop", or "" for the data folder itself. */
+export function isRepositoryPath(path: string): boolean {
+  const folders = path === "" ? [] : path.split("/");
+  return (
+    folders.length <= MAX_FOLDER_DEPTH && folders.every((name) => isFolderName(name) && !PARTS.has(name))
+  );
+}
+
 /** @returns `undefined` for what names nothing: the answer is 404 whatever the reason */
 export function parseRequestTarget(url: string): RequestTarget | undefined {
   const path = url.replace(/^https?:\/\/[^/?]*/i, "").split("?", 1)[0]!;

@@ -396,6 +396,18 @@ describe("who may do what at yore serve", () => {
       expect(await saveAs("ada", "/ada/data", "2")).toBe(200);
     });
 
+    it("may name a repository by any path that a request can have", async () => {
+      await startWith(
+        '[repositories."ada/lap top ü"]\nmode = "read-only"\n[repositories.""]\nmode = "read-only"\n',
+      );
+      const create = (path: string) => status("POST", `${path}?create=true`, headers("ada"));
+      expect([
+        await create("/ada/lap%20top%20%C3%BC/"),
+        await create("/"),
+        await create("/ada/desk/"),
+      ]).toEqual([403, 403, 200]);
+    });
+
     it.each([
       ['mode = "fuller"', /mode: expected one of/],
       ["quota = -1", /quota: expected bytes/],
@@ -403,6 +415,11 @@ describe("who may do what at yore serve", () => {
       ["[users]\nada = 5", /users\.ada: expected a table/],
       ["quota = ", /Cannot read policy/],
       ["limits = 5", /limits: unknown key/],
+      ['[repositories."ada/laptop/"]', /repositories\."ada\/laptop\/": expected the path of a repository/],
+      ['[repositories."/ada"]', /expected the path of a repository/],
+      ['[repositories."../ada"]', /expected the path of a repository/],
+      ['[repositories."a/b/c"]', /expected the path of a repository/],
+      ['[repositories."ada/data"]', /expected the path of a repository/],
     ])("refuses to start with %j", async (text, message) => {
       writeFileSync(policy, text);
       await expect(start({ policyFile: policy })).rejects.toThrow(message);
