@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { readFile, stat } from "node:fs/promises";
 import { parse } from "smol-toml";
 import { messageOf, YoreError } from "../errors.js";
@@ -64,7 +65,10 @@ export interface LoadedPolicy {
 export async function loadPolicy(path: string, mayBeEmpty: boolean): Promise<LoadedPolicy> {
   try {
     const version = await policyVersion(path);
-    const text = await readFile(path, "utf8");
+    const bytes = await readFile(path);
+    // Otherwise the rules of a name in Latin-1 would be those of somebody who is not there.
+    if (!isUtf8(bytes)) throw new YoreError("format", "it is not UTF-8");
+    const text = bytes.toString();
     if (!mayBeEmpty && text.trim() === "")
       throw new YoreError("format", "it is empty; a comment says that no rules are meant");
     return { policy: parsePolicy(text), version };

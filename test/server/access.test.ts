@@ -396,6 +396,18 @@ describe("who may do what at yore serve", () => {
       expect(await saveAs("ada", "/ada/data", "2")).toBe(200);
     });
 
+    it("is refused when a name in it is not UTF-8, and the rules of before stay", async () => {
+      await startWith('[users."ü"]\nmode = "read-only"\n');
+      const latin1 = Buffer.from('[users."ü"]\nmode = "append-only"\n', "latin1");
+      writeFileSync(policy, latin1);
+      await server!.reload();
+      expect(server!.log.at(-1)).toMatch(
+        /policy\.toml": it is not UTF-8; the rules loaded before stay valid/,
+      );
+      const user = Buffer.from("ü").toString("latin1");
+      expect(await status("POST", "/new/?create=true", headers(user))).toBe(403);
+    });
+
     it("may name a repository by any path that a request can have", async () => {
       await startWith(
         '[repositories."ada/lap top ü"]\nmode = "read-only"\n[repositories.""]\nmode = "read-only"\n',
