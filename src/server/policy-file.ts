@@ -125,7 +125,7 @@ function readMode(value: unknown, where: string): AccessMode | undefined {
 
 function readBytes(value: unknown, where: string, least: number): number | undefined {
   if (value === undefined) return undefined;
-  const match = /^(\d+)([bkmgt]?)$/i.exec(String(value));
+  const match = typeof value === "object" ? null : /^(\d+)([bkmgt]?)$/i.exec(String(value));
   const bytes = match
     ? Number(match[1]) * 1024 ** "bkmgt".indexOf((match[2] || "b").toLowerCase())
     : Number.NaN;
@@ -136,7 +136,7 @@ function readBytes(value: unknown, where: string, least: number): number | undef
 
 function readDuration(value: unknown, where: string, leastMs: number): number | undefined {
   if (value === undefined) return undefined;
-  const ms = parsePolicyDuration(String(value));
+  const ms = typeof value === "string" ? parsePolicyDuration(value) : undefined;
   if (ms === undefined || ms < leastMs) throw wrong(where, 'expected a time, such as "26h" or "8d"');
   return ms;
 }

@@ -427,6 +427,8 @@ describe("who may do what at yore serve", () => {
       ["[users]\nada = 5", /users\.ada: expected a table/],
       ["quota = ", /Cannot read policy/],
       ["limits = 5", /limits: unknown key/],
+      ['quota = ["20G"]', /quota: expected bytes/],
+      ['keep-deleted = ["14d"]', /keep-deleted: expected a time/],
       ['[repositories."ada/laptop/"]', /repositories\."ada\/laptop\/": expected the path of a repository/],
       ['[repositories."/ada"]', /expected the path of a repository/],
       ['[repositories."../ada"]', /expected the path of a repository/],
