@@ -33,6 +33,8 @@ export class PasswordFile {
   /** How often it was begun to read the file again, and at which of these times it was read what counts. */
   #begun = 0;
   #counts = 0;
+  /** Why the file could not be read again, as it was told last; "" while it can. */
+  #told = "";
   readonly #remembered = new LRUCache<string, Remembered>({ max: REMEMBERED_AT_MOST });
   readonly #secret = randomBytes(32);
   readonly #bcrypt = new BcryptThread();
@@ -49,7 +51,9 @@ export class PasswordFile {
    * @throws {YoreError} when the file cannot be read or parsed
    */
   static async load(path: string, onProblem: (line: string) => void): Promise<PasswordFile> {
-    return new PasswordFile(path, onProblem, await readPasswordFile(path, onProblem));
+    const content = await readPasswordFile(path);
+    for (const line of content.skipped) onProblem(line);
+    return new PasswordFile(path, onProblem, content);
   }
 
   /** True when this password was right before and the file still says so, which costs next to nothing to tell. */
@@ -84,19 +88,28 @@ export class PasswordFile {
     return createHmac("sha256", this.#secret).update(`${user}\0${password}`).digest();
   }
 
+  /** @param options.ifChanged false tells again what is wrong with the file, also when that was told before */
   async reload(options: { readonly ifChanged: boolean }): Promise<void> {
     this.#checkedAt = performance.now();
     const turn = ++this.#begun;
     try {
-      if (options.ifChanged && (await versionOf(this.#path)) === this.#version) return;
-      const content = await readPasswordFile(this.#path, this.#onProblem);
+      if (options.ifChanged && (await versionOf(this.#path)) === this.#version) {
+        this.#told = "";
+        return;
+      }
+      const content = await readPasswordFile(this.#path);
       // What was read from a slow disk may be older than what has been read since.
       if (turn < this.#counts) return;
       this.#counts = turn;
       this.#hashes = content.hashes;
       this.#version = content.version;
+      this.#told = "";
+      for (const line of content.skipped) this.#onProblem(line);
     } catch (error) {
-      this.#onProblem(`${messageOf(error)}; the passwords loaded before stay valid`);
+      const problem = `${messageOf(error)}; the passwords loaded before stay valid`;
+      // What stays wrong is tried again and again, for it may be the disk, but would fill the log.
+      if (!options.ifChanged || problem !== this.#told) this.#onProblem(problem);
+      this.#told = problem;
     }
   }
 }
@@ -111,13 +124,17 @@ interface Remembered {
 
 interface Content {
   readonly hashes: ReadonlyMap<string, string>;
+  /** Why lines were skipped. */
+  readonly skipped: readonly string[];
   readonly version: string;
 }
 
-async function readPasswordFile(path: string, onProblem: (line: string) => void): Promise<Content> {
+async function readPasswordFile(path: string): Promise<Content> {
   try {
     const version = await versionOf(path);
-    return { hashes: parsePasswordFile(await readFile(path, "utf8"), onProblem), version };
+    const skipped: string[] = [];
+    const hashes = parsePasswordFile(await readFile(path, "utf8"), (line) => skipped.push(line));
+    return { hashes, skipped, version };
   } catch (error) {
     if (error instanceof YoreError) throw error;
     throw new YoreError("backend", `Cannot read password file "${path}": ${messageOf(error)}`, {

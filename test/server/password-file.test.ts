@@ -97,4 +97,26 @@ describe("PasswordFile", () => {
     expect(problems).toEqual([expect.stringMatching(/line 2: user "ada" skipped/)]);
     expect(await file.verify("ada", "old")).toBe(false);
   });
+
+  it("tells once what is wrong with the file, and anew after it was right", async () => {
+    const path = join(await temporaryFolder(), ".htpasswd");
+    const right = `ada:${sha1("lovelace")}\n`;
+    writeFileSync(path, right);
+    const problems: string[] = [];
+    const file = await PasswordFile.load(path, (problem) => problems.push(problem));
+    const stayValid = expect.stringMatching(/line 3 is no user:hash; the passwords loaded before stay valid/);
+    for (let told = 1; told <= 2; told++) {
+      writeFileSync(path, `${right}eve:$apr1$x$y\nno colon\n`);
+      for (let i = 0; i < 3; i++) await file.reload({ ifChanged: true });
+      expect(problems).toEqual(Array.from({ length: told }, () => stayValid));
+      expect(await file.verify("ada", "lovelace")).toBe(true);
+      writeFileSync(path, right);
+      await file.reload({ ifChanged: true });
+    }
+    renameSync(path, `${path}.away`);
+    for (let i = 0; i < 3; i++) await file.reload({ ifChanged: true });
+    expect(problems.slice(2)).toEqual([expect.stringMatching(/ENOENT.*stay valid/)]);
+    await file.reload({ ifChanged: false });
+    expect(problems).toHaveLength(4);
+  });
 });
