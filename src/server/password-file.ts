@@ -12,6 +12,8 @@ const REMEMBERED_AT_MOST = 1_000;
 
 const USER_NAME = /^[\p{L}\p{Nd}@._-]+$/u;
 const BCRYPT = /^\$2[aby]\$(?:0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}$/;
+/** The most that `htpasswd` takes: some 9 seconds. At 31, one comparison would keep the others waiting for days. */
+const MOST_COST = 17;
 const SHA1 = /^\{SHA\}([A-Za-z0-9+/]{27}=)$/;
 
 /**
@@ -162,14 +164,21 @@ function parsePasswordFile(text: string, onProblem: (line: string) => void): Map
         .split(":", 1)[0]!
         .trimStart(),
     );
+    const wrong = whatIsWrongWith(hash);
     if (!USER_NAME.test(user)) onProblem(`password file, line ${i + 1}: skipped, the user name is not valid`);
-    else if (!BCRYPT.test(hash) && !SHA1.test(hash)) {
-      onProblem(`password file, line ${i + 1}: user "${user}" skipped, the hash is neither bcrypt nor {SHA}`);
+    else if (wrong !== undefined) {
+      onProblem(`password file, line ${i + 1}: user "${user}" skipped, ${wrong}`);
       // The last line of a user counts: what one before it says is out of date.
       hashes.delete(user);
     } else hashes.set(user, hash);
   }
   return hashes;
+}
+
+function whatIsWrongWith(hash: string): string | undefined {
+  if (SHA1.test(hash)) return undefined;
+  if (!BCRYPT.test(hash)) return "the hash is neither bcrypt nor {SHA}";
+  return Number(hash.slice(4, 6)) > MOST_COST ? `the cost of its hash is above ${MOST_COST}` : undefined;
 }
 
 /** As rest-server does, which reads the lines as CSV and passes over blanks before a field. */

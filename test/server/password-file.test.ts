@@ -119,4 +119,18 @@ describe("PasswordFile", () => {
     await file.reload({ ifChanged: false });
     expect(problems).toHaveLength(4);
   });
+
+  it("keeps nobody waiting for a hash that takes days to compare", async () => {
+    const path = join(await temporaryFolder(), ".htpasswd");
+    const slow = `$2b$31$${(await bcrypt("slow", 4)).slice(7)}`;
+    writeFileSync(path, `slow:${slow}\nada:${await bcrypt("lovelace", 4)}\n`);
+    const problems: string[] = [];
+    const file = await PasswordFile.load(path, (problem) => problems.push(problem));
+    const anyone = file.verify("slow", "slow");
+    expect(await file.verify("ada", "lovelace")).toBe(true);
+    expect(await anyone).toBe(false);
+    expect(problems).toEqual([
+      expect.stringMatching(/line 1: user "slow" skipped, the cost of its hash is above 17/),
+    ]);
+  });
 });
