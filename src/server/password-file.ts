@@ -187,6 +187,7 @@ function unquote(field: string): string {
 }
 
 async function versionOf(path: string): Promise<string> {
-  const { mtimeNs, size, ino } = await stat(path, { bigint: true });
-  return `${mtimeNs} ${size} ${ino}`;
+  // Hashes are all of one length, and what copies a file may set its time back: the time of change tells nevertheless.
+  const { ctimeNs, mtimeNs, size, ino } = await stat(path, { bigint: true });
+  return `${ctimeNs} ${mtimeNs} ${size} ${ino}`;
 }

@@ -78,8 +78,8 @@ export async function loadPolicy(path: string, mayBeEmpty: boolean): Promise<Loa
 }
 
 export async function policyVersion(path: string): Promise<string> {
-  const { mtimeNs, size, ino } = await stat(path, { bigint: true });
-  return `${mtimeNs} ${size} ${ino}`;
+  const { ctimeNs, mtimeNs, size, ino } = await stat(path, { bigint: true });
+  return `${ctimeNs} ${mtimeNs} ${size} ${ino}`;
 }
 
 const KEYS: ReadonlySet<string> = new Set([

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { linkSync, renameSync, writeFileSync } from "node:fs";
+import { linkSync, renameSync, utimesSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { hash as bcrypt } from "bcryptjs";
@@ -132,5 +132,16 @@ describe("PasswordFile", () => {
     expect(problems).toEqual([
       expect.stringMatching(/line 1: user "slow" skipped, the cost of its hash is above 17/),
     ]);
+  });
+
+  it("sees a change by what gives the file the time of before", async () => {
+    const path = join(await temporaryFolder(), ".htpasswd");
+    writeFileSync(path, `ada:${sha1("old")}\n`);
+    utimesSync(path, 1, 1);
+    const file = await PasswordFile.load(path, (problem) => expect.unreachable(problem));
+    writeFileSync(path, `ada:${sha1("new")}\n`);
+    utimesSync(path, 1, 1);
+    await file.reload({ ifChanged: true });
+    expect([await file.verify("ada", "old"), await file.verify("ada", "new")]).toEqual([false, true]);
   });
 });
