@@ -1,4 +1,4 @@
-import { lstat, unlink } from "node:fs/promises";
+import { lstat, rm } from "node:fs/promises";
 import type { ListenOptions } from "node:net";
 import { connect } from "node:net";
 import { UsageError, YoreError } from "../errors.js";
@@ -76,7 +76,8 @@ export async function removeStaleSocket(path: string): Promise<void> {
   if (!stats.isSocket()) throw new YoreError("backend", `Cannot listen on "${path}": a file is in the way`);
   if (await answers(path))
     throw new YoreError("backend", `Cannot listen on "${path}": another process listens there`);
-  await unlink(path);
+  // The server that answered no more may have taken it away meanwhile.
+  await rm(path, { force: true });
 }
 
 function answers(path: string): Promise<boolean> {
@@ -88,6 +89,6 @@ function answers(path: string): Promise<boolean> {
     };
     socket.on("connect", () => done(true));
     // A server that is behind with accepting connections answers EAGAIN, one of another user EACCES.
-    socket.on("error", (error: NodeJS.ErrnoException) => done(error.code !== "ECONNREFUSED"));
+    socket.on("error", ({ code }: NodeJS.ErrnoException) => done(code !== "ECONNREFUSED" && code !== "ENOENT"));
   });
 }
