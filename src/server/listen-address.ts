@@ -89,6 +89,8 @@ function answers(path: string): Promise<boolean> {
     };
     socket.on("connect", () => done(true));
     // A server that is behind with accepting connections answers EAGAIN, one of another user EACCES.
-    socket.on("error", ({ code }: NodeJS.ErrnoException) => done(code !== "ECONNREFUSED" && code !== "ENOENT"));
+    socket.on("error", ({ code }: NodeJS.ErrnoException) =>
+      done(code !== "ECONNREFUSED" && code !== "ENOENT"),
+    );
   });
 }

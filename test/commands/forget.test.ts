@@ -6,7 +6,6 @@ import { NO_GROUPS } from "../../src/commands/group-snapshots.js";
 import { YoreError } from "../../src/errors.js";
 import { KEEP_NOTHING } from "../../src/maintenance/forget-policy.js";
 import { ANY_SNAPSHOT, listSnapshots } from "../../src/mod.js";
-import type { Repository } from "../../src/repository/repository.js";
 import { saveSnapshot } from "../../src/repository/snapshots.js";
 import { createRepository, saveTree, snapshotOf, wrapBackend } from "../repository/support.js";
 import { sessionOf } from "../support/session-of.js";
