@@ -29,6 +29,11 @@ constexpr auto kBlockingPatience = std::chrono::seconds(2);
 // A hop costs 17 us of processor time, hashing so much or less 4.
 constexpr uint64_t kSmallBytes = 8192;
 
+constexpr Lane kLanes[] = {Lane::kCompute, Lane::kBlocking, Lane::kSyncing};
+
+// As many as packs of a busy server that end at once; a thread that waits costs its stack.
+constexpr unsigned kSyncingThreads = 16;
+
 }  // namespace
 
 // The tasks of one environment: what is under way, what is done, and the bell that calls the JavaScript thread.
@@ -115,8 +120,7 @@ class ThreadPool {
   };
 
   static void StopAllAtExit() {
-    Of(Lane::kCompute).Stop();
-    Of(Lane::kBlocking).Stop();
+    for (Lane lane : kLanes) Of(lane).Stop();
   }
 
   // Threads finish what they do and then sleep for ever.
@@ -209,16 +213,26 @@ ThreadPool& ThreadPool::Of(Lane lane) {
   struct Pools {
     ThreadPool* compute;
     ThreadPool* blocking;
+    ThreadPool* syncing;
     Pools() {
       unsigned cores = std::max(1u, std::thread::hardware_concurrency());
       // Two at least, so that one long task never holds up everything.
       compute = new ThreadPool(std::max(2u, cores), "yore-compute", kComputePatience, true);
       blocking = new ThreadPool(std::min(32u, std::max(4u, 2 * cores)), "yore-blocking", kBlockingPatience, false);
+      syncing = new ThreadPool(kSyncingThreads, "yore-syncing", kBlockingPatience, false);
       std::atexit(StopAllAtExit);
     }
   };
   static Pools* pools = new Pools();
-  return lane == Lane::kCompute ? *pools->compute : *pools->blocking;
+  switch (lane) {
+    case Lane::kCompute:
+      return *pools->compute;
+    case Lane::kBlocking:
+      return *pools->blocking;
+    case Lane::kSyncing:
+      break;
+  }
+  return *pools->syncing;
 }
 
 bool Task::Hold(napi_env env, napi_value object) {
@@ -366,7 +380,7 @@ void EnvironmentTasks::Settle(napi_env env, Task* task) {
 void EnvironmentTasks::OnCleanup(void* data) {
   auto* self = static_cast<EnvironmentTasks*>(data);
   self->closed_ = true;
-  for (Lane lane : {Lane::kCompute, Lane::kBlocking}) {
+  for (Lane lane : kLanes) {
     for (auto& task : ThreadPool::Of(lane).Withdraw(self)) task->Release(self->env_);
   }
   // Tasks under way read memory that ends with this environment.

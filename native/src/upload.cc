@@ -367,7 +367,7 @@ napi_value Commit(napi_env env, napi_callback_info info) {
   if (upload == nullptr || !GetPath(env, arguments[1], "path", &path)) return nullptr;
   auto task = std::make_unique<CommitTask>(std::move(upload), std::move(path));
   if (!GetWantedHash(env, arguments[2], &task->wanted)) return nullptr;
-  return Submit(env, std::move(task), Lane::kBlocking);
+  return Submit(env, std::move(task), Lane::kSyncing);
 }
 
 napi_value Whole(napi_env env, napi_callback_info info) {
@@ -379,7 +379,7 @@ napi_value Whole(napi_env env, napi_callback_info info) {
   if (!GetWantedHash(env, arguments[3], &task->wanted)) return nullptr;
   if (!GetBytes(env, arguments[2], "content", &task->content)) return nullptr;
   if (!task->Hold(env, arguments[2])) return Abandon(env, std::move(task));
-  return Submit(env, std::move(task), Lane::kBlocking);
+  return Submit(env, std::move(task), Lane::kSyncing);
 }
 
 napi_value Discard(napi_env env, napi_callback_info info) {
