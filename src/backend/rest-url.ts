@@ -16,6 +16,7 @@ export interface Credentials {
 
 const URL_PARTS =
   /^(?<scheme>https?|http\+unix):\/\/(?:(?<userinfo>[^/?#]*)@)?(?<host>[^/?#@]*)(?<path>\/[^?#]*)$/i;
+const NO_ESCAPE = /%(?![0-9a-f]{2})/i;
 
 /**
  * Parses `http[s]://[user[:password]@]host[:port]/path/` and `http+unix://[user[:password]@]/path/of/socket:/path/`.
@@ -37,12 +38,14 @@ export function tryParseUrl(url: string): RestUrl | string {
   const match = URL_PARTS.exec(url);
   if (!match?.groups) return whyNoUrl(url);
   const { scheme, userinfo, host, path } = match.groups;
+  // `URL` leaves out some of them and takes what is no escape as it is: another path than the one that was named.
+  if (/\p{Cc}/u.test(url)) return "it has a control character";
+  if (NO_ESCAPE.test(path!)) return "the path has an invalid URL escape; write % as %25";
   const isUnix = scheme!.toLowerCase() === "http+unix";
   const target = isUnix ? unixTarget(host!, path!) : tcpTarget(scheme!, host!, path!);
   if (typeof target === "string") return target;
   if (!userinfo) return { target, credentials: undefined };
-  if (/%(?![0-9a-f]{2})/i.test(userinfo))
-    return "the user or the password has an invalid URL escape; write % as %25";
+  if (NO_ESCAPE.test(userinfo)) return "the user or the password has an invalid URL escape; write % as %25";
   const [, user, password = ""] = /^([^:]*)(?::(.*))?$/s.exec(userinfo)!;
   return { target, credentials: { user: percentDecode(user!), password: percentDecode(password) } };
 }
@@ -76,7 +79,13 @@ function whyNoUrl(url: string): string {
 function unixTarget(host: string, whole: string): HttpTarget | string {
   const [, socketPath, path] = /^(\/[^:]+):?(\/.*)$/.exec(whole) ?? [];
   if (host !== "" || socketPath === undefined) return "expected http+unix:///path/of/socket:/path";
-  return { protocol: "http:", socketPath, hostname: "", port: "", path: path! };
+  return {
+    protocol: "http:",
+    socketPath: percentDecode(socketPath).toString(),
+    hostname: "",
+    port: "",
+    path: new URL(`http://localhost${withoutBackslashes(path!)}`).pathname,
+  };
 }
 
 /** A text says what is wrong. */
@@ -89,7 +98,7 @@ function tcpTarget(scheme: string, host: string, path: string): HttpTarget | str
   }
   // `URL` knows no zones of link-local addresses: http://[fe80::1%25eth0]/.
   const [, zone = ""] = /^\[[^\]%]*%25([^\]]+)\]/.exec(host) ?? [];
-  const text = `${scheme}://${zone === "" ? host : host.replace(`%25${zone}`, "")}${path.replaceAll("\\", "%5C")}`;
+  const text = `${scheme}://${zone === "" ? host : host.replace(`%25${zone}`, "")}${withoutBackslashes(path)}`;
   if (!URL.canParse(text)) return "the host is not valid";
   const parsed = new URL(text);
   const hostname = parsed.hostname.replace(/^\[|\]$/g, "");
@@ -99,6 +108,11 @@ function tcpTarget(scheme: string, host: string, path: string): HttpTarget | str
     port: parsed.port,
     path: parsed.pathname,
   };
+}
+
+/** `URL` takes them for slashes. */
+function withoutBackslashes(path: string): string {
+  return path.replaceAll("\\", "%5C");
 }
 
 function percentDecode(text: string): Buffer {

@@ -16,6 +16,16 @@ describe("parseRestUrl", () => {
       "http+unix:///run/s.sock/",
       { protocol: "http:", socketPath: "/run/s.sock", hostname: "", port: "", path: "/" },
     ],
+    [
+      "http+unix:///run/a b/s%25%20.sock:/my repo/ü\\/%2F/",
+      {
+        protocol: "http:",
+        socketPath: "/run/a b/s% .sock",
+        hostname: "",
+        port: "",
+        path: "/my%20repo/%C3%BC%5C/%2F/",
+      },
+    ],
   ];
   it.each(cases)("finds where %s leads", (url, target) => {
     expect(parseRestUrl(url).target).toEqual(target);
@@ -34,6 +44,15 @@ describe("parseRestUrl", () => {
   ])("reads the user and the password of %s", (url, credentials) => {
     const { user, password } = parseRestUrl(url).credentials ?? {};
     expect(user && `${user}:${password}`).toBe(credentials);
+  });
+
+  it.each([
+    ["http://host/a\n/", "control character"],
+    ["http://host/a\tb/", "control character"],
+    ["http://host/100%/", "write % as %25"],
+    ["http+unix:///run/s%.sock:/x/", "write % as %25"],
+  ])("refuses %j, of which `URL` would make another path", (url, reason) => {
+    expect(() => parseRestUrl(url)).toThrow(reason);
   });
 
   it("takes escapes for bytes, which need not be UTF-8", () => {
