@@ -29,6 +29,8 @@ export interface HttpRequest {
   readonly method: "GET" | "HEAD" | "POST" | "DELETE";
   readonly url: HttpTarget;
   readonly headers?: Readonly<Record<string, string>>;
+  /** What is asked for, of a larger whole. Of the whole, which a server may send instead, no more is read than up to its end. */
+  readonly range?: ByteRange | undefined;
   /** Sent with its length. */
   readonly body?: readonly Uint8Array[] | undefined;
   /** What is asked for has no more bytes; an answer that has is an error. */
@@ -47,9 +49,16 @@ export interface HttpTarget {
   readonly path: string;
 }
 
+export interface ByteRange {
+  readonly offset: number;
+  /** Bytes, at least one; to the end when left out. */
+  readonly length?: number | undefined;
+}
+
 export interface HttpResponse {
   readonly status: number;
   readonly headers: IncomingMessage["headers"];
+  /** When the status is 200, no more than the range that was asked for. */
   readonly body: Buffer;
 }
 
@@ -187,23 +196,31 @@ class Exchange {
     // What a server says about a failure, or a redirect, is no more than a sentence.
     const isFailure = response.statusCode! >= 300;
     const maxBytes = isFailure ? MAX_FAILURE_BYTES : this.#request.maxBytes;
+    // The whole where a part was asked for: what is before and behind the part does not count.
+    const { offset: from = 0, length: wanted = Number.POSITIVE_INFINITY } =
+      (response.statusCode === 200 && this.#request.range) || {};
     const length = Number(response.headers["content-length"] ?? Number.NaN);
-    if (method !== "HEAD" && length > maxBytes) {
+    if (method !== "HEAD" && Math.min(length - from, wanted) > maxBytes) {
       // What nobody reads keeps its connection.
       response.destroy();
       throw tooLong(length, maxBytes);
     }
     const pieces: Buffer[] = [];
+    let at = 0;
     let bytes = 0;
     for await (const piece of response as AsyncIterable<Buffer>) {
       this.#moved();
-      bytes += piece.length;
+      const part = piece.subarray(Math.max(0, from - at), Math.max(0, from + wanted - at));
+      at += piece.length;
+      bytes += part.length;
       if (bytes > maxBytes) throw tooLong(bytes, maxBytes);
-      pieces.push(piece);
+      if (part.length > 0) pieces.push(part);
       await this.#options.downloadRate?.pass(piece.length, signal);
+      // What is left would have to be read before the connection could be used again.
+      if (bytes === wanted && at !== length) break;
     }
     if (this.#proxy && response.statusCode === 407) throw proxyFailure(407);
-    if (!response.complete) throw new Error("the connection ended before the answer did");
+    if (!response.complete && bytes < wanted) throw new Error("the connection ended before the answer did");
     const body = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces, bytes);
     return { status: response.statusCode!, headers: response.headers, body };
   }

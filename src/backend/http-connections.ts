@@ -10,7 +10,7 @@ import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { createSecureContext } from "node:tls";
 import { messageOf, UsageError } from "../errors.js";
 import { ConnectTunnels, serverNameOf } from "./connect-tunnels.js";
-import type { HttpOptions, HttpRequest, HttpTarget } from "./http-client.js";
+import type { ByteRange, HttpOptions, HttpRequest, HttpTarget } from "./http-client.js";
 import { Proxies, type ProxyServer } from "./proxies.js";
 import { authorityOf } from "./redirect.js";
 import { basicAuthorization } from "./rest-url.js";
@@ -47,7 +47,7 @@ export class HttpConnections {
   }
 
   /** @throws {UsageError} when the server's proxy cannot be used */
-  open({ method, url, headers, body }: HttpRequest): OpenRequest {
+  open({ method, url, headers, range, body }: HttpRequest): OpenRequest {
     const proxy = this.#proxies.for(url);
     const length = body?.reduce((sum, piece) => sum + piece.length, 0);
     const route = proxy ? this.#routeThrough(proxy, url) : this.#route(url);
@@ -57,6 +57,7 @@ export class HttpConnections {
       headers: {
         ...headers,
         ...route.headers,
+        ...(range && { range: formatRange(range) }),
         host: authorityOf(url),
         "user-agent": this.#userAgent,
         ...(length !== undefined && { "content-length": length }),
@@ -104,6 +105,10 @@ export class HttpConnections {
     const more = { userAgent: this.#userAgent, connectTimeoutMs: CONNECT_TIMEOUT_MS };
     return new ConnectTunnels(proxy, { ...this.#tls, ...more });
   }
+}
+
+function formatRange({ offset, length }: ByteRange): string {
+  return `bytes=${offset}-${length === undefined ? "" : offset + length - 1}`;
 }
 
 const KEPT = { keepAlive: true, timeout: IDLE_MS, scheduling: "lifo" as const };

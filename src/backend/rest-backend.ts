@@ -18,6 +18,7 @@ import {
 import { failureOf } from "./http-failure.js";
 import { FOLDERS } from "./local-layout.js";
 import { formatLocation } from "./location.js";
+import { checkPartial, SERVER_DEFECT_HINT, totalOf } from "./range-answer.js";
 import { RefusedError } from "./refused-error.js";
 import { AT_ONCE, LISTING_V1, LISTING_V2, LISTINGS_HEADER } from "./rest-protocol.js";
 import { basicAuthorization, type Credentials, parseRestUrl } from "./rest-url.js";
@@ -88,20 +89,22 @@ export class RestBackend implements Backend {
   }
 
   async load(handle: Handle, range: LoadRange = {}): Promise<Uint8Array> {
-    const { offset = 0, length, upTo = false, signal } = range;
+    const { offset = 0, length, signal } = range;
     const what = `load ${formatHandle(handle)}`;
     if (length === 0) return this.#loadNothing(handle, offset, signal);
     const whole = offset === 0 && length === undefined;
     const response = await this.#send(what, "GET", pathOf(handle), {
-      headers: whole ? {} : { range: `bytes=${offset}-${length === undefined ? "" : offset + length - 1}` },
+      ...(!whole && { range: { offset, length } }),
       maxBytes: length ?? MAX_FILE_BYTES,
       signal,
     });
-    if (response.status === 416) return this.#loadBeyondEnd(handle, range);
-    if (response.status !== (whole ? 200 : 206)) throw this.#missingOr(what, response);
-    if (!upTo && length !== undefined && response.body.length < length)
-      throw tooShort(what, this.location, offset, length, offset + response.body.length);
-    return response.body;
+    const { status, body } = response;
+    // A server need not know of ranges: of the whole file that it sends instead, the part was taken.
+    if (status === 200 && (whole || body.length === length)) return body;
+    if (whole || ![200, 206, 416].includes(status)) throw this.#missingOr(what, response);
+    if (status === 206) checkPartial(response, offset, `Cannot ${what} at "${this.location}"`);
+    const got = status === 416 ? new Uint8Array(0) : body;
+    return got.length === length ? got : this.#loadShort(handle, range, got, totalOf(response));
   }
 
   async stat(handle: Handle, signal?: AbortSignal): Promise<FileInfo> {
@@ -194,12 +197,29 @@ export class RestBackend implements Backend {
     return new Uint8Array(0);
   }
 
-  async #loadBeyondEnd(handle: Handle, range: LoadRange): Promise<Uint8Array> {
-    const { offset = 0, length, upTo, signal } = range;
-    if (upTo) return new Uint8Array(0);
-    const { size } = await this.#stat(handle, signal);
-    if (length === undefined && offset === size) return new Uint8Array(0);
-    throw tooShort(`load ${formatHandle(handle)}`, this.location, offset, length ?? 0, size);
+  /**
+   * Fewer bytes came than were asked for: good where the file ends there and the reader knows that it may.
+   *
+   * @param total the file's size, where the server said so
+   * @throws {RefusedError} if the server has sent less than there is, which must not be taken for a damaged file
+   */
+  async #loadShort(
+    handle: Handle,
+    { offset = 0, length, upTo, signal }: LoadRange,
+    got: Uint8Array,
+    total: number | undefined,
+  ): Promise<Uint8Array> {
+    const what = `load ${formatHandle(handle)}`;
+    const size = total ?? (await this.#stat(handle, signal)).size;
+    const there = Math.max(0, Math.min(length ?? size, size - offset));
+    if (got.length < there) {
+      const message = `the server sent ${got.length} bytes from offset ${offset} on, of ${there} that are there`;
+      throw new RefusedError(`Cannot ${what} at "${this.location}": ${message}`, {
+        hint: SERVER_DEFECT_HINT,
+      });
+    }
+    if (upTo || (length === undefined && offset <= size)) return got;
+    throw tooShort(what, this.location, offset, length ?? 0, size);
   }
 
   async *#withSizes(
@@ -222,7 +242,7 @@ export class RestBackend implements Backend {
     what: string,
     method: HttpRequest["method"],
     path: string,
-    more: Partial<Pick<HttpRequest, "headers" | "body" | "maxBytes" | "signal">> = {},
+    more: Partial<Pick<HttpRequest, "headers" | "range" | "body" | "maxBytes" | "signal">> = {},
   ): Promise<HttpResponse> {
     try {
       return await this.#client.send({

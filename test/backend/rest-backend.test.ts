@@ -6,11 +6,11 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Backend } from "../../src/backend/backend.js";
+import type { Backend, LoadRange } from "../../src/backend/backend.js";
 import { ConnectionLimitBackend } from "../../src/backend/connection-limit-backend.js";
 import { RestBackend } from "../../src/backend/rest-backend.js";
 import { RetryBackend, type RetryEvent } from "../../src/backend/retry-backend.js";
-import { messageOf, NotFoundError, YoreError } from "../../src/errors.js";
+import { DamagedError, messageOf, NotFoundError, YoreError } from "../../src/errors.js";
 import { type BackendFixture, backendSuite, list } from "../suites/backend-suite.js";
 import { Gate, type GateAnswer } from "../support/gate.js";
 import {
@@ -166,6 +166,88 @@ describe("RestBackend with a server that refuses", () => {
     const { message } = await expectOneTry((backend) => backend.save(handle, [bytes]));
     expect(message).toContain("asks to wait for 3600 s");
   });
+});
+
+describe("RestBackend.load", () => {
+  const handle = { type: "pack", name: "a".repeat(64) } as const;
+  const FILE = "0123456789";
+  let gate: Gate;
+
+  beforeEach(async () => {
+    gate = await Gate.open("http://127.0.0.1:1/");
+  });
+
+  afterEach(() => gate.close());
+
+  /** What becomes of an answer, when the file has ten bytes. */
+  async function loaded(range: LoadRange, answer: Exclude<GateAnswer, string>): Promise<string> {
+    gate.rule = (method) =>
+      method === "HEAD" ? { status: 200, headers: { "content-length": `${FILE.length}` } } : answer;
+    const backend = new RetryBackend(new RestBackend(gate.url), { on: () => expect.fail("tries again") });
+    const bytes = await backend.load(handle, range).finally(() => backend.close());
+    return Buffer.from(bytes).toString();
+  }
+
+  const part = (body: string, contentRange?: string): Exclude<GateAnswer, string> => ({
+    status: 206,
+    headers: contentRange === undefined ? {} : { "content-range": contentRange },
+    body,
+  });
+
+  it.each([
+    [{ offset: 3, length: 4 }, "3456"],
+    [{ offset: 0, length: 10 }, FILE],
+    [{ offset: 6, length: 4 }, "6789"],
+    [{ offset: 8 }, "89"],
+    [{ offset: 10 }, ""],
+    [{ offset: 8, length: 5, upTo: true }, "89"],
+    [{ offset: 12, length: 5, upTo: true }, ""],
+  ])("takes %j of the whole file, of a server without ranges", async (range, bytes) => {
+    expect(await loaded(range, { status: 200, body: FILE })).toBe(bytes);
+    const headers = { "content-length": `${FILE.length}` };
+    expect(await loaded(range, { status: 200, headers, body: FILE })).toBe(bytes);
+  });
+
+  it("reads a whole file no further than the range goes", async () => {
+    let closed: Promise<unknown> | undefined;
+    const endless = createServer((request, response) => {
+      closed = once(request.socket, "close");
+      response.writeHead(200).write(FILE);
+    }).listen(0, "127.0.0.1");
+    await once(endless, "listening");
+    const backend = new RestBackend(`http://127.0.0.1:${(endless.address() as AddressInfo).port}/`);
+    expect(Buffer.from(await backend.load(handle, { offset: 1, length: 2 })).toString()).toBe("12");
+    await closed;
+    await backend.close();
+    endless.close();
+  });
+
+  it.each([
+    [part("2345", "bytes 2-5/10"), "sent bytes 2 to 5, where those from 3 on"],
+    [{ ...part("2345"), headers: { "content-type": "multipart/byteranges; boundary=x" } }, "a list of them"],
+    [part("34", "bytes 3-4/10"), "sent 2 bytes from offset 3 on, of 4 that are there"],
+    [part("34"), "sent 2 bytes from offset 3 on, of 4 that are there"],
+    [{ status: 200, body: "01234" }, "sent 2 bytes from offset 3 on, of 4 that are there"],
+    [{ status: 416 }, "sent 0 bytes from offset 3 on, of 4 that are there"],
+  ] as const)("takes %j for a defect of the server, and not of the file", async (answer, reason) => {
+    for (const upTo of [false, true]) {
+      const range = { offset: 3, length: 4, upTo };
+      await expect(loaded(range, answer)).rejects.toMatchObject({
+        code: "backend",
+        message: expect.stringContaining(reason),
+      });
+    }
+  });
+
+  it.each([[part("89", "bytes 8-9/10")], [part("89")], [{ status: 200, body: FILE }]])(
+    "finds a file too short that ends before the range, and reads up to there at will",
+    async (answer) => {
+      const failure = await loaded({ offset: 8, length: 4 }, answer).catch((error: unknown) => error);
+      expect(failure).toBeInstanceOf(DamagedError);
+      expect((failure as Error).message).toContain("wanted 4 bytes at offset 8, but it ends at 10");
+      expect(await loaded({ offset: 8, length: 4, upTo: true }, answer)).toBe("89");
+    },
+  );
 });
 
 describe("RestBackend.list", () => {
