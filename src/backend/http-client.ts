@@ -7,6 +7,7 @@ import { CONNECT_TIMEOUT_MS, HttpConnections, type OpenRequest } from "./http-co
 import type { ProxyOptions, ProxyServer } from "./proxies.js";
 import { redirect } from "./redirect.js";
 import { RefusedError } from "./refused-error.js";
+import { ServerDefectError } from "./server-defect-error.js";
 
 /** How the stores behind HTTP are reached. */
 export interface HttpOptions {
@@ -33,8 +34,11 @@ export interface HttpRequest {
   readonly range?: ByteRange | undefined;
   /** Sent with its length. */
   readonly body?: readonly Uint8Array[] | undefined;
-  /** What is asked for has no more bytes; an answer that has is an error. */
-  readonly maxBytes: number;
+  /**
+   * What is asked for has no more bytes; an answer that has is an error. When left out, only whether it was done matters,
+   * and of what the server says besides, as of a failure, the beginning is read.
+   */
+  readonly maxBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -60,10 +64,13 @@ export interface HttpResponse {
   readonly headers: IncomingMessage["headers"];
   /** When the status is 200, no more than the range that was asked for. */
   readonly body: Buffer;
+  /** Of all that was sent. */
+  readonly beginning: Buffer;
 }
 
 const STUCK_REQUEST_MS = 5 * 60_000;
-const MAX_FAILURE_BYTES = 64 * 1024;
+const MAX_WORDS_BYTES = 64 * 1024;
+const BEGINNING_BYTES = 200;
 /** After so many connections that were closed while idle, a request fails like any other. */
 const MAX_STALE = 5;
 const MAX_REDIRECTS = 10;
@@ -87,7 +94,7 @@ export class HttpClient {
 
   /**
    * @throws {YoreError} `backend` when no whole answer came, `timeout` when nothing moved for too long, `interrupted`
-   * @throws {RefusedError} on a redirect that is not followed, and on certificates
+   * @throws {RefusedError} on a redirect that is not followed, on certificates, and on an answer that is too long
    */
   async send(request: HttpRequest): Promise<HttpResponse> {
     let asked = request;
@@ -193,12 +200,7 @@ class Exchange {
 
   async #readBody(response: IncomingMessage): Promise<HttpResponse> {
     const { method, signal } = this.#request;
-    // What a server says about a failure, or a redirect, is no more than a sentence.
-    const isFailure = response.statusCode! >= 300;
-    const maxBytes = isFailure ? MAX_FAILURE_BYTES : this.#request.maxBytes;
-    // The whole where a part was asked for: what is before and behind the part does not count.
-    const { offset: from = 0, length: wanted = Number.POSITIVE_INFINITY } =
-      (response.statusCode === 200 && this.#request.range) || {};
+    const { from, wanted, maxBytes } = countedOf(response, this.#request);
     const length = Number(response.headers["content-length"] ?? Number.NaN);
     if (method !== "HEAD" && Math.min(length - from, wanted) > maxBytes) {
       // What nobody reads keeps its connection.
@@ -206,11 +208,13 @@ class Exchange {
       throw tooLong(length, maxBytes);
     }
     const pieces: Buffer[] = [];
+    let beginning: Buffer = Buffer.alloc(0);
     let at = 0;
     let bytes = 0;
     for await (const piece of response as AsyncIterable<Buffer>) {
       this.#moved();
       const part = piece.subarray(Math.max(0, from - at), Math.max(0, from + wanted - at));
+      if (at === 0) beginning = piece.subarray(0, BEGINNING_BYTES);
       at += piece.length;
       bytes += part.length;
       if (bytes > maxBytes) throw tooLong(bytes, maxBytes);
@@ -222,7 +226,7 @@ class Exchange {
     if (this.#proxy && response.statusCode === 407) throw proxyFailure(407);
     if (!response.complete && bytes < wanted) throw new Error("the connection ended before the answer did");
     const body = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces, bytes);
-    return { status: response.statusCode!, headers: response.headers, body };
+    return { status: response.statusCode!, headers: response.headers, body, beginning };
   }
 
   /** Starts the watch anew. */
@@ -237,6 +241,7 @@ class Exchange {
 
   #failure(error: unknown): unknown {
     if (error instanceof YoreError && error.code === "interrupted") return error;
+    if (error instanceof ServerDefectError) return error;
     if (isCertificateProblem(error)) {
       return new RefusedError(`the server's certificate is not trusted: ${messageOf(error)}`, {
         cause: error,
@@ -303,6 +308,16 @@ function alertOf(error: unknown): string {
     .toLowerCase();
 }
 
-function tooLong(bytes: number, maxBytes: number): Error {
-  return new Error(`the answer has ${bytes} bytes, expected at most ${maxBytes}`);
+/** Which bytes of an answer's body count: those before them are passed over, those behind them not read. */
+function countedOf({ statusCode }: IncomingMessage, { range, maxBytes }: HttpRequest) {
+  const all = Number.POSITIVE_INFINITY;
+  if (statusCode! >= 300 || maxBytes === undefined)
+    return { from: 0, wanted: MAX_WORDS_BYTES, maxBytes: all };
+  // The whole where a part was asked for.
+  if (statusCode === 200 && range) return { from: range.offset, wanted: range.length ?? all, maxBytes };
+  return { from: 0, wanted: all, maxBytes };
+}
+
+function tooLong(bytes: number, maxBytes: number): ServerDefectError {
+  return new ServerDefectError(`the answer has ${bytes} bytes, expected at most ${maxBytes}`);
 }

@@ -58,6 +58,7 @@ export class HttpConnections {
         ...headers,
         ...route.headers,
         ...(range && { range: formatRange(range) }),
+        "accept-encoding": "identity",
         host: authorityOf(url),
         "user-agent": this.#userAgent,
         ...(length !== undefined && { "content-length": length }),

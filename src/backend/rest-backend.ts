@@ -18,10 +18,11 @@ import {
 import { failureOf } from "./http-failure.js";
 import { FOLDERS } from "./local-layout.js";
 import { formatLocation } from "./location.js";
-import { checkPartial, SERVER_DEFECT_HINT, totalOf } from "./range-answer.js";
 import { RefusedError } from "./refused-error.js";
+import { checkAnswer, totalOf } from "./rest-answer.js";
 import { AT_ONCE, LISTING_V1, LISTING_V2, LISTINGS_HEADER } from "./rest-protocol.js";
 import { basicAuthorization, type Credentials, parseRestUrl } from "./rest-url.js";
+import { ServerDefectError } from "./server-defect-error.js";
 
 /** No file of a repository is larger; packs have some 16 MiB, indexes up to some 100. */
 const MAX_FILE_BYTES = 4 * 1024 ** 3 - 1;
@@ -102,7 +103,6 @@ export class RestBackend implements Backend {
     // A server need not know of ranges: of the whole file that it sends instead, the part was taken.
     if (status === 200 && (whole || body.length === length)) return body;
     if (whole || ![200, 206, 416].includes(status)) throw this.#missingOr(what, response);
-    if (status === 206) checkPartial(response, offset, `Cannot ${what} at "${this.location}"`);
     const got = status === 416 ? new Uint8Array(0) : body;
     return got.length === length ? got : this.#loadShort(handle, range, got, totalOf(response));
   }
@@ -201,7 +201,7 @@ export class RestBackend implements Backend {
    * Fewer bytes came than were asked for: good where the file ends there and the reader knows that it may.
    *
    * @param total the file's size, where the server said so
-   * @throws {RefusedError} if the server has sent less than there is, which must not be taken for a damaged file
+   * @throws {ServerDefectError} if the server has sent less than there is, which must not be taken for a damaged file
    */
   async #loadShort(
     handle: Handle,
@@ -214,9 +214,7 @@ export class RestBackend implements Backend {
     const there = Math.max(0, Math.min(length ?? size, size - offset));
     if (got.length < there) {
       const message = `the server sent ${got.length} bytes from offset ${offset} on, of ${there} that are there`;
-      throw new RefusedError(`Cannot ${what} at "${this.location}": ${message}`, {
-        hint: SERVER_DEFECT_HINT,
-      });
+      throw new ServerDefectError(`Cannot ${what} at "${this.location}": ${message}`);
     }
     if (upTo || (length === undefined && offset <= size)) return got;
     throw tooShort(what, this.location, offset, length ?? 0, size);
@@ -244,14 +242,16 @@ export class RestBackend implements Backend {
     path: string,
     more: Partial<Pick<HttpRequest, "headers" | "range" | "body" | "maxBytes" | "signal">> = {},
   ): Promise<HttpResponse> {
+    const request: HttpRequest = {
+      method,
+      url: { ...this.#target, path: this.#target.path + path },
+      ...more,
+      headers: { ...more.headers, ...(this.#authorization && { authorization: this.#authorization }) },
+    };
     try {
-      return await this.#client.send({
-        method,
-        url: { ...this.#target, path: this.#target.path + path },
-        maxBytes: 0,
-        ...more,
-        headers: { ...more.headers, ...(this.#authorization && { authorization: this.#authorization }) },
-      });
+      const response = await this.#client.send(request);
+      checkAnswer(request, response);
+      return response;
     } catch (error) {
       if (!(error instanceof YoreError) || error.code === "interrupted") throw error;
       const message = `Cannot ${what} at "${this.location}": ${messageOf(error)}`;

@@ -141,6 +141,39 @@ describe("HttpClient", () => {
     await expect.poll(() => countAlive([sent])).toBe(0);
   });
 
+  it("asks for what it gets as it is", async () => {
+    let encoding: unknown;
+    const port = await serve(({ headers }, response) => {
+      encoding = headers["accept-encoding"];
+      response.end();
+    });
+    await newClient().send({ method: "GET", url: at(port), maxBytes: 0 });
+    expect(encoding).toBe("identity");
+  });
+
+  it.each([404, 503])("reads no more than the beginning of the page that comes with a %i", async (status) => {
+    let closed: Promise<unknown> | undefined;
+    const port = await serve((request, response) => {
+      closed = new Promise((resolve) => request.socket.on("close", resolve));
+      response.writeHead(status).write(Buffer.alloc(1_000_000, "x"));
+    });
+    const answer = await newClient().send({ method: "GET", url: at(port), maxBytes: 100 });
+    expect(answer).toMatchObject({ status, body: Buffer.alloc(65_536, "x") });
+    await closed;
+  });
+
+  it("passes over what is said of what was done, and keeps the connection", async () => {
+    const sockets = new Set<unknown>();
+    const port = await serve((request, response) => {
+      sockets.add(request.socket);
+      response.end('{"ok":true}');
+    });
+    const client = newClient();
+    const ask = () => client.send({ method: "DELETE", url: at(port) });
+    expect([await ask(), await ask()]).toMatchObject([{ status: 200 }, { status: 200 }]);
+    expect(sockets.size).toBe(1);
+  });
+
   it("closes the connection of an answer that is too long to be read", async () => {
     let closed: Promise<unknown> | undefined;
     const port = await serve((request, response) => {
@@ -148,7 +181,9 @@ describe("HttpClient", () => {
       response.writeHead(200, { "content-length": 10_000_000 }).end(Buffer.alloc(10_000_000));
     });
     const asked = newClient().send({ method: "GET", url: at(port), maxBytes: 100 });
-    await expect(asked).rejects.toThrow("the answer has 10000000 bytes, expected at most 100");
+    const failure = await asked.catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(RefusedError);
+    expect((failure as Error).message).toBe("the answer has 10000000 bytes, expected at most 100");
     await closed;
   });
 

@@ -11,7 +11,12 @@ function redirected(from: string, location: string): HttpRequest | undefined {
     headers: { authorization: "x", range: "y" },
     maxBytes: 0,
   } as const;
-  return redirect(request, { status: 308, headers: { location }, body: Buffer.alloc(0) });
+  return redirect(request, {
+    status: 308,
+    headers: { location },
+    body: Buffer.alloc(0),
+    beginning: Buffer.alloc(0),
+  });
 }
 
 describe("redirect", () => {

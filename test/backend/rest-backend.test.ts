@@ -115,6 +115,52 @@ describe("RestBackend with a server that refuses", () => {
     expect(failure.hint ?? "").toContain(hint ?? "");
   });
 
+  it("takes a 200 with words for done", async () => {
+    answer = { status: 200, headers: { "content-type": "application/json" }, text: '{"saved":true}' };
+    const backend = new RetryBackend(new RestBackend(url), { on: () => expect.fail("tries again") });
+    await backend.create();
+    await backend.save(handle, [bytes]);
+    await backend.remove(handle);
+    await backend.close();
+  });
+
+  const PAGE = "\n<!DOCTYPE html><title>Please log in</title>".padEnd(1000);
+
+  it.each<[string, (backend: Backend) => Promise<unknown>]>([
+    ["a saved file", (backend) => backend.save(handle, [bytes])],
+    ["a removed file", (backend) => backend.remove(handle)],
+    ["a new repository", (backend) => backend.create()],
+    ["a file", (backend) => backend.load(handle)],
+    ["a part of a file", (backend) => backend.load(handle, { offset: 5, length: 10 })],
+    ["a list", (backend) => list(backend, "pack")],
+  ])("does not take a login page for %s", async (_, work) => {
+    answer = { status: 200, headers: { "content-type": "text/html; charset=utf-8" }, text: PAGE };
+    const failure = await expectOneTry(work);
+    expect(failure).not.toBeInstanceOf(DamagedError);
+    expect(failure.message).toContain(`at "rest:${url}": the server answered 200 with a web page`);
+  });
+
+  it.each([
+    ["text/html", "<p>0123"],
+    ["application/octet-stream", PAGE],
+  ])("takes for a file what is called %s and begins otherwise", async (type, text) => {
+    answer = { status: 200, headers: { "content-type": type }, text };
+    const backend = new RestBackend(url);
+    const loaded = await backend.load(handle).finally(() => backend.close());
+    expect(Buffer.from(loaded).toString()).toBe(text);
+  });
+
+  it("does not take what a server has compressed for the file", async () => {
+    answer = { status: 200, headers: { "content-encoding": "gzip" }, text: "\x1f\x8b" };
+    const { message } = await expectOneTry((backend) => backend.load(handle));
+    expect(message).toContain("the server encoded its answer (gzip), which was not asked for");
+  });
+
+  it("finds nothing at 404, whatever page comes with it", async () => {
+    answer = { status: 404, headers: { "content-type": "text/html" }, text: "<p>Oh dear!".repeat(10_000) };
+    expect(await expectOneTry((backend) => backend.load(handle))).toBeInstanceOf(NotFoundError);
+  });
+
   it("gives up at a password that is wrong, and asks for no other way to give one", async () => {
     answer = { status: 401, headers: {}, text: "" };
     url = url.replace("//", "//ada:secret@");
@@ -211,7 +257,7 @@ describe("RestBackend.load", () => {
   it("reads a whole file no further than the range goes", async () => {
     let closed: Promise<unknown> | undefined;
     const endless = createServer((request, response) => {
-      closed = once(request.socket, "close");
+      closed = new Promise((resolve) => request.socket.on("close", resolve));
       response.writeHead(200).write(FILE);
     }).listen(0, "127.0.0.1");
     await once(endless, "listening");
@@ -223,6 +269,7 @@ describe("RestBackend.load", () => {
   });
 
   it.each([
+    [part("34567", "bytes 3-7/10"), "the answer has 5 bytes, expected at most 4"],
     [part("2345", "bytes 2-5/10"), "sent bytes 2 to 5, where those from 3 on"],
     [{ ...part("2345"), headers: { "content-type": "multipart/byteranges; boundary=x" } }, "a list of them"],
     [part("34", "bytes 3-4/10"), "sent 2 bytes from offset 3 on, of 4 that are there"],
