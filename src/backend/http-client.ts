@@ -70,6 +70,7 @@ export interface HttpResponse {
 
 const STUCK_REQUEST_MS = 5 * 60_000;
 const MAX_WORDS_BYTES = 64 * 1024;
+const CLOSED = "the connection was closed";
 const BEGINNING_BYTES = 200;
 /** After so many connections that were closed while idle, a request fails like any other. */
 const MAX_STALE = 5;
@@ -134,6 +135,8 @@ class Exchange {
   readonly #client: ClientRequest;
   readonly #proxy: ProxyServer | undefined;
   readonly #stuckMs: number;
+  /** What is said of a failure from now on. */
+  #failed = "no answer";
   #timer: NodeJS.Timeout | undefined;
   #giveUp: (error: Error) => void = () => {};
 
@@ -156,11 +159,18 @@ class Exchange {
       this.#moved(Math.min(this.#stuckMs, CONNECT_TIMEOUT_MS));
       const written = this.#write(body ?? []);
       written.catch((error: unknown) => client.destroy(error as Error));
-      return await answered;
+      const answer = await answered;
+      if (answer.status < 300) {
+        // Cut off here, what is sent would count as saved.
+        this.#failed = "the server did not take all that it said it had";
+        await written;
+        if (!client.writableEnded) throw new Error(CLOSED);
+      }
+      return answer;
     } catch (error) {
       throw this.#failure(error);
     } finally {
-      // The answer has come before the end of the body, which concerns nobody any more.
+      // A failure has come before the end of the body, which concerns nobody any more.
       if (!client.writableEnded) client.destroy();
       clearTimeout(this.#timer);
       signal?.removeEventListener("abort", onAbort);
@@ -173,7 +183,7 @@ class Exchange {
       for (let at = 0; at < piece.length; at += WRITE_BYTES) {
         const part = piece.subarray(at, at + WRITE_BYTES);
         await this.#options.uploadRate?.pass(part.length, this.#request.signal);
-        // An answer that comes before the end of the body, or a broken connection, ends the writing.
+        // A failure that comes before the end of the body, or a broken connection, ends the writing.
         if (client.destroyed || client.writableEnded) return;
         await writePart(client, part);
         if (client.destroyed) return;
@@ -193,6 +203,7 @@ class Exchange {
       this.#client.on("error", reject);
       this.#client.on("response", (response) => {
         this.#moved();
+        if (!this.#proxy || response.statusCode !== 407) this.#failed = "the answer broke off";
         this.#readBody(response).then(resolve, reject);
       });
     });
@@ -224,7 +235,7 @@ class Exchange {
       if (bytes === wanted && at !== length) break;
     }
     if (this.#proxy && response.statusCode === 407) throw proxyFailure(407);
-    if (!response.complete && bytes < wanted) throw new Error("the connection ended before the answer did");
+    if (!response.complete && bytes < wanted) throw new Error(CLOSED);
     const body = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces, bytes);
     return { status: response.statusCode!, headers: response.headers, body, beginning };
   }
@@ -258,7 +269,9 @@ class Exchange {
       );
     }
     const way = this.#proxy ? ` through proxy "${this.#proxy.shown}"` : "";
-    const message = `no answer${way}: ${messageOf(error)}`;
+    const reason = messageOf(error);
+    // Node.js says no more of an answer whose connection was closed.
+    const message = `${this.#failed}${way}: ${reason === "aborted" ? CLOSED : reason}`;
     if (error instanceof RefusedError)
       return new RefusedError(message, {
         cause: error,

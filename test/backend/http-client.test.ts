@@ -129,6 +129,39 @@ describe("HttpClient", () => {
     expect(received).toBeLessThan(body[0]!.length);
   });
 
+  it("sends the whole body to a server that says too early that it has it", async () => {
+    let received: Promise<number> | undefined;
+    const port = await serve((request, response) => {
+      response.writeHead(200).end();
+      received = request.toArray().then((pieces: Buffer[]) => Buffer.concat(pieces).length);
+    });
+    const body = [Buffer.alloc(8 * 1024 * 1024)];
+    const client = newClient({ uploadRate: new TokenBucket(64 * 1024 * 1024) });
+    expect(await client.send({ method: "POST", url: at(port), body })).toMatchObject({ status: 200 });
+    expect(await received).toBe(body[0]!.length);
+  });
+
+  it("does not believe that a server has what it did not take", async () => {
+    const port = await serve((request, response) => {
+      request.on("error", () => {});
+      response.writeHead(200).end(() => setImmediate(() => request.socket.destroy()));
+    });
+    const body = [Buffer.alloc(64 * 1024 * 1024)];
+    const sent = newClient().send({ method: "POST", url: at(port), body });
+    await expect(sent).rejects.toThrow("the server did not take all that it said it had: ");
+  });
+
+  it("tells an answer that broke off from none", async () => {
+    const port = await serve((request, response) => {
+      if (request.url === "/none") return void request.socket.destroy();
+      response.writeHead(200, { "content-length": 100 });
+      response.write("x", () => setImmediate(() => request.socket.destroy()));
+    });
+    const ask = (path: string) => newClient().send({ method: "GET", url: at(port, path), maxBytes: 100 });
+    await expect(ask("/none")).rejects.toThrow("no answer: socket hang up");
+    await expect(ask("/half")).rejects.toThrow("the answer broke off: the connection was closed");
+  });
+
   it("keeps no body whose answer has come before its end", async () => {
     const port = await serve((_, response) => response.writeHead(413).end());
     const client = newClient();
