@@ -3,6 +3,7 @@ import { type AgentOptions, request as httpsRequest } from "node:https";
 import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import { YoreError } from "../errors.js";
+import { CONNECTION_CLOSED } from "./exchange-failure.js";
 import type { ProxyServer } from "./proxies.js";
 import { RefusedError } from "./refused-error.js";
 import { basicAuthorization } from "./rest-url.js";
@@ -36,7 +37,10 @@ export class ConnectTunnels implements Tunnels {
       });
       request.on("timeout", () => request.destroy(new YoreError("timeout", "it opens no way to the server")));
       request.on("error", reject);
-      request.on("close", () => this.#opening.delete(request));
+      request.on("close", () => {
+        this.#opening.delete(request);
+        reject(new YoreError("backend", CONNECTION_CLOSED));
+      });
       request.end();
     });
   }

@@ -1,8 +1,9 @@
 import type { ClientRequest, IncomingMessage } from "node:http";
 import { awaitedLater } from "../async/awaited-later.js";
 import type { TokenBucket } from "../async/token-bucket.js";
-import { interruptedError, messageOf, systemCodeOf, throwIfAborted, YoreError } from "../errors.js";
+import { interruptedError, systemCodeOf, throwIfAborted, YoreError } from "../errors.js";
 import { proxyFailure } from "./connect-tunnels.js";
+import { CONNECTION_CLOSED, exchangeFailure } from "./exchange-failure.js";
 import { CONNECT_TIMEOUT_MS, HttpConnections, type OpenRequest } from "./http-connections.js";
 import type { ProxyOptions, ProxyServer } from "./proxies.js";
 import { redirect } from "./redirect.js";
@@ -70,7 +71,6 @@ export interface HttpResponse {
 
 const STUCK_REQUEST_MS = 5 * 60_000;
 const MAX_WORDS_BYTES = 64 * 1024;
-const CLOSED = "the connection was closed";
 const BEGINNING_BYTES = 200;
 /** After so many connections that were closed while idle, a request fails like any other. */
 const MAX_STALE = 5;
@@ -164,11 +164,16 @@ class Exchange {
         // Cut off here, what is sent would count as saved.
         this.#failed = "the server did not take all that it said it had";
         await written;
-        if (!client.writableEnded) throw new Error(CLOSED);
+        if (!client.writableEnded) throw new Error(CONNECTION_CLOSED);
       }
       return answer;
     } catch (error) {
-      throw this.#failure(error);
+      throw exchangeFailure(error, {
+        what: this.#failed,
+        proxy: this.#proxy?.shown,
+        isFirst: !client.reusedSocket,
+        hasClientCertificate: this.#options.clientCertificate !== undefined,
+      });
     } finally {
       // A failure has come before the end of the body, which concerns nobody any more.
       if (!client.writableEnded) client.destroy();
@@ -201,7 +206,15 @@ class Exchange {
         reject(error);
       };
       this.#client.on("error", reject);
+      this.#client.on("upgrade", ({ statusCode }, socket) => {
+        socket.destroy();
+        reject(new ServerDefectError(`the server answered ${statusCode}, to speak something else`));
+      });
+      let isAnswered = false;
+      // Whoever waits for what was given up in silence would wait for ever, or for nothing any more.
+      this.#client.on("close", () => isAnswered || reject(new Error(CONNECTION_CLOSED)));
       this.#client.on("response", (response) => {
+        isAnswered = true;
         this.#moved();
         if (!this.#proxy || response.statusCode !== 407) this.#failed = "the answer broke off";
         this.#readBody(response).then(resolve, reject);
@@ -235,7 +248,7 @@ class Exchange {
       if (bytes === wanted && at !== length) break;
     }
     if (this.#proxy && response.statusCode === 407) throw proxyFailure(407);
-    if (!response.complete && bytes < wanted) throw new Error(CLOSED);
+    if (!response.complete && bytes < wanted) throw new Error(CONNECTION_CLOSED);
     const body = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces, bytes);
     return { status: response.statusCode!, headers: response.headers, body, beginning };
   }
@@ -248,36 +261,6 @@ class Exchange {
       this.#giveUp(new YoreError("timeout", `no byte moved within ${seconds} s`));
     }, patienceMs);
     this.#timer.unref();
-  }
-
-  #failure(error: unknown): unknown {
-    if (error instanceof YoreError && error.code === "interrupted") return error;
-    if (error instanceof ServerDefectError) return error;
-    if (isCertificateProblem(error)) {
-      return new RefusedError(`the server's certificate is not trusted: ${messageOf(error)}`, {
-        cause: error,
-        hint: "Name the certificate of who signed it with --cacert",
-      });
-    }
-    if (wantsOtherCertificate(error)) {
-      const given = this.#options.clientCertificate !== undefined;
-      return new RefusedError(
-        given
-          ? `the server does not accept the client certificate: ${alertOf(error)}`
-          : `the server asks for a client certificate: ${alertOf(error)}`,
-        { cause: error, hint: "Name a file with the certificate and its key with --tls-client-cert" },
-      );
-    }
-    const way = this.#proxy ? ` through proxy "${this.#proxy.shown}"` : "";
-    const reason = messageOf(error);
-    // Node.js says no more of an answer whose connection was closed.
-    const message = `${this.#failed}${way}: ${reason === "aborted" ? CLOSED : reason}`;
-    if (error instanceof RefusedError)
-      return new RefusedError(message, {
-        cause: error,
-        ...(error.hint !== undefined && { hint: error.hint }),
-      });
-    return new YoreError(error instanceof YoreError ? error.code : "backend", message, { cause: error });
   }
 }
 
@@ -296,29 +279,6 @@ function writePart(client: ClientRequest, part: Uint8Array): Promise<void> {
 /** The server has closed a connection that had been idle, just when it was used again. */
 function wasStale(client: ClientRequest, error: unknown): boolean {
   return client.reusedSocket && ["ECONNRESET", "EPIPE"].includes(systemCodeOf(error) ?? "");
-}
-
-/** What OpenSSL and Node.js say about certificates; the next try would meet the same one. */
-function isCertificateProblem(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException | undefined)?.code ?? "";
-  return /^(?:CERT_|ERR_TLS_CERT|UNABLE_TO_|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE)/.test(
-    code,
-  );
-}
-
-/** The server has ended the handshake, because of what it was shown or not shown. */
-function wantsOtherCertificate(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException | undefined)?.code ?? "";
-  return /^ERR_SSL_\w+_ALERT_(?:\w*CERTIFICATE\w*|UNKNOWN_CA|ACCESS_DENIED|HANDSHAKE_FAILURE)$/.test(code);
-}
-
-/** "certificate required": OpenSSL's message has it among numbers and files. */
-function alertOf(error: unknown): string {
-  const { code = "" } = error as NodeJS.ErrnoException;
-  return code
-    .replace(/^.*_ALERT_/, "")
-    .replaceAll("_", " ")
-    .toLowerCase();
 }
 
 /** Which bytes of an answer's body count: those before them are passed over, those behind them not read. */

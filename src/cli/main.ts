@@ -46,13 +46,19 @@ const io: Io = {
   status,
 };
 
-process.on("uncaughtException", (error) => {
+// Only a command that waits for what will never come ends so, and Node.js would call it success.
+process.on("beforeExit", () =>
+  endByDefect(new Error("nothing is left to wait for, and the command is not done")),
+);
+process.on("uncaughtException", endByDefect);
+
+void runProgram(process.argv.slice(2), io, commandLine).then((exitCode) => process.exit(exitCode));
+
+function endByDefect(error: Error): void {
   status.hide();
   process.stderr.write(
     `Fatal: ${process.env["YORE_DEBUG"] ? error.stack : error.message}\n` +
       "This is a defect of yore. Please report it, with the output of YORE_DEBUG=1 set.\n",
   );
   process.exit(EXIT_FAILURE);
-});
-
-void runProgram(process.argv.slice(2), io, commandLine).then((exitCode) => process.exit(exitCode));
+}

@@ -151,6 +151,40 @@ describe("HttpClient", () => {
     await expect(sent).rejects.toThrow("the server did not take all that it said it had: ");
   });
 
+  /** A server that answers each connection with these bytes. */
+  async function answering(bytes: string): Promise<number> {
+    const server = createNetServer((socket) =>
+      socket.on("error", () => {}).once("data", () => socket.end(bytes)),
+    );
+    closers.push(() => server.close());
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return (server.address() as AddressInfo).port;
+  }
+
+  it.each([
+    ["HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", "the server answered 101"],
+    ["SSH-2.0-OpenSSH_9.6\r\n", "no answer: what came is no HTTP (Expected HTTP/"],
+    [
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+      "the answer broke off: what came is no HTTP",
+    ],
+  ])("gives up at %j", async (bytes, reason) => {
+    const asked = newClient().send({ method: "GET", url: at(await answering(bytes)), maxBytes: 100 });
+    const failure = await asked.catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(RefusedError);
+    expect((failure as Error).message).toContain(reason);
+  });
+
+  it("gives up at a server that does not speak TLS", async () => {
+    const url = { ...at(await answering("HTTP/1.1 400 Bad Request\r\n\r\n")), protocol: "https:" } as const;
+    const failure = await newClient()
+      .send({ method: "GET", url, maxBytes: 100 })
+      .catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(RefusedError);
+    expect((failure as Error).message).toBe("no answer: what is there does not speak TLS");
+  });
+
   it("tells an answer that broke off from none", async () => {
     const port = await serve((request, response) => {
       if (request.url === "/none") return void request.socket.destroy();
