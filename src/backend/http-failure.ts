@@ -5,7 +5,7 @@ import type { HttpResponse } from "./http-client.js";
 import { RefusedError } from "./refused-error.js";
 
 /** What a server would say again however often it is asked: it is set up so, or speaks of something else. */
-const REFUSALS = [401, 403, 404, 405, 407, 413, 501];
+const REFUSALS = [401, 403, 404, 405, 406, 407, 410, 411, 413, 414, 415, 416, 431, 451, 501, 505, 511];
 
 /**
  * What a status means that was not hoped for. What is not known to be a refusal is worth another try.
@@ -17,7 +17,8 @@ export function failureOf(response: HttpResponse, what: string, named: boolean):
   const { status } = response;
   const message = `${what}: the server answered ${status}${wordsOf(response)}`;
   if (status === 507) return new YoreError("no-space", message, { hint: NO_SPACE_HINT });
-  if (REFUSALS.includes(status) || (status >= 300 && status < 400)) {
+  // One of success is not that of the protocol: whether it was done is not known.
+  if (status < 400 || REFUSALS.includes(status) || isForTls(response)) {
     const hint = hintFor(status, named);
     return new RefusedError(message, hint === undefined ? {} : { hint });
   }
@@ -34,9 +35,15 @@ function hintFor(status: number, named: boolean): string | undefined {
   if (status === 401)
     return "Put user and password into the URL, or set YORE_REST_USERNAME and YORE_REST_PASSWORD";
   if (status === 404 || status === 405) return "Is there a REST server at this URL?";
+  if (status === 400) return "Write https:// in the URL: the server speaks nothing else";
   if (status === 413)
     return "Raise the limit of the server, or of what is in front of it (nginx: client_max_body_size)";
   return undefined;
+}
+
+/** A server that speaks TLS was asked without. What else is wrong with a request may have come about on the way. */
+function isForTls({ status, body }: HttpResponse): boolean {
+  return status === 400 && /\bhttps\b/i.test(body.toString("latin1"));
 }
 
 /** The server's own words; pages are for browsers. */

@@ -140,7 +140,7 @@ export class RestBackend implements Backend {
     const entries = parseListing(response.body, what, this.location);
     const isV1 = response.headers["content-type"]?.startsWith(LISTING_V1) || typeof entries[0] === "string";
     // A list that is shorter than what is there would be a repository that has lost files, which prune and repair act on.
-    if (!entries.every(isV1 ? isName : isFileInfo)) throw noList(what, this.location);
+    if (!entries.every(isV1 ? isName : isFileInfo)) throw new ServerDefectError(noList(what, this.location));
     if (isV1) yield* this.#withSizes(type, entries as string[], signal);
     else yield* (entries as FileInfo[]).filter(({ name }) => isHexId(name));
   }
@@ -186,7 +186,7 @@ export class RestBackend implements Backend {
     const size = Number(response.headers["content-length"] ?? Number.NaN);
     if (response.status !== 200) throw this.#missingOr(what, response);
     if (!Number.isSafeInteger(size))
-      throw new YoreError("backend", `Cannot ${what}: the server told no size`);
+      throw new ServerDefectError(`Cannot ${what} at "${this.location}": the server told no size`);
     return { name: handle.name, size };
   }
 
@@ -286,19 +286,27 @@ function pathOf(handle: Handle): string {
 }
 
 function parseListing(body: Buffer, what: string, location: string): unknown[] {
+  const text = body.toString("utf8");
+  let entries: unknown;
   try {
-    const entries: unknown = JSON.parse(body.toString("utf8"));
-    // rclone says null for nothing.
-    if (entries === null) return [];
-    if (Array.isArray(entries)) return entries;
+    entries = JSON.parse(text);
   } catch {
-    // Said below.
+    // A list that was cut off, or left out, may be whole the next time.
+    if (/^[ \t\r\n]*(?:\[|$)/.test(text)) throw new YoreError("backend", noList(what, location));
+    const beginning = text
+      .slice(0, 40)
+      .replace(/[\p{Cc}\p{Cf}]+/gu, " ")
+      .trim();
+    throw new ServerDefectError(`${noList(what, location)}; it begins with "${beginning}"`);
   }
-  throw noList(what, location);
+  // rclone says null for nothing.
+  if (entries === null) return [];
+  if (!Array.isArray(entries)) throw new ServerDefectError(noList(what, location));
+  return entries;
 }
 
-function noList(what: string, location: string): YoreError {
-  return new YoreError("backend", `Cannot ${what} at "${location}": the server's answer is no list of files`);
+function noList(what: string, location: string): string {
+  return `Cannot ${what} at "${location}": the server's answer is no list of files`;
 }
 
 function isName(entry: unknown): boolean {

@@ -105,6 +105,7 @@ describe("RestBackend with a server that refuses", () => {
     [404, "answered 404 (Not Found)", "Is there a REST server"],
     [405, "answered 405 (Method Not Allowed)", "Is there a REST server"],
     [413, "answered 413 (Payload Too Large)", "client_max_body_size"],
+    [410, "answered 410 (Gone)", undefined],
     [305, "answered 305 (Use Proxy)", undefined],
     [501, "answered 501 (Not Implemented)", undefined],
     [507, "answered 507 (Insufficient Storage)", "Make space"],
@@ -113,6 +114,24 @@ describe("RestBackend with a server that refuses", () => {
     const failure = await expectOneTry((backend) => backend.save(handle, [bytes]));
     expect(failure.message).toContain(`at "rest:${url}": the server ${words}`);
     expect(failure.hint ?? "").toContain(hint ?? "");
+  });
+
+  it.each([201, 202, 204])("does not take a %i for saved, as restic does not", async (status) => {
+    answer = { status, headers: {}, text: "" };
+    const { message } = await expectOneTry((backend) => backend.save(handle, [bytes]));
+    expect(message).toContain(`the server answered ${status}`);
+  });
+
+  it("gives up at a server that speaks TLS and was asked without", async () => {
+    answer = { status: 400, headers: {}, text: "Client sent an HTTP request to an HTTPS server.\n" };
+    const failure = await expectOneTry((backend) => backend.load(handle));
+    expect(failure.hint).toContain("Write https:// in the URL");
+  });
+
+  it("gives up at a file that has no size", async () => {
+    answer = { status: 200, headers: { "transfer-encoding": "chunked" }, text: "" };
+    const { message } = await expectOneTry((backend) => backend.stat(handle));
+    expect(message).toContain("told no size");
   });
 
   it("takes a 200 with words for done", async () => {
@@ -313,6 +332,15 @@ describe("RestBackend.list", () => {
     return list(backend, "pack").finally(() => backend.close());
   }
 
+  /** Tries again for as long as there are answers. */
+  async function listedAgain(...answers: GateAnswer[]) {
+    gate.rule = () => answers.shift();
+    const on = ({ type }: RetryEvent) =>
+      type === "retrying" && answers.length === 0 && expect.fail("tries again");
+    const backend = new RetryBackend(new RestBackend(gate.url), { firstDelayMs: 1, on });
+    return list(backend, "pack").finally(() => backend.close());
+  }
+
   const v2 = (body: string): GateAnswer => ({
     status: 200,
     headers: { "content-type": "application/vnd.x.restic.rest.v2" },
@@ -350,10 +378,17 @@ describe("RestBackend.list", () => {
     `[{"name":"${NAME}","size":-1}]`,
     `[{"name":"${NAME}","size":1},"${NAME}"]`,
     `["${NAME}",null]`,
+    `{"files":[]}`,
+    "\ufeff[]",
+    "Please log in",
   ])("does not take %s for a shorter list", async (body) => {
-    await expect(listed(v2(body))).rejects.toMatchObject({
+    await expect(listedAgain(v2(body))).rejects.toMatchObject({
       code: "backend",
       message: expect.stringContaining("no list of files"),
     });
+  });
+
+  it.each(["", "[", `[{"name":"${NAME}","si`])("asks again for a list that was cut off: %j", async (body) => {
+    expect(await listedAgain(v2(body), v2(`[{"name":"${NAME}","size":2}]`))).toHaveLength(1);
   });
 });
