@@ -173,7 +173,11 @@ export class RestBackend implements Backend {
     pieces: readonly Uint8Array[],
     signal: AbortSignal | undefined,
   ): Promise<boolean> {
-    const there = await this.#stat(handle, signal).catch(undefinedIfMissing);
+    const there = await this.#stat(handle, signal).catch((error: unknown) => {
+      // What the server said to the save is more to the point.
+      if (error instanceof RefusedError) return undefined;
+      return undefinedIfMissing(error);
+    });
     if (!there) return false;
     if (handle.type !== "config") return there.size === pieces.reduce((sum, piece) => sum + piece.length, 0);
     await this.remove(handle, signal);

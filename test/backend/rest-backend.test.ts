@@ -122,6 +122,15 @@ describe("RestBackend with a server that refuses", () => {
     expect(message).toContain(`the server answered ${status}`);
   });
 
+  it("says what could not be saved where nothing is allowed", async () => {
+    answer = { status: 403, headers: {}, text: "account is suspended" };
+    const backend = new RestBackend(url);
+    const saved = backend.save(handle, [bytes]).finally(() => backend.close());
+    await expect(saved).rejects.toThrow(
+      `Cannot save pack aaaaaaaa at "rest:${url}": the server answered 403 (account is suspended)`,
+    );
+  });
+
   it("gives up at a server that speaks TLS and was asked without", async () => {
     answer = { status: 400, headers: {}, text: "Client sent an HTTP request to an HTTPS server.\n" };
     const failure = await expectOneTry((backend) => backend.load(handle));
