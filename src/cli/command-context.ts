@@ -119,6 +119,12 @@ export class CommandContext {
     }
   }
 
+  /** In plain words also with `--json`, as restic does: it is no error yet, and may take a quarter of an hour. */
+  showRetry(event: Extract<SessionEvent, { type: "retrying" | "recovered" }>): void {
+    if (event.type === "recovered") this.warn(`${event.what} succeeded after ${event.attempts} tries`);
+    else this.warn(`${messageOf(event.error)}; trying again in ${(event.delayMs / 1000).toFixed(1)} s`);
+  }
+
   #showSessionEvent(event: SessionEvent, announce: boolean): void {
     if (event.type === "opened") {
       if (!announce || !this.io.stdout.isTTY) return;
@@ -147,13 +153,8 @@ export class CommandContext {
       this.problem(`${event.error.message}; run \`yore check\``);
       return;
     }
-    if (event.type === "retrying") {
-      const seconds = (event.delayMs / 1000).toFixed(1);
-      if (!this.global.json) this.warn(`${messageOf(event.error)}; trying again in ${seconds} s`);
-      return;
-    }
-    if (event.type === "recovered") {
-      if (!this.global.json) this.warn(`${event.what} succeeded after ${event.attempts} tries`);
+    if (event.type === "retrying" || event.type === "recovered") {
+      this.showRetry(event);
       return;
     }
     const wait = formatGoDuration(this.global.retryLockMs);

@@ -1,4 +1,5 @@
 import { formatLocation, parseLocation } from "../backend/location.js";
+import type { RetryEvent } from "../backend/retry-backend.js";
 import { loadEngine } from "../engine/load-engine.js";
 import { Repository } from "../repository/repository.js";
 import { openRepositoryBackend, openSession, type RepositoryOptions } from "./session.js";
@@ -18,17 +19,18 @@ export interface InitResult {
   readonly location: string;
 }
 
+export interface InitWatch {
+  readonly signal?: AbortSignal;
+  readonly onRetry?: (event: RetryEvent) => void;
+}
+
 /**
  * Makes an empty repository.
  *
  * @throws {YoreError} if there is one already, or anything that looks like one
  */
-export async function runInit(
-  options: InitOptions,
-  watch: { signal?: AbortSignal } = {},
-): Promise<InitResult> {
-  const chunkerPolynomial =
-    options.copyChunkerFrom && (await polynomialOf(options.copyChunkerFrom, watch.signal));
+export async function runInit(options: InitOptions, watch: InitWatch = {}): Promise<InitResult> {
+  const chunkerPolynomial = options.copyChunkerFrom && (await polynomialOf(options.copyChunkerFrom, watch));
   const location = parseLocation(options.repository.location);
   const backend = await openRepositoryBackend(options.repository, watch);
   try {
@@ -45,8 +47,12 @@ export async function runInit(
   }
 }
 
-async function polynomialOf(source: RepositoryOptions, signal: AbortSignal | undefined): Promise<bigint> {
-  const session = await openSession(source, { lock: "none", ...(signal ? { signal } : {}) });
+async function polynomialOf(source: RepositoryOptions, { signal, onRetry }: InitWatch): Promise<bigint> {
+  const session = await openSession(source, {
+    lock: "none",
+    ...(signal && { signal }),
+    on: (event) => (event.type === "retrying" || event.type === "recovered") && onRetry?.(event),
+  });
   try {
     return session.repository.config.chunkerPolynomial;
   } finally {

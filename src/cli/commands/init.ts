@@ -40,7 +40,7 @@ export function registerInit(program: Command, io: Io): void {
           version,
           ...(source ? { copyChunkerFrom: source.options } : {}),
         },
-        { signal: context.signal },
+        { signal: context.signal, onRetry: (event) => context.showRetry(event) },
       );
       if (context.global.json) {
         context.json({ message_type: "initialized", id: result.id, repository: result.location });
