@@ -81,7 +81,13 @@ export type CheckProblem =
       readonly reasons: readonly string[];
     }
   | { readonly kind: "snapshot"; readonly id: Id; readonly error: YoreError }
-  | { readonly kind: "tree"; readonly id: Id; readonly reasons: readonly string[] };
+  | {
+      readonly kind: "tree";
+      readonly id: Id;
+      readonly reasons: readonly string[];
+      /** Set when it could not be read. */
+      readonly error?: YoreError;
+    };
 
 /** Something that costs room or time, and no data. */
 export type CheckHint =
@@ -117,6 +123,8 @@ export interface CheckSummary {
   readonly keyErrors: number;
   /** Those of them that are not what was saved: their passwords open nothing any more. */
   readonly damagedKeys: readonly Id[];
+  /** How many, but for keys, are of what could not be read, and may be whole: the store did not answer, or not as it should. */
+  readonly unreadErrors: number;
   /** Packs that `repair packs` should take apart: there, but not whole. */
   readonly brokenPacks: readonly Id[];
   readonly suggestRepairIndex: boolean;

@@ -71,6 +71,7 @@ class CheckRun {
   #suggestPrune = false;
   #unusedBlobs = 0;
   #keyErrors = 0;
+  #unreadErrors = 0;
   readonly #damagedKeys: Id[] = [];
   readonly #brokenPacks = new Map<string, Id>();
   /** Packs of the index with their sizes. */
@@ -109,6 +110,7 @@ class CheckRun {
       errors: this.#errors,
       keyErrors: this.#keyErrors,
       damagedKeys: this.#damagedKeys,
+      unreadErrors: this.#unreadErrors,
       brokenPacks: [...this.#brokenPacks.values()],
       suggestRepairIndex: this.#suggestRepairIndex,
       suggestPrune: this.#suggestPrune,
@@ -215,7 +217,12 @@ class CheckRun {
       (id, tree) => {
         this.#progress.trees++;
         if (needsUse) this.#use("tree", id);
-        const reasons = "error" in tree ? [messageOf(tree.error)] : treeProblems(tree, held);
+        if ("error" in tree) {
+          const { error } = tree;
+          this.#report({ kind: "tree", id, reasons: [messageOf(error)], error });
+          return;
+        }
+        const reasons = treeProblems(tree, held);
         if (reasons.length > 0) this.#report({ kind: "tree", id, reasons });
       },
       { signal, onRoot: () => this.#progress.snapshots++, engine: this.#repository.engine },
@@ -302,11 +309,16 @@ class CheckRun {
     if (problem.kind === "key") {
       this.#keyErrors++;
       if (problem.error.code === "damaged") this.#damagedKeys.push(problem.id);
-    }
+    } else if ("error" in problem && problem.error && isUnread(problem.error)) this.#unreadErrors++;
     if (problem.kind === "pack-size" || problem.kind === "pack-data")
       this.#brokenPacks.set(formatId(problem.packId), problem.packId);
     this.#watch.on?.({ type: "problem", problem });
   }
+}
+
+/** Whether nothing is known of what it says, for or against. */
+function isUnread(error: YoreError): boolean {
+  return error.code === "backend" || error.code === "timeout";
 }
 
 function sumSizes(packs: readonly SizedPack[]): number {

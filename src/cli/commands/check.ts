@@ -184,7 +184,8 @@ export class CheckView {
   /** @throws {YoreError} if there are problems */
   finish(summary: CheckSummary): void {
     const ids = summary.brokenPacks.map(formatId);
-    if (summary.stoppedAtIndex)
+    const isDamaged = summary.errors > summary.keyErrors + summary.unreadErrors;
+    if (summary.stoppedAtIndex && isDamaged)
       this.#error(
         "\nThe repository index is damaged and must be repaired. You must run `yore repair index' to correct this.\n",
       );
@@ -196,9 +197,13 @@ export class CheckView {
       this.#error(
         "Damaged pack files come from the storage, the way to it, or the memory of a machine that wrote them.",
       );
-    } else if (summary.errors > summary.keyErrors)
+    } else if (isDamaged)
       this.#error(
         "\nThe repository is damaged and must be repaired: `yore repair index` takes up what is there, then `yore repair snapshots --forget` lets the snapshots do without what is not.\n",
+      );
+    if (summary.unreadErrors > 0)
+      this.#error(
+        "\nWhat could not be read may be whole: look after the way to the repository, and what it lies on, and check again before anything is repaired.\n",
       );
     const damagedKeys = summary.damagedKeys.map(formatShortId);
     if (damagedKeys.length > 0)

@@ -1,0 +1,58 @@
+import { writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createRepository } from "../../src/mod.js";
+import { makeKeyCheap } from "../support/cheap-key.js";
+import { Gate } from "../support/gate.js";
+import { type RestServer, startYoreServer } from "../support/rest-servers.js";
+import { runYore } from "../support/run.js";
+import { temporaryFolder } from "../support/temporary.js";
+
+/** The advice to repair would take out of the snapshots what a server does not hand out. */
+describe("check of a repository whose server refuses", () => {
+  let folder: string;
+  let server: RestServer;
+  let gate: Gate;
+  const env = { YORE_PASSWORD: "geheim" };
+  const yore = (...args: string[]) =>
+    runYore(["-r", `rest:${gate.url}`, "--no-cache", ...args], { env, cwd: folder });
+
+  beforeAll(async () => {
+    folder = await temporaryFolder();
+    server = await startYoreServer(join(folder, "served"));
+    gate = await Gate.open(server.url);
+    await createRepository(`rest:${gate.url}`, { password: "geheim" });
+    await makeKeyCheap(join(folder, "served"), "geheim");
+    writeFileSync(join(folder, "file"), "content");
+    expect((await yore("backup", "file")).code).toBe(0);
+  });
+
+  afterAll(async () => {
+    await gate.close();
+    await server.stop();
+  });
+
+  it.each(["index", "data", "snapshots"])(
+    "does not call it damaged when the files of %s are refused",
+    async (type) => {
+      gate.rule = (method, path) =>
+        method === "GET" && path.startsWith(`/${type}/`) && path.length > 50 ? { status: 403 } : undefined;
+      const { code, stderr } = await yore("check", "--read-data");
+      expect(code).toBe(1);
+      expect(stderr).toContain("answered 403");
+      expect(stderr).toContain("may be whole");
+      expect(stderr).not.toMatch(/must be repaired|damaged/);
+    },
+  );
+
+  it("still calls damaged what is, beside what is refused", async () => {
+    gate.rule = (method, path) =>
+      method === "GET" && path.startsWith("/snapshots/") && path.length > 50 ? { status: 403 } : undefined;
+    await rm(join(folder, "served/data"), { recursive: true });
+    const { code, stderr } = await yore("check");
+    expect(code).toBe(1);
+    expect(stderr).toContain("may be whole");
+    expect(stderr).toContain("must be repaired");
+  });
+});
