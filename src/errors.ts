@@ -62,6 +62,11 @@ export class DamagedError extends YoreError {
   }
 }
 
+/** Whether something could only not be read: that says nothing for or against it, and no reason to do without it. */
+export function mayBeWhole(error: YoreError): boolean {
+  return error.code === "backend" || error.code === "timeout";
+}
+
 /** Bytes or text that cannot be decoded. Says where, what was wanted and what was there. */
 export class FormatError extends YoreError {
   constructor(message: string, options?: { cause?: unknown; hint?: string }) {

@@ -16,7 +16,7 @@ import { awaitedLater } from "../async/awaited-later.js";
 import { forEachConcurrently } from "../async/map-concurrently.js";
 import { append } from "../bytes/append.js";
 import { formatId, type Id, idKey } from "../bytes/id.js";
-import { messageOf, throwIfAborted, YoreError } from "../errors.js";
+import { mayBeWhole, messageOf, throwIfAborted, YoreError } from "../errors.js";
 import type { IndexedPack } from "../format/index-file.js";
 import type { LoadedSnapshot } from "../format/snapshot.js";
 import { countTrees } from "../repository/count-trees.js";
@@ -309,16 +309,11 @@ class CheckRun {
     if (problem.kind === "key") {
       this.#keyErrors++;
       if (problem.error.code === "damaged") this.#damagedKeys.push(problem.id);
-    } else if ("error" in problem && problem.error && isUnread(problem.error)) this.#unreadErrors++;
+    } else if ("error" in problem && problem.error && mayBeWhole(problem.error)) this.#unreadErrors++;
     if (problem.kind === "pack-size" || problem.kind === "pack-data")
       this.#brokenPacks.set(formatId(problem.packId), problem.packId);
     this.#watch.on?.({ type: "problem", problem });
   }
-}
-
-/** Whether nothing is known of what it says, for or against. */
-function isUnread(error: YoreError): boolean {
-  return error.code === "backend" || error.code === "timeout";
 }
 
 function sumSizes(packs: readonly SizedPack[]): number {

@@ -1,5 +1,5 @@
 import { formatId, type Id, idKey } from "../bytes/id.js";
-import { YoreError } from "../errors.js";
+import { mayBeWhole, YoreError } from "../errors.js";
 import type { BlobType } from "../format/blob.js";
 import type { Repository } from "../repository/repository.js";
 import { visitTrees } from "../repository/walk-tree.js";
@@ -61,8 +61,9 @@ export async function findUsedBlobs(
 }
 
 function unreadable(id: Id, cause: YoreError): YoreError {
+  const advice = mayBeWhole(cause) ? "" : "; `yore repair snapshots` lets the snapshots do without it";
   return new YoreError(cause.code, `Cannot find out which blobs are in use: ${cause.message}`, {
     cause,
-    hint: `The tree is ${formatId(id)}; \`yore repair snapshots\` lets the snapshots do without it`,
+    hint: `The tree is ${formatId(id)}${advice}`,
   });
 }

@@ -1,4 +1,4 @@
-import { YoreError } from "../errors.js";
+import { mayBeWhole, YoreError } from "../errors.js";
 import type { Repository } from "../repository/repository.js";
 
 /**
@@ -9,8 +9,10 @@ import type { Repository } from "../repository/repository.js";
 export function requireWholeIndex(repository: Repository): void {
   const [problem] = repository.indexProblems;
   if (!problem) return;
-  throw new YoreError(problem.error.code, problem.error.message, {
-    cause: problem.error,
+  const { error } = problem;
+  if (mayBeWhole(error)) throw error;
+  throw new YoreError(error.code, error.message, {
+    cause: error,
     hint: "`yore repair index` makes a new index of what is there",
   });
 }

@@ -4,13 +4,19 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createRepository } from "../../src/mod.js";
 import { makeKeyCheap } from "../support/cheap-key.js";
-import { Gate } from "../support/gate.js";
+import { Gate, type GateRule } from "../support/gate.js";
 import { type RestServer, startYoreServer } from "../support/rest-servers.js";
 import { runYore } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 
+/** All files in a folder; its list is handed out. */
+function refuse(type: string): GateRule {
+  return (method, path) =>
+    method === "GET" && path.startsWith(`/${type}/`) && path.length > 50 ? { status: 403 } : undefined;
+}
+
 /** The advice to repair would take out of the snapshots what a server does not hand out. */
-describe("check of a repository whose server refuses", () => {
+describe("a repository whose server refuses", () => {
   let folder: string;
   let server: RestServer;
   let gate: Gate;
@@ -34,10 +40,9 @@ describe("check of a repository whose server refuses", () => {
   });
 
   it.each(["index", "data", "snapshots"])(
-    "does not call it damaged when the files of %s are refused",
+    "is not called damaged by check when the files of %s are refused",
     async (type) => {
-      gate.rule = (method, path) =>
-        method === "GET" && path.startsWith(`/${type}/`) && path.length > 50 ? { status: 403 } : undefined;
+      gate.rule = refuse(type);
       const { code, stderr } = await yore("check", "--read-data");
       expect(code).toBe(1);
       expect(stderr).toContain("answered 403");
@@ -46,9 +51,20 @@ describe("check of a repository whose server refuses", () => {
     },
   );
 
-  it("still calls damaged what is, beside what is refused", async () => {
-    gate.rule = (method, path) =>
-      method === "GET" && path.startsWith("/snapshots/") && path.length > 50 ? { status: 403 } : undefined;
+  it.each([
+    ["index", "prune"],
+    ["data", "prune"],
+    ["index", "repair snapshots"],
+  ])("is not to be repaired when files of %s are refused to %s", async (type, words) => {
+    gate.rule = refuse(type);
+    const { code, stderr } = await yore(...words.split(" "));
+    expect(code).toBe(1);
+    expect(stderr).toContain("answered 403");
+    expect(stderr).not.toContain("yore repair");
+  });
+
+  it("is called damaged by check where it is, beside what is refused", async () => {
+    gate.rule = refuse("snapshots");
     await rm(join(folder, "served/data"), { recursive: true });
     const { code, stderr } = await yore("check");
     expect(code).toBe(1);
