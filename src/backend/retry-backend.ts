@@ -1,6 +1,13 @@
 import { setMaxListeners } from "node:events";
 import { delay } from "../async/deadline.js";
-import { DamagedError, interruptedError, NotFoundError, throwIfAborted, YoreError } from "../errors.js";
+import {
+  DamagedError,
+  interruptedError,
+  messageOf,
+  NotFoundError,
+  throwIfAborted,
+  YoreError,
+} from "../errors.js";
 import {
   type Backend,
   type FileInfo,
@@ -34,11 +41,19 @@ export type RetryEvent =
   | { readonly type: "retrying"; readonly what: string; readonly error: unknown; readonly delayMs: number }
   | { readonly type: "recovered"; readonly what: string; readonly attempts: number };
 
+/** A file that is not tried again for now. */
+interface OpenCircuit {
+  /** By a clock that never goes back. */
+  readonly until: number;
+  /** Of the last failure. */
+  readonly reason: string;
+}
+
 type Work<T> = (signal: AbortSignal) => Promise<T>;
 
 /** The longest wait between two tries. */
 const MAX_DELAY_MS = 60_000;
-/** How long a file that could not be loaded in all the time that there was is not tried again. */
+/** How long, at most, a file that could not be loaded in all the time that there was is not tried again. */
 const OPEN_CIRCUIT_MS = 60 * 60_000;
 /** What saves or removes after the stop has so long. */
 const LAST_TRY_MS = 5_000;
@@ -48,14 +63,14 @@ const MAX_CIRCUITS = 10_000;
 /**
  * Tries again what may succeed the next time: the network was away, the server was busy (and is left alone for as long as
  * it asked). Not what the store has refused, what is not there, and what is damaged. A file that could not be loaded in all
- * the time that there was fails at once for an hour, so that one bad pack does not stop a restore again and again.
+ * the time that there was fails at once for an hour, so that one bad pack does not stop a restore again and again; where the
+ * server asked for more time than there was, for as long as that.
  */
 export class RetryBackend extends BackendWrapper {
   readonly #firstDelayMs: number;
   readonly #totalMs: number;
   readonly #on: (event: RetryEvent) => void;
-  /** Until when, by a clock that never goes back. */
-  readonly #openCircuits = new Map<string, number>();
+  readonly #openCircuits = new Map<string, OpenCircuit>();
   readonly #closing = new AbortController();
   /** Fires with the signal of the options, or when the backend is closed. */
   readonly #stop: AbortSignal;
@@ -84,17 +99,17 @@ export class RetryBackend extends BackendWrapper {
 
   override async load(handle: Handle, range?: LoadRange): Promise<Uint8Array> {
     const circuit = `${handle.type}/${handle.name}`;
-    const openUntil = this.#openCircuits.get(circuit);
-    if (openUntil !== undefined && performance.now() < openUntil) {
-      throw new YoreError("backend", `Cannot load ${formatHandle(handle)}: it failed for a long time before`);
-    }
+    const open = this.#openCircuits.get(circuit);
+    if (open && performance.now() < open.until)
+      throw new YoreError("backend", `${open.reason}; not tried again for now`);
     try {
       const load = (signal: AbortSignal) => this.inner.load(handle, { ...range, signal });
       const bytes = await this.#retryRead(`load ${formatHandle(handle)}`, load, range?.signal);
       this.#openCircuits.delete(circuit);
       return bytes;
     } catch (error) {
-      if (isTransient(error) && !this.#stop.aborted && !range?.signal?.aborted) this.#openCircuit(circuit);
+      if (isTransient(error) && !this.#stop.aborted && !range?.signal?.aborted)
+        this.#openCircuit(circuit, error);
       throw error;
     }
   }
@@ -188,9 +203,11 @@ export class RetryBackend extends BackendWrapper {
     await delay(delayMs, either);
   }
 
-  #openCircuit(circuit: string): void {
+  #openCircuit(circuit: string, error: unknown): void {
     if (this.#openCircuits.size >= MAX_CIRCUITS) this.#openCircuits.clear();
-    this.#openCircuits.set(circuit, performance.now() + OPEN_CIRCUIT_MS);
+    const asked = error instanceof BusyError ? error.retryAfterMs : OPEN_CIRCUIT_MS;
+    const until = performance.now() + Math.min(asked, OPEN_CIRCUIT_MS);
+    this.#openCircuits.set(circuit, { until, reason: messageOf(error) });
   }
 
   #limits() {
