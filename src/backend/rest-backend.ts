@@ -26,6 +26,9 @@ import { ServerDefectError } from "./server-defect-error.js";
 
 /** No file of a repository is larger; packs have some 16 MiB, indexes up to some 100. */
 const MAX_FILE_BYTES = 4 * 1024 ** 3 - 1;
+/** Of those that have some hundred bytes: what a server sends without an end must not fill the memory before it is seen. */
+const MAX_SMALL_FILE_BYTES = 16 * 1024 ** 2;
+const SMALL_FILES: ReadonlySet<FileType> = new Set(["config", "key", "lock"]);
 /** Of a listing: some 100 bytes a file. */
 const MAX_LISTING_BYTES = 1024 ** 3;
 
@@ -96,7 +99,7 @@ export class RestBackend implements Backend {
     const whole = offset === 0 && length === undefined;
     const response = await this.#send(what, "GET", pathOf(handle), {
       ...(!whole && { range: { offset, length } }),
-      maxBytes: length ?? MAX_FILE_BYTES,
+      maxBytes: length ?? (SMALL_FILES.has(handle.type) ? MAX_SMALL_FILE_BYTES : MAX_FILE_BYTES),
       signal,
     });
     const { status, body } = response;

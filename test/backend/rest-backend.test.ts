@@ -297,6 +297,25 @@ describe("RestBackend.load", () => {
   });
 
   it.each([
+    { type: "config", name: "" },
+    { type: "key", name: "a".repeat(64) },
+    { type: "lock", name: "a".repeat(64) },
+  ] as const)("reads no %j without an end", async (small) => {
+    const endless = createServer((_, response) => {
+      const write = () => {
+        while (!response.destroyed && response.write(Buffer.alloc(1024 * 1024)));
+      };
+      response.on("drain", write);
+      write();
+    }).listen(0, "127.0.0.1");
+    await once(endless, "listening");
+    const backend = new RestBackend(`http://127.0.0.1:${(endless.address() as AddressInfo).port}/`);
+    await expect(backend.load(small)).rejects.toThrow("expected at most 16777216");
+    await backend.close();
+    endless.close().closeAllConnections();
+  });
+
+  it.each([
     [part("34567", "bytes 3-7/10"), "the answer has 5 bytes, expected at most 4"],
     [part("2345", "bytes 2-5/10"), "sent bytes 2 to 5, where those from 3 on"],
     [{ ...part("2345"), headers: { "content-type": "multipart/byteranges; boundary=x" } }, "a list of them"],
