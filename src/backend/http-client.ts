@@ -138,6 +138,8 @@ class Exchange {
   /** What is said of a failure from now on. */
   #failed = "no answer";
   #timer: NodeJS.Timeout | undefined;
+  /** Why this end did. */
+  #givenUp: Error | undefined;
   #giveUp: (error: Error) => void = () => {};
 
   constructor(request: HttpRequest, options: HttpOptions, { client, proxy }: OpenRequest) {
@@ -164,7 +166,7 @@ class Exchange {
         // Cut off here, what is sent would count as saved.
         this.#failed = "the server did not take all that it said it had";
         await written;
-        if (!client.writableEnded) throw new Error(CONNECTION_CLOSED);
+        if (!client.writableEnded) throw this.#givenUp ?? new Error(CONNECTION_CLOSED);
       }
       return answer;
     } catch (error) {
@@ -202,6 +204,7 @@ class Exchange {
     return new Promise((resolve, reject) => {
       // A request that still waits for a tunnel hears of its end only when that is there.
       this.#giveUp = (error) => {
+        this.#givenUp = error;
         this.#client.destroy(error);
         reject(error);
       };

@@ -151,6 +151,26 @@ describe("HttpClient", () => {
     await expect(sent).rejects.toThrow("the server did not take all that it said it had: ");
   });
 
+  it("says that nothing moves at a server that says that it has what it does not take", async () => {
+    const server = createNetServer((socket) =>
+      socket
+        .on("error", () => {})
+        .once("data", () => {
+          socket.pause().write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+          closers.push(() => socket.destroy());
+        }),
+    ).listen(0, "127.0.0.1");
+    closers.push(() => server.close());
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const body = [Buffer.alloc(64 * 1024 * 1024)];
+    const sent = newClient({ stuckRequestMs: 500 }).send({ method: "POST", url: at(port), body });
+    await expect(sent).rejects.toMatchObject({
+      code: "timeout",
+      message: expect.stringMatching(/^the server did not take all that it said it had: no byte moved/),
+    });
+  });
+
   /** A server that answers each connection with these bytes. */
   async function answering(bytes: string): Promise<number> {
     const server = createNetServer((socket) =>
