@@ -2,12 +2,8 @@ import { once } from "node:events";
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
-import { createRepository } from "../../src/mod.js";
-import { makeKeyCheap } from "../support/cheap-key.js";
-import { Gate } from "../support/gate.js";
-import { type RestServer, startYoreServer } from "../support/rest-servers.js";
+import { GatedRepository } from "../support/gated-repository.js";
 import { runYore, spawnYore } from "../support/run.js";
-import { temporaryFolder } from "../support/temporary.js";
 
 /** A request that is not answered, however long one waits: method, folder, and the command that needs it. */
 const UNANSWERED: readonly (readonly [string, string, ...string[]])[] = [
@@ -30,30 +26,22 @@ describe.each([
   ["is away", "hang-up"],
   ["hangs", "silence"],
 ] as const)("SIGINT while the server %s", (_, answer) => {
-  let folder: string;
-  let server: RestServer;
-  let gate: Gate;
-  const env = { YORE_PASSWORD: "geheim" };
-  const yore = (...args: string[]) => ["-r", `rest:${gate.url}`, "--no-cache", ...args];
+  let repository: GatedRepository;
+  const yore = (...args: string[]) => ["-r", repository.location, "--no-cache", ...args];
 
   beforeAll(async () => {
-    folder = await temporaryFolder();
-    server = await startYoreServer(join(folder, "served"));
-    gate = await Gate.open(server.url);
-    await createRepository(`rest:${gate.url}`, { password: "geheim" });
-    await makeKeyCheap(join(folder, "served"), "geheim");
+    repository = await GatedRepository.create();
+    const { folder, env } = repository;
     for (const content of ["one", "two"]) {
       writeFileSync(join(folder, "file"), content);
       expect((await runYore(yore("backup", "file"), { env, cwd: folder })).code).toBe(0);
     }
   });
 
-  afterAll(async () => {
-    await gate.close();
-    await server.stop();
-  });
+  afterAll(() => repository.close());
 
   it.each(UNANSWERED)("ends the waiting for %s %s of %s", async (method, type, ...args) => {
+    const { folder, env, gate } = repository;
     writeFileSync(join(folder, "new"), `new for ${args}`);
     let arrived = 0;
     gate.rule = (asked, path) => {
@@ -73,6 +61,6 @@ describe.each([
     }, 30_000);
     child.kill("SIGINT");
     expect(await ended).toEqual([130, null]);
-    expect(readdirSync(join(folder, "served/locks"))).toEqual([]);
+    expect(readdirSync(join(repository.served, "locks"))).toEqual([]);
   });
 });

@@ -2,12 +2,9 @@ import { writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createRepository } from "../../src/mod.js";
-import { makeKeyCheap } from "../support/cheap-key.js";
-import { Gate, type GateRule } from "../support/gate.js";
-import { type RestServer, startYoreServer } from "../support/rest-servers.js";
+import type { GateRule } from "../support/gate.js";
+import { GatedRepository } from "../support/gated-repository.js";
 import { runYore } from "../support/run.js";
-import { temporaryFolder } from "../support/temporary.js";
 
 /** All files in a folder; its list is handed out. */
 function refuse(type: string): GateRule {
@@ -17,32 +14,25 @@ function refuse(type: string): GateRule {
 
 /** The advice to repair would take out of the snapshots what a server does not hand out. */
 describe("a repository whose server refuses", () => {
-  let folder: string;
-  let server: RestServer;
-  let gate: Gate;
-  const env = { YORE_PASSWORD: "geheim" };
+  let repository: GatedRepository;
   const yore = (...args: string[]) =>
-    runYore(["-r", `rest:${gate.url}`, "--no-cache", ...args], { env, cwd: folder });
+    runYore(["-r", repository.location, "--no-cache", ...args], {
+      env: repository.env,
+      cwd: repository.folder,
+    });
 
   beforeAll(async () => {
-    folder = await temporaryFolder();
-    server = await startYoreServer(join(folder, "served"));
-    gate = await Gate.open(server.url);
-    await createRepository(`rest:${gate.url}`, { password: "geheim" });
-    await makeKeyCheap(join(folder, "served"), "geheim");
-    writeFileSync(join(folder, "file"), "content");
+    repository = await GatedRepository.create();
+    writeFileSync(join(repository.folder, "file"), "content");
     expect((await yore("backup", "file")).code).toBe(0);
   });
 
-  afterAll(async () => {
-    await gate.close();
-    await server.stop();
-  });
+  afterAll(() => repository.close());
 
   it.each(["index", "data", "snapshots"])(
     "is not called damaged by check when the files of %s are refused",
     async (type) => {
-      gate.rule = refuse(type);
+      repository.gate.rule = refuse(type);
       const { code, stderr } = await yore("check", "--read-data");
       expect(code).toBe(1);
       expect(stderr).toContain("answered 403");
@@ -56,7 +46,7 @@ describe("a repository whose server refuses", () => {
     ["data", "prune"],
     ["index", "repair snapshots"],
   ])("is not to be repaired when files of %s are refused to %s", async (type, words) => {
-    gate.rule = refuse(type);
+    repository.gate.rule = refuse(type);
     const { code, stderr } = await yore(...words.split(" "));
     expect(code).toBe(1);
     expect(stderr).toContain("answered 403");
@@ -64,8 +54,8 @@ describe("a repository whose server refuses", () => {
   });
 
   it("is called damaged by check where it is, beside what is refused", async () => {
-    gate.rule = refuse("snapshots");
-    await rm(join(folder, "served/data"), { recursive: true });
+    repository.gate.rule = refuse("snapshots");
+    await rm(join(repository.served, "data"), { recursive: true });
     const { code, stderr } = await yore("check");
     expect(code).toBe(1);
     expect(stderr).toContain("may be whole");
