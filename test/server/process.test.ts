@@ -1,68 +1,21 @@
-import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:http";
-import { connect, type Socket } from "node:net";
+import { connect } from "node:net";
 import { constants } from "node:os";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { canRefuseCalls, spawnYoreRefusing } from "../support/refuse-calls.js";
-import { freePort } from "../support/rest-servers.js";
-import { missingPeer, runRestic, runYore, spawnYore, yoreCommand } from "../support/run.js";
+import { missingPeer, runRestic, runYore } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
 import { itWhere } from "../support/where.js";
 import { ask } from "./ask.js";
+import { Served } from "./served.js";
 
 const canRefuse = await canRefuseCalls();
 const isRoot = process.getuid?.() === 0;
-
-/** `yore serve` as people run it. */
-class Served {
-  readonly output: string[] = [];
-  private constructor(
-    readonly url: string,
-    readonly child: ChildProcess,
-  ) {}
-
-  static async start(
-    folder: string,
-    flags: readonly string[] = ["--no-auth"],
-    address?: string,
-    env: Readonly<Record<string, string>> = {},
-    spawned: typeof spawnYore = spawnYore,
-  ): Promise<Served> {
-    const port = await freePort();
-    const child = spawned(["serve", "--path", folder, "--listen", address ?? `127.0.0.1:${port}`, ...flags], {
-      env,
-    });
-    const served = new Served(`http://127.0.0.1:${port}/`, child);
-    await new Promise<void>((resolve, reject) => {
-      child.stdout!.on("data", (piece: Buffer) => {
-        served.output.push(piece.toString());
-        if (served.output.join("").includes("Serving ")) resolve();
-      });
-      child.stderr!.on("data", (piece: Buffer) => served.output.push(piece.toString()));
-      child.on("exit", () => reject(new Error(`the server ended: ${served.output.join("")}`)));
-    });
-    return served;
-  }
-
-  end(signal: NodeJS.Signals): Promise<number | null> {
-    return new Promise((resolve) => {
-      if (this.child.exitCode !== null || this.child.signalCode !== null) return resolve(this.child.exitCode);
-      this.child.on("exit", (code) => resolve(code));
-      this.child.kill(signal);
-    });
-  }
-
-  /** Resident memory in bytes, now and at its highest. */
-  memory(): { readonly now: number; readonly peak: number } {
-    const status = readFileSync(`/proc/${this.child.pid}/status`, "utf8");
-    const read = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)![1]) * 1024;
-    return { now: read("VmRSS"), peak: read("VmHWM") };
-  }
-}
 
 describe("the process of yore serve", () => {
   let folder: string;
@@ -111,13 +64,6 @@ describe("the process of yore serve", () => {
       expect(readdirSync(join(folder, "keys"))).toEqual([]);
       expect(await size()).toBe("0");
     }
-  });
-
-  it("takes switches that say no from the environment, too", async () => {
-    const env = { YORE_SERVE_NO_AUTH: "true", YORE_SERVE_NO_VERIFY_UPLOAD: "true" };
-    served = await Served.start(folder, [], undefined, env);
-    expect((await ask(served.url, "POST", "/?create=true")).status).toBe(200);
-    expect((await ask(served.url, "POST", `/data/${"0".repeat(64)}`, { body: "junk" })).status).toBe(200);
   });
 
   it("killed in the middle of 50 uploads, keeps what it acknowledged and nothing else", async () => {
@@ -262,100 +208,6 @@ describe("the process of yore serve", () => {
       await served?.end("SIGKILL");
       execFileSync("umount", [disk]);
     }
-  });
-
-  it("takes the socket that systemd has opened", async () => {
-    const listen = [
-      "import os, socket, sys",
-      "s = socket.create_server(('127.0.0.1', 0))",
-      "print(s.getsockname()[1], flush=True)",
-      "os.dup2(s.fileno(), 3)",
-      "os.set_inheritable(3, True)",
-      "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))",
-      "os.execvp('sh', ['sh', '-c', 'exec ' + sys.argv[1]])",
-    ];
-    const command = yoreCommand(["serve", "--path", folder, "--no-auth"]);
-    const child = spawn("python3", ["-c", listen.join("\n"), command], { stdio: ["ignore", "pipe", "pipe"] });
-    try {
-      let said = "";
-      await new Promise<void>((resolve, reject) => {
-        child.stdout.on("data", (piece: Buffer) => {
-          said += piece.toString();
-          if (said.includes("Serving ")) resolve();
-        });
-        child.on("exit", () => reject(new Error(`the server ended: ${said}`)));
-      });
-      const port = /^\d+/.exec(said)![0];
-      expect((await ask(`http://127.0.0.1:${port}/`, "GET", "/healthz")).text).toBe("ok\n");
-    } finally {
-      child.kill("SIGKILL");
-    }
-  });
-
-  it("listens on a unix socket, also where a killed server has left one", async () => {
-    const socket = join(folder, "socket");
-    const url = `rest:http+unix://${socket}:/repo/`;
-    const env = { YORE_PASSWORD: "x", YORE_REPOSITORY: url, XDG_CACHE_HOME: join(folder, "cache") };
-    served = await Served.start(folder, ["--no-auth"], `unix:${socket}`);
-    expect((await runYore(["init"], { env })).code).toBe(0);
-    await served.end("SIGKILL");
-    served = await Served.start(folder, ["--no-auth"], `unix:${socket}`);
-    expect((await runYore(["list", "keys"], { env })).code).toBe(0);
-  });
-
-  it("takes no unix socket of a server that is behind with accepting connections", async () => {
-    const socket = join(folder, "socket");
-    served = await Served.start(folder, ["--no-auth"], `unix:${socket}`);
-    served.child.kill("SIGSTOP");
-    const waiting: Socket[] = [];
-    try {
-      for (let isFull = false; !isFull; ) {
-        const one = connect(socket);
-        waiting.push(one);
-        isFull = await new Promise<boolean>((resolve) => {
-          one.on("connect", () => resolve(false));
-          one.on("error", (error: NodeJS.ErrnoException) => resolve(error.code === "EAGAIN"));
-        });
-      }
-      const run = await runYore(["serve", "--path", folder, "--no-auth", "--listen", `unix:${socket}`]);
-      expect(run).toMatchObject({
-        code: 1,
-        stderr: expect.stringContaining("another process listens there"),
-      });
-    } finally {
-      for (const one of waiting) one.destroy();
-    }
-  });
-
-  it("does not start without the log that it shall write", async () => {
-    const run = await runYore([
-      "serve",
-      "--path",
-      folder,
-      "--no-auth",
-      "--listen",
-      "127.0.0.1:0",
-      "--log",
-      folder,
-    ]);
-    expect(run.code).not.toBe(0);
-    expect(run.stderr).toMatch(/Cannot write log ".*": .*EISDIR/);
-  });
-
-  it("makes no data folder when it cannot read the passwords", async () => {
-    const run = await runYore(["serve", "--path", join(folder, "dtaa"), "--listen", "127.0.0.1:0"]);
-    expect(run).toMatchObject({ code: 1, stderr: expect.stringContaining("Cannot read password file") });
-    expect(readdirSync(folder)).toEqual([]);
-  });
-
-  it("refuses a socket whose path the system would cut off", async () => {
-    const socket = join(folder, "s".repeat(108 - folder.length));
-    const run = await runYore(["serve", "--path", folder, "--no-auth", "--listen", `unix:${socket}`]);
-    expect(run.code).not.toBe(0);
-    expect(run.stderr).toMatch(
-      /Cannot listen on ".*": its 109 bytes are more than the \d+ that a socket's path can have/,
-    );
-    expect(readdirSync(folder)).toEqual([]);
   });
 
   it("is healthy by the check of its container", async () => {
