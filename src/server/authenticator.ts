@@ -4,6 +4,7 @@ import { LRUCache } from "lru-cache";
 import { delay } from "../async/deadline.js";
 import { SingleFlight } from "../async/single-flight.js";
 import { TokenBucket } from "../async/token-bucket.js";
+import { guesserNetwork } from "./guesser-network.js";
 import type { PasswordFile } from "./password-file.js";
 import { Refusal } from "./refusal.js";
 
@@ -14,11 +15,11 @@ export type Authentication =
   /** A proxy in front has asked for the password; this header names the user. */
   | { readonly kind: "proxy"; readonly header: string };
 
-/** Guesses that are allowed in a second, for one user from one address. */
+/** Guesses that are allowed in a second, for one user from one network. */
 const GUESSES_A_SECOND = 0.5;
 /** So many seconds' worth may come at once; the next ones wait, and when as many wait no more are looked at. */
 const PATIENCE_SECONDS = 15;
-/** How many users and addresses are remembered. */
+/** How many users and networks are remembered. */
 const GUESSERS = 10_000;
 /** How much of a user's name, which may be as long as a header. */
 const GUESSED_NAME = 100;
@@ -26,7 +27,7 @@ const GUESSED_NAME = 100;
 /** Finds out who sends a request. */
 export class Authenticator {
   readonly #authentication: Authentication;
-  /** By address and user, so that behind a proxy nobody is shut out for another's guesses. */
+  /** By network and user, so that behind a proxy nobody is shut out for another's guesses. */
   readonly #guesses = new LRUCache<string, Guesses>({ max: GUESSERS });
   /** A client that begins with many connections at once guesses once. */
   readonly #comparisons = new SingleFlight<string, boolean>();
@@ -60,15 +61,20 @@ export class Authenticator {
     await file.refresh();
     if (file.remembers(user, password)) return user;
     const { remoteAddress } = request.socket;
-    const guesser = `${remoteAddress} ${user.slice(0, GUESSED_NAME)}`;
+    const guesser = `${guesserNetwork(remoteAddress ?? "")} ${user.slice(0, GUESSED_NAME)}`;
     // No name has a colon.
     const isRight = await this.#comparisons.run(`${remoteAddress} ${user}:${password}`, async () => {
       const guesses = this.#guesses.get(guesser) ?? new Guesses();
       this.#guesses.set(guesser, guesses);
       await delay(guesses.take() * 1000);
-      const matches = await file.verify(user, password);
-      if (matches) guesses.giveBack();
-      return matches;
+      let isWrong = false;
+      try {
+        isWrong = !(await file.verify(user, password));
+      } finally {
+        // Also when it could not be compared.
+        if (!isWrong) guesses.giveBack();
+      }
+      return !isWrong;
     });
     if (!isRight) throw unauthorized();
     return user;
