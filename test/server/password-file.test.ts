@@ -1,9 +1,11 @@
 import { createHash } from "node:crypto";
 import { linkSync, renameSync, utimesSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
+import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { hash as bcrypt } from "bcryptjs";
 import { describe, expect, it, vi } from "vitest";
+import { Authenticator } from "../../src/server/authenticator.js";
 import { PasswordFile } from "../../src/server/password-file.js";
 import { run } from "../support/run.js";
 import { temporaryFolder } from "../support/temporary.js";
@@ -33,6 +35,19 @@ describe("PasswordFile", () => {
     await expect(file.verify("ada", "lovelace")).rejects.toThrow("EAGAIN");
     const answers = ["byron", "lovelace", "byron"].map((password) => file.verify("ada", password));
     for (const [i, isRight] of [false, true, false].entries()) expect(await answers[i]).toBe(isRight);
+  });
+
+  it("counts no guess for what could not be compared", async () => {
+    const path = join(await temporaryFolder(), ".htpasswd");
+    writeFileSync(path, `ada:${await bcrypt("lovelace", 4)}\n`);
+    const file = await PasswordFile.load(path, (problem) => expect.unreachable(problem));
+    const authenticator = new Authenticator({ kind: "passwords", file });
+    const authorization = `Basic ${Buffer.from("ada:lovelace").toString("base64")}`;
+    const request = { headers: { authorization }, socket: { remoteAddress: "::1" } } as IncomingMessage;
+    // Each guess after the eighth would wait for two seconds.
+    refusals.left = 100;
+    for (let i = 0; i < 100; i++) await expect(authenticator.identify(request)).rejects.toThrow("EAGAIN");
+    expect(await authenticator.identify(request)).toBe("ada");
   });
 
   it("does not believe again what it began to read earlier", async () => {
